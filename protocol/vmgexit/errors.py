@@ -1,0 +1,52 @@
+"""Every error that vmgexit raises on purpose.
+
+One base class, so that a caller needs one `except`. Each message says where (a field path, a byte
+offset, a line), what was found and what was expected. The command line prints the message as it is
+and exits with 2; a traceback is always a bug of ours.
+"""
+
+from __future__ import annotations
+
+
+class VmgexitError(Exception):
+    """Base of every error below."""
+
+
+class DecodeError(VmgexitError):
+    """Bytes that cannot be read: a wrong length, or with `strict` a broken rule.
+
+    Attributes: `path` (field path, "" for the whole structure), `offset` (byte offset into the data,
+    or None where the place is not a byte).
+    """
+
+    def __init__(self, message: str, *, path: str = "", offset: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+
+
+class EncodeError(VmgexitError):
+    """A value that does not fit its field. Attribute: `path`, the field's path."""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ScenarioError(VmgexitError):
+    """A scenario or a recording that cannot be read or carried out.
+
+    Attribute: `line`, the 1-based line of the file, or None where there is no file.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message if line is None else f"line {line}: {message}")
+        self.line = line
+
+
+class PeerError(VmgexitError):
+    """Another implementation that died, hung or answered something unreadable."""
+
+
+class UsageError(VmgexitError):
+    """A command line that names something that does not exist."""

@@ -1,0 +1,100 @@
+"""The one walk over a declaration. Everything that is not the codec itself reads structures by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UsageError
+from .fields import Field, Kind
+from .structure import Structure
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One field where it stands in the outermost structure.
+
+    `path` is unique (`per_vmpl[1].status.reserved_13_11`); `bit_offset` counts from the outermost
+    structure's first bit; `depth` is the number of structures around it; `owner` declares it.
+    """
+
+    path: str
+    bit_offset: int
+    depth: int
+    field: Field
+    owner: type[Structure]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Leaves cover every bit exactly once; the others are structures that hold them."""
+        return self.field.of is None
+
+    @property
+    def clause(self) -> str:
+        return self.field.clause or self.owner.declaration.clause
+
+
+def walk(cls: type[Structure]) -> Iterator[Place]:
+    """Every field of `cls`, containers before what they hold, in the order of the bits."""
+    yield from _walk(cls, "", 0, 0)
+
+
+def leaves(cls: type[Structure]) -> Iterator[Place]:
+    """The places that hold values; together they are every bit of `cls`, each once."""
+    return (place for place in walk(cls) if place.is_leaf)
+
+
+def _walk(cls: type[Structure], prefix: str, base: int, depth: int) -> Iterator[Place]:
+    for field in cls.declaration.fields:
+        path = f"{prefix}{field.name}"
+        start = base + field.bit_offset
+        yield Place(path, start, depth, field, cls)
+        if field.of is None:
+            continue
+        step = field.of.size * 8
+        for index in range(field.count):
+            inner = f"{path}[{index}]" if field.kind is Kind.ARRAY else path
+            yield from _walk(field.of, f"{inner}.", start + index * step, depth + 1)
+
+
+def locate(cls: type[Structure], path: str) -> Place:
+    """The place that `path` names. Raises UsageError with what there is where the path goes wrong."""
+    for place in walk(cls):
+        if place.path == path:
+            return place
+    known = [place.path for place in walk(cls)]
+    near = _nearest(path, known)
+    raise UsageError(f"{cls.declaration.name} has no field {path}; nearest: {', '.join(near)}")
+
+
+def get(value: Structure, path: str) -> Any:
+    """The value at `path`, such as `per_vmpl[1].status.pending_vector`."""
+    locate(type(value), path)
+    for part in _parts(path):
+        value = value[part] if isinstance(part, int) else getattr(value, part)  # type: ignore[index]
+    return value
+
+
+def put(value: Structure, path: str, held: Any) -> None:
+    """Store `held` at `path`."""
+    locate(type(value), path)
+    *outer, last = _parts(path)
+    target: Any = value
+    for part in outer:
+        target = target[part] if isinstance(part, int) else getattr(target, part)
+    setattr(target, str(last), held)
+
+
+def _parts(path: str) -> Iterator[str | int]:
+    for name in path.split("."):
+        name, bracket, index = name.partition("[")
+        yield name
+        if bracket:
+            yield int(index.rstrip("]"))
+
+
+def _nearest(path: str, known: list[str]) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(path, known, n=3, cutoff=0.0)

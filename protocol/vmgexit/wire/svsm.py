@@ -1,0 +1,217 @@
+"""How a guest calls its SVSM: the calling area, the registers of a call, the result codes.
+
+Sources: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/; edk2
+MdePkg/Include/Register/Amd/Svsm.h; Linux arch/x86/include/asm/sev.h; linux-svsm
+src/protocols/error_codes.rs. Calls of one protocol are in a file of its own (`apic`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ..schema import Bits, Note, Record, bits, raw, reserved_bytes, structure, u8, u64
+
+SOURCE = "COCONUT-SVSM kernel/src/requests.rs"
+
+
+class Protocol(IntEnum):
+    """Protocol numbers, bits 63:32 of a call's RAX."""
+
+    CORE = 0
+    ATTESTATION = 1
+    VTPM = 2
+    APIC = 3
+    UEFI_MM = 4
+
+
+class ResultCode(IntEnum):
+    """What a call answers in RAX. From 0x80001000 on a code belongs to the protocol called."""
+
+    SUCCESS = 0
+    INCOMPLETE = 0x80000000  # the guest repeats the call
+    UNSUPPORTED_PROTOCOL = 0x80000001
+    UNSUPPORTED_CALL = 0x80000002
+    INVALID_ADDRESS = 0x80000003
+    INVALID_FORMAT = 0x80000004
+    INVALID_PARAMETER = 0x80000005
+    INVALID_REQUEST = 0x80000006
+    BUSY = 0x80000007  # the guest repeats the call
+    CANNOT_REGISTER = 0x80001000  # APIC: the registration count is 0, or full
+    FAIL_INPUT = 0x80001001  # core, PVALIDATE
+    FAIL_PERMISSION = 0x80001002  # core, RMPADJUST
+    FAIL_INUSE = 0x80001003  # core, linux-svsm: the vCPU to delete is running
+    FAIL_SIZEMISMATCH = 0x80001006  # core, PVALIDATE
+    FAIL_NOCHANGE = 0x80001010  # core, PVALIDATE: the page was in that state already
+
+
+class CoreCall(IntEnum):
+    """Calls of protocol 0."""
+
+    REMAP_CA = 0
+    PVALIDATE = 1
+    CREATE_VCPU = 2
+    DELETE_VCPU = 3
+    DEPOSIT_MEM = 4
+    WITHDRAW_MEM = 5
+    QUERY_PROTOCOL = 6
+    CONFIGURE_VTOM = 7
+
+
+@structure("calling-area", size=4096, source=SOURCE)
+class CallingArea(Record):
+    """SVSM calling area: one 4 KiB page per vCPU, 4 KiB aligned."""
+
+    call_pending: int = u8(
+        "Not 0: a call is waiting. The guest exchanges it with 0 afterwards; an old value that is"
+        " not 0 says that the SVSM did not see the call",
+        access="guest sets, SVSM clears",
+    )
+    mem_available: int = u8("Not 0: the SVSM has memory to give back", access="SVSM sets")
+    no_eoi_required: int = u8(
+        "Not 0: the guest ends the interrupt in service by writing 0 here (lazy EOI)",
+        spec="NoEoiRequired",
+        access="SVSM sets and clears, guest clears",
+        clause="INV-5",
+    )
+    reserved_0x003: bytes = reserved_bytes(5)
+    buffer: bytes = raw(4088, "For the guest's use, such as a list that a call's RCX points to")
+
+
+@structure("svsm-call-number", size=8, source=SOURCE)
+class CallNumber(Bits):
+    """RAX of a call: which call of which protocol."""
+
+    call: int = bits(32, "Number of the call within its protocol")
+    protocol: int = bits(32, "Number of the protocol", enum=Protocol)
+
+
+@structure("svsm-call", size=40, source=SOURCE)
+class SvsmCall(Record):
+    """Registers of an SVSM call, in the order RAX, RCX, RDX, R8, R9: 40 bytes."""
+
+    rax: int = u64("Protocol in bits 63:32, call in bits 31:0", spec="RAX")
+    rcx: int = u64("First input", spec="RCX")
+    rdx: int = u64("Second input", spec="RDX")
+    r8: int = u64("Third input", spec="R8")
+    r9: int = u64("Fourth input; COCONUT-SVSM does not read it", spec="R9")
+
+    @property
+    def protocol(self) -> int:
+        return self.rax >> 32
+
+    @property
+    def call(self) -> int:
+        return self.rax & 0xFFFFFFFF
+
+    def notes(self) -> Iterator[Note]:
+        found = find_call(self.protocol, self.call)
+        if found is None:
+            yield Note("rax", f"protocol {self.protocol}, call {self.call}: not known")
+            return
+        yield Note("rax", f"{found.name}: {found.meaning}")
+        for operand in found.inputs:
+            value = getattr(self, operand.register)
+            held = (
+                f"{operand.layout.decode(value.to_bytes(8, 'little'))!r}" if operand.layout else ""
+            )
+            yield Note(operand.register, f"{operand.meaning}{': ' if held else ''}{held}")
+
+
+@structure("svsm-result", size=40, source=SOURCE)
+class SvsmResult(Record):
+    """Registers after an SVSM call, in the order RAX, RCX, RDX, R8, R9: 40 bytes."""
+
+    rax: int = u64("Result code", enum=ResultCode, spec="RAX")
+    rcx: int = u64("First output, or the input unchanged", spec="RCX")
+    rdx: int = u64("Second output, or the input unchanged", spec="RDX")
+    r8: int = u64("Third output, or the input unchanged", spec="R8")
+    r9: int = u64("Fourth output; COCONUT-SVSM does not write it", spec="R9")
+
+
+@structure("svsm-protocol-query", size=8, clause="REG-8", source=SOURCE)
+class ProtocolQuery(Bits):
+    """RCX of QUERY_PROTOCOL: the protocol asked for, and the version the guest wants."""
+
+    version: int = bits(32, "Version wanted")
+    protocol: int = bits(32, "Protocol asked for", enum=Protocol)
+
+
+@structure("svsm-version-range", size=8, source=SOURCE)
+class VersionRange(Bits):
+    """RCX that QUERY_PROTOCOL answers; all zero where protocol or version are not supported."""
+
+    lowest: int = bits(32, "Lowest version supported")
+    highest: int = bits(32, "Highest version supported")
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One register of a call. `layout` says what its bits mean, where they mean anything."""
+
+    register: str  # rcx, rdx, r8, r9
+    meaning: str
+    layout: type[Bits] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of one protocol: what goes in, what comes out, what it may answer."""
+
+    protocol: Protocol
+    number: int
+    name: str
+    meaning: str
+    inputs: tuple[Operand, ...] = ()
+    outputs: tuple[Operand, ...] = ()
+    results: tuple[ResultCode, ...] = (ResultCode.SUCCESS,)
+    clause: str = ""
+
+
+CORE_CALLS = (
+    Call(
+        Protocol.CORE,
+        CoreCall.REMAP_CA,
+        "SVSM_CORE_REMAP_CA",
+        "use another page as this vCPU's calling area",
+        inputs=(Operand("rcx", "guest-physical address of the new calling area, 4 KiB aligned"),),
+        results=(
+            ResultCode.SUCCESS,
+            ResultCode.INVALID_PARAMETER,
+            ResultCode.INVALID_ADDRESS,
+        ),
+    ),
+    Call(
+        Protocol.CORE,
+        CoreCall.QUERY_PROTOCOL,
+        "SVSM_CORE_QUERY_PROTOCOL",
+        "which versions of a protocol are supported",
+        inputs=(Operand("rcx", "protocol and version asked for", ProtocolQuery),),
+        outputs=(Operand("rcx", "versions supported; 0 = none", VersionRange),),
+    ),
+    Call(
+        Protocol.CORE,
+        CoreCall.CONFIGURE_VTOM,
+        "SVSM_CORE_CONFIGURE_VTOM",
+        "query or set the virtual top of memory",
+        inputs=(Operand("rcx", "bit 0 set: query"),),
+        outputs=(Operand("rcx", "0: not supported"),),
+        results=(ResultCode.SUCCESS, ResultCode.INVALID_REQUEST),
+    ),
+)
+
+
+def calls() -> tuple[Call, ...]:
+    """Every call that is described, by protocol and number."""
+    from .apic import APIC_CALLS
+
+    return (*CORE_CALLS, *APIC_CALLS)
+
+
+def find_call(protocol: int, number: int) -> Call | None:
+    """The description of a call, or None where there is none."""
+    for call in calls():
+        if (call.protocol, call.number) == (protocol, number):
+            return call
+    return None
