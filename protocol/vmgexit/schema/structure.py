@@ -245,8 +245,8 @@ def _install_codec(cls: type[Structure]) -> None:
         else:
             from .compiler import compiled as codec
         decode, encode = codec(cls)
-        cls.decode = staticmethod(decode)  # type: ignore[assignment]
-        cls.encode = encode  # type: ignore[method-assign, assignment]
+        cls.decode = staticmethod(decode)  # type: ignore[method-assign]
+        cls.encode = encode  # type: ignore[method-assign]
 
     def decode(data: Buffer, *, strict: bool = False) -> Any:
         make()
@@ -256,8 +256,8 @@ def _install_codec(cls: type[Structure]) -> None:
         make()
         return self.encode()
 
-    cls.decode = staticmethod(decode)  # type: ignore[assignment]
-    cls.encode = encode  # type: ignore[assignment]
+    cls.decode = staticmethod(decode)  # type: ignore[method-assign]
+    cls.encode = encode  # type: ignore[method-assign]
 
 
 def wrong_length(cls: type[Structure], found: int) -> DecodeError:

@@ -3,7 +3,7 @@
 Importing this package declares everything, so that `vmgexit.schema.structures()` is complete.
 """
 
-from . import doorbell_history
+from . import doorbell_history, vmsa
 from .apic import ApicIcr
 from .doorbell import DoorbellHead, DoorbellPage, ExtIntDescriptor, ExtIntStatus
 from .svsm import CallingArea, ResultCode, SvsmCall, SvsmResult
@@ -19,4 +19,5 @@ __all__ = [
     "SvsmCall",
     "SvsmResult",
     "doorbell_history",
+    "vmsa",
 ]

@@ -1,0 +1,136 @@
+"""Where implementations depart from what the protocol means, each as one named switch.
+
+`reference` has none. `coconut` has them all: it answers as COCONUT-SVSM at f4bc4bcd does, found by
+running that code. A quirk is asked for beside the rule it breaks, and nowhere else; the invariants
+know nothing of quirks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UsageError
+
+
+def quirk(happens: str, should: str) -> Any:
+    """A switch, off unless named: what happens with it, and what should."""
+    return dataclasses.field(default=False, metadata={"happens": happens, "should": should})
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """The switches of one profile."""
+
+    handoff_drops_vector_31: bool = quirk(
+        "disabling with vector 31 pending leaves status bit 31 clear", "the host gets it"
+    )
+    physical_nmi_becomes_fixed: bool = quirk(
+        "an NMI IPI by physical destination arrives as a fixed interrupt on ICR.vector",
+        "an NMI, as by logical destination",
+    )
+    emulation_survives_disable: bool = quirk(
+        "after disabling, calls are served, protocol 3 is present, entry presents interrupts",
+        "unsupported protocol; the host owns interrupts",
+    )
+    lazy_eoi_survives_disable: bool = quirk(
+        "a lazy EOI outstanding at disable ends its interrupt at the next configure call, and"
+        " DISABLE is issued twice",
+        "settled before the hand-over; DISABLE once for each vCPU",
+    )
+    ppr_keeps_low_nibble: bool = quirk("PPR reads 0x47 with 0x47 in service", "0x40")
+    host_nmi_ignored: bool = quirk(
+        "status bit 8 set by the host is never consumed", "an NMI for the guest"
+    )
+    stale_field_beside_multiple: bool = quirk(
+        "a field vector left beside MultipleVectors is delivered at a later event",
+        "taken in the same pass",
+    )
+    level_dropped_without_eoi: bool = quirk(
+        "a level interrupt on a disallowed vector is dropped and never acknowledged",
+        "the host is told by a specific EOI",
+    )
+    nmi_overwrites_reinjection: bool = quirk(
+        "an NMI replaces a re-injected external interrupt in EVENTINJ", "both arrive"
+    )
+    reinjection_follows_global_count: bool = quirk(
+        "the last deregistration on another vCPU loses this vCPU's intercepted interrupt",
+        "re-injection follows this vCPU's own state",
+    )
+    remap_same_page_is_eoi: bool = quirk(
+        "remapping the calling area to itself ends the interrupt in service", "no effect"
+    )
+    remap_loses_lazy_eoi: bool = quirk(
+        "remapping during a lazy EOI lets one explicit EOI end two interrupts",
+        "one EOI, one interrupt",
+    )
+    refused_remap_zeroes: bool = quirk(
+        "a remap refused because the page is another vCPU's has zeroed that page", "no effect"
+    )
+    self_ipi_below_16: bool = quirk(
+        "IPI vectors 0 to 15 are accepted, never deliverable, and 1 to 15 block lazy EOI",
+        "refused",
+    )
+    allow_below_31: bool = quirk(
+        "single vectors 0 to 30 can be allowed, and then injected", "refused: exceptions"
+    )
+    tpr_low_nibble_dropped: bool = quirk(
+        "TPR 0x3f reads back 0x30", "what was written, until the guest writes CR8"
+    )
+    level_on_edge_in_service: bool = quirk(
+        "a level interrupt on a vector in service as edge is acknowledged at the first EOI",
+        "at its own",
+    )
+    level_vector_zero: bool = quirk(
+        "LevelSensitive with an empty field sets bit 0 of IRR and TMR", "ignored"
+    )
+    vcpu_create_keeps_apic: bool = quirk(
+        "a stale in-service vector blocks the new vCPU", "a fresh local APIC"
+    )
+    cancelled_switch_reuses_exitintinfo: bool = quirk(
+        "a cancelled switch copies a stale EXITINTINFO over the new EVENTINJ",
+        "EXITINTINFO is used once",
+    )
+    foreign_vmsa_crashes: bool = quirk(
+        "a new VMSA with an EVENTINJ or V_IRQ that the SVSM did not write ends in an assertion",
+        "ignored",
+    )
+    refused_disable_crashes: bool = quirk(
+        "a host that refuses DISABLE stops the SVSM by an assertion",
+        "a termination request with a documented reason",
+    )
+    refused_ipi_crashes: bool = quirk(
+        "a host that refuses the IPI request stops the SVSM", "the IPI waits in the mailbox"
+    )
+
+
+def names() -> tuple[str, ...]:
+    """Every quirk by the name used on the command line: `handoff-drops-vector-31`."""
+    return tuple(field.name.replace("_", "-") for field in dataclasses.fields(Quirks))
+
+
+def only(*wanted: str) -> Quirks:
+    """The profile with just these quirks, named as on the command line."""
+    unknown = [name for name in wanted if name not in names()]
+    if unknown:
+        raise UsageError(f"unknown quirk {unknown[0]}; there are {', '.join(names())}")
+    return Quirks(**{name.replace("-", "_"): True for name in wanted})
+
+
+REFERENCE = Quirks()
+COCONUT = only(*names())
+
+PROFILES = {"reference": REFERENCE, "coconut": COCONUT}
+
+
+def profile(name: str) -> Quirks:
+    """The quirks of a profile: `reference`, `coconut`, or quirk names joined by commas."""
+    if name in PROFILES:
+        return PROFILES[name]
+    try:
+        return only(*name.split(","))
+    except UsageError:
+        raise UsageError(
+            f"unknown profile {name}; expected reference, coconut, or quirks joined by commas"
+        ) from None
