@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Every chore of this repository, on a machine that has only Python and pip.
+
+usage: python3 dev.py COMMAND [ARGUMENTS]
+
+{commands}
+
+The first use makes .venv beside this file and installs what requirements.lock names, each file
+checked against its hash; later uses take it as it is until the lock, pyproject.toml or the Python
+changes. Nothing outside .venv is installed or changed.
+"""
+
+# Only the standard library, and no virtual environment to start from: this file is what makes one.
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+# Everything above and below must parse on older Pythons, or they would never say this.
+if sys.version_info < (3, 11) or os.name != "posix":
+    sys.exit(
+        "dev.py: needs Python 3.11 or later on Linux or macOS; this is Python "
+        f"{sys.version.split()[0]} ({sys.executable}) on {sys.platform}"
+    )
+
+ROOT = Path(__file__).resolve().parent
+LOCK = ROOT / "requirements.lock"
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "complete"
+
+LINTERS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",))
+FUZZ_LIMITS = ("--time", "--runs", "-max_total_time", "-runs")
+# How long a child may take to close after Ctrl-C before it is ended.
+CLOSING_SECONDS = 5
+
+
+def say(line: str) -> None:
+    """Standard error, so that a command's own output can be piped on."""
+    print(f"dev.py: {line}", file=sys.stderr, flush=True)
+
+
+def run(*command: str | Path, keep_open: tuple[int, ...] = ()) -> int:
+    """Run a command at the repository's root; its exit code, or 128 + N if signal N ended it."""
+    child = subprocess.Popen([str(word) for word in command], cwd=ROOT, pass_fds=keep_open)
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        # The terminal has told the child as well, which may have something to put in order.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(CLOSING_SECONDS)
+        child.terminate()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def fingerprint() -> str:
+    """What .venv was made from. The place counts: scripts in .venv hold absolute paths."""
+    made_from = [LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes()]
+    made_from += [sys.version.encode(), os.fsencode(ROOT)]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in made_from)).hexdigest()
+
+
+def is_current() -> bool:
+    """Whether .venv is complete and made from what is here now."""
+    return PYTHON.exists() and STAMP.is_file() and STAMP.read_text() == fingerprint()
+
+
+def lay_out_venv(base: Path) -> None:
+    """An empty virtual environment of the interpreter `base`, as PEP 405 describes one.
+
+    By hand, since some distributions ship Python without the venv module or what it calls.
+    """
+    packages = VENV / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
+    packages.mkdir(parents=True)
+    if sys.platlibdir != "lib":
+        (VENV / sys.platlibdir).symlink_to("lib")
+    (VENV / "pyvenv.cfg").write_text(
+        f"home = {base.parent}\ninclude-system-site-packages = false\n"
+        f"version = {sys.version.split()[0]}\n"
+    )
+    PYTHON.parent.mkdir()
+    PYTHON.symlink_to(base)
+    PYTHON.with_name("python3").symlink_to("python")
+
+
+@contextlib.contextmanager
+def sole_user() -> Iterator[int]:
+    """Keep other copies of this script out of .venv; gives the descriptor that holds the lock."""
+    import fcntl  # Not on every platform, and the check above is to come first.
+
+    descriptor = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another set-up of .venv to end")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def set_up(_arguments: Sequence[str] = ()) -> int:
+    """Make .venv unless it is current; ends the program where that fails."""
+    with sole_user() as held:
+        if is_current():
+            return 0
+        # Where this Python is itself in a virtual environment, the one that it was made with.
+        base = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+        with_pip = str(base) if Path(sys.prefix) == VENV else sys.executable
+        if subprocess.run([with_pip, "-m", "pip", "--version"], capture_output=True).returncode:
+            say(
+                f"tried `{with_pip} -m pip --version`, but this Python has no working pip; "
+                "install it (Debian, Ubuntu: apt-get install python3-pip) and run this again"
+            )
+            sys.exit(1)
+        say("making .venv; this takes about a minute, once")
+        STAMP.unlink(missing_ok=True)
+        shutil.rmtree(VENV, ignore_errors=True)
+        lay_out_venv(base)
+        install = [with_pip, "-m", "pip", "--python", str(PYTHON), "-qq", "install"]
+        install += ["--disable-pip-version-check", "--no-compile"]
+        locked = ["--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)]
+        ourselves = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+        for what in (locked, ourselves):
+            # pip keeps the lock open: should this script be killed, the next waits for pip to end.
+            code = run(*install, *what, keep_open=(held,))
+            if code:
+                say(f"tried `{shlex.join(install + what)}`, which failed (exit code {code})")
+                sys.exit(code)
+        # Written last: without it a set-up that was cut short starts again.
+        STAMP.write_text(fingerprint())
+    return 0
+
+
+def fuzz_arguments(arguments: list[str]) -> list[str]:
+    """The words after `vmgexit` for those after `dev.py fuzz`."""
+    target = "scenario"
+    if arguments and not arguments[0].startswith("-"):
+        target, *arguments = arguments
+    if not any(word.partition("=")[0] in FUZZ_LIMITS for word in arguments):
+        arguments = ["--time", "60", *arguments]
+    return ["fuzz", "run", target, *arguments]
+
+
+def fuzz(arguments: list[str]) -> int:
+    """Become the campaign: signals and the exit code are its own, and so is the caller's folder."""
+    set_up()
+    command = [str(PYTHON), str(VENV / "bin" / "vmgexit"), *fuzz_arguments(arguments)]
+    os.execv(command[0], command)
+
+
+def lint(_arguments: Sequence[str] = ()) -> int:
+    """Every linter, also after one that failed; the first failure's exit code."""
+    set_up()
+    first_failure = 0
+    for linter in LINTERS:
+        code = run(PYTHON, "-m", *linter)
+        if code:
+            say(f"{' '.join(linter)} failed (exit code {code})")
+        first_failure = first_failure or code
+    return first_failure
+
+
+def test(arguments: list[str]) -> int:
+    """The linters, then pytest, whose closing line is the last that is printed."""
+    lint_code = lint()
+    return run(PYTHON, "-m", "pytest", *arguments) or lint_code
+
+
+def lock(arguments: list[str]) -> int:
+    """Resolve for every supported Python and platform at once; names no registry."""
+    set_up()
+    command = "uv pip compile --no-config --universal --python-version 3.11 --all-extras"
+    command += " --generate-hashes --no-emit-index-url --no-emit-find-links --quiet"
+    note = ["--custom-compile-command", "python3 dev.py lock"]
+    files = ["--output-file", LOCK.name, "pyproject.toml"]
+    return run(PYTHON, "-m", *command.split(), *note, *files, *arguments)
+
+
+# Name: what carries it out, whether it takes arguments, what --help says.
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], bool, str]] = {
+    "setup": (set_up, False, "make .venv, or leave it if it is current"),
+    "fuzz": (
+        fuzz,
+        True,
+        "[TARGET] [OPTIONS]: run `vmgexit fuzz run TARGET OPTIONS`; TARGET is scenario\n"
+        "          unless named; stops after 60 seconds (--time 60) unless OPTIONS set\n"
+        "          --time or --runs",
+    ),
+    "test": (test, True, "[PYTEST OPTIONS]: ruff, mypy, then pytest; fails if any of them does"),
+    "lint": (lint, False, "ruff and mypy only"),
+    "lock": (lock, True, "[UV OPTIONS]: write requirements.lock; --upgrade for newer versions"),
+}
+
+
+def usage() -> str:
+    lines = (f"  {name:7} {meaning}" for name, (_, _, meaning) in COMMANDS.items())
+    return (__doc__ or "").format(commands="\n".join(lines))
+
+
+def main(arguments: list[str]) -> int:
+    command, *rest = arguments or ["--help"]
+    if command in ("-h", "--help") or rest[:1] in (["-h"], ["--help"]):
+        print(usage(), end="")
+        return 0
+    if command not in COMMANDS:
+        say(f"no command {command!r}; there are {', '.join(COMMANDS)}")
+        return 2
+    carry_out, takes_arguments, _ = COMMANDS[command]
+    if rest and not takes_arguments:
+        say(f"{command} takes no arguments, but got {' '.join(rest)}")
+        return 2
+    return carry_out(rest)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"dev.py: {error}")
