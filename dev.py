@@ -3,11 +3,17 @@
 
 usage: python3 dev.py COMMAND [ARGUMENTS]
 
-{commands}
+  setup                     make .venv, or leave it if it is current
+  fuzz [TARGET] [OPTIONS]   run `vmgexit fuzz run TARGET OPTIONS`; the target is scenario unless
+                            named, and 60 seconds (--time 60) the limit unless OPTIONS set
+                            --time or --runs
+  test [PYTEST OPTIONS]     ruff, mypy, then pytest; fails if any of them does
+  lint                      ruff and mypy only
+  lock [UV OPTIONS]         bring requirements.lock up to pyproject.toml; --upgrade for the newest
 
 The first use makes .venv beside this file and installs what requirements.lock names, each file
 checked against its hash; later uses take it as it is until the lock, pyproject.toml or the Python
-changes. Nothing outside .venv is installed or changed.
+changes. Nothing is installed outside .venv.
 """
 
 # Only the standard library, and no virtual environment to start from: this file is what makes one.
@@ -16,6 +22,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -45,13 +52,23 @@ def say(line: str) -> None:
     print(f"dev.py: {line}", file=sys.stderr, flush=True)
 
 
-def run(*command: str | Path, keep_open: tuple[int, ...] = ()) -> int:
-    """Run a command at the repository's root; its exit code, or 128 + N if signal N ended it."""
-    child = subprocess.Popen([str(word) for word in command], cwd=ROOT, pass_fds=keep_open)
+def run(*command: str | Path, holding: int | None = None) -> int:
+    """Run a command at the repository's root; its exit code, or 128 + N if signal N ended it.
+
+    `holding` is a descriptor for a child to keep open, one that the terminal's Ctrl-C is not to reach.
+    """
+    child = subprocess.Popen(
+        [str(word) for word in command],
+        cwd=ROOT,
+        pass_fds=() if holding is None else (holding,),
+        process_group=None if holding is None else 0,
+    )
     try:
         code = child.wait()
     except KeyboardInterrupt:
-        # The terminal has told the child as well, which may have something to put in order.
+        if holding is not None:
+            os.killpg(child.pid, signal.SIGTERM)
+        # Any other child was told by the terminal, and may have something to put in order.
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(CLOSING_SECONDS)
         child.terminate()
@@ -76,8 +93,7 @@ def lay_out_venv(base: Path) -> None:
 
     By hand, since some distributions ship Python without the venv module or what it calls.
     """
-    packages = VENV / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    packages.mkdir(parents=True)
+    (VENV / "lib").mkdir(parents=True)
     if sys.platlibdir != "lib":
         (VENV / sys.platlibdir).symlink_to("lib")
     (VENV / "pyvenv.cfg").write_text(
@@ -125,12 +141,13 @@ def set_up(_arguments: Sequence[str] = ()) -> int:
         shutil.rmtree(VENV, ignore_errors=True)
         lay_out_venv(base)
         install = [with_pip, "-m", "pip", "--python", str(PYTHON), "-qq", "install"]
-        install += ["--disable-pip-version-check", "--no-compile"]
+        install += ["--disable-pip-version-check", "--no-compile", "--no-input"]
         locked = ["--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)]
         ourselves = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
         for what in (locked, ourselves):
-            # pip keeps the lock open: should this script be killed, the next waits for pip to end.
-            code = run(*install, *what, keep_open=(held,))
+            # pip holds the lock too: should this script be killed, the next waits for pip to end.
+            # It is kept from the terminal's Ctrl-C because it answers that with a traceback.
+            code = run(*install, *what, holding=held)
             if code:
                 say(f"tried `{shlex.join(install + what)}`, which failed (exit code {code})")
                 sys.exit(code)
@@ -139,7 +156,7 @@ def set_up(_arguments: Sequence[str] = ()) -> int:
     return 0
 
 
-def fuzz_arguments(arguments: list[str]) -> list[str]:
+def fuzz_arguments(arguments: Sequence[str]) -> list[str]:
     """The words after `vmgexit` for those after `dev.py fuzz`."""
     target = "scenario"
     if arguments and not arguments[0].startswith("-"):
@@ -149,7 +166,7 @@ def fuzz_arguments(arguments: list[str]) -> list[str]:
     return ["fuzz", "run", target, *arguments]
 
 
-def fuzz(arguments: list[str]) -> int:
+def fuzz(arguments: Sequence[str]) -> int:
     """Become the campaign: signals and the exit code are its own, and so is the caller's folder."""
     set_up()
     command = [str(PYTHON), str(VENV / "bin" / "vmgexit"), *fuzz_arguments(arguments)]
@@ -168,13 +185,13 @@ def lint(_arguments: Sequence[str] = ()) -> int:
     return first_failure
 
 
-def test(arguments: list[str]) -> int:
+def test(arguments: Sequence[str]) -> int:
     """The linters, then pytest, whose closing line is the last that is printed."""
     lint_code = lint()
     return run(PYTHON, "-m", "pytest", *arguments) or lint_code
 
 
-def lock(arguments: list[str]) -> int:
+def lock(arguments: Sequence[str]) -> int:
     """Resolve for every supported Python and platform at once; names no registry."""
     set_up()
     command = "uv pip compile --no-config --universal --python-version 3.11 --all-extras"
@@ -184,40 +201,28 @@ def lock(arguments: list[str]) -> int:
     return run(PYTHON, "-m", *command.split(), *note, *files, *arguments)
 
 
-# Name: what carries it out, whether it takes arguments, what --help says.
-COMMANDS: dict[str, tuple[Callable[[list[str]], int], bool, str]] = {
-    "setup": (set_up, False, "make .venv, or leave it if it is current"),
-    "fuzz": (
-        fuzz,
-        True,
-        "[TARGET] [OPTIONS]: run `vmgexit fuzz run TARGET OPTIONS`; TARGET is scenario\n"
-        "          unless named; stops after 60 seconds (--time 60) unless OPTIONS set\n"
-        "          --time or --runs",
-    ),
-    "test": (test, True, "[PYTEST OPTIONS]: ruff, mypy, then pytest; fails if any of them does"),
-    "lint": (lint, False, "ruff and mypy only"),
-    "lock": (lock, True, "[UV OPTIONS]: write requirements.lock; --upgrade for newer versions"),
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "setup": set_up,
+    "fuzz": fuzz,
+    "test": test,
+    "lint": lint,
+    "lock": lock,
 }
-
-
-def usage() -> str:
-    lines = (f"  {name:7} {meaning}" for name, (_, _, meaning) in COMMANDS.items())
-    return (__doc__ or "").format(commands="\n".join(lines))
+TAKE_NO_ARGUMENTS = ("setup", "lint")
 
 
 def main(arguments: list[str]) -> int:
     command, *rest = arguments or ["--help"]
     if command in ("-h", "--help") or rest[:1] in (["-h"], ["--help"]):
-        print(usage(), end="")
+        print(__doc__, end="")
         return 0
     if command not in COMMANDS:
         say(f"no command {command!r}; there are {', '.join(COMMANDS)}")
         return 2
-    carry_out, takes_arguments, _ = COMMANDS[command]
-    if rest and not takes_arguments:
-        say(f"{command} takes no arguments, but got {' '.join(rest)}")
+    if rest and command in TAKE_NO_ARGUMENTS:
+        say(f"{command} takes no arguments, but got {shlex.join(rest)}")
         return 2
-    return carry_out(rest)
+    return COMMANDS[command](rest)
 
 
 if __name__ == "__main__":

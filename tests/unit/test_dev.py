@@ -1,0 +1,229 @@
+"""dev.py's own logic: what it passes on, when it starts again, how it ends. Installs nothing."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import dev
+
+ROOT = Path(dev.__file__).parent
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """dev.py at work in a copy of its own inputs, so that the real .venv is out of reach."""
+    for name in ("requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "LOCK", tmp_path / "requirements.lock")
+    monkeypatch.setattr(dev, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(dev, "PYTHON", tmp_path / ".venv/bin/python")
+    monkeypatch.setattr(dev, "STAMP", tmp_path / ".venv/complete")
+    return tmp_path
+
+
+def as_if_set_up(checkout: Path) -> None:
+    dev.lay_out_venv(Path(sys.executable))
+    dev.STAMP.write_text(dev.fingerprint())
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ("", "fuzz run scenario --time 60"),
+        ("--time 5", "fuzz run scenario --time 5"),
+        ("--time=5 --seed 1", "fuzz run scenario --time=5 --seed 1"),
+        ("--runs 100", "fuzz run scenario --runs 100"),
+        ("-runs=100", "fuzz run scenario -runs=100"),
+        ("-max_total_time=9", "fuzz run scenario -max_total_time=9"),
+        ("--timeout 5", "fuzz run scenario --time 60 --timeout 5"),
+        ("doorbell", "fuzz run doorbell --time 60"),
+        ("doorbell --runs 1", "fuzz run doorbell --runs 1"),
+        ("--seed 1", "fuzz run scenario --time 60 --seed 1"),
+    ],
+)
+def test_fuzz_names_a_target_and_always_ends(given: str, passed_on: str) -> None:
+    assert dev.fuzz_arguments(given.split()) == passed_on.split()
+
+
+def test_a_finished_set_up_is_taken_as_it_is(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_if_set_up(checkout)
+    monkeypatch.setattr(dev, "run", lambda *_, **__: pytest.fail("installed again"))
+    assert dev.set_up() == 0
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
+def test_a_changed_input_makes_it_stale(checkout: Path, name: str) -> None:
+    as_if_set_up(checkout)
+    with (checkout / name).open("a") as file:
+        file.write("#")
+    assert not dev.is_current()
+
+
+def test_another_python_makes_it_stale(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_if_set_up(checkout)
+    monkeypatch.setattr(sys, "version", "3.99.0 (another)")
+    assert not dev.is_current()
+
+
+def test_a_removed_python_makes_it_stale(checkout: Path) -> None:
+    as_if_set_up(checkout)
+    dev.PYTHON.unlink()
+    dev.PYTHON.symlink_to(checkout / "removed")
+    assert not dev.is_current()
+
+
+def test_a_moved_checkout_is_stale(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_if_set_up(checkout)
+    monkeypatch.setattr(dev, "ROOT", checkout / ".." / checkout.name)
+    assert not dev.is_current()
+
+
+def test_a_failed_install_leaves_no_stamp_and_passes_on_the_code(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_if_set_up(checkout)
+    dev.STAMP.write_text("stale")
+    # Stands for a Python with pip, which the one that runs the tests need not have.
+    monkeypatch.setattr(sys, "executable", shutil.which("true"))
+    monkeypatch.setattr(sys, "prefix", "elsewhere")
+    monkeypatch.setattr(dev, "run", lambda *_, **__: 23)
+    with pytest.raises(SystemExit) as ending:
+        dev.set_up()
+    assert ending.value.code == 23
+    assert not dev.STAMP.exists()
+    assert "--require-hashes" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_no_pip_is_one_line_that_says_what_was_tried(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_pip = str(shutil.which("false"))
+    monkeypatch.setattr(sys, "executable", without_pip)
+    monkeypatch.setattr(sys, "prefix", "elsewhere")
+    with pytest.raises(SystemExit) as ending:
+        dev.set_up()
+    assert ending.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"`{without_pip} -m pip --version`" in line
+    assert not dev.VENV.exists()
+
+
+def test_the_venv_laid_by_hand_is_one_to_python(checkout: Path) -> None:
+    dev.lay_out_venv(Path(os.path.realpath(sys.executable)))
+    program = "import sys; print(sys.prefix, sys.prefix != sys.base_prefix)"
+    answer = subprocess.run([dev.PYTHON, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == [str(dev.VENV), "True"]
+
+
+def test_a_child_that_fails_or_dies_gives_its_code() -> None:
+    assert dev.run(sys.executable, "-c", "raise SystemExit(7)") == 7
+    assert dev.run(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)") == 128 + 9
+
+
+@pytest.mark.parametrize(("codes", "result"), [("0000", 0), ("0300", 3), ("0305", 5), ("0005", 5)])
+def test_every_check_runs_pytest_last_and_any_failure_counts(
+    monkeypatch: pytest.MonkeyPatch, codes: str, result: int
+) -> None:
+    ran: list[str] = []
+
+    def record(_python: Path, _m: str, tool: str, *_rest: str) -> int:
+        ran.append(tool)
+        return int(codes[len(ran) - 1])
+
+    monkeypatch.setattr(dev, "set_up", lambda: 0)
+    monkeypatch.setattr(dev, "run", record)
+    assert dev.test(["-k", "name"]) == result
+    assert ran == ["ruff", "ruff", "mypy", "pytest"]
+
+
+@pytest.mark.parametrize(
+    ("holding", "child_says"), [("None", "told\n"), ("0", "")], ids=["ordinary child", "pip"]
+)
+def test_ctrl_c_ends_with_130_and_no_traceback_and_no_child(
+    tmp_path: Path, holding: str, child_says: str
+) -> None:
+    started = tmp_path / "started"
+    child = f"""
+import sys, time
+try:
+    open({str(started)!r}, "w").close()
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("told", file=sys.stderr)
+"""
+    # dev.py's own ending around that child; whoever runs the tests may have turned Ctrl-C off.
+    ending = (ROOT / "dev.py").read_text().partition('if __name__ == "__main__":\n')[2]
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import signal, sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom dev import run\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"def main(_): return run(sys.executable, '-c', {child!r}, holding={holding})\n"
+        "if True:\n" + ending
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for _ in range(1000):
+        if started.exists():
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    # The pipe closes only when the child, which has inherited it, is gone as well.
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, child_says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [(["bogus"], "no command 'bogus'"), (["setup", "now"], "setup takes no arguments")],
+)
+def test_a_wrong_command_line_is_one_line_and_code_2(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dev.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["fuzz", "--help"], ["test", "-h"]])
+def test_help_needs_no_set_up_and_names_every_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "sole_user", lambda: pytest.fail("set up"))
+    assert dev.main(arguments) == 0
+    told = capsys.readouterr().out
+    assert [name for name in dev.COMMANDS if f"\n  {name} " not in told] == []
+    assert "--time 60" in told
+
+
+def test_the_lock_holds_names_versions_markers_and_hashes_only() -> None:
+    requirement = re.compile(r"[a-z0-9-]+==[\w.]+( ; [\w.' <>=!()]+)? \\")
+    digest = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
+    strange = [
+        line
+        for line in dev.LOCK.read_text().splitlines()
+        if not (
+            line.lstrip().startswith("#") or requirement.fullmatch(line) or digest.fullmatch(line)
+        )
+    ]
+    assert strange == []
+    assert "/" not in dev.LOCK.read_text()
+
+
+def test_the_lock_covers_all_that_pyproject_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.split(r"[^\w-]", line)[0] for group in wanted for line in group}
+    locked = set(re.findall(r"^([a-z0-9-]+)==", dev.LOCK.read_text(), re.MULTILINE))
+    assert names - locked == set()
