@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..schema import set_numbers
 from ..wire.apic import BROADCAST, ApicIcr, ApicRegister, MessageType, Shorthand, access
 from ..wire.svsm import ResultCode
 from . import host
@@ -28,6 +29,7 @@ from .vcpu import (
     VECTOR,
     VECTOR_31,
     LocalApic,
+    Mailbox,
     Vcpu,
 )
 
@@ -212,6 +214,15 @@ def specific_eoi(machine: Machine, cpu: Vcpu, vector: int) -> None:
     machine.ghcb(cpu, "specific_eoi", GUEST_VMPL << 16 | vector)
 
 
+def reset(machine: Machine, cpu: Vcpu) -> None:
+    """Start a new vCPU with an empty local APIC. Level-triggered interrupts of the host that are
+    dropped with the old one are acknowledged, so that their lines can rise again (INV-4)."""
+    vectors = trigger_modes(cpu.apic, from_host=True)
+    cpu.apic, cpu.mailbox = LocalApic(), Mailbox()
+    for vector in set_numbers(vectors):
+        specific_eoi(machine, cpu, vector)
+
+
 # --- handing over to the host ----------------------------------------------------------------------
 
 
@@ -240,10 +251,9 @@ def disable(machine: Machine, cpu: Vcpu) -> None:
     if not quirks.lazy_eoi_survives_disable:
         apic.lazy_eoi_pending = False
     state = cpu.tpr << 8 | guest.vintr.int_shadow << 1 | guest.interrupts_enabled
-    if not quirks.emulation_survives_disable:
-        cpu.apic = LocalApic()
-        guest.vintr.v_irq = False
     guest.alternate_injection = False
+    if not machine.emulated(cpu):
+        cpu.apic = LocalApic()
     if not machine.ghcb(cpu, "disable_alternate_injection", GUEST_VMPL << 16 | state):
         if quirks.refused_disable_crashes:
             raise Assertion("the host refused to disable Alternate Injection")

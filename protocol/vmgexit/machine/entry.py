@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import apic
 from .vcpu import (
+    EVENT_TYPE,
     EVENT_VALID,
     EVENTS_AT,
     FLAGS_AT,
@@ -213,7 +214,7 @@ def left_guest(machine: Machine, cpu: Vcpu) -> None:
 
 
 def _is_newest(cpu: Vcpu, event: int) -> bool:
-    is_external = not event & apic.EVENT_TYPE
+    is_external = not event & EVENT_TYPE
     return is_external and bool(cpu.apic.isr) and cpu.apic.isr[-1] == event & 0xFF
 
 

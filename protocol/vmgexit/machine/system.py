@@ -16,7 +16,16 @@ from .quirks import REFERENCE, Quirks, profile
 from .registration import Registration
 from .scenario import Answer, Command
 from .svsm import Registers, dispatch
-from .vcpu import EVENT_TYPE, EVENT_VALID, EVENT_VECTOR, CallingPage, Guest, LocalApic, Vcpu
+from .vcpu import (
+    EVENT_TYPE,
+    EVENT_VALID,
+    EVENT_VECTOR,
+    STATUS_WORD,
+    CallingPage,
+    Guest,
+    LocalApic,
+    Vcpu,
+)
 
 FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of what guests name
 _OTHER_CALLING_AREAS = 0xFFFF_0000_0000
@@ -68,7 +77,9 @@ class Machine:
 
     def emulated(self, cpu: Vcpu) -> bool:
         """Whether the SVSM keeps this vCPU's APIC: while its Alternate Injection bit is set."""
-        return cpu.guest.alternate_injection or self.quirks.emulation_survives_disable
+        if cpu.guest.alternate_injection or self.quirks.emulation_survives_disable:
+            return True
+        return self.quirks.lazy_eoi_survives_disable and cpu.apic.lazy_eoi_pending
 
     def ghcb(self, cpu: Vcpu, call: str, info1: int) -> bool:
         """Make a GHCB request; False when the host refuses it."""
@@ -111,7 +122,7 @@ class Machine:
 
     def _host_irq(self, cpu: Vcpu, command: Command) -> Answer:
         posted, raised = self._post(cpu, command)
-        return {"posted": posted, "hv": raised, "status": cpu.words[host.STATUS_WORD]}
+        return {"posted": posted, "hv": raised, "status": cpu.words[STATUS_WORD]}
 
     def _post(self, cpu: Vcpu, wanted: Command) -> tuple[bool, bool]:
         accepted, raised = host.post(cpu, wanted["vector"], wanted["level"])
@@ -205,7 +216,7 @@ class Machine:
                 new.event_inj = 0
                 new.vintr.v_irq = False
             if not self.quirks.vcpu_create_keeps_apic:
-                cpu.apic = LocalApic()
+                apic.reset(self, cpu)
         if cpu.new_calling is not None:
             cpu.calling, cpu.new_calling = cpu.new_calling, None
 
