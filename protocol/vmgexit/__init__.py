@@ -6,8 +6,12 @@
     (True, True)
 
 Every structure has `decode(data)`, `encode()`, `problems()` and `size`. The declarations are in
-`vmgexit.wire`, what a declaration is in `vmgexit.schema`.
+`vmgexit.wire`, what a declaration is in `vmgexit.schema`. They are imported when first asked for.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from .errors import (
     DecodeError,
@@ -17,17 +21,19 @@ from .errors import (
     UsageError,
     VmgexitError,
 )
-from .wire import (
-    ApicIcr,
-    CallingArea,
-    DoorbellHead,
-    DoorbellPage,
-    ExtIntDescriptor,
-    ExtIntStatus,
-    ResultCode,
-    SvsmCall,
-    SvsmResult,
-)
+
+if TYPE_CHECKING:  # what `__getattr__` finds, for type checkers and editors
+    from .wire import (
+        ApicIcr,
+        CallingArea,
+        DoorbellHead,
+        DoorbellPage,
+        ExtIntDescriptor,
+        ExtIntStatus,
+        ResultCode,
+        SvsmCall,
+        SvsmResult,
+    )
 
 __all__ = [
     "ApicIcr",
@@ -46,3 +52,17 @@ __all__ = [
     "UsageError",
     "VmgexitError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import wire
+
+    found = getattr(wire, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -246,7 +246,7 @@ def _install_codec(cls: type[Structure]) -> None:
             from .compiler import compiled as codec
         decode, encode = codec(cls)
         cls.decode = staticmethod(decode)  # type: ignore[method-assign]
-        cls.encode = encode  # type: ignore[method-assign]
+        cls.encode = encode  # type: ignore[assignment, method-assign]
 
     def decode(data: Buffer, *, strict: bool = False) -> Any:
         make()
@@ -280,7 +280,14 @@ def register(cls: type[Structure]) -> None:
 
 
 def structures() -> dict[str, dict[str, type[Structure]]]:
-    """Every structure declared so far: name, then revision ("" is the current one), then class."""
+    """Every structure: name, then revision ("" is the current one), then class.
+
+    Imports every chapter of `vmgexit.wire`: by name, for the declarations stand on this module and
+    not the other way round.
+    """
+    from importlib import import_module
+
+    import_module("vmgexit.wire").load_all()
     return _registry
 
 
