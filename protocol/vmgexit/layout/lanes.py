@@ -1,0 +1,92 @@
+"""Where the fields of a structure fall in lanes of 32 bits: the geometry of every drawing.
+
+A lane is four bytes of memory, or half of a 64-bit register, most significant bit left. A field that
+crosses the end of a lane is cut into boxes. In memory, whole lanes of one field become one block:
+two lanes are drawn as such, more of them collapsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..schema import Kind
+from .table import Row, Table, count_of, hexadecimal
+
+LANE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The part of a row that is drawn in one piece. Bits are counted from the table's structure."""
+
+    row: Row
+    start: int
+    width: int
+
+    @property
+    def high(self) -> int:
+        """Its most significant bit within the lane."""
+        return min(self.start % LANE + self.width, LANE) - 1
+
+    @property
+    def low(self) -> int:
+        """Its least significant bit within the lane."""
+        return self.start % LANE
+
+    @property
+    def is_whole(self) -> bool:
+        return self.width == self.row.width
+
+    def names(self) -> list[str]:
+        """What may be written into it, the longest first; the last one always fits."""
+        if self.row.is_reserved:
+            return ["Reserved", "R"]
+        if self.is_whole or self.row.field.kind is not Kind.UINT:
+            return [self.row.name]
+        first = self.start - self.row.start
+        return [f"{self.row.name}[{first + self.width - 1}:{first}]"]
+
+    def remarks(self, table: Table) -> list[str]:
+        """What may stand below the name, the longest first."""
+        row = self.row
+        what = row.field.rule.value if row.field.rule else row.nested or row.attribute
+        if table.is_bits or self.width <= LANE:
+            return [what]
+        first, last = self.start // 8, (self.start + self.width) // 8 - 1
+        where = f"{hexadecimal(first)} to {hexadecimal(last)}"
+        return [f"{what}, {count_of(self.width // 8, 'byte')}, {where}", where]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Boxes side by side, least significant first; `height` lanes of one field have a single box."""
+
+    offset: int  # bytes, from the table's structure
+    boxes: tuple[Box, ...]
+    height: int = 1
+
+
+def lanes(table: Table) -> Iterator[Lane]:
+    """The lanes of a structure, ascending."""
+    boxes: list[Box] = []
+    for row in sorted(table.rows, key=lambda row: row.start):
+        at, end = row.start, row.start + row.width
+        while at < end:
+            whole = 0 if at % LANE or table.is_bits else (end - at) // LANE
+            if whole > 1:
+                yield Lane(at // 8, (Box(row, at, whole * LANE),), whole)
+                at += whole * LANE
+                continue
+            width = min(LANE - at % LANE, end - at)
+            boxes.append(Box(row, at, width))
+            at += width
+            if at % LANE == 0:
+                yield _lane(boxes)
+                boxes = []
+    if boxes:
+        yield _lane(boxes)
+
+
+def _lane(boxes: list[Box]) -> Lane:
+    return Lane(boxes[0].start // LANE * (LANE // 8), tuple(boxes))
