@@ -118,14 +118,11 @@ class _Drawing:
         self.right = max(self.right, x + wide + _GAP)
 
     def rectangle(self, kind: str, x: float, y: float, wide: float, high: float) -> None:
-        place = " ".join(
-            f'{name}="{_number(value)}"'
-            for name, value in (("x", x), ("y", y), ("width", wide), ("height", high))
-        )
-        self.elements.append(f'<rect class="box {kind}" {place}/>')
+        self.elements.append(f'<rect class="box {kind}" {_place(x, y, wide, high)}/>')
         pattern = {"zero": "hatching", "ignored": "dotting"}.get(kind)
-        if pattern:
-            self.elements.append(f'<rect fill="url(#{pattern})" {place}/>')
+        if pattern:  # within the edge, so that the edge stays a line
+            inner = _place(x + 1, y + 1, wide - 1, high - 1)
+            self.elements.append(f'<rect fill="url(#{pattern})" {inner}/>')
 
     def line(self, kind: str, path: str) -> None:
         self.elements.append(f'<path class="{kind}" d="{path}"/>')
@@ -318,6 +315,11 @@ def _reserved_kind(rule: Rule | None) -> str:
 def _width(text: str, kind: str) -> float:
     size, monospace, style = _FONTS[kind]
     return width(text, size, monospace=monospace) * (_BOLDER if style else 1)
+
+
+def _place(x: float, y: float, wide: float, high: float) -> str:
+    values = {"x": x, "y": y, "width": wide, "height": high}
+    return " ".join(f'{name}="{_number(value)}"' for name, value in values.items())
 
 
 def _number(value: float) -> str:
