@@ -155,22 +155,29 @@ def rewind(machine: Machine, cpu: Vcpu) -> None:
     if apic.interrupt_delivered:
         apic.interrupt_delivered = False
         event = guest.event_inj
-        if event & EVENT_VALID and not event & EVENT_TYPE:
+        if event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID and _is_ours(machine, apic, event):
             guest.event_inj = 0
-            _take_back(apic, event & EVENT_VECTOR)
+            _take_back(apic)
     if apic.interrupt_queued:
         apic.interrupt_queued = False
-        if guest.vintr.v_irq:
+        if guest.vintr.v_irq and _is_ours(machine, apic, guest.vintr.v_intr_vector):
             guest.vintr.v_irq = False
-            _take_back(apic, guest.vintr.v_intr_vector)
+            _take_back(apic)
     if apic.lazy_eoi_pending and not cpu.calling.no_eoi_required:
         end_of_interrupt(machine, cpu)
 
 
-def _take_back(apic: LocalApic, vector: int) -> None:
-    if not apic.isr or apic.isr[-1] != vector:
+def _is_ours(machine: Machine, apic: LocalApic, event: int) -> bool:
+    """Whether the vector found is the one that was presented. Another is the guest's own business."""
+    if apic.isr and apic.isr[-1] == event & EVENT_VECTOR:
+        return True
+    if machine.quirks.foreign_vmsa_crashes:
         raise Assertion("the vector taken back is not the newest in service")
-    apic.isr.pop()
+    return False
+
+
+def _take_back(apic: LocalApic) -> None:
+    vector = apic.isr.pop()
     level, from_host = apic.isr_tmr.pop()
     apic.tmr |= level << vector
     apic.host_tmr |= from_host << vector
@@ -217,9 +224,10 @@ def specific_eoi(machine: Machine, cpu: Vcpu, vector: int) -> None:
 def reset(machine: Machine, cpu: Vcpu) -> None:
     """Start a new vCPU with an empty local APIC. Level-triggered interrupts of the host that are
     dropped with the old one are acknowledged, so that their lines can rise again (INV-4)."""
-    vectors = trigger_modes(cpu.apic, from_host=True)
+    old = cpu.apic
+    in_service = [v for v, (_, from_host) in zip(old.isr, old.isr_tmr, strict=True) if from_host]
     cpu.apic, cpu.mailbox = LocalApic(), Mailbox()
-    for vector in set_numbers(vectors):
+    for vector in (*in_service, *set_numbers(old.host_tmr)):
         specific_eoi(machine, cpu, vector)
 
 

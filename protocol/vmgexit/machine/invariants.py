@@ -93,7 +93,7 @@ def _nothing_lost(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tupl
         if not account.honest:
             continue
         there = located(cpu)
-        for vector in account.owed:
+        for vector in (*account.owed, *account.mailed):
             if not there >> vector & 1:
                 yield f"{step.command['op']} of vCPU {cpu.index}", f"vector {vector:#x} is nowhere"
         held = descriptor(cpu).pending
@@ -129,7 +129,8 @@ def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
 
 @_invariant("INV-2", "nothing is delivered that was not asked for and allowed")
 def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-    if step.taken_unasked and step.cpu is not None:
+    genuine = step.account is not None and step.account.genuine
+    if step.taken_unasked and step.cpu is not None and genuine:
         yield (
             f"guest_take of vCPU {step.cpu.index}",
             f"the guest got {step.taken_unasked}, which nobody asked for or allowed",
@@ -250,7 +251,7 @@ def _off_is_off(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[
 @_invariant("INV-8", "an NMI asked for arrives as an NMI", honest=True)
 def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     for cpu, account in _books(ledger, step, machine):
-        if account.honest and account.nmi_owed and not nmi_located(cpu):
+        if account.honest and (account.nmi_owed or account.nmi_mailed) and not nmi_located(cpu):
             yield f"{step.command['op']} of vCPU {cpu.index}", "an NMI is nowhere"
 
 
@@ -276,7 +277,8 @@ def _as_documented(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tup
         for register in ("rcx", "rdx", "r8"):
             if step.answer[register] != step.command[register]:
                 yield place, f"refused, and {register.upper()} changed"
-        if step.visible is not None and step.visible != visible(machine, cpu):
+        genuine = step.account is not None and step.account.genuine
+        if genuine and step.visible is not None and step.visible != visible(machine, cpu):
             yield place, "refused, and something that the guest can see changed"
 
 
@@ -298,7 +300,7 @@ def _never_stops(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple
 
 def _is_call(step: Step, call: ApicCall) -> bool:
     command = step.command
-    return (
+    return bool(
         command["op"] == "call"
         and command["protocol"] == Protocol.APIC
         and command["request"] == call

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from ..schema import set_numbers
 from ..wire.apic import ApicCall, ApicRegister, ConfigureVector
-from ..wire.svsm import Protocol, ResultCode
+from ..wire.svsm import CoreCall, Protocol, ResultCode
 from ..wire.vmsa import EventType
+from .apic import Sent
 from .scenario import Answer, Command
 from .system import Machine
 from .vcpu import (
@@ -73,10 +74,12 @@ class Account:
     """
 
     posted: dict[int, bool] = field(default_factory=dict)  # in the descriptor: vector, level
+    mailed: set[int] = field(default_factory=set)  # by other vCPUs, not looked at yet
     owed: dict[int, bool] = field(default_factory=dict)
     may: int = 0
+    nmi_mailed: bool = False
     nmi_owed: bool = False
-    nmi_may: bool = False
+    nmi_may: int = 0  # how many more could come
     delivered: list[tuple[int, bool]] = field(default_factory=list)
     allowed: int = 0
     tpr: int = 0
@@ -84,7 +87,8 @@ class Account:
     early: int | None = None  # a vector ended before it was taken
     last_taken: tuple[str, int] | None = None  # taken by the command before
     new_tpr: int | None = None  # of a new VMSA that is not in use yet
-    honest: bool = True  # the host followed the rules, the hardware did what hardware does
+    honest: bool = True  # the host followed the rules, and the hardware its own
+    genuine: bool = True  # the hardware did: EXITINTINFO was what hardware reports
     closed: bool = False  # handed over: the host's from there on
     disables: int = 0
     machine_check: bool = False  # the host signalled one
@@ -126,7 +130,7 @@ class Ledger:
         step.cpu = cpu = machine.vcpus[command["cpu"]]
         step.account = account = self.accounts[command["cpu"]]
         step.emulated_before = cpu.guest.alternate_injection
-        step.event_before = cpu.guest.event_inj
+        step.event_before = 0 if cpu.new_guest is not None else cpu.guest.event_inj
         if command["op"] in ("enter", "call"):
             account.machine_check |= bool(cpu.page[FLAGS_AT] & OWN_MC)
         if command["op"] == "call" and cpu.new_guest is None and cpu.new_calling is None:
@@ -144,26 +148,27 @@ class Ledger:
             self.accounts = [Account() for _ in machine.vcpus]
             return
         cpu, account = step.cpu, step.account
-        assert cpu is not None and account is not None
+        assert cpu is not None
+        assert account is not None
         for call in answer.get("calls", ()):
             if call["call"] == "specific_eoi":
                 step.acknowledged.append(call["info1"] & 0xFF)
         if operation in ("enter", "call", "intercept"):
             self._new_vmsa(step, account)
         last_taken, account.last_taken = account.last_taken, None
-        for post in machine.posted:
-            if account.honest:
-                account.posted[post.vector] = post.level or account.posted.get(post.vector, False)
+        if operation == "host_irq":
+            _post(machine, account)
         match operation:
             case "call":
                 _call(step, cpu, account)
             case "enter":
                 _enter(machine, step, cpu, account)
-            case "guest_take":
+            case "guest_take" if not account.closed:
                 _take(step, account)
             case "guest_lazy_eoi" if answer.get("was"):
                 _lazy_eoi(account)
-            case "guest" if "cr8" in step.command:
+            case "guest" if step.command.get("cr8", account.tpr >> 4) != account.tpr >> 4:
+                # CR8 written with the class it has is not to be told from CR8 not written.
                 account.tpr = step.command["cr8"] << 4
             case "intercept" if step.emulated_before:
                 _intercept(step, account, last_taken)
@@ -173,12 +178,9 @@ class Ledger:
                 account.honest = False
                 account.posted.clear()
         for sent in machine.sent:
-            target = self.accounts[sent.target]
-            if sent.nmi:
-                target.nmi_owed = True
-            else:
-                target.owed.setdefault(sent.vector, False)
+            _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
         if step.handed_over:
+            _look(account)
             step.at_hand_over = account
             self.accounts[cpu.index] = Account(
                 closed=True, disables=account.disables, tpr=account.tpr, honest=account.honest
@@ -192,10 +194,40 @@ class Ledger:
         step.to_acknowledge += [vector for vector, level in account.owed.items() if level]
         account.tpr, account.new_tpr = account.new_tpr, None
         account.owed.clear()
+        account.mailed.clear()
+        account.nmi_mailed = False
         account.delivered.clear()
         account.may = account.allowed = 0
-        account.nmi_owed = account.nmi_may = False
+        account.nmi_owed, account.nmi_may = False, 0
         account.token = account.early = None
+
+
+def _send(account: Account, sent: Sent, *, to_self: bool) -> None:
+    """What a vCPU sends itself is pending at once, what others send when it looks."""
+    if sent.nmi:
+        account.nmi_may += account.nmi_owed and to_self
+        account.nmi_owed |= to_self
+        account.nmi_mailed |= not to_self
+    elif to_self:
+        account.owed.setdefault(sent.vector, False)
+    else:
+        account.mailed.add(sent.vector)
+
+
+def _look(account: Account) -> None:
+    """The mailbox is emptied: what is pending already and what was mailed become one."""
+    for vector in account.mailed:
+        account.owed.setdefault(vector, False)
+    account.mailed.clear()
+    account.nmi_may += account.nmi_owed and account.nmi_mailed
+    account.nmi_owed |= account.nmi_mailed
+    account.nmi_mailed = False
+
+
+def _post(machine: Machine, account: Account) -> None:
+    for post in machine.posted:
+        if account.honest:
+            account.posted[post.vector] = post.level or account.posted.get(post.vector, False)
 
 
 def _call(step: Step, cpu: Vcpu, account: Account) -> None:
@@ -208,7 +240,7 @@ def _call(step: Step, cpu: Vcpu, account: Account) -> None:
         return
     rcx, rdx = command["rcx"], command["rdx"]
     match command["protocol"], command["request"]:
-        case Protocol.CORE, 0:
+        case Protocol.CORE, CoreCall.REMAP_CA if rcx != cpu.calling.address:
             account.token = None
         case Protocol.APIC, ApicCall.WRITE_REGISTER if rcx == ApicRegister.EOI:
             account.token = None
@@ -241,13 +273,14 @@ def _enter(machine: Machine, step: Step, cpu: Vcpu, account: Account) -> None:
     now = descriptor(cpu)
     if cpu.calling.no_eoi_required or not cpu.apic.lazy_eoi_pending:
         account.early = None  # a lazy EOI that came too early was for an offer that is gone
+    if step.emulated_before:
+        _look(account)
     if step.emulated_before and account.honest:
-        for vector in [vector for vector in account.posted if not now.pending >> vector & 1]:
-            level = account.posted.pop(vector)
-            if account.allowed >> vector & 1:
-                account.owed[vector] = level or account.owed.get(vector, False)
-            elif level:
-                step.to_acknowledge.append(vector)
+        # What stood there was taken before the window, what came late after it; one vector may be
+        # both. A signalled descriptor is emptied, so what stood there is gone whatever is there now.
+        _left(step, account, 0 if step.signalled else now.pending)
+        _post(machine, account)
+        _left(step, account, now.pending)
     elif step.emulated_before and step.before is not None:
         _unruly(machine, step.before, now, account)
     account.token = None
@@ -255,6 +288,16 @@ def _enter(machine: Machine, step: Step, cpu: Vcpu, account: Account) -> None:
         account.token = carried(cpu)
         if account.token is None and account.delivered:
             account.token = account.delivered[-1][0]
+
+
+def _left(step: Step, account: Account, still_there: int) -> None:
+    """Posted vectors that left the descriptor: owed if they were allowed, else gone."""
+    for vector in [vector for vector in account.posted if not still_there >> vector & 1]:
+        level = account.posted.pop(vector)
+        if account.allowed >> vector & 1:
+            account.owed[vector] = level or account.owed.get(vector, False)
+        elif level:
+            step.to_acknowledge.append(vector)
 
 
 def _unruly(machine: Machine, before: Descriptor, now: Descriptor, account: Account) -> None:
@@ -265,7 +308,7 @@ def _unruly(machine: Machine, before: Descriptor, now: Descriptor, account: Acco
     for post in machine.posted:
         gone |= 1 << post.vector
     account.may |= gone & account.allowed
-    account.nmi_may |= before.nmi and not now.nmi
+    account.nmi_may += before.nmi and not now.nmi
 
 
 def carried(cpu: Vcpu) -> int | None:
@@ -287,12 +330,18 @@ def _take(step: Step, account: Account) -> None:
     if taken == "nmi":
         if not (account.nmi_owed or account.nmi_may):
             step.taken_unasked = "an NMI"
-        account.nmi_owed = account.nmi_may = False
+        if account.nmi_owed:
+            account.nmi_owed = False
+        else:
+            account.nmi_may = max(account.nmi_may - 1, 0)
     elif taken in ("event", "virq"):
         if vector not in account.owed and not account.may >> vector & 1:
             step.taken_unasked = f"vector {vector:#x}"
-        level = account.owed.pop(vector, False)
-        account.may &= ~(1 << vector)
+        level = False
+        if account.may >> vector & 1:
+            account.may &= ~(1 << vector)
+        else:
+            level = account.owed.pop(vector, False)
         if account.early == vector:
             account.early = None
         else:
@@ -321,9 +370,9 @@ def _intercept(step: Step, account: Account, last_taken: tuple[str, int] | None)
     vector, kind = event & EVENT_VECTOR, (event & EVENT_TYPE) >> 8
     just_taken = "nmi" if kind == EventType.NMI else "external" if is_external(event) else ""
     if waiting & EVENT_VALID or (just_taken and not _was_taken(account, last_taken, event)):
-        account.honest = False
+        account.honest = account.genuine = False
         account.may |= 1 << vector if is_external(event) else 0
-        account.nmi_may |= kind == EventType.NMI
+        account.nmi_may += kind == EventType.NMI
     elif just_taken == "nmi":
         account.nmi_owed = True
     elif just_taken:
@@ -342,10 +391,16 @@ def _was_taken(account: Account, last_taken: tuple[str, int] | None, event: int)
 
 def located(cpu: Vcpu) -> int:
     """Every vector that is pending somewhere on its way to the guest, as a 256-bit set."""
+    vectors = _in_guest(cpu)
+    if is_external(cpu.guest.exit_int_info):
+        vectors |= 1 << (cpu.guest.exit_int_info & EVENT_VECTOR)
+    return vectors
+
+
+def _in_guest(cpu: Vcpu) -> int:
     vectors = cpu.apic.irr | cpu.mailbox.irr
-    for event in (cpu.guest.event_inj, cpu.guest.exit_int_info):
-        if is_external(event):
-            vectors |= 1 << (event & EVENT_VECTOR)
+    if is_external(cpu.guest.event_inj):
+        vectors |= 1 << (cpu.guest.event_inj & EVENT_VECTOR)
     if cpu.guest.vintr.v_irq:
         vectors |= 1 << cpu.guest.vintr.v_intr_vector
     return vectors
@@ -375,8 +430,9 @@ def settled(cpu: Vcpu) -> list[int]:
 
 def visible(machine: Machine, cpu: Vcpu) -> tuple[object, ...]:
     """What the guest can see of its interrupts and the VM's, whatever the SVSM took back since."""
-    pending = located(cpu)
-    nmi = nmi_located(cpu)
+    pending = _in_guest(cpu)
+    event = cpu.guest.event_inj
+    nmi = cpu.apic.nmi_pending or cpu.mailbox.nmi or (event if not is_external(event) else 0)
     tokens = tuple(other.calling.no_eoi_required for other in machine.vcpus)
     bits = tuple(other.guest.alternate_injection for other in machine.vcpus)
     kept = (cpu.apic.icr, cpu.apic.allowed, cpu.guest.vintr.v_tpr, machine.registration.count)
