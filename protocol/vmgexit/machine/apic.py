@@ -429,5 +429,5 @@ def _give_to_host(target: Vcpu, vector: int, is_nmi: bool) -> None:
     if is_nmi:
         target.words[STATUS_WORD] |= NMI
     elif vector >= host.LOWEST:
-        host.set_irr(target, vector)
+        host.set_irr_bit(target, vector)
         target.words[STATUS_WORD] |= MULTIPLE

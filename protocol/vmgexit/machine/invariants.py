@@ -7,6 +7,7 @@ know nothing of quirks. `HONEST` ones speak only while the host follows the rule
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -96,13 +97,6 @@ def _nothing_lost(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tupl
         for vector in (*account.owed, *account.mailed):
             if not there >> vector & 1:
                 yield f"{step.command['op']} of vCPU {cpu.index}", f"vector {vector:#x} is nowhere"
-        held = descriptor(cpu).pending
-        for vector in account.posted:
-            if not held >> vector & 1 and not there >> vector & 1:
-                yield (
-                    f"{step.command['op']} of vCPU {cpu.index}",
-                    f"vector {vector:#x} left the descriptor and is nowhere",
-                )
     if step.at_hand_over is not None and step.cpu is not None and step.at_hand_over.honest:
         yield from _handed_over(step.cpu, step.at_hand_over)
 
@@ -114,7 +108,7 @@ def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
     """
     given = descriptor(cpu)
     place = f"hand-over of vCPU {cpu.index}"
-    for vector in (*account.owed, *account.posted):
+    for vector in account.owed:
         if vector >= LOWEST and not given.pending >> vector & 1:
             yield place, f"vector {vector:#x} was pending and the host does not get it"
     in_service = 0
@@ -140,21 +134,21 @@ def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Iterator[t
 @_invariant("INV-3", "an entered guest has no interrupt waiting without a carrier", honest=False)
 def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu = step.cpu
-    if step.command["op"] != "enter" or cpu is None or not step.emulated_before:
+    if not step.entered or cpu is None or not step.emulated_before:
         return
     place = f"enter of vCPU {cpu.index}"
     if cpu.page[FLAGS_AT] & NO_FURTHER_SIGNAL or cpu.hv_raised:
         yield place, "the guest runs with NoFurtherSignal set (SCHED-3, SCHED-4)"
-    if cpu.page[EVENTS_AT] & GUEST_EVENT:
+    if cpu.page[EVENTS_AT] & GUEST_EVENT and cpu.posting is None:
         yield place, "the guest runs with its VMPL's event bit set"
-    if step.signalled and step.before is not None:
+    if step.signalled and cpu.posting is None:
         left = descriptor(cpu)
-        if left.field or left.multiple or (step.before.multiple and left.vectors):
+        if left.field or left.multiple or (step.multiple and left.vectors):
             yield place, f"the descriptor still holds {listed(left.pending)}"
-    pending = cpu.apic.irr.bit_length() - 1
-    newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
     if cpu.apic.irr & 0xFFFF:
         yield place, f"pending and never deliverable: {listed(cpu.apic.irr & 0xFFFF)}"
+    pending = cpu.apic.irr.bit_length() - 1
+    newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
     if pending > 0 and pending >> 4 > newest >> 4:
         yield place, f"vector {pending:#x} is pending above {newest:#x} and has no carrier"
 
@@ -175,7 +169,7 @@ def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tupl
 @_invariant("INV-5", "one EOI ends one interrupt, the highest in service", honest=True)
 def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu, account = step.cpu, step.account
-    if step.command["op"] not in ("enter", "call") or cpu is None or account is None:
+    if not (step.entered or step.command["op"] == "call") or cpu is None or account is None:
         return
     if account.closed or step.handed_over or not account.honest:
         return
@@ -195,7 +189,7 @@ def _priorities(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[
     if cpu is None or account is None or account.closed:
         return
     classes = [vector >> 4 for vector in cpu.apic.isr]
-    if any(above <= below for below, above in zip(classes, classes[1:], strict=False)):
+    if any(above <= below for below, above in itertools.pairwise(classes)):
         yield (
             f"{step.command['op']} of vCPU {cpu.index}",
             f"in service, oldest first: {_vectors(cpu.apic.isr)}",
@@ -244,7 +238,7 @@ def _off_is_off(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[
         )
         if query and step.command["rcx"] >> 32 == Protocol.APIC and step.answer["rcx"]:
             yield place, "the APIC protocol is present on a disabled vCPU"
-    if step.command["op"] == "enter" and carried(cpu) is not None:
+    if step.entered and carried(cpu) is not None:
         yield place, f"vector {carried(cpu):#x} was presented on a disabled vCPU"
 
 
@@ -258,10 +252,10 @@ def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple
 @_invariant("INV-8", "an NMI that the host signals is taken", honest=False)
 def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu = step.cpu
-    if step.command["op"] == "enter" and cpu is not None and step.emulated_before:
-        left = step.signalled and step.before is not None and step.before.nmi
-        if left and descriptor(cpu).nmi:
-            yield f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor"
+    if cpu is None or not (step.entered and step.emulated_before and step.nmi_signalled):
+        return
+    if descriptor(cpu).nmi:
+        yield f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor"
 
 
 @_invariant("INV-9", "a call answers as documented, and a refused one changes nothing")
@@ -317,6 +311,7 @@ class Watch:
     def __init__(self, machine: Machine, *, invariants: Iterable[Invariant] | None = None) -> None:
         self.machine = machine
         self.ledger = Ledger()
+        machine.listener = self.ledger
         self.invariants = tuple(INVARIANTS if invariants is None else invariants)
         self.index = 0
 

@@ -36,6 +36,9 @@ from .vcpu import (
 
 LOWEST = 31
 
+# Commands that first take up a new VMSA and calling area.
+_TAKES_UP = frozenset({"enter", "svsm_step", "call", "intercept"})
+
 
 @dataclass(slots=True)
 class Descriptor:
@@ -69,11 +72,10 @@ class Account:
     """The books of one vCPU. Vector sets are 256-bit integers.
 
     `owed` maps each vector that the guest is still to get to whether the host waits for its end.
-    `may` are vectors that could come besides, because a host wrote them that does not follow the
-    rules. `delivered` is what the guest took and did not end: vector, and whether the host waits.
+    `may` are vectors that could come besides, because EXITINTINFO held what no hardware reports.
+    `delivered` is what the guest took and did not end: vector, and whether the host waits.
     """
 
-    posted: dict[int, bool] = field(default_factory=dict)  # in the descriptor: vector, level
     mailed: set[int] = field(default_factory=set)  # by other vCPUs, not looked at yet
     owed: dict[int, bool] = field(default_factory=dict)
     may: int = 0
@@ -103,8 +105,9 @@ class Step:
     answer: Answer
     cpu: Vcpu | None = None
     account: Account | None = None
-    before: Descriptor | None = None  # the descriptor before an entry
+    nmi_signalled: bool = False  # the host's NMI stood in a signalled descriptor before an entry
     signalled: bool = False  # the event bit was set before an entry
+    multiple: bool = False  # and MultipleVectors
     count_before: int = 0
     emulated_before: bool = False
     event_before: int = 0  # EVENTINJ
@@ -112,6 +115,7 @@ class Step:
     acknowledged: list[int] = field(default_factory=list)  # specific EOIs that were made
     to_acknowledge: list[int] = field(default_factory=list)  # and that were due
     taken_unasked: str = ""  # what the guest took that nobody asked for
+    entered: bool = False  # the guest runs after this step
     handed_over: bool = False
     at_hand_over: Account | None = None
 
@@ -121,6 +125,32 @@ class Ledger:
 
     def __init__(self) -> None:
         self.accounts: list[Account] = []
+        self.found = Descriptor(0, False, False, 0, False)  # before the SVSM's step
+        self.mail = False
+        self.dropped: list[int] = []  # level-triggered, taken and not allowed
+
+    def before_step(self, cpu: Vcpu) -> None:
+        """Note what stands in the shared memory before one atomic step of the SVSM."""
+        self.found = descriptor(cpu)
+        self.mail = cpu.mailbox.pending
+
+    def after_step(self, cpu: Vcpu) -> None:
+        """What left the descriptor is the SVSM's to deliver, if it was allowed; else it is gone."""
+        account, before, now = self.accounts[cpu.index], self.found, descriptor(cpu)
+        if self.mail and not cpu.mailbox.pending:
+            _look(account)
+        if before == now:
+            return
+        account.nmi_may += before.nmi and not now.nmi and account.nmi_owed
+        account.nmi_owed |= before.nmi and not now.nmi
+        gone = [(vector, False) for vector in set_numbers(before.vectors & ~now.vectors)]
+        if before.field and before.field != now.field:
+            gone.append((before.field, before.level))
+        for vector, level in gone:
+            if account.allowed >> vector & 1:
+                account.owed[vector] = level or account.owed.get(vector, False)
+            elif level:
+                self.dropped.append(vector)
 
     def before(self, machine: Machine, index: int, command: Command) -> Step:
         """Note what only stands before the command."""
@@ -131,13 +161,17 @@ class Ledger:
         step.account = account = self.accounts[command["cpu"]]
         step.emulated_before = cpu.guest.alternate_injection
         step.event_before = 0 if cpu.new_guest is not None else cpu.guest.event_inj
-        if command["op"] in ("enter", "call"):
+        if command["op"] in _TAKES_UP and cpu.entry is None:
+            _new_vmsa(step, account)
+        if command["op"] in ("enter", "svsm_step", "call"):
             account.machine_check |= bool(cpu.page[FLAGS_AT] & OWN_MC)
         if command["op"] == "call" and cpu.new_guest is None and cpu.new_calling is None:
             step.visible = visible(machine, cpu)
         if command["op"] == "enter":
-            step.before = descriptor(cpu)
+            found = descriptor(cpu)
             step.signalled = bool(cpu.page[EVENTS_AT] & GUEST_EVENT)
+            step.multiple = step.signalled and found.multiple
+            step.nmi_signalled = step.signalled and found.nmi
         return step
 
     def after(self, machine: Machine, step: Step, answer: Answer) -> None:
@@ -153,16 +187,16 @@ class Ledger:
         for call in answer.get("calls", ()):
             if call["call"] == "specific_eoi":
                 step.acknowledged.append(call["info1"] & 0xFF)
-        if operation in ("enter", "call", "intercept"):
-            self._new_vmsa(step, account)
         last_taken, account.last_taken = account.last_taken, None
-        if operation == "host_irq":
-            _post(machine, account)
         match operation:
             case "call":
                 _call(step, cpu, account)
-            case "enter":
-                _enter(machine, step, cpu, account)
+            case "enter" | "svsm_step":
+                step.to_acknowledge += self.dropped
+                self.dropped = []
+                step.entered = operation == "enter" or answer["next"] == "entered"
+                if step.entered:
+                    _entered(cpu, account)
             case "guest_take" if not account.closed:
                 _take(step, account)
             case "guest_lazy_eoi" if answer.get("was"):
@@ -176,7 +210,6 @@ class Ledger:
                 account.new_tpr = (step.command.get("vintr", 0) & 0xFF) << 4 & 0xFF
             case "set_doorbell":
                 account.honest = False
-                account.posted.clear()
         for sent in machine.sent:
             _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
         if step.handed_over:
@@ -186,20 +219,21 @@ class Ledger:
                 closed=True, disables=account.disables, tpr=account.tpr, honest=account.honest
             )
 
-    def _new_vmsa(self, step: Step, account: Account) -> None:
-        """A new vCPU starts empty; what the host waits for is acknowledged."""
-        if account.new_tpr is None:
-            return
-        step.to_acknowledge += [vector for vector, level in account.delivered if level]
-        step.to_acknowledge += [vector for vector, level in account.owed.items() if level]
-        account.tpr, account.new_tpr = account.new_tpr, None
-        account.owed.clear()
-        account.mailed.clear()
-        account.nmi_mailed = False
-        account.delivered.clear()
-        account.may = account.allowed = 0
-        account.nmi_owed, account.nmi_may = False, 0
-        account.token = account.early = None
+
+def _new_vmsa(step: Step, account: Account) -> None:
+    """A new vCPU starts empty; what the host waits for is acknowledged."""
+    if account.new_tpr is None:
+        return
+    step.to_acknowledge += [vector for vector, level in account.delivered if level]
+    step.to_acknowledge += [vector for vector, level in account.owed.items() if level]
+    account.tpr, account.new_tpr = account.new_tpr, None
+    account.owed.clear()
+    account.mailed.clear()
+    account.nmi_mailed = False
+    account.delivered.clear()
+    account.may = account.allowed = 0
+    account.nmi_owed, account.nmi_may = False, 0
+    account.token = account.early = None
 
 
 def _send(account: Account, sent: Sent, *, to_self: bool) -> None:
@@ -222,12 +256,6 @@ def _look(account: Account) -> None:
     account.nmi_may += account.nmi_owed and account.nmi_mailed
     account.nmi_owed |= account.nmi_mailed
     account.nmi_mailed = False
-
-
-def _post(machine: Machine, account: Account) -> None:
-    for post in machine.posted:
-        if account.honest:
-            account.posted[post.vector] = post.level or account.posted.get(post.vector, False)
 
 
 def _call(step: Step, cpu: Vcpu, account: Account) -> None:
@@ -268,47 +296,15 @@ def _end(step: Step, account: Account) -> None:
             step.to_acknowledge.append(vector)
 
 
-def _enter(machine: Machine, step: Step, cpu: Vcpu, account: Account) -> None:
-    """Whatever left the descriptor is now the SVSM's to deliver, if it was allowed."""
-    now = descriptor(cpu)
+def _entered(cpu: Vcpu, account: Account) -> None:
+    """The guest runs: a lazy EOI is offered, or not."""
     if cpu.calling.no_eoi_required or not cpu.apic.lazy_eoi_pending:
         account.early = None  # a lazy EOI that came too early was for an offer that is gone
-    if step.emulated_before:
-        _look(account)
-    if step.emulated_before and account.honest:
-        # What stood there was taken before the window, what came late after it; one vector may be
-        # both. A signalled descriptor is emptied, so what stood there is gone whatever is there now.
-        _left(step, account, 0 if step.signalled else now.pending)
-        _post(machine, account)
-        _left(step, account, now.pending)
-    elif step.emulated_before and step.before is not None:
-        _unruly(machine, step.before, now, account)
     account.token = None
     if cpu.calling.no_eoi_required:
         account.token = carried(cpu)
         if account.token is None and account.delivered:
             account.token = account.delivered[-1][0]
-
-
-def _left(step: Step, account: Account, still_there: int) -> None:
-    """Posted vectors that left the descriptor: owed if they were allowed, else gone."""
-    for vector in [vector for vector in account.posted if not still_there >> vector & 1]:
-        level = account.posted.pop(vector)
-        if account.allowed >> vector & 1:
-            account.owed[vector] = level or account.owed.get(vector, False)
-        elif level:
-            step.to_acknowledge.append(vector)
-
-
-def _unruly(machine: Machine, before: Descriptor, now: Descriptor, account: Account) -> None:
-    """The host wrote what it liked: whatever left the descriptor may be delivered once."""
-    gone = before.vectors & ~now.vectors
-    if before.field and now.field != before.field:
-        gone |= 1 << before.field
-    for post in machine.posted:
-        gone |= 1 << post.vector
-    account.may |= gone & account.allowed
-    account.nmi_may += before.nmi and not now.nmi
 
 
 def carried(cpu: Vcpu) -> int | None:

@@ -41,9 +41,12 @@ class Code(IntEnum):
     SET_DOORBELL = 10
     STATE = 11
     HOST_REFUSE = 12
-    LATE = 13  # one more late interrupt of an enter
-    APIC_ID = 14  # the next APIC id of an init
-    DOORBELL_BYTES = 15  # 24 bytes of a set_doorbell, at chunk number `vector`
+    HOST_BEGIN = 13
+    HOST_STEP = 14
+    SVSM_STEP = 15
+    LATE = 16  # one more late interrupt of an enter
+    APIC_ID = 17  # the next APIC id of an init
+    DOORBELL_BYTES = 18  # 24 bytes of a set_doorbell, at chunk number `vector`
 
 
 @structure("program-flags", size=1)
@@ -114,7 +117,7 @@ def _command(code: Code, operation: Operation, cpu: int) -> Command:
                 "rdx": operation.rdx,
                 "r8": operation.r8,
             }
-        case Code.HOST_IRQ:
+        case Code.HOST_IRQ | Code.HOST_BEGIN:
             command |= {"vector": operation.vector, "level": flags.first}
         case Code.GUEST_TAKE if flags.given:
             command["gate"] = flags.first
@@ -196,7 +199,7 @@ def _operations(command: Command) -> list[Operation]:
         case Code.CALL:
             for name in ("protocol", "request", "rcx", "rdx", "r8"):
                 setattr(head, name, command[name])
-        case Code.HOST_IRQ:
+        case Code.HOST_IRQ | Code.HOST_BEGIN:
             head.vector, head.flags.first = command["vector"], command["level"]
         case Code.ENTER:
             operations += [

@@ -1,8 +1,8 @@
 """Where implementations depart from what the protocol means, each as one named switch.
 
-`reference` has none. `coconut` has them all: it answers as COCONUT-SVSM at f4bc4bcd does, found by
-running that code. A quirk is asked for beside the rule it breaks, and nowhere else; the invariants
-know nothing of quirks.
+`reference` has none. `coconut` has those seen in COCONUT-SVSM at f4bc4bcd, and answers as that code
+does; the others were seen elsewhere and can be named alone. A quirk is asked for beside the rule it
+breaks, and nowhere else; the invariants know nothing of quirks.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from typing import Any
 
 from ..errors import UsageError
 
+COCONUT_SEEN = "COCONUT-SVSM f4bc4bcd"
 
-def quirk(happens: str, should: str) -> Any:
-    """A switch, off unless named: what happens with it, and what should."""
-    return dataclasses.field(default=False, metadata={"happens": happens, "should": should})
+
+def quirk(happens: str, should: str, *, seen: str = COCONUT_SEEN) -> Any:
+    """A switch, off unless named: what happens with it, what should, and where it was seen."""
+    return dataclasses.field(
+        default=False, metadata={"happens": happens, "should": should, "seen": seen}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,20 @@ class Quirks:
     refused_ipi_crashes: bool = quirk(
         "a host that refuses the IPI request stops the SVSM", "the IPI waits in the mailbox"
     )
+    switch_window_unchecked: bool = quirk(
+        "a #HV between the last test of NoFurtherSignal and VMGEXIT does not cancel the switch",
+        "the switch is cancelled (SCHED-3)",
+        seen="COCONUT-SVSM before ba53bcc6",
+    )
 
 
-def names() -> tuple[str, ...]:
+def names(*, seen: str = "") -> tuple[str, ...]:
     """Every quirk by the name used on the command line: `handoff-drops-vector-31`."""
-    return tuple(field.name.replace("_", "-") for field in dataclasses.fields(Quirks))
+    return tuple(
+        field.name.replace("_", "-")
+        for field in dataclasses.fields(Quirks)
+        if seen in ("", field.metadata["seen"])
+    )
 
 
 def only(*wanted: str) -> Quirks:
@@ -119,7 +132,7 @@ def only(*wanted: str) -> Quirks:
 
 
 REFERENCE = Quirks()
-COCONUT = only(*names())
+COCONUT = only(*names(seen=COCONUT_SEEN))
 
 PROFILES = {"reference": REFERENCE, "coconut": COCONUT}
 

@@ -80,6 +80,11 @@ OPERATIONS: dict[str, tuple[Argument, ...]] = {
     "set_doorbell": (_CPU, Argument("hex", 256, kind="hex")),
     # everything that is known of a vCPU
     "state": (_CPU,),
+    # the host starts a post, and makes one atomic access of it
+    "host_begin": (_CPU, _VECTOR, _flag("level")),
+    "host_step": (_CPU,),
+    # the SVSM makes one atomic step towards the guest, starting an entry if none is under way
+    "svsm_step": (_CPU,),
     # the host answers this vCPU's next request of that name by a refusal
     "host_refuse": (_CPU, Argument("call", kind="name")),
 }

@@ -7,6 +7,7 @@ no threads: each command is carried out to its end, an entry of the guest by the
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from ..errors import ScenarioError
 from ..wire.vmsa import EventType, VintrCtrl
@@ -31,11 +32,19 @@ FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of 
 _OTHER_CALLING_AREAS = 0xFFFF_0000_0000
 
 
+class Listener(Protocol):
+    """Something that watches the SVSM's steps, such as the ledger of the invariants."""
+
+    def before_step(self, cpu: Vcpu) -> None: ...
+
+    def after_step(self, cpu: Vcpu) -> None: ...
+
+
 class Machine:
     """A VM of one guest VMPL. Before `init` it has no vCPU.
 
-    `calls` is every GHCB request since `init`; `posted` and `sent` are what the last command had the
-    host post and the vCPUs send. A machine that stopped answers every later command by its reason.
+    `calls` is every GHCB request since `init`; `sent` is what vCPUs sent in the last command. A machine
+    that stopped answers every later command by its reason.
     """
 
     def __init__(self, quirks: Quirks | str = REFERENCE) -> None:
@@ -43,8 +52,8 @@ class Machine:
         self.vcpus: list[Vcpu] = []
         self.registration = Registration(0)
         self.calls: list[host.HostCall] = []
-        self.posted: list[host.Post] = []
         self.sent: list[apic.Sent] = []
+        self.listener: Listener | None = None
         self.stopped: Answer | None = None
 
     def execute(self, command: Command) -> Answer:
@@ -59,9 +68,10 @@ class Machine:
         if self.stopped is not None:
             return dict(self.stopped)
         made = len(self.calls)
-        self.posted.clear()
         self.sent.clear()
         try:
+            if self.vcpus[command["cpu"]].entry is not None and operation in _OF_THE_GUEST:
+                self._enter(self.vcpus[command["cpu"]], {})
             answer = _HANDLERS[operation](self, self.vcpus[command["cpu"]], command)
         except apic.Assertion as reason:
             self.stopped = {"panic": str(reason)}
@@ -121,28 +131,60 @@ class Machine:
         }
 
     def _host_irq(self, cpu: Vcpu, command: Command) -> Answer:
-        posted, raised = self._post(cpu, command)
-        return {"posted": posted, "hv": raised, "status": cpu.words[STATUS_WORD]}
+        accepted, raised = self._post(cpu, command)
+        return {"posted": accepted, "hv": raised, "status": cpu.words[STATUS_WORD]}
 
     def _post(self, cpu: Vcpu, wanted: Command) -> tuple[bool, bool]:
-        accepted, raised = host.post(cpu, wanted["vector"], wanted["level"])
-        if accepted:
-            self.posted.append(host.Post(cpu.index, wanted["vector"], wanted["level"]))
-        return accepted, raised
+        """A whole post; one that is under way is finished first."""
+        if cpu.posting is not None:
+            host.finish(cpu, cpu.posting)
+            cpu.posting = None
+        post = host.Posting(wanted["vector"], wanted["level"])
+        return host.finish(cpu, post), post.raised
+
+    def _host_begin(self, cpu: Vcpu, command: Command) -> Answer:
+        if cpu.posting is not None:
+            host.finish(cpu, cpu.posting)
+        cpu.posting = host.Posting(command["vector"], command["level"])
+        return {"next": cpu.posting.step}
+
+    def _host_step(self, cpu: Vcpu, command: Command) -> Answer:
+        post = cpu.posting
+        if post is None:
+            return {"next": "none"}
+        host.advance(cpu, post)
+        if post.step in host.ENDS:
+            cpu.posting = None
+        return {"next": post.step}
 
     def _host_refuse(self, cpu: Vcpu, command: Command) -> Answer:
         cpu.refusing.append(command["call"])
         return {"ok": True}
 
     def _enter(self, cpu: Vcpu, command: Command) -> Answer:
-        self._take_up(cpu)
+        under_way = self._entry(cpu)
 
         def late() -> None:
             for post in command.get("late", ()):
                 self._post(cpu, post)
 
-        done = entry.enter(self, cpu, late)
-        return {**_vmrun(cpu), "flags": _flags(cpu.apic), "cancelled": done.cancelled}
+        cpu.entry = None
+        entry.enter(self, cpu, under_way, late)
+        return {**_vmrun(cpu), "flags": _flags(cpu.apic), "cancelled": under_way.cancelled}
+
+    def _svsm_step(self, cpu: Vcpu, command: Command) -> Answer:
+        under_way = cpu.entry = self._entry(cpu)
+        entry.advance(self, cpu, under_way)
+        if under_way.step == "entered":
+            cpu.entry = None
+        return {"next": under_way.step}
+
+    def _entry(self, cpu: Vcpu) -> entry.Entry:
+        """The entry that is under way, or a new one."""
+        if cpu.entry is not None:
+            return cpu.entry
+        self._take_up(cpu)
+        return entry.Entry()
 
     def _guest_take(self, cpu: Vcpu, command: Command) -> Answer:
         taken, vector = take(cpu.guest)
@@ -257,6 +299,9 @@ def _words(vectors: int) -> list[int]:
 _HANDLERS: dict[str, Callable[[Machine, Vcpu, Command], Answer]] = {
     "call": Machine._call,
     "host_irq": Machine._host_irq,
+    "host_begin": Machine._host_begin,
+    "host_step": Machine._host_step,
+    "svsm_step": Machine._svsm_step,
     "host_refuse": Machine._host_refuse,
     "enter": Machine._enter,
     "guest_take": Machine._guest_take,
@@ -268,3 +313,6 @@ _HANDLERS: dict[str, Callable[[Machine, Vcpu, Command], Answer]] = {
     "set_doorbell": Machine._set_doorbell,
     "state": Machine._state,
 }
+
+# What only a running guest does: an entry that is under way is finished first.
+_OF_THE_GUEST = frozenset({"call", "guest_take", "guest", "guest_lazy_eoi", "intercept"})

@@ -8,10 +8,15 @@ the declared structure, EVENTINJ a raw 64-bit value.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..schema import Bits, locate
 from ..wire.doorbell import DoorbellFlags, DoorbellHead, ExtIntStatus, VmplEvents
 from ..wire.vmsa import EventInj, EventType, VintrCtrl
+
+if TYPE_CHECKING:
+    from .entry import Entry
+    from .host import Posting
 
 GUEST_VMPL = 2
 
@@ -105,6 +110,7 @@ class Vcpu:
         "apic",
         "apic_id",
         "calling",
+        "entry",
         "guest",
         "hv_raised",
         "index",
@@ -112,6 +118,7 @@ class Vcpu:
         "new_calling",
         "new_guest",
         "page",
+        "posting",
         "refusing",
         "words",
     )
@@ -130,6 +137,9 @@ class Vcpu:
         self.new_calling: CallingPage | None = None
         self.new_guest: Guest | None = None
         self.refusing: list[str] = []  # requests that the host will refuse, by name
+        # What is under way, where a scenario goes step by step: an entry, and a post of the host.
+        self.entry: Entry | None = None
+        self.posting: Posting | None = None
 
     @property
     def tpr(self) -> int:
