@@ -1,0 +1,62 @@
+"""Error words of guest requests: what the firmware says, and what the host says for itself.
+
+Sources: zyuiop/ghcb src/structures/snp_guest_request/mod.rs (firmware), Linux
+include/uapi/linux/sev-guest.h (host).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class FirmwareStatus(IntEnum):
+    """Status of the SEV firmware: SW_EXITINFO2 bits 31:0 after a guest request."""
+
+    SUCCESS = 0
+    INVALID_PLATFORM_STATE = 0x01
+    INVALID_GUEST_STATE = 0x02
+    INVALID_CONFIG = 0x03
+    INVALID_LENGTH = 0x04
+    ALREADY_OWNED = 0x05
+    INVALID_CERTIFICATE = 0x06
+    POLICY_FAILURE = 0x07
+    INACTIVE = 0x08
+    INVALID_ADDRESS = 0x09
+    BAD_SIGNATURE = 0x0A
+    BAD_MEASUREMENT = 0x0B
+    ASID_OWNED = 0x0C
+    INVALID_ASID = 0x0D
+    WBINVD_REQUIRED = 0x0E
+    DF_FLUSH_REQUIRED = 0x0F
+    INVALID_GUEST = 0x10
+    INVALID_COMMAND = 0x11
+    ACTIVE = 0x12
+    HARDWARE_ERROR_PLATFORM = 0x13
+    HARDWARE_ERROR_UNSAFE = 0x14
+    UNSUPPORTED = 0x15
+    INVALID_PARAMETER = 0x16
+    RESOURCE_LIMIT = 0x17
+    SECURE_DATA_INVALID = 0x18
+    INVALID_PAGE_SIZE = 0x19
+    INVALID_PAGE_STATE = 0x1A
+    INVALID_METADATA_ENTRY = 0x1B
+    INVALID_PAGE_OWNER = 0x1C
+    AEAD_OVERFLOW = 0x1D
+    RING_BUFFER_MODE_EXITED = 0x1F
+    RMP_INIT_REQUIRED = 0x20
+    BAD_SVN = 0x21
+    BAD_VERSION = 0x22
+    SHUTDOWN_REQUIRED = 0x23
+    UPDATE_FAILED = 0x24
+    RESTORE_REQUIRED = 0x25
+    RMP_INIT_FAILED = 0x26
+    INVALID_KEY = 0x27
+
+
+class VmmStatus(IntEnum):
+    """Status of the host: SW_EXITINFO2 bits 63:32 after a guest request."""
+
+    SUCCESS = 0
+    INVALID_LEN = 1  # RBX holds the pages needed; nothing went to the firmware
+    BUSY = 2  # try the same message again later
+    GENERIC = 0x80000000

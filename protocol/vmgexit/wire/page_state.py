@@ -1,0 +1,135 @@
+"""Page state change, exit 0x80000010: a header and up to 253 entries in the shared buffer.
+
+The host works from `cur_entry` to `end_entry`, both included, and moves `cur_entry` on; the guest
+repeats the exit until `cur_entry` is past `end_entry`. The form for a single page is in `ghcb_msr`.
+
+Sources: edk2 MdePkg/Include/Register/Amd/Ghcb.h, COCONUT-SVSM kernel/src/sev/ghcb.rs, Oak
+oak_sev_guest/src/ghcb.rs, mushroom common/snp-types/src/ghcb.rs, KVM arch/x86/kvm/svm/sev.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from typing import Self
+
+from ..errors import EncodeError
+from ..schema import (
+    Bits,
+    Problem,
+    Record,
+    array,
+    bit,
+    bits,
+    nested,
+    reserved,
+    structure,
+)
+from .ghcb_msr import PageOperation
+
+SOURCE = "edk2 MdePkg/Include/Register/Amd/Ghcb.h; COCONUT-SVSM kernel/src/sev/ghcb.rs"
+
+HEADER_SIZE = 8
+ENTRY_SIZE = 8
+MAX_ENTRIES = 253
+"""As many as fit the shared buffer of 2032 bytes after the header."""
+
+PAGES_IN_LARGE = 512
+
+
+@structure("psc-header", size=8, source=SOURCE)
+class PscHeader(Bits):
+    """Header of a page state change: 8 bytes at the scratch address."""
+
+    cur_entry: int = bits(16, "Entry to work on next; the host moves it on")
+    end_entry: int = bits(16, "Last entry, included")
+    reserved_63_32: int = reserved(32)
+
+    @property
+    def done(self) -> bool:
+        """Whether the host has finished every entry."""
+        return self.cur_entry > self.end_entry
+
+    def broken(self) -> Iterator[Problem]:
+        if self.end_entry >= MAX_ENTRIES:
+            rule = f"the buffer holds {MAX_ENTRIES} entries, 0 to {MAX_ENTRIES - 1}"
+            yield Problem("end_entry", self.end_entry, rule, "")
+
+
+@structure("psc-entry", size=8, source=SOURCE)
+class PscEntry(Bits):
+    """One page, or one range of 512, to change."""
+
+    current_page: int = bits(12, "4 KiB pages of a 2 MiB entry that are done; 0 in a 4 KiB entry")
+    frame: int = bits(40, "Guest frame number")
+    operation: int = bits(4, "What to do", enum=PageOperation)
+    large: bool = bit("Size: 0 = 4 KiB, 1 = 2 MiB", spec="PageSize")
+    reserved_63_57: int = reserved(7)
+
+    def broken(self) -> Iterator[Problem]:
+        if not self.large and self.current_page:
+            yield Problem("current_page", self.current_page, "not 0 in a 4 KiB entry", "")
+        if self.large and self.current_page > PAGES_IN_LARGE:
+            rule = f"a 2 MiB entry has {PAGES_IN_LARGE} pages"
+            yield Problem("current_page", self.current_page, rule, "")
+        if self.large and self.frame % PAGES_IN_LARGE:
+            yield Problem("frame", self.frame, "a 2 MiB entry starts on a multiple of 512", "")
+
+
+@structure("psc-request", size=2032, source=SOURCE)
+class PscRequest(Record):
+    """Page state change as the whole shared buffer: header and 253 entries."""
+
+    header: PscHeader = nested(PscHeader, "Which entries are to be done")
+    entries: list[PscEntry] = array(PscEntry, MAX_ENTRIES, "Pages to change")
+
+    @classmethod
+    def of(cls, entries: Sequence[PscEntry]) -> Self:
+        """A request for `entries`, the rest of the buffer zero. Raises EncodeError over 253."""
+        if not 0 < len(entries) <= MAX_ENTRIES:
+            raise EncodeError(
+                f"entries: {len(entries)} entries found, 1 to {MAX_ENTRIES} expected",
+                path="entries",
+            )
+        rest = [PscEntry() for _ in range(MAX_ENTRIES - len(entries))]
+        return cls(header=PscHeader(end_entry=len(entries) - 1), entries=[*entries, *rest])
+
+    def problems(self) -> Iterator[Problem]:
+        """Broken rules of the header and of the entries that it names; others are not looked at."""
+        for problem in self.header.problems():
+            yield Problem(f"header.{problem.path}", problem.value, problem.rule, problem.clause)
+        if self.header.done:
+            rule = "past end_entry: nothing is to be done"
+            yield Problem("header.cur_entry", self.header.cur_entry, rule, "")
+        for index, entry in enumerate(self.entries[: self.header.end_entry + 1]):
+            for problem in entry.problems():
+                path = f"entries[{index}].{problem.path}"
+                yield Problem(path, problem.value, problem.rule, problem.clause)
+
+
+class PscErrorClass(IntEnum):
+    """High half of SW_EXITINFO2 after a page state change. zyuiop/ghcb has 2 and 3, KVM 1 and 0x100."""
+
+    NONE = 0
+    INVALID = 1  # detail 1: header, 2: the entry at cur_entry
+    UNSMASH_FAILED = 2  # detail: what UNSMASH said
+    RMP = 3  # detail 1: already in that state, 2: 2 MiB and 4 KiB overlap
+    OTHER = 4  # AMD's preview host
+    GENERIC = 0x100  # KVM: any other failure
+
+
+PSC_DETAILS = {
+    (PscErrorClass.INVALID, 1): "invalid header",
+    (PscErrorClass.INVALID, 2): "invalid entry, the one at cur_entry",
+    (PscErrorClass.RMP, 1): "entry is in that state already",
+    (PscErrorClass.RMP, 2): "2 MiB and 4 KiB pages overlap in the RMP",
+}
+"""What the detail of an error class means, where it has a meaning of its own."""
+
+
+@structure("psc-result", size=8, source="KVM arch/x86/kvm/svm/sev.c; zyuiop/ghcb")
+class PscResult(Bits):
+    """SW_EXITINFO2 after a page state change: 0 = no error, though perhaps not done."""
+
+    detail: int = bits(32, "What went wrong, within the class")
+    error: int = bits(32, "Class of error", enum=PscErrorClass, spec="ErrorClass")
