@@ -10,31 +10,74 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for type checkers and editors
+    from .ap_creation import ApCreation, ApicIdListPage
     from .apic import ApicIcr
     from .doorbell import DoorbellHead, DoorbellPage, ExtIntDescriptor, ExtIntStatus
+    from .exit_codes import ExitCode, IoioInfo
+    from .exits import Exit, find_exit
+    from .features import HypervisorFeatures
+    from .ghcb import GhcbPage
+    from .ghcb_msr import GhcbInfo, GhcbMsr, decode_msr
+    from .guest_message import AttestationReport, GuestMessage, GuestMessageHeader
+    from .injection import DisableInjection, SpecificEoi
+    from .page_state import PscEntry, PscHeader, PscRequest
     from .svsm import CallingArea, ResultCode, SvsmCall, SvsmResult
+    from .termination import TerminationInfo
+    from .vmsa import EventInj, VintrCtrl
 
 _HOMES = {
+    "ap_creation": ("ApCreation", "ApicIdListPage"),
     "apic": ("ApicIcr",),
     "doorbell": ("DoorbellHead", "DoorbellPage", "ExtIntDescriptor", "ExtIntStatus"),
     "doorbell_history": (),
+    "exit_codes": ("ExitCode", "IoioInfo"),
+    "exits": ("Exit", "find_exit"),
+    "features": ("HypervisorFeatures",),
+    "ghcb": ("GhcbPage",),
+    "ghcb_msr": ("GhcbInfo", "GhcbMsr", "decode_msr"),
+    "guest_message": ("AttestationReport", "GuestMessage", "GuestMessageHeader"),
+    "injection": ("DisableInjection", "SpecificEoi"),
+    "page_state": ("PscEntry", "PscHeader", "PscRequest"),
     "svsm": ("CallingArea", "ResultCode", "SvsmCall", "SvsmResult"),
-    "vmsa": (),
+    "termination": ("TerminationInfo",),
+    "vmsa": ("EventInj", "VintrCtrl"),
 }
 """Every chapter, and which of its names this package has too."""
 
 _HOME_OF = {name: chapter for chapter, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ApCreation",
     "ApicIcr",
+    "ApicIdListPage",
+    "AttestationReport",
     "CallingArea",
+    "DisableInjection",
     "DoorbellHead",
     "DoorbellPage",
+    "EventInj",
+    "Exit",
+    "ExitCode",
     "ExtIntDescriptor",
     "ExtIntStatus",
+    "GhcbInfo",
+    "GhcbMsr",
+    "GhcbPage",
+    "GuestMessage",
+    "GuestMessageHeader",
+    "HypervisorFeatures",
+    "IoioInfo",
+    "PscEntry",
+    "PscHeader",
+    "PscRequest",
     "ResultCode",
+    "SpecificEoi",
     "SvsmCall",
     "SvsmResult",
+    "TerminationInfo",
+    "VintrCtrl",
+    "decode_msr",
+    "find_exit",
     "load_all",
 ]
 

@@ -1,0 +1,481 @@
+"""Every exit (NAE event): what goes in, what comes out, who must support it.
+
+One row per exit code. A row says which fields of the GHCB must be valid besides the exit code and
+both information words, which may be, how the words are laid out in both directions, and what the
+host marks valid in its answer. `exit_rules` judges and builds pages by these rows; the words that
+belong to a chapter are declared there.
+
+A row's `source` is where the inputs and outputs were read off. The version is that of the GHCB
+standard from which on the exit exists: what needs SNP needs version 2 (Linux arch/x86/coco/sev).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ..schema import Bits
+from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOperation
+from .apic import ApicIcr
+from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioOpInfo
+from .features import HypervisorFeatures
+from .guest_message import GuestRequestResult
+from .injection import (
+    ConfigureInjection,
+    DisableInjection,
+    DoorbellInfo,
+    RunVmpl,
+    SecureAvicInfo,
+    SecureAvicOperation,
+    SpecificEoi,
+)
+from .page_state import PscResult
+from .termination import TerminationInfo
+
+if TYPE_CHECKING:
+    from .ghcb import GhcbPage
+
+KVM = "KVM arch/x86/kvm/svm/sev.c; edk2 CcExitVcHandler.c"
+COCONUT = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
+LINUX = "Linux arch/x86/include/uapi/asm/svm.h"
+OPENVMM = "OpenVMM vm/x86/x86defs/src/snp.rs"
+ZYUIOP = "zyuiop/ghcb src/structures/exit_codes.rs"
+
+_GENERAL = "rax rbx rcx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15"
+REGISTERS = tuple(_GENERAL.split())
+
+
+class Where(Enum):
+    """Where an exit code can stand."""
+
+    GHCB = "guest to host, in a GHCB"
+    VMSA = "processor to host or SVSM, in a VMSA"
+    EXCEPTION = "processor to guest, error code of #VC"
+    NOWHERE = "reserved, never on the wire"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A field of the GHCB that must be valid; with `test`, only where it holds."""
+
+    field: str
+    when: str = ""  # `test` in words
+    test: Callable[[GhcbPage], bool] | None = None
+
+    def applies(self, page: GhcbPage) -> bool:
+        return self.test is None or self.test(page)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An information word. With neither layout nor `value` it must be 0."""
+
+    meaning: str = "0"
+    layout: type[Bits] | None = None
+    value: bool = False  # a number that the row's own rules judge, such as an address
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One exit code."""
+
+    code: ExitCode
+    meaning: str
+    needs: tuple[Need, ...] = ()
+    may: tuple[str, ...] = ()  # fields that a guest may mark valid as well
+    info1: Word = Word()
+    info2: Word = Word()
+    buffer: str = ""  # what SW_SCRATCH leads to; "" = not used
+    returns: tuple[Need, ...] = ()  # fields of the answer
+    result: Word = Word()  # SW_EXITINFO2 of an answer with status 0
+    since: int = 1  # version of the GHCB standard
+    feature: str = ""  # bit of HypervisorFeatures that announces it
+    where: Where = Where.GHCB
+    source: str = KVM
+    clause: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.code.name
+
+    @property
+    def direction(self) -> str:
+        return self.where.value
+
+    @property
+    def fields_in(self) -> tuple[str, ...]:
+        """Fields that a request may need, with the condition in words."""
+        return tuple(
+            f"{need.field} ({need.when})" if need.when else need.field for need in self.needs
+        )
+
+    @property
+    def fields_out(self) -> tuple[str, ...]:
+        return tuple(
+            f"{need.field} ({need.when})" if need.when else need.field for need in self.returns
+        )
+
+
+def _fields(*names: str) -> tuple[Need, ...]:
+    return tuple(Need(name) for name in names)
+
+
+def _info1(page: GhcbPage) -> bytes:
+    return page.sw_exit_info_1.to_bytes(8, "little")
+
+
+def _ioio(page: GhcbPage) -> IoioInfo:
+    return IoioInfo.decode(_info1(page))
+
+
+def _writes_msr(page: GhcbPage) -> bool:
+    return bool(page.sw_exit_info_1 & 1)
+
+
+def _destroys(page: GhcbPage) -> bool:
+    return ApCreation.decode(_info1(page)).operation == ApOperation.DESTROY
+
+
+def _gets(page: GhcbPage) -> bool:
+    return page.sw_exit_info_1 == JumpTableOperation.GET
+
+
+def _registers_avic(page: GhcbPage) -> bool:
+    return page.sw_exit_info_1 == SecureAvicOperation.REGISTER
+
+
+def _mmio(code: ExitCode, meaning: str, buffer: str) -> Exit:
+    return Exit(
+        code,
+        meaning,
+        _fields("sw_scratch"),
+        info1=Word("guest-physical address of the location", value=True),
+        info2=Word("length in bytes, 1 to 8 from version 2 on", value=True),
+        buffer=buffer,
+        source=f"{KVM}; {COCONUT}",
+    )
+
+
+ARCHITECTURAL = (
+    Exit(ExitCode.READ_DR7, "read DR7; edk2 answers it without a VMGEXIT", source=KVM),
+    Exit(ExitCode.WRITE_DR7, "write DR7", _fields("rax")),
+    Exit(
+        ExitCode.EXCEPTION_AC,
+        "alignment check, 0x40 + 17; handled in the guest",
+        where=Where.EXCEPTION,
+        source="Linux arch/x86/coco/sev",
+    ),
+    Exit(ExitCode.RDTSC, "read the time stamp counter", returns=_fields("rax", "rdx")),
+    Exit(
+        ExitCode.RDPMC,
+        "read a performance counter",
+        _fields("rcx"),
+        returns=_fields("rax", "rdx"),
+    ),
+    Exit(
+        ExitCode.CPUID,
+        "CPUID of a function and sub-leaf",
+        (
+            *_fields("rax", "rcx"),
+            Need("xcr0", "leaf 0xD", lambda page: page.rax & 0xFFFFFFFF == 0xD),
+        ),
+        may=("xss", "xcr0"),  # XSS for leaf 0xD, sub-leaf 1: newer KVM reads it when valid
+        returns=_fields("rax", "rbx", "rcx", "rdx"),
+        source=f"{KVM}; COCONUT-SVSM commit 264c4a81",
+    ),
+    Exit(ExitCode.INVD, "invalidate caches; Linux refuses it, edk2 forwards it"),
+    Exit(
+        ExitCode.IOIO,
+        "IN, OUT and their string forms",
+        (
+            Need("rax", "OUT", lambda page: not _ioio(page).is_in and not _ioio(page).string),
+            Need("sw_scratch", "string form", lambda page: _ioio(page).string),
+        ),
+        may=("rax",),  # edk2 passes RAX with IN, too
+        info1=Word("which instruction, width and port", IoioInfo),
+        info2=Word("repeat count of a string form, else 0", value=True),
+        buffer="data of a string form",
+        returns=(Need("rax", "IN", lambda page: _ioio(page).is_in and not _ioio(page).string),),
+        source=f"{KVM}; zyuiop/ghcb src/protocols/ioio.rs",
+    ),
+    Exit(
+        ExitCode.MSR,
+        "RDMSR and WRMSR",
+        (*_fields("rcx"), Need("rax", "write", _writes_msr), Need("rdx", "write", _writes_msr)),
+        info1=Word("read or write", MsrInfo),
+        returns=(
+            Need("rax", "read", lambda page: not _writes_msr(page)),
+            Need("rdx", "read", lambda page: not _writes_msr(page)),
+        ),
+        source=f"{KVM}; {COCONUT}",
+    ),
+    Exit(
+        ExitCode.VMMCALL,
+        "hypercall; which registers, only the host knows",
+        _fields("rax", "cpl"),
+        may=REGISTERS,
+        returns=_fields("rax"),
+    ),
+    Exit(
+        ExitCode.RDTSCP,
+        "read the time stamp counter and TSC_AUX",
+        returns=_fields("rax", "rdx", "rcx"),
+    ),
+    Exit(ExitCode.WBINVD, "write back and invalidate caches"),
+    Exit(ExitCode.MONITOR, "MONITOR; Linux does nothing for it", _fields("rax", "rcx", "rdx")),
+    Exit(ExitCode.MWAIT, "MWAIT; Linux does nothing for it", _fields("rax", "rcx")),
+    Exit(
+        ExitCode.NPF,
+        "nested page fault: MMIO that the guest emulates by exits 0x80000001 and 0x80000002",
+        where=Where.EXCEPTION,
+        source=OPENVMM,
+    ),
+    Exit(
+        ExitCode.PAGE_NOT_VALIDATED,
+        "access to a page that is not validated",
+        where=Where.EXCEPTION,
+        source=OPENVMM,
+    ),
+    Exit(ExitCode.IDLE_HLT, "HLT with nothing pending", where=Where.VMSA, source=OPENVMM),
+    Exit(ExitCode.VMGEXIT, "the guest executed VMGEXIT", where=Where.VMSA, source=OPENVMM),
+    Exit(
+        ExitCode.NOT_RESTARTABLE,
+        "AVIC backing page not validated",
+        where=Where.VMSA,
+        source=OPENVMM,
+    ),
+    Exit(ExitCode.INVALID, "the VMSA cannot be run", where=Where.VMSA, source=OPENVMM),
+    Exit(ExitCode.BUSY, "the VMSA's busy bit is set", where=Where.VMSA, source=OPENVMM),
+    Exit(ExitCode.IDLE_REQUIRED, "a core must be idle first", where=Where.VMSA, source=OPENVMM),
+    Exit(ExitCode.INVALID_PMC, "invalid counter state", where=Where.VMSA, source=OPENVMM),
+)
+
+SOFTWARE_DEFINED = (
+    _mmio(ExitCode.MMIO_READ, "read a memory-mapped register into the buffer", "what was read"),
+    _mmio(ExitCode.MMIO_WRITE, "write a memory-mapped register from the buffer", "what to write"),
+    Exit(ExitCode.NMI_COMPLETE, "the guest has handled an NMI", source=LINUX),
+    Exit(
+        ExitCode.AP_RESET_HOLD,
+        "wait for a start-up IPI; as GHCB MSR request 0x006",
+        result=Word("not 0: released", value=True),
+    ),
+    Exit(
+        ExitCode.AP_JUMP_TABLE,
+        "set or get the address of the AP jump table",
+        info1=Word("set or get", ApJumpTableInfo),
+        info2=Word("address to set", value=True),
+        result=Word("address, where it was asked for", value=True),
+        source=f"{LINUX}; Oak oak_sev_guest/src/ghcb.rs",
+    ),
+    Exit(
+        ExitCode.SNP_PAGE_STATE_CHANGE,
+        "make pages private or shared",
+        _fields("sw_scratch"),
+        buffer="PscRequest: header and entries",
+        result=Word("0 = no error", PscResult),
+        since=2,
+        feature="snp",
+        source="edk2 SnpPageStateChangeInternal.c; COCONUT-SVSM kernel/src/sev/ghcb.rs",
+    ),
+    Exit(
+        ExitCode.SNP_GUEST_REQUEST,
+        "hand a message to the firmware",
+        info1=Word("address of the request page", value=True),
+        info2=Word("address of the response page", value=True),
+        result=Word("status of firmware and host", GuestRequestResult),
+        since=2,
+        feature="snp",
+        source=f"{COCONUT}; Oak oak_sev_guest/src/ghcb.rs",
+    ),
+    Exit(
+        ExitCode.SNP_EXTENDED_GUEST_REQUEST,
+        "hand a message to the firmware, and get the host's certificates",
+        _fields("rax", "rbx"),
+        info1=Word("address of the request page", value=True),
+        info2=Word("address of the response page", value=True),
+        returns=(Need("rbx", "certificates do not fit", lambda page: _vmm(page) == 1),),
+        result=Word("status of firmware and host", GuestRequestResult),
+        since=2,
+        feature="snp",
+        source=f"{COCONUT}; Linux include/uapi/linux/sev-guest.h",
+    ),
+    Exit(
+        ExitCode.SNP_AP_CREATION,
+        "create, start or destroy a vCPU from a VMSA",
+        (Need("rax", "not for destroy", lambda page: not _destroys(page)),),
+        may=("rax",),
+        info1=Word("what, which VMPL, which APIC ID", ApCreation),
+        info2=Word("address of the VMSA", value=True),
+        since=2,
+        feature="ap_creation",
+        source=f"{COCONUT}; KVM arch/x86/kvm/svm/sev.c",
+    ),
+    Exit(
+        ExitCode.HV_DOORBELL_PAGE,
+        "register the #HV doorbell page, or ask for it",
+        info1=Word("what to do", DoorbellInfo),
+        info2=Word("address of the page, to set it", value=True),
+        result=Word("address, all ones = none", value=True),
+        since=2,
+        feature="restricted_injection",
+        source=f"KVM restricted-injection RFC (mail); {COCONUT}",
+    ),
+    Exit(
+        ExitCode.HV_IPI,
+        "send an IPI without an APIC access",
+        info1=Word("value of the x2APIC ICR", ApicIcr),
+        since=2,
+        feature="restricted_injection",
+        source=COCONUT,
+    ),
+    Exit(
+        ExitCode.HV_TIMER,
+        "timer under restricted injection; its words are not described anywhere",
+        info1=Word("not described", value=True),
+        info2=Word("not described", value=True),
+        result=Word("not described", value=True),
+        since=2,
+        feature="restricted_injection_timer",
+        source=ZYUIOP,
+    ),
+    Exit(
+        ExitCode.APIC_ID_LIST,
+        "list the APIC IDs of the guest's vCPUs",
+        _fields("rax"),  # pages offered, 0 asks how many are needed
+        info1=Word("address of the shared pages", value=True),
+        returns=_fields("rax"),  # pages needed, where those offered do not do
+        since=2,
+        feature="apic_id_list",
+        source="edk2 UefiCpuPkg/Library/MpInitLib; linux-svsm src/cpu/vc.rs",
+    ),
+    Exit(
+        ExitCode.SNP_RUN_VMPL,
+        "run this vCPU at another VMPL; as GHCB MSR request 0x016",
+        info1=Word("VMPL to run", RunVmpl),
+        since=2,
+        feature="multi_vmpl",
+        source="linux-svsm src/cpu/vc.rs; Linux arch/x86/coco/sev",
+    ),
+    Exit(
+        ExitCode.SNP_TIO_GUEST_REQUEST,
+        "guest request for trusted I/O; its words are not described anywhere",
+        may=REGISTERS,
+        info1=Word("not described", value=True),
+        info2=Word("not described", value=True),
+        result=Word("not described", value=True),
+        since=2,
+        feature="sev_tio",
+        source=ZYUIOP,
+    ),
+    Exit(
+        ExitCode.SECURE_AVIC,
+        "register or unregister the backing page of the secure AVIC",
+        (Need("rax"), Need("rbx", "register", _registers_avic)),
+        info1=Word("register or unregister", SecureAvicInfo),
+        returns=(Need("rbx", "unregister", lambda page: not _registers_avic(page)),),
+        since=2,
+        source=LINUX,
+    ),
+    Exit(
+        ExitCode.CONFIGURE_INJECTION,
+        "choose the vector that tells VMPL 0 of lower VMPLs' events",
+        info1=Word("the vector", ConfigureInjection),
+        since=2,
+        feature="extended_interrupts",
+        source=COCONUT,
+    ),
+    Exit(
+        ExitCode.DISABLE_ALTERNATE_INJECTION,
+        "hand a lower VMPL's interrupts over to the host",
+        info1=Word("state of the guest's interrupts", DisableInjection),
+        since=2,
+        feature="extended_interrupts",
+        source=COCONUT,
+        clause="EXIT-1",
+    ),
+    Exit(
+        ExitCode.SPECIFIC_EOI,
+        "a lower VMPL ended a level-triggered interrupt",
+        info1=Word("vector and VMPL", SpecificEoi),
+        since=2,
+        feature="extended_interrupts",
+        source=COCONUT,
+    ),
+    Exit(
+        ExitCode.SEV_TIO_GUEST_REQUEST_RFC,
+        "guest request for trusted I/O, numbered as in the Linux RFC",
+        may=REGISTERS,
+        info1=Word("address of the request page", value=True),
+        info2=Word("address of the response page", value=True),
+        result=Word("status of firmware and host", GuestRequestResult),
+        since=2,
+        feature="sev_tio",
+        source="Linux TIO RFC (mail)",
+    ),
+    Exit(
+        ExitCode.SEV_TIO_OP_RFC,
+        "bind, unbind, run or stop a trusted device, numbered as in the Linux RFC",
+        may=REGISTERS,
+        info1=Word("action and device", TioOpInfo),
+        info2=Word("not described", value=True),
+        result=Word("not described", value=True),
+        since=2,
+        feature="sev_tio",
+        source="Linux TIO RFC (mail)",
+    ),
+    Exit(
+        ExitCode.HYPERVISOR_FEATURES,
+        "which features does the host have; as GHCB MSR request 0x080",
+        result=Word("feature bitmap", HypervisorFeatures),
+        since=2,
+        source=LINUX,
+    ),
+    Exit(
+        ExitCode.TERMINATION_REQUEST,
+        "the guest cannot go on",
+        info1=Word("reason", TerminationInfo),
+        info2=Word("details, of the reason's own", value=True),
+        since=2,
+        source=LINUX,
+    ),
+    Exit(
+        ExitCode.UNSUPPORTED_EVENT,
+        "a #VC that the guest could not handle",
+        info1=Word("error code of the #VC", value=True),
+        info2=Word("details", value=True),
+        source="edk2 OvmfPkg/Library/CcExitLib/CcExitVcHandler.c",
+    ),
+    Exit(
+        ExitCode.SOFTWARE,
+        "for a hypervisor's own use",
+        where=Where.NOWHERE,
+        source=LINUX,
+    ),
+)
+
+
+def _vmm(page: GhcbPage) -> int:
+    return page.sw_exit_info_2 >> 32
+
+
+def exits() -> tuple[Exit, ...]:
+    """Every exit that is described, by code."""
+    return _sorted()
+
+
+@cache
+def _sorted() -> tuple[Exit, ...]:
+    return tuple(sorted((*ARCHITECTURAL, *SOFTWARE_DEFINED), key=lambda row: row.code))
+
+
+@cache
+def _by_code() -> dict[int, Exit]:
+    return {row.code: row for row in exits()}
+
+
+def find_exit(code: int) -> Exit | None:
+    """The row of exit `code`, or None where there is none."""
+    return _by_code().get(code)
