@@ -90,10 +90,11 @@ def _what_next(status: int) -> str:
 
 def take_nmi(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     """Clear the descriptor's NMI bit; the guest gets an NMI."""
+    if cpu.words[STATUS_WORD] & NMI:
+        cpu.apic.nmi_pending = True
+        cpu.apic.update_required = True
     cpu.words[STATUS_WORD] &= ~NMI
     entry.status &= ~NMI
-    cpu.apic.nmi_pending = True
-    cpu.apic.update_required = True
     return _what_next(entry.status)
 
 
@@ -115,19 +116,23 @@ def take_level(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
 
 def clear_multiple(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     """Clear MultipleVectors first, so that a later post uses the field again."""
+    status = cpu.words[STATUS_WORD]
     taken = MULTIPLE
-    if not machine.quirks.stale_field_beside_multiple:
+    if not status & LEVEL and not machine.quirks.stale_field_beside_multiple:
         taken |= VECTOR
-        post(cpu, cpu.words[STATUS_WORD] & VECTOR)
-    cpu.words[STATUS_WORD] &= ~taken
+        post(cpu, status & VECTOR)
+    cpu.words[STATUS_WORD] = status & ~taken
+    if not machine.quirks.vector_31_from_stale_status:
+        entry.status = status  # vector 31 may have come since the word was read
     entry.word = 1
     return "take_vector_31" if entry.status & VECTOR_31 else "take_irr"
 
 
 def take_vector_31(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     """Clear the bit that stands for vector 31 beside the IRR words."""
+    if cpu.words[STATUS_WORD] & VECTOR_31:
+        post(cpu, LOWEST)
     cpu.words[STATUS_WORD] &= ~VECTOR_31
-    post(cpu, LOWEST)
     return "take_irr"
 
 

@@ -22,18 +22,22 @@ def take(guest: Guest) -> tuple[str, int]:
             _KINDS.get(EventType((event & EVENT_TYPE) >> 8), "other") if _known(event) else "other"
         )
         return kind, NMI_VECTOR if kind == "nmi" else event & EVENT_VECTOR
+    if _virtual(guest):
+        guest.vintr.v_irq = False
+        return "virq", guest.vintr.v_intr_vector
+    return "none", 0
+
+
+def can_take(guest: Guest) -> bool:
+    """Whether the CPU would take something now."""
+    return bool(guest.event_inj & EVENT_VALID) or _virtual(guest)
+
+
+def _virtual(guest: Guest) -> bool:
     vintr = guest.vintr
     deliverable = vintr.v_ign_tpr or vintr.v_intr_prio > vintr.v_tpr & 15
-    if (
-        vintr.v_irq
-        and vintr.vgif
-        and guest.interrupts_enabled
-        and not vintr.int_shadow
-        and deliverable
-    ):
-        vintr.v_irq = False
-        return "virq", vintr.v_intr_vector
-    return "none", 0
+    open_to_it = vintr.vgif and guest.interrupts_enabled and not vintr.int_shadow
+    return bool(vintr.v_irq and open_to_it and deliverable)
 
 
 def _known(event: int) -> bool:

@@ -137,14 +137,18 @@ def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[st
     if not step.entered or cpu is None or not step.emulated_before:
         return
     place = f"enter of vCPU {cpu.index}"
-    if cpu.page[FLAGS_AT] & NO_FURTHER_SIGNAL or cpu.hv_raised:
+    signal_left = cpu.page[FLAGS_AT] & NO_FURTHER_SIGNAL and not step.meddled
+    if signal_left or cpu.hv_raised:
         yield place, "the guest runs with NoFurtherSignal set (SCHED-3, SCHED-4)"
-    if cpu.page[EVENTS_AT] & GUEST_EVENT and cpu.posting is None:
+    busy = cpu.posting is not None or step.meddled  # the host is not done, or obeys no order
+    if cpu.page[EVENTS_AT] & GUEST_EVENT and not busy:
         yield place, "the guest runs with its VMPL's event bit set"
-    if step.signalled and cpu.posting is None:
-        left = descriptor(cpu)
-        if left.field or left.multiple or (step.multiple and left.vectors):
-            yield place, f"the descriptor still holds {listed(left.pending)}"
+    # A host that follows the rules signals whatever it writes; of another only what it signalled.
+    left = descriptor(cpu)
+    all_signalled = step.account is not None and step.account.honest
+    unseen = left.field or left.multiple or ((all_signalled or step.multiple) and left.vectors)
+    if (all_signalled or step.signalled) and unseen and not busy:
+        yield place, f"the descriptor still holds {listed(left.pending)}"
     if cpu.apic.irr & 0xFFFF:
         yield place, f"pending and never deliverable: {listed(cpu.apic.irr & 0xFFFF)}"
     pending = cpu.apic.irr.bit_length() - 1
@@ -252,7 +256,11 @@ def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple
 @_invariant("INV-8", "an NMI that the host signals is taken", honest=False)
 def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu = step.cpu
-    if cpu is None or not (step.entered and step.emulated_before and step.nmi_signalled):
+    if (
+        cpu is None
+        or not (step.entered and step.emulated_before and step.nmi_signalled)
+        or step.meddled
+    ):
         return
     if descriptor(cpu).nmi:
         yield f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor"
@@ -319,10 +327,16 @@ class Watch:
         """Carry out one command, then check everything."""
         if command["op"] != "init" and command["cpu"] >= len(self.machine.vcpus):
             return self.machine.execute(command)  # refuses it
+        if command["op"] != "init" and self.machine.must_enter_first(command):
+            self._step({"op": "enter", "cpu": command["cpu"]})
+        answer = self._step(command)
+        self.index += 1
+        return answer
+
+    def _step(self, command: Command) -> Answer:
         step = self.ledger.before(self.machine, self.index, command)
         stopped = self.machine.stopped is not None and command["op"] != "init"
         answer = self.machine.execute(command)
-        self.index += 1
         if stopped:
             return answer
         if "panic" in answer or "terminated" in answer:

@@ -91,6 +91,7 @@ class Account:
     new_tpr: int | None = None  # of a new VMSA that is not in use yet
     honest: bool = True  # the host followed the rules, and the hardware its own
     genuine: bool = True  # the hardware did: EXITINTINFO was what hardware reports
+    meddled: bool = False  # the host rewrote the page while an entry was under way
     closed: bool = False  # handed over: the host's from there on
     disables: int = 0
     machine_check: bool = False  # the host signalled one
@@ -116,6 +117,7 @@ class Step:
     to_acknowledge: list[int] = field(default_factory=list)  # and that were due
     taken_unasked: str = ""  # what the guest took that nobody asked for
     entered: bool = False  # the guest runs after this step
+    meddled: bool = False  # and the host rewrote the page on the way
     handed_over: bool = False
     at_hand_over: Account | None = None
 
@@ -196,6 +198,7 @@ class Ledger:
                 self.dropped = []
                 step.entered = operation == "enter" or answer["next"] == "entered"
                 if step.entered:
+                    step.meddled, account.meddled = account.meddled, False
                     _entered(cpu, account)
             case "guest_take" if not account.closed:
                 _take(step, account)
@@ -210,6 +213,7 @@ class Ledger:
                 account.new_tpr = (step.command.get("vintr", 0) & 0xFF) << 4 & 0xFF
             case "set_doorbell":
                 account.honest = False
+                account.meddled = cpu.entry is not None
         for sent in machine.sent:
             _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
         if step.handed_over:

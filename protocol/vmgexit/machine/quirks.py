@@ -51,6 +51,11 @@ class Quirks:
         "a field vector left beside MultipleVectors is delivered at a later event",
         "taken in the same pass",
     )
+    vector_31_from_stale_status: bool = quirk(
+        "vector 31 that comes between reading the status word and clearing MultipleVectors stays in"
+        " the descriptor, seen by nobody",
+        "taken in the same pass",
+    )
     level_dropped_without_eoi: bool = quirk(
         "a level interrupt on a disallowed vector is dropped and never acknowledged",
         "the host is told by a specific EOI",

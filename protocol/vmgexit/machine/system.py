@@ -32,6 +32,11 @@ FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of 
 _OTHER_CALLING_AREAS = 0xFFFF_0000_0000
 
 
+_NEEDS_A_RUNNING_GUEST = frozenset(
+    {"call", "guest_take", "guest", "guest_lazy_eoi", "intercept", "set_vmsa"}
+)
+
+
 class Listener(Protocol):
     """Something that watches the SVSM's steps, such as the ledger of the invariants."""
 
@@ -70,7 +75,7 @@ class Machine:
         made = len(self.calls)
         self.sent.clear()
         try:
-            if self.vcpus[command["cpu"]].entry is not None and operation in _OF_THE_GUEST:
+            if self.must_enter_first(command):
                 self._enter(self.vcpus[command["cpu"]], {})
             answer = _HANDLERS[operation](self, self.vcpus[command["cpu"]], command)
         except apic.Assertion as reason:
@@ -82,6 +87,12 @@ class Machine:
         if len(self.calls) > made:
             answer["calls"] = [call.as_dict() for call in self.calls[made:]]
         return answer
+
+    def must_enter_first(self, command: Command) -> bool:
+        """Whether an entry that is under way is finished before this command, since only a guest that
+        runs can cause it."""
+        under_way = self.vcpus[command["cpu"]].entry is not None
+        return under_way and command["op"] in _NEEDS_A_RUNNING_GUEST
 
     # --- what the rules ask of the machine ---------------------------------------------------------
 
@@ -313,6 +324,3 @@ _HANDLERS: dict[str, Callable[[Machine, Vcpu, Command], Answer]] = {
     "set_doorbell": Machine._set_doorbell,
     "state": Machine._state,
 }
-
-# What only a running guest does: an entry that is under way is finished first.
-_OF_THE_GUEST = frozenset({"call", "guest_take", "guest", "guest_lazy_eoi", "intercept"})
