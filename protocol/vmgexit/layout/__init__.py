@@ -7,12 +7,12 @@ value instead of a declaration.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .. import files
 from ..schema import Structure, structures
 from .table import GENERATED, count_of, label
 
@@ -117,20 +117,9 @@ def write_all(directory: Path, formats: Iterable[str] = COMMITTED) -> list[Path]
     return written
 
 
-def write(directory: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write `files`, by name, into `directory`, each whole or not at all. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, content in files.items():
-        path = directory / name
-        temporary = directory / f".{name}.{os.getpid()}"
-        try:
-            temporary.write_text(content, encoding="utf-8", newline="\n")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        written.append(path)
-    return written
+def write(directory: Path, contents: Mapping[str, str]) -> list[Path]:
+    """Write `contents`, by file name, into `directory`, each whole or not at all. Raises OSError."""
+    return [files.write(directory / name, content.encode()) for name, content in contents.items()]
 
 
 def _remove_if_generated(path: Path) -> None:

@@ -115,8 +115,7 @@ class _Explorer:
                 break
             following = []
             for number, state in frontier:
-                for reached in self._from(number, state):
-                    following.append(reached)
+                following.extend(self._from(number, state))
                 if outcome.violation is not None:
                     break
                 if outcome.states % 256 == 0:
@@ -308,7 +307,8 @@ def _thawed(cpu: Vcpu, frozen: list[Any]) -> Account:
     cpu.guest = Guest(
         interrupts, VintrCtrl(**dict(zip(_VINTR, vintr, strict=True))), event, 0, injection
     )
-    cpu.apic = LocalApic(0, *sets, list(isr), list(isr_tmr), (0, 0), *flags)
+    irr, allowed, tmr, host_tmr = sets
+    cpu.apic = LocalApic(0, irr, allowed, tmr, host_tmr, list(isr), list(isr_tmr), (0, 0), *flags)
     cpu.mailbox = Mailbox(*mailbox)
     cpu.calling.no_eoi_required = token_byte
     cpu.page[:4] = head

@@ -1,0 +1,136 @@
+"""`vmgexit encode`: names to bytes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import EncodeError
+from ..schema import Kind, Structure, locate, put
+from ..schema.fields import Field
+from .names import add_structure, find
+
+JSON_LIMIT = 64 << 20
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "encode",
+        help="names to bytes",
+        description="Build a structure from JSON, as decode --json prints it, and from --set.",
+        epilog="example: vmgexit encode doorbell-head --set vector=0x61 --hex",
+    )
+    add_structure(parser)
+    parser.add_argument("file", nargs="?", metavar="FILE", help="JSON, or - for standard input")
+    parser.add_argument("--hex", action="store_true", help="print hex instead of bytes")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="path=value",
+        help="one field: a number, a code's name, true, false, or hex for bytes",
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", help="write a file instead")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    cls = find(arguments.name, arguments.revision)
+    value = cls()
+    if arguments.file is not None:
+        _fill(value, _json(arguments.file), "")
+    for text in arguments.set:
+        path, equals, wanted = text.partition("=")
+        if not equals:
+            raise EncodeError(f"--set {text}: path=value expected")
+        place = locate(cls, path)
+        if not place.is_leaf:
+            raise EncodeError(f"{path}: a structure, name one of its fields", path=path)
+        put(value, path, _value(place.field, wanted, path))
+    data = value.encode()
+    if arguments.output:
+        from ..files import write
+
+        write(Path(arguments.output), f"{data.hex()}\n".encode() if arguments.hex else data)
+    elif arguments.hex:
+        print(data.hex())
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def _json(name: str) -> Any:
+    from ..trace.source import opened
+
+    with opened(name) as stream:
+        text = stream.read(JSON_LIMIT + 1)
+    if len(text) > JSON_LIMIT:
+        raise EncodeError(f"{name}: more than {JSON_LIMIT} bytes of JSON")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise EncodeError(f"{name}: not JSON: {error}") from None
+
+
+def _fill(value: Structure, found: Any, path: str) -> None:
+    """Store a JSON object's values; what it does not name stays zero."""
+    if not isinstance(found, dict):
+        raise EncodeError(
+            f"{path or 'input'}: {_brief(found)} found, an object expected", path=path
+        )
+    fields = {field.name: field for field in value.declaration.fields}
+    for name, held in found.items():
+        where = f"{path}.{name}" if path else name
+        if name not in fields:
+            raise EncodeError(f"{where}: no such field of {value.declaration.name}", path=where)
+        field = fields[name]
+        if field.kind is Kind.STRUCT:
+            _fill(getattr(value, name), held, where)
+        elif field.kind is Kind.ARRAY:
+            items = getattr(value, name)
+            if not isinstance(held, list) or len(held) != len(items):
+                raise EncodeError(f"{where}: a list of {len(items)} expected", path=where)
+            for index, (item, inner) in enumerate(zip(items, held, strict=True)):
+                _fill(item, inner, f"{where}[{index}]")
+        else:
+            setattr(value, name, _leaf(field, held, where))
+
+
+def _leaf(field: Field, held: Any, path: str) -> Any:
+    if field.kind is Kind.BYTES and isinstance(held, str):
+        return _bytes(held, path)
+    if field.kind is not Kind.BYTES and isinstance(held, int):
+        return held
+    expected = "hex" if field.kind is Kind.BYTES else "a number"
+    raise EncodeError(f"{path}: {_brief(held)} found, {expected} expected", path=path)
+
+
+def _value(field: Field, text: str, path: str) -> Any:
+    """A value as it is typed."""
+    if field.kind is Kind.BYTES:
+        return _bytes(text, path)
+    if text in ("true", "false"):
+        return text == "true"
+    if field.enum is not None and text in field.enum.__members__:
+        return field.enum[text]
+    try:
+        return int(text, 0)
+    except ValueError:
+        names = f", or one of {', '.join(field.enum.__members__)}" if field.enum else ""
+        raise EncodeError(f"{path}: {text!r} found, a number expected{names}", path=path) from None
+
+
+def _bytes(text: str, path: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise EncodeError(f"{path}: {_brief(text)} found, hex expected", path=path) from None
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,136 @@
+"""`vmgexit explore`: every interleaving of a small system."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .names import number
+
+if TYPE_CHECKING:
+    from ..machine.explorer import Outcome
+
+
+def _vectors(text: str) -> tuple[int, ...]:
+    if not text:
+        return ()
+    try:
+        vectors = tuple(int(word, 0) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of vectors") from None
+    if not all(31 <= vector <= 255 for vector in vectors) or len(set(vectors)) < len(vectors):
+        raise argparse.ArgumentTypeError(f"{text}: different vectors from 31 to 255 expected")
+    return vectors
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "explore",
+        help="every interleaving of a small system",
+        description=(
+            "Visit every interleaving of host, SVSMs and guests, nearest first, under all invariants."
+            " Exits 1 with a shortest scenario when one breaks."
+        ),
+        epilog="example: vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61",
+    )
+    parser.add_argument("--vcpus", type=number, default=1, metavar="N", help="1 to 4")
+    parser.add_argument(
+        "--depth", type=number, default=10_000, metavar="D", help="moves from the start"
+    )
+    parser.add_argument("--profile", default="reference", help="as for replay")
+    parser.add_argument("--registrations", type=number, default=1, metavar="N", help="first count")
+    parser.add_argument(
+        "--edge", type=_vectors, metavar="V,V", help="vectors that the host posts, each once"
+    )
+    parser.add_argument(
+        "--level", type=_vectors, default=(), metavar="V,V", help="and level-triggered ones"
+    )
+    parser.add_argument(
+        "--ipis",
+        type=_vectors,
+        default=(),
+        metavar="V,V",
+        help="vectors that vCPUs send, each once",
+    )
+    parser.add_argument(
+        "--calls", type=number, default=0, metavar="N", help="CONFIGURE_EMULATION calls, any kind"
+    )
+    parser.add_argument("--states", type=number, default=2_000_000, metavar="N", help="at most")
+    parser.add_argument("--memory", type=number, default=1900, metavar="MB", help="at most")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..errors import UsageError
+    from ..machine.explorer import Bounds, explore, memory
+    from ..machine.quirks import profile
+    from ..machine.scenario import show, to_lines
+
+    if not 1 <= arguments.vcpus <= 4:
+        raise UsageError(f"--vcpus {arguments.vcpus}: 1 to 4 expected")
+    nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)
+    bounds = Bounds(
+        vcpus=arguments.vcpus,
+        registrations=arguments.registrations,
+        edge=(0x31, 0x51) if nothing_named and not arguments.calls else arguments.edge or (),
+        level=arguments.level,
+        ipis=arguments.ipis,
+        calls=arguments.calls,
+        depth=arguments.depth,
+        states=arguments.states,
+        megabytes=arguments.memory,
+    )
+    outcome = explore(bounds, profile(arguments.profile), _progress())
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+    if outcome.violation is not None:
+        violation = outcome.violation
+        print(f"{violation}\n  ({violation.invariant.meaning})")
+        print(show(outcome.scenario, mark=len(outcome.scenario) - 1))
+        if arguments.output:
+            from pathlib import Path
+
+            from ..files import write
+
+            path = write(Path(arguments.output), to_lines(outcome.scenario).encode())
+            print(
+                f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
+            )
+    covered = (
+        f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed"
+        if outcome.stopped_by
+        else "every reachable state"
+        if outcome.violation is None
+        else "stopped at the violation"
+    )
+    print(
+        f"{outcome.states} states, {outcome.moves} moves, depth {outcome.depth}: {covered};"
+        f" {outcome.rate:.0f} states/s, {memory()} MB"
+    )
+    return 1 if outcome.violation is not None else 0
+
+
+def _progress() -> Callable[[Outcome], None]:
+    """A line that is renewed once a second on a terminal, and nothing elsewhere."""
+    last = time.monotonic()
+
+    def say(outcome: Outcome) -> None:
+        nonlocal last
+        from ..machine.explorer import memory
+
+        if not sys.stderr.isatty() or time.monotonic() - last < 1:
+            return
+        last = time.monotonic()
+        print(
+            f"\r\033[K{outcome.states} states, depth {outcome.depth}, frontier {outcome.frontier},"
+            f" {outcome.rate:.0f}/s, {memory()} MB",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    return say

@@ -1,0 +1,72 @@
+"""Reading input of any size: files, `.xz` and `.gz` as they are, `-` for standard input.
+
+Nothing is held whole. What goes wrong with a file is a DecodeError of one line that names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import DecodeError
+
+_CHUNK = 1 << 20
+_OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
+_DAMAGE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
+LONGEST_LINE = 64 << 20
+"""Bytes of the longest line that is read: a line of a recording is a few kilobytes."""
+
+
+@contextlib.contextmanager
+def opened(name: str) -> Iterator[IO[bytes]]:
+    """The bytes of `name`, decompressed by its suffix. Errors name the file."""
+    try:
+        if name == "-":
+            yield sys.stdin.buffer
+            return
+        path = Path(name)
+        if path.is_dir():
+            raise DecodeError(f"{name}: a directory found, a file expected")
+        with _OPENERS.get(path.suffix, open)(path, "rb") as stream:
+            yield stream
+    except _DAMAGE as error:
+        raise DecodeError(f"{name}: damaged or cut short: {error}") from None
+    except OSError as error:
+        raise DecodeError(f"{name}: {error.strerror or error}") from None
+
+
+def lines(name: str) -> Iterator[bytes]:
+    """The lines of a text file, one after the other."""
+    with opened(name) as stream:
+        while line := stream.readline(LONGEST_LINE):
+            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                raise DecodeError(f"{name}: a line of more than {LONGEST_LINE} bytes")
+            yield line
+
+
+def skip(stream: IO[bytes], count: int) -> int:
+    """Move `count` bytes forward; how many there were."""
+    with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
+        if stream.seekable() and not isinstance(stream, lzma.LZMAFile | gzip.GzipFile):
+            size = stream.seek(0, io.SEEK_END)
+            return stream.seek(min(count, size))
+    skipped = 0
+    while skipped < count and (chunk := stream.read(min(_CHUNK, count - skipped))):
+        skipped += len(chunk)
+    return skipped
+
+
+def read_exactly(stream: IO[bytes], count: int) -> bytes:
+    """Up to `count` bytes, fewer only at the end of the input."""
+    parts = []
+    while count and (part := stream.read(count)):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
