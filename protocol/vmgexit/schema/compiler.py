@@ -163,6 +163,8 @@ def decode(data, *, strict=False):
         {unpacked}, = unpack(data)  # {self.format}
     except struct_error:
         raise wrong_length({self.fresh(cls, cls.__name__)}, memoryview(data).nbytes) from None
+    except BufferError:  # a view with gaps
+        return decode(bytes(data), strict=strict)
     {body}
     if strict:
         raise_first(value)
@@ -205,7 +207,9 @@ class _Encoder(_Writer):
             for element in elements:
                 self.structure(entry.of, element)
             return
-        self.lines.append(f'{local} = b"".join([item.encode() for item in {place}])')
+        # The element's own encoder, not the item's: a str has an encode too.
+        element = self.fresh(entry.of, entry.of.__name__)
+        self.lines.append(f'{local} = b"".join([{element}.encode(item) for item in {place}])')
         self.checks.append(f"len({local}) != {entry.size}")
         self.slot(f"{entry.size}s", local)
 

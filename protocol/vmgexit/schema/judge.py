@@ -35,14 +35,14 @@ def problems_of(value: Structure) -> Iterator[Problem]:
         elif field.enum is not None and held not in field.enum._value2member_map_:
             yield Problem(field.name, held, f"not a known {field.enum.__name__}", cited)
         for path, child in children(field, held):
-            for problem in problems_of(child):
+            for problem in child.problems():
                 yield replace(problem, path=f"{path}.{problem.path}")
     yield from value.broken()
 
 
 def raise_first(value: Structure) -> None:
     """Raise DecodeError on the first broken rule, if there is one."""
-    for problem in problems_of(value):
+    for problem in value.problems():
         raise DecodeError(f"{value.declaration.name}: {problem}", path=problem.path)
 
 
@@ -53,7 +53,7 @@ def check_ranges(value: Structure, path: str = "") -> None:
         held = getattr(value, field.name, None)
         complaint = _complaint(field, held)
         if complaint:
-            raise EncodeError(f"{where}: {complaint}", path=where)
+            raise EncodeError(f"{where}: {complaint}", path=where) from None
         for name, child in children(field, held):
             check_ranges(child, f"{path}{name}.")
 
@@ -66,7 +66,7 @@ def _complaint(field: Field, value: Any) -> str:
             if not 0 <= value < 1 << field.width:
                 return f"{int(value)} does not fit {field.width} bit{'s' * (field.width > 1)}"
         case Kind.BYTES:
-            if not isinstance(value, bytes | bytearray | memoryview):
+            if not isinstance(value, bytes | bytearray):
                 return f"{value!r} is not bytes"
             if len(value) != field.size:
                 return f"{len(value)} bytes found, {field.size} expected"
@@ -91,4 +91,5 @@ def _is_a(value: Any, field: Field) -> bool:
 
 def _article(field: Field) -> str:
     assert field.of is not None
-    return f"a {field.of.__name__}"
+    article = "an" if field.of.__name__[0] in "AEIOU" else "a"
+    return f"{article} {field.of.__name__}"

@@ -8,9 +8,11 @@ to a field, so any bytes of the right length decode and encode back to the same 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from ..errors import DecodeError
@@ -137,8 +139,7 @@ class Structure:
         for field in self.declaration.fields:
             value = getattr(self, field.name)
             if value != field.default:
-                text = f"{value:#x}" if type(value) is int else repr(value)
-                shown.append(f"{field.name}={text}")
+                shown.append(f"{field.name}={_shown(value)}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -206,15 +207,19 @@ def structure(
 
 def _placed(cls: type[Structure], size: int) -> tuple[Field, ...]:
     """The fields of `cls` with their names and offsets filled in, and every rule of ours checked."""
+    if issubclass(cls, Bits) and size not in (1, 2, 4, 8):
+        raise TypeError(f"{cls.__name__}: a word has 1, 2, 4 or 8 bytes, not {size}")
     placed = []
     offset = 0
     for entry in dataclasses.fields(cls):  # type: ignore[arg-type]
-        spec: Field = entry.metadata["vmgexit"]
         where = f"{cls.__name__}.{entry.name}"
         if entry.name in _NOT_FOR_FIELDS:
             raise TypeError(f"{where}: this name has a meaning for every structure")
-        if issubclass(cls, Record) and (offset % 8 or spec.width % 8):
-            raise TypeError(f"{where}: a record's fields are whole bytes")
+        spec: Field | None = entry.metadata.get("vmgexit")
+        if spec is None:
+            raise TypeError(f"{where}: not declared by one of the field helpers")
+        if complaint := _misplaced(cls, spec):
+            raise TypeError(f"{where}: {complaint}")
         field = dataclasses.replace(
             spec,
             name=entry.name,
@@ -230,6 +235,20 @@ def _placed(cls: type[Structure], size: int) -> tuple[Field, ...]:
     return tuple(placed)
 
 
+def _misplaced(cls: type[Structure], spec: Field) -> str:
+    """Why a structure such as `cls` cannot hold a field such as `spec`; "" where it can."""
+    if spec.width < 1:
+        return "a field has at least one bit"
+    if issubclass(cls, Bits):
+        whole = spec.kind not in (Kind.UINT, Kind.FLAG)
+        return "a word's fields are integers and flags" if whole else ""
+    if spec.width % 8:
+        return "a record's fields are whole bytes"
+    if spec.kind is Kind.UINT and spec.width not in (8, 16, 32, 64):
+        return f"a record's integers have 8, 16, 32 or 64 bits, not {spec.width}"
+    return ""
+
+
 def _reserved_name(cls: type[Structure], field: Field) -> str:
     if issubclass(cls, Bits):
         return f"reserved_{field.bits.replace(':', '_')}"
@@ -239,7 +258,8 @@ def _reserved_name(cls: type[Structure], field: Field) -> str:
 def _install_codec(cls: type[Structure]) -> None:
     """Give `cls` a decode and an encode that make the real ones at first use."""
 
-    def make() -> None:
+    @functools.cache  # who holds on to the first decode calls it again and again
+    def make() -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
         if os.environ.get("VMGEXIT_INTERPRET"):
             from .subcons import interpreted as codec
         else:
@@ -247,14 +267,13 @@ def _install_codec(cls: type[Structure]) -> None:
         decode, encode = codec(cls)
         cls.decode = staticmethod(decode)  # type: ignore[method-assign]
         cls.encode = encode  # type: ignore[assignment, method-assign]
+        return decode, encode
 
     def decode(data: Buffer, *, strict: bool = False) -> Any:
-        make()
-        return cls.decode(data, strict=strict)
+        return make()[0](data, strict=strict)
 
     def encode(self: Structure) -> bytes:
-        make()
-        return self.encode()
+        return make()[1](self)
 
     cls.decode = staticmethod(decode)  # type: ignore[method-assign]
     cls.encode = encode  # type: ignore[method-assign]
@@ -275,7 +294,9 @@ def register(cls: type[Structure]) -> None:
     declaration = cls.declaration
     revisions = _registry.setdefault(declaration.name, {})
     if declaration.revision in revisions:
-        raise TypeError(f"{declaration.name} is declared twice")
+        which = f"{declaration.name} {declaration.revision}".rstrip()
+        other = revisions[declaration.revision].__name__
+        raise TypeError(f"{cls.__name__}: {which} is declared already, by {other}")
     revisions[declaration.revision] = cls
 
 
@@ -299,6 +320,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, IntEnum):
+        return f"{type(value).__name__}.{value.name}"
+    return f"{value:#x}" if type(value) is int else repr(value)
 
 
 def _short(value: Any) -> str:

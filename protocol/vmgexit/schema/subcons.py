@@ -51,6 +51,16 @@ class _Flag(construct.Adapter):  # type: ignore[type-arg]
         return int(obj)
 
 
+class _List(construct.Adapter):  # type: ignore[type-arg]
+    """An array as a plain list; construct's own kind of list has another repr."""
+
+    def _decode(self, obj: Any, context: Any, path: Any) -> Any:
+        return list(obj)
+
+    def _encode(self, obj: Any, context: Any, path: Any) -> Any:
+        return obj
+
+
 def subcon_of(field: Field, *, in_bits: bool | None = None) -> Any:
     """The construct of one field. Of an unplaced integer field it is the byte-wise one if it can be."""
     match field.kind:
@@ -63,7 +73,7 @@ def subcon_of(field: Field, *, in_bits: bool | None = None) -> Any:
             return construct_of(field.of)
         case Kind.ARRAY:
             assert field.of is not None
-            return construct.Array(field.count, construct_of(field.of))
+            return _List(construct.Array(field.count, construct_of(field.of)))
         case Kind.FLAG:
             return _Flag(construct.BitsInteger(1))
         case Kind.UINT:
@@ -107,7 +117,7 @@ def interpreted(
     con = construct_of(cls)
 
     def decode(data: Buffer, *, strict: bool = False) -> Structure:
-        data = bytes(data)
+        data = bytes(memoryview(data))  # bytes(4) would be four zeros
         if len(data) != cls.size:
             raise wrong_length(cls, len(data))
         try:

@@ -72,7 +72,8 @@ class ApicIdListPage(Record):
         ]
 
     def notes(self) -> Iterator[Note]:
-        yield Note("apic_ids_data", ", ".join(f"{number:#x}" for number in self.apic_ids()))
+        listed = ", ".join(f"{number:#x}" for number in self.apic_ids())
+        yield Note("apic_ids_data", listed or "no APIC ID")
 
 
 def apic_id_list_pages(vcpus: int) -> int:

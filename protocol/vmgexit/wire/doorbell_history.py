@@ -136,11 +136,12 @@ class ExtIntDescriptor20240430(Record):
 
     def notes(self) -> Iterator[Note]:
         if self.status.guest_msr_access:
-            number, rax, rdx = (self.isr >> shift & 0xFFFFFFFF for shift in (0, 32, 64))
-            yield Note(
-                "isr",
-                f"GuestMsrAccess (8dda0e49): MSR {number:#x}, RAX {rax:#x}, RDX {rdx:#x}, not vectors",
-            )
+            access, rax, rdx = (self.isr >> shift & 0xFFFFFFFF for shift in (0, 32, 64))
+            number = access & 0x7FFFFFFF
+            meant = f"read of MSR {number:#x}"
+            if access >> 31:  # only a write has the two registers
+                meant = f"write of MSR {number:#x}, RAX {rax:#x}, RDX {rdx:#x}"
+            yield Note("isr", f"GuestMsrAccess (8dda0e49): {meant}, not vectors")
 
 
 @structure("doorbell-head", size=256, revision="2024-04-30", source="msft-jlange/svsm 649160f8")

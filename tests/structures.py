@@ -1,0 +1,408 @@
+"""`check_structure`: everything that holds of any declared structure, checked in one call.
+
+The literal reading is the one that needs no codec: a structure is one little-endian integer, and a
+leaf is `width` bits of it from `bit_offset` on. The compiled codec, the interpreted one (construct)
+and whichever of the two the class itself uses must all agree with it.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import pickle
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from vmgexit import DecodeError, EncodeError
+from vmgexit.schema import Kind, Place, Rule, Structure, get, leaves, locate, put, structures, walk
+from vmgexit.schema.compiler import compiled, source_of
+from vmgexit.schema.subcons import construct_of, interpreted
+
+Codec = tuple[Callable[..., Any], Callable[[Any], bytes]]
+
+
+def declared() -> list[type[Structure]]:
+    """Every structure in every revision."""
+    return [cls for revisions in structures().values() for cls in revisions.values()]
+
+
+def name_of(cls: type[Structure]) -> str:
+    """`doorbell-page`, or `doorbell-page@2024-05-16` for a revision."""
+    declaration = cls.declaration
+    return f"{declaration.name}@{declaration.revision}".rstrip("@")
+
+
+def check_structure(cls: type[Structure]) -> None:
+    """Fail unless `cls` is all that a structure promises to be."""
+    check_walk(cls)
+    check_source(cls)
+    check_zero(cls)
+    check_any_bytes(cls)
+    check_buffers(cls)
+    check_wrong_lengths(cls)
+    check_each_leaf(cls)
+    check_refused_values(cls)
+    check_enums(cls)
+    check_reserved(cls)
+
+
+# --- What the checks are made of ------------------------------------------------------------------
+
+
+@functools.cache
+def codecs(cls: Any) -> tuple[Codec, ...]:
+    """The class's own codec, the compiled one and construct's."""
+    return (
+        (lambda data, **how: cls.decode(data, **how), lambda value: cls.encode(value)),
+        compiled(cls),
+        interpreted(cls),
+    )
+
+
+@functools.cache
+def sampled(cls: Any) -> tuple[Place, ...]:
+    """The leaves of `cls`; of a long array only those of its first two elements and its last."""
+    counts = {place.path: place.field.count for place in walk(cls) if place.field.count > 1}
+
+    def kept(path: str) -> bool:
+        return all(
+            int(index[1]) < 2 or int(index[1]) == counts[path[: index.start()]] - 1
+            for index in re.finditer(r"\[(\d+)\]", path)
+        )
+
+    return tuple(place for place in leaves(cls) if kept(place.path))
+
+
+def literal(place: Place, data: bytes) -> Any:
+    """What stands at `place` of `data`, by shift and mask."""
+    found = int.from_bytes(data, "little") >> place.bit_offset & (1 << place.field.width) - 1
+    return found.to_bytes(place.field.size, "little") if place.field.kind is Kind.BYTES else found
+
+
+def only(place: Place, bits: int, cls: type[Structure]) -> bytes:
+    """All zero but for `bits` at `place`."""
+    return (bits << place.bit_offset).to_bytes(cls.size, "little")
+
+
+def reach(value: Any, path: str) -> Any:
+    """What `path` leads to; without the look-up that `get` does."""
+    for name, index in re.findall(r"(\w+)(?:\[(\d+)\])?\.?", path):
+        value = getattr(value, name)
+        value = value[int(index)] if index else value
+    return value
+
+
+def store(value: Any, path: str, held: Any) -> None:
+    outer, _, last = path.rpartition(".")
+    setattr(reach(value, outer), last, held)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What to fill a structure with; its repr stays short where the bytes are thousands."""
+
+    fill: str
+    seed: int
+    leaves: list[tuple[str, int]]  # path and value
+
+    def bytes_for(self, cls: type[Structure]) -> bytes:
+        background = {
+            "zeros": bytes(cls.size),
+            "ones": b"\xff" * cls.size,
+            "noise": random.Random(self.seed).randbytes(cls.size),
+        }[self.fill]
+        word = int.from_bytes(background, "little")
+        places = {place.path: place for place in sampled(cls)}
+        for path, value in self.leaves:
+            place = places[path]
+            ones = (1 << place.field.width) - 1
+            word &= ~(ones << place.bit_offset)
+            word |= (value & ones) << place.bit_offset
+        return word.to_bytes(cls.size, "little")
+
+
+def contents(cls: type[Structure]) -> st.SearchStrategy[Contents]:
+    """Zeros, ones or noise, with some leaves set to values of their own."""
+    path = st.sampled_from([place.path for place in sampled(cls)])
+    value = st.integers(0, 8) | st.integers(0, 2**64 - 1) | st.just(-1)
+    return st.builds(
+        Contents,
+        st.sampled_from(["zeros", "ones", "noise"]),
+        st.integers(0, 2**32 - 1),
+        st.lists(st.tuples(path, value), max_size=6),
+    )
+
+
+def judges_selectively(cls: type[Structure]) -> bool:
+    """Whether `cls` has `problems` of its own, such as one that leaves out unused elements."""
+    owners = {cls} | {place.owner for place in walk(cls)}
+    return any(owner.problems is not Structure.problems for owner in owners)
+
+
+# --- The checks -----------------------------------------------------------------------------------
+
+
+def check_walk(cls: type[Structure]) -> None:
+    """Every bit belongs to exactly one leaf, in order; paths are unique and can be located."""
+    position = 0
+    for place in leaves(cls):
+        assert place.bit_offset == position, place.path
+        assert place.field.width > 0, place.path
+        position += place.field.width
+    assert position == cls.size * 8
+
+    places = list(walk(cls))
+    assert len({place.path for place in places}) == len(places)
+    seen: set[str] = set()
+    for place in places:
+        outer = re.sub(r"\[\d+\]$", "", place.path.rpartition(".")[0])
+        assert not outer or outer in seen, f"{place.path} stands before what holds it"
+        assert place.depth == place.path.count(".")
+        assert place.field.meaning, f"{place.path} has no meaning"
+        seen.add(place.path)
+
+    value = cls()
+    for place in sampled(cls)[:100]:
+        assert locate(cls, place.path) == place
+        put(value, place.path, "held")
+        assert get(value, place.path) == reach(value, place.path) == "held"
+
+
+def check_source(cls: type[Structure]) -> None:
+    """The compiled source is Python without construct, the same text each time."""
+    source = source_of(cls)
+    compile(source, "<source>", "exec")
+    assert "construct" not in source
+    assert source == source_of(cls)
+
+
+def check_zero(cls: type[Structure]) -> None:
+    """All zero is what a structure is when nothing is said."""
+    zeros = bytes(cls.size)
+    assert cls() == cls.decode(zeros)
+    assert cls().encode() == zeros
+    assert repr(cls()) == f"{cls.__name__}()"
+    assert cls.size == cls.declaration.size == construct_of(cls).sizeof()
+
+
+def check_any_bytes(cls: type[Structure]) -> None:
+    """Any bytes decode, to what stands there, and encode back; nothing that looks at them raises."""
+    names = _names_of(cls)
+
+    @settings(max_examples=20, deadline=None, database=None, phases=(Phase.generate, Phase.shrink))
+    @given(contents(cls), contents(cls))
+    def holds(one: Contents, another: Contents) -> None:
+        data, other = one.bytes_for(cls), another.bytes_for(cls)
+        values = [decode(data) for decode, _ in codecs(cls)]
+        for value in values:
+            assert type(value) is cls
+            assert value == values[0]
+            assert repr(value) == repr(values[0])
+            for _, encode in codecs(cls):
+                assert encode(value) == data
+        value = values[0]
+        for place in sampled(cls):
+            assert reach(value, place.path) == literal(place, data), place.path
+
+        assert construct_of(cls).build(value) == data
+        assert (value == cls.decode(other)) is (data == other)
+        assert value != data
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(value)
+
+        broken = list(value.problems())
+        assert all(str(problem).startswith(f"{problem.path}: ") for problem in broken)
+        for decode, _ in codecs(cls):
+            if broken:
+                with pytest.raises(DecodeError, match=re.escape(str(broken[0]))) as caught:
+                    decode(data, strict=True)
+                assert caught.value.path == broken[0].path
+            else:
+                assert decode(data, strict=True) == value
+        assert all(note.text for note in value.notes())
+        assert list(json.loads(json.dumps(value.as_dict()))) == [
+            field.name for field in cls.declaration.fields
+        ]
+        assert eval(repr(value), dict(names)) == value  # noqa: S307  # our own text
+        assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301  # our own bytes
+        assert copy.deepcopy(value).encode() == data
+
+    holds()
+
+
+def _names_of(cls: type[Structure]) -> dict[str, Any]:
+    """What the repr of a `cls` refers to."""
+    names: dict[str, Any] = {cls.__name__: cls}
+    for place in walk(cls):
+        for held in (place.field.of, place.field.enum):
+            if held is not None:
+                names[held.__name__] = held
+    return names
+
+
+def check_buffers(cls: type[Structure]) -> None:
+    """Every kind of buffer decodes, and nothing of it is kept."""
+    data = random.Random(cls.size).randbytes(cls.size)
+    gaps = bytearray(2 * cls.size)
+    gaps[::2] = data
+    for decode, encode in codecs(cls):
+        for buffer in (bytearray(data), memoryview(data), memoryview(gaps)[::2]):
+            assert encode(decode(buffer)) == data
+        mutable = bytearray(data)
+        value = decode(mutable)
+        mutable[:] = bytes(cls.size)
+        assert encode(value) == data
+        for other in (cls.size, "x" * cls.size, None, list(data)):
+            with pytest.raises(TypeError):
+                decode(other)
+
+
+def check_wrong_lengths(cls: type[Structure]) -> None:
+    """Any other length is a DecodeError that says both lengths."""
+    size = cls.size
+    near = set(range(min(size, 72))) | set(range(max(size - 8, 0), size + 9))
+    for length in sorted((near | {size // 2, 2 * size, 4096, 65536, 1 << 20}) - {size}):
+        for decode, _ in codecs(cls):
+            with pytest.raises(DecodeError) as caught:
+                decode(bytes(length))
+            assert type(caught.value) is DecodeError
+            assert str(caught.value) == (
+                f"{cls.declaration.name}: {length} bytes found, {size} expected"
+            )
+            assert caught.value.offset == min(length, size)
+            assert caught.value.path == ""
+
+
+def check_each_leaf(cls: type[Structure]) -> None:
+    """Storing into a leaf changes its own bits and no others."""
+    noise = random.Random(cls.declaration.name).randbytes(cls.size)
+    value = cls.decode(noise)
+    background = int.from_bytes(noise, "little")
+    for place in sampled(cls):
+        before = reach(value, place.path)
+        ones = (1 << place.field.width) - 1
+        for bits in {ones, 0, ones // 3, 1, ones ^ ones >> 1}:
+            written = only(place, bits, cls)
+            store(value, place.path, literal(place, written))
+            expected = background & ~(ones << place.bit_offset) | bits << place.bit_offset
+            # construct takes its time: of a leaf's values it gets the one that fills it.
+            for decode, encode in codecs(cls) if bits == ones else codecs(cls)[:1]:
+                assert encode(value) == expected.to_bytes(cls.size, "little"), place.path
+                assert encode(decode(written)) == written, place.path
+        store(value, place.path, before)
+    assert value.encode() == noise
+
+
+def check_refused_values(cls: type[Structure]) -> None:
+    """What does not fit is an EncodeError that names the field; it never reaches the bytes."""
+    noise = random.Random(cls.declaration.name).randbytes(cls.size)
+    value = cls.decode(noise)
+    for place in walk(cls):
+        if place.is_leaf and place not in sampled(cls):
+            continue
+        if "[" in place.path and not place.is_leaf and "[0]" not in place.path:
+            continue
+        before = reach(value, place.path)
+        for wrong in _wrong_values(place, before):
+            store(value, place.path, wrong)
+            messages = set()
+            for _, encode in codecs(cls):
+                with pytest.raises(EncodeError) as caught:
+                    encode(value)
+                assert type(caught.value) is EncodeError
+                assert caught.value.path == place.path
+                assert str(caught.value).startswith(f"{place.path}: ")
+                messages.add(str(caught.value))
+            assert len(messages) == 1
+        store(value, place.path, before)
+    assert value.encode() == noise
+
+
+def _wrong_values(place: Place, right: Any) -> Iterator[Any]:
+    field = place.field
+    yield None
+    yield "text"
+    yield object()
+    match field.kind:
+        case Kind.BYTES:
+            yield right[:-1]
+            yield right + b"\0"
+            yield b"" if right else b"\0"
+            yield [0] * field.size
+            yield field.size
+        case Kind.STRUCT:
+            yield right.encode()
+            yield right.as_dict()
+        case Kind.ARRAY:
+            yield right[:-1]
+            yield [*right, right[0]]
+            yield []
+            yield [*right[:-1], None]
+            yield [*right[:-1], right[-1].encode()]
+            yield ["x" * right[0].size] * field.count
+        case _:
+            yield 1 << field.width
+            yield -1
+            yield -1 << field.width
+            yield 1 << 4 * field.width + 64
+            yield 0.5
+            yield b"\0"
+            yield []
+
+
+def check_enums(cls: type[Structure]) -> None:
+    """Known codes become members, unknown ones stay integers; both come back, unknown ones reported."""
+    selective = judges_selectively(cls)
+    for place in sampled(cls):
+        enum = place.field.enum
+        if enum is None:
+            continue
+        codes = set(map(int, enum))
+        limit = 1 << place.field.width
+        assert all(0 <= code < limit for code in codes), place.path
+        around = {code + step for code in codes for step in (-1, 1)} | {0, limit - 1}
+        for code in codes | {code for code in around if 0 <= code < limit}:
+            data = only(place, code, cls)
+            for decode, encode in codecs(cls):
+                value = decode(data)
+                found = reach(value, place.path)
+                assert type(found) is (enum if code in codes else int)
+                assert found == code
+                assert encode(value) == data
+                store(value, place.path, code)
+                assert encode(value) == data
+                reported = [
+                    problem.rule
+                    for problem in value.problems()
+                    if problem.path == place.path and "known" in problem.rule
+                ]
+                breaks = [] if code in codes else [f"not a known {enum.__name__}"]
+                assert reported == breaks or (not reported and selective), place.path
+
+
+def check_reserved(cls: type[Structure]) -> None:
+    """Each reserved bit that must be zero is reported by its path when set, and no other is."""
+    must_be_zero = "reserved, must be zero"
+    selective = judges_selectively(cls)
+    for place in sampled(cls):
+        ones = (1 << place.field.width) - 1
+        for bits in {1, ones, ones ^ ones >> 1}:
+            value = cls.decode(only(place, bits, cls))
+            reported = [
+                (problem.path, problem.value, problem.clause)
+                for problem in value.problems()
+                if problem.rule == must_be_zero
+            ]
+            found = (place.path, reach(value, place.path), place.clause)
+            breaks = [found] if place.field.rule is Rule.ZERO else []
+            assert reported == breaks or (not reported and selective), place.path
+        if place.field.rule is not None:
+            assert place.field.name.startswith("reserved_"), place.path
