@@ -214,3 +214,80 @@ class TioOpInfo(Bits):
 
     guest_device_id: int = bits(32, "Guest device ID")
     action: int = bits(32, "What to do", enum=TioAction)
+
+
+_INTERCEPTS = [
+    "INTR",
+    "NMI",
+    "SMI",
+    "INIT",
+    "VINTR",
+    "CR0_SEL_WRITE",
+    "IDTR_READ",
+    "GDTR_READ",
+    "LDTR_READ",
+    "TR_READ",
+    "IDTR_WRITE",
+    "GDTR_WRITE",
+    "LDTR_WRITE",
+    "TR_WRITE",
+    "RDTSC",
+    "RDPMC",
+    "PUSHF",
+    "POPF",
+    "CPUID",
+    "RSM",
+    "IRET",
+    "SWINT",
+    "INVD",
+    "PAUSE",
+    "HLT",
+    "INVLPG",
+    "INVLPGA",
+    "IOIO",
+    "MSR",
+    "TASK_SWITCH",
+    "FERR_FREEZE",
+    "SHUTDOWN",
+    "VMRUN",
+    "VMMCALL",
+    "VMLOAD",
+    "VMSAVE",
+    "STGI",
+    "CLGI",
+    "SKINIT",
+    "RDTSCP",
+    "ICEBP",
+    "WBINVD",
+    "MONITOR",
+    "MWAIT",
+    "MWAIT_CONDITIONAL",
+    "XSETBV",
+    "RDPRU",
+    "EFER_WRITE_TRAP",
+]
+"""Exit codes from 0x60 on, one after the other. Source: OpenVMM vm/x86/x86defs/src/snp.rs."""
+
+_OTHERS = {
+    0xA0: "INVLPGB",
+    0xA1: "ILLEGAL_INVLPGB",
+    0xA2: "INVPCID",
+    0xA5: "BUSLOCK",
+    0x401: "AVIC_INCOMPLETE_IPI",
+    0x402: "AVIC_NOACCEL",
+}
+
+
+def processor_exit(code: int) -> str:
+    """The name of an exit code of the processor, as in a VMSA; hex where it has none."""
+    member = ExitCode._value2member_map_.get(code)
+    if member is not None:
+        return member._name_
+    if code < 0x60:
+        kind = "CR{}_READ", "CR{}_WRITE", "DR{}_READ", "DR{}_WRITE", "EXCP{}", "EXCP{}"
+        return kind[code // 16].format(code % 16 if code < 0x40 else code - 0x40)
+    if code < 0x60 + len(_INTERCEPTS):
+        return _INTERCEPTS[code - 0x60]
+    if 0x90 <= code < 0xA0:
+        return f"CR{code - 0x90}_WRITE_TRAP"
+    return _OTHERS.get(code, f"{code:#x}")

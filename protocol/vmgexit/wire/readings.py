@@ -398,6 +398,7 @@ READINGS = (
         "reserved",
         "newer OpenVMM / COCONUT-SVSM, older OpenVMM",
         of="vmsa",
+        field="secure_avic_control",
     ),
     Reading(
         "register protection, SMT protection and secure AVIC in SEV_STATUS",
