@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what `__getattr__` finds, for type checkers and editors
     from .ap_creation import ApCreation, ApicIdListPage
     from .apic import ApicIcr
+    from .attestation import AttestServices, AttestSingleService
+    from .core import PvalidateEntry, PvalidateHeader, PvalidateList
     from .doorbell import DoorbellHead, DoorbellPage, ExtIntDescriptor, ExtIntStatus
     from .exit_codes import ExitCode, IoioInfo
     from .exits import Exit, find_exit
@@ -21,13 +23,19 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for type checkers and editors
     from .guest_message import AttestationReport, GuestMessage, GuestMessageHeader
     from .injection import DisableInjection, SpecificEoi
     from .page_state import PscEntry, PscHeader, PscRequest
+    from .rmp import RmpAdjustAttributes
+    from .secrets import SecretsPage
     from .svsm import CallingArea, ResultCode, SvsmCall, SvsmResult
     from .termination import TerminationInfo
-    from .vmsa import EventInj, VintrCtrl
+    from .uefi_mm import MmCommunicateHeader
+    from .vmsa import EventInj, SevFeatures, SevStatus, VintrCtrl, Vmsa
+    from .vtpm import VtpmRequest, VtpmResponse
 
 _HOMES = {
     "ap_creation": ("ApCreation", "ApicIdListPage"),
     "apic": ("ApicIcr",),
+    "attestation": ("AttestServices", "AttestSingleService"),
+    "core": ("PvalidateEntry", "PvalidateHeader", "PvalidateList"),
     "doorbell": ("DoorbellHead", "DoorbellPage", "ExtIntDescriptor", "ExtIntStatus"),
     "doorbell_history": (),
     "exit_codes": ("ExitCode", "IoioInfo"),
@@ -38,9 +46,13 @@ _HOMES = {
     "guest_message": ("AttestationReport", "GuestMessage", "GuestMessageHeader"),
     "injection": ("DisableInjection", "SpecificEoi"),
     "page_state": ("PscEntry", "PscHeader", "PscRequest"),
+    "rmp": ("RmpAdjustAttributes",),
+    "secrets": ("SecretsPage",),
     "svsm": ("CallingArea", "ResultCode", "SvsmCall", "SvsmResult"),
     "termination": ("TerminationInfo",),
-    "vmsa": ("EventInj", "VintrCtrl"),
+    "uefi_mm": ("MmCommunicateHeader",),
+    "vmsa": ("EventInj", "SevFeatures", "SevStatus", "VintrCtrl", "Vmsa"),
+    "vtpm": ("VtpmRequest", "VtpmResponse"),
 }
 """Every chapter, and which of its names this package has too."""
 
@@ -50,6 +62,8 @@ __all__ = [
     "ApCreation",
     "ApicIcr",
     "ApicIdListPage",
+    "AttestServices",
+    "AttestSingleService",
     "AttestationReport",
     "CallingArea",
     "DisableInjection",
@@ -67,15 +81,26 @@ __all__ = [
     "GuestMessageHeader",
     "HypervisorFeatures",
     "IoioInfo",
+    "MmCommunicateHeader",
     "PscEntry",
     "PscHeader",
     "PscRequest",
+    "PvalidateEntry",
+    "PvalidateHeader",
+    "PvalidateList",
     "ResultCode",
+    "RmpAdjustAttributes",
+    "SecretsPage",
+    "SevFeatures",
+    "SevStatus",
     "SpecificEoi",
     "SvsmCall",
     "SvsmResult",
     "TerminationInfo",
     "VintrCtrl",
+    "Vmsa",
+    "VtpmRequest",
+    "VtpmResponse",
     "decode_msr",
     "find_exit",
     "load_all",

@@ -2,7 +2,8 @@
 
 Sources: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/; edk2
 MdePkg/Include/Register/Amd/Svsm.h; Linux arch/x86/include/asm/sev.h; linux-svsm
-src/protocols/error_codes.rs. Calls of one protocol are in a file of its own (`apic`).
+src/protocols/error_codes.rs. Calls are in a file for each protocol: `core`, `attestation`, `vtpm`,
+`apic`, `uefi_mm`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ..schema import Bits, Note, Record, bits, raw, reserved_bytes, structure, u8, u64
+from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/requests.rs"
 
@@ -78,6 +80,9 @@ class CallingArea(Record):
     reserved_0x003: bytes = reserved_bytes(5)
     buffer: bytes = raw(4088, "For the guest's use, such as a list that a call's RCX points to")
 
+    def notes(self) -> Iterator[Note]:
+        yield from notes_on(self)
+
 
 @structure("svsm-call-number", size=8, source=SOURCE)
 class CallNumber(Bits):
@@ -106,6 +111,7 @@ class SvsmCall(Record):
         return self.rax & 0xFFFFFFFF
 
     def notes(self) -> Iterator[Note]:
+        yield from notes_on(self)
         found = find_call(self.protocol, self.call)
         if found is None:
             yield Note("rax", f"protocol {self.protocol}, call {self.call}: not known")
@@ -130,22 +136,6 @@ class SvsmResult(Record):
     r9: int = u64("Fourth output; COCONUT-SVSM does not write it", spec="R9")
 
 
-@structure("svsm-protocol-query", size=8, clause="REG-8", source=SOURCE)
-class ProtocolQuery(Bits):
-    """RCX of QUERY_PROTOCOL: the protocol asked for, and the version the guest wants."""
-
-    version: int = bits(32, "Version wanted")
-    protocol: int = bits(32, "Protocol asked for", enum=Protocol)
-
-
-@structure("svsm-version-range", size=8, source=SOURCE)
-class VersionRange(Bits):
-    """RCX that QUERY_PROTOCOL answers; all zero where protocol or version are not supported."""
-
-    lowest: int = bits(32, "Lowest version supported")
-    highest: int = bits(32, "Highest version supported")
-
-
 @dataclass(frozen=True, slots=True)
 class Operand:
     """One register of a call. `layout` says what its bits mean, where they mean anything."""
@@ -153,6 +143,16 @@ class Operand:
     register: str  # rcx, rdx, r8, r9
     meaning: str
     layout: type[Bits] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the guest memory holds that a register points to. `written`: the SVSM writes there."""
+
+    register: str
+    meaning: str
+    layout: type[Record]
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,48 +165,20 @@ class Call:
     meaning: str
     inputs: tuple[Operand, ...] = ()
     outputs: tuple[Operand, ...] = ()
+    memory: tuple[Memory, ...] = ()
     results: tuple[ResultCode, ...] = (ResultCode.SUCCESS,)
     clause: str = ""
-
-
-CORE_CALLS = (
-    Call(
-        Protocol.CORE,
-        CoreCall.REMAP_CA,
-        "SVSM_CORE_REMAP_CA",
-        "use another page as this vCPU's calling area",
-        inputs=(Operand("rcx", "guest-physical address of the new calling area, 4 KiB aligned"),),
-        results=(
-            ResultCode.SUCCESS,
-            ResultCode.INVALID_PARAMETER,
-            ResultCode.INVALID_ADDRESS,
-        ),
-    ),
-    Call(
-        Protocol.CORE,
-        CoreCall.QUERY_PROTOCOL,
-        "SVSM_CORE_QUERY_PROTOCOL",
-        "which versions of a protocol are supported",
-        inputs=(Operand("rcx", "protocol and version asked for", ProtocolQuery),),
-        outputs=(Operand("rcx", "versions supported; 0 = none", VersionRange),),
-    ),
-    Call(
-        Protocol.CORE,
-        CoreCall.CONFIGURE_VTOM,
-        "SVSM_CORE_CONFIGURE_VTOM",
-        "query or set the virtual top of memory",
-        inputs=(Operand("rcx", "bit 0 set: query"),),
-        outputs=(Operand("rcx", "0: not supported"),),
-        results=(ResultCode.SUCCESS, ResultCode.INVALID_REQUEST),
-    ),
-)
 
 
 def calls() -> tuple[Call, ...]:
     """Every call that is described, by protocol and number."""
     from .apic import APIC_CALLS
+    from .attestation import ATTESTATION_CALLS
+    from .core import CORE_CALLS
+    from .uefi_mm import UEFI_MM_CALLS
+    from .vtpm import VTPM_CALLS
 
-    return (*CORE_CALLS, *APIC_CALLS)
+    return (*CORE_CALLS, *ATTESTATION_CALLS, *VTPM_CALLS, *APIC_CALLS, *UEFI_MM_CALLS)
 
 
 def find_call(protocol: int, number: int) -> Call | None:

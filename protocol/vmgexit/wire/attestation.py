@@ -1,0 +1,234 @@
+"""The SVSM attestation protocol (1): operation structures, manifests and the GUIDs of services.
+
+A call attests to all services, or to one: the report's data is SHA-512 of the nonce and the
+manifest. GUIDs have their first three fields little-endian, as UEFI writes them.
+
+Sources: COCONUT-SVSM kernel/src/protocols/attest.rs and uefivars.rs (offsets asserted there), Linux
+arch/x86/include/asm/sev.h.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from enum import IntEnum
+
+from ..schema import (
+    Bits,
+    Note,
+    Problem,
+    Record,
+    bit,
+    nested,
+    raw,
+    reserved,
+    reserved_bytes,
+    structure,
+    u16,
+    u32,
+    u64,
+)
+from .svsm import Call, Memory, Operand, Protocol, ResultCode
+
+SOURCE = "COCONUT-SVSM kernel/src/protocols/attest.rs"
+
+NONCE_SIZE = 64
+MAX_CERTIFICATES = 0x4000
+PAGE = 4096
+
+
+class AttestationCall(IntEnum):
+    """Calls of protocol 1."""
+
+    ATTEST_SERVICES = 0
+    ATTEST_SINGLE_SERVICE = 1
+
+
+MANIFEST_GUID = "63849ebb-3d92-4670-a1ff-58f9c94b87bb"
+VTPM_GUID = "c476f1eb-0123-45a5-9641-b4e7dde5bfe3"
+UEFI_MM_GUID = "a4453a59-9e1b-4787-a033-1986d6adbe55"
+
+SERVICES = {
+    MANIFEST_GUID: "services manifest",
+    VTPM_GUID: "vTPM; its manifest is the public area of the endorsement key",
+    UEFI_MM_GUID: "UEFI MM",
+}
+"""What the GUIDs of the protocol stand for."""
+
+
+def guid_bytes(text: str) -> bytes:
+    """The 16 bytes of a GUID as they stand in memory."""
+    return uuid.UUID(text).bytes_le
+
+
+def guid_text(data: bytes) -> str:
+    """A GUID in memory as text."""
+    return str(uuid.UUID(bytes_le=bytes(data)))
+
+
+def _service(data: bytes) -> str:
+    text = guid_text(data)
+    return f"{text}: {SERVICES.get(text, 'not known')}"
+
+
+@structure("attest-services", size=0x40, source=SOURCE)
+class AttestServices(Record):
+    """Operation structure of ATTEST_SERVICES: where the guest wants what. 0x40 bytes."""
+
+    report_gpa: int = u64("Guest-physical address of the report, 4 KiB aligned", spec="ReportGPA")
+    report_size: int = u32("Bytes there")
+    reserved_0x00c: bytes = reserved_bytes(4)
+    nonce_gpa: int = u64("Guest-physical address of the nonce", spec="NonceGPA")
+    nonce_size: int = u16("Bytes of the nonce: 64")
+    reserved_0x01a: bytes = reserved_bytes(6)
+    manifest_gpa: int = u64("Guest-physical address of the manifest, 4 KiB aligned")
+    manifest_size: int = u32("Bytes there")
+    reserved_0x02c: bytes = reserved_bytes(4)
+    cert_gpa: int = u64("Guest-physical address of the certificates, 4 KiB aligned")
+    cert_size: int = u32("Bytes there; 0 = no certificates wanted")
+    reserved_0x03c: bytes = reserved_bytes(4)
+
+    def broken(self) -> Iterator[Problem]:
+        if self.nonce_size != NONCE_SIZE:
+            yield Problem("nonce_size", self.nonce_size, f"{NONCE_SIZE} expected", "")
+        elif self.nonce_gpa % PAGE + NONCE_SIZE > PAGE:
+            yield Problem("nonce_gpa", self.nonce_gpa, "the nonce crosses a page", "")
+        regions = (
+            ("report_gpa", self.report_gpa, self.report_size),
+            ("manifest_gpa", self.manifest_gpa, self.manifest_size),
+            ("cert_gpa", self.cert_gpa, self.cert_size),
+        )
+        for name, start, length in regions:
+            if start % PAGE:
+                yield Problem(name, start, "not 4 KiB aligned", "")
+            elif start + length > 1 << 64:
+                yield Problem(name, start, f"{length} bytes from here wrap", "")
+        if self.cert_size > MAX_CERTIFICATES:
+            rule = f"at most {MAX_CERTIFICATES:#x} bytes of certificates"
+            yield Problem("cert_size", self.cert_size, rule, "")
+
+
+@structure(
+    "attest-services",
+    size=0x40,
+    revision="linux",
+    source="Linux arch/x86/include/asm/sev.h (svsm_loc_entry)",
+)
+class AttestServicesLinux(Record):
+    """Operation structure as Linux declares it: every size 32 bits wide, the nonce's too."""
+
+    report_gpa: int = u64("Guest-physical address of the report", spec="report_buf.pa")
+    report_size: int = u32("Bytes there", spec="report_buf.len")
+    reserved_0x00c: bytes = reserved_bytes(4)
+    nonce_gpa: int = u64("Guest-physical address of the nonce", spec="nonce.pa")
+    nonce_size: int = u32("Bytes of the nonce", spec="nonce.len")
+    reserved_0x01c: bytes = reserved_bytes(4)
+    manifest_gpa: int = u64("Guest-physical address of the manifest", spec="manifest_buf.pa")
+    manifest_size: int = u32("Bytes there", spec="manifest_buf.len")
+    reserved_0x02c: bytes = reserved_bytes(4)
+    cert_gpa: int = u64("Guest-physical address of the certificates", spec="certificates_buf.pa")
+    cert_size: int = u32("Bytes there", spec="certificates_buf.len")
+    reserved_0x03c: bytes = reserved_bytes(4)
+
+
+@structure("attest-single-service", size=0x58, source=SOURCE)
+class AttestSingleService(Record):
+    """Operation structure of ATTEST_SINGLE_SERVICE: the common part, and which service."""
+
+    operation: AttestServices = nested(AttestServices, "Where the guest wants what")
+    service_guid: bytes = raw(16, "Which service", spec="ServiceGUID")
+    manifest_version: int = u32("Version of the manifest: 0")
+    reserved_0x054: bytes = reserved_bytes(4)
+
+    def broken(self) -> Iterator[Problem]:
+        if self.manifest_version:
+            yield Problem("manifest_version", self.manifest_version, "0 expected", "")
+
+    def notes(self) -> Iterator[Note]:
+        yield Note("service_guid", _service(self.service_guid))
+
+
+@structure("services-manifest", size=24, source=SOURCE)
+class ServicesManifest(Record):
+    """Header of the services manifest; an entry for each service follows, then their manifests."""
+
+    guid: bytes = raw(16, "That of the manifest itself", spec="GUID")
+    total_length: int = u32("Bytes of the whole manifest")
+    entry_count: int = u32("How many services follow")
+
+    def broken(self) -> Iterator[Problem]:
+        if self.guid != guid_bytes(MANIFEST_GUID):
+            yield Problem("guid", self.guid, f"{MANIFEST_GUID} expected", "")
+        if self.total_length < 24 * (1 + self.entry_count):
+            rule = f"header and {self.entry_count} entries do not fit"
+            yield Problem("total_length", self.total_length, rule, "")
+
+    def notes(self) -> Iterator[Note]:
+        yield Note("guid", _service(self.guid))
+
+
+@structure("service-entry", size=24, source=SOURCE)
+class ServiceEntry(Record):
+    """One service of the services manifest: 24 bytes."""
+
+    guid: bytes = raw(16, "Which service", spec="GUID")
+    offset: int = u32("Where its manifest starts, in bytes from the start of the whole one")
+    length: int = u32("Its size in bytes")
+
+    def notes(self) -> Iterator[Note]:
+        yield Note("guid", _service(self.guid))
+
+
+@structure("uefi-mm-flags", size=4, source="COCONUT-SVSM kernel/src/protocols/uefivars.rs")
+class UefiMmFlags(Bits):
+    """What the variable store is like."""
+
+    persistent: bool = bit("Variables outlive the VM")
+    secure_boot: bool = bit("Secure boot is on")
+    db_update: bool = bit("The signature database may be changed")
+    reserved_31_3: int = reserved(29)
+
+
+@structure("uefi-mm-manifest", size=8, source="COCONUT-SVSM kernel/src/protocols/uefivars.rs")
+class UefiMmManifest(Record):
+    """Manifest of the UEFI MM service."""
+
+    version: int = u32("Version: 0")
+    flags: UefiMmFlags = nested(UefiMmFlags, "What the variable store is like")
+
+
+_OUTPUTS = (
+    Operand("rcx", "bytes of the manifest; also where its buffer is too small"),
+    Operand("rdx", "bytes of the certificates, 0 = none; also where the buffer is too small"),
+    Operand("r8", "bytes of the report; also where its buffer is too small"),
+)
+_RESULTS = (
+    ResultCode.SUCCESS,
+    ResultCode.INVALID_PARAMETER,  # the structure, the nonce, a buffer that is too small
+    ResultCode.INVALID_ADDRESS,  # address and size wrap
+    ResultCode.INVALID_REQUEST,  # the firmware refused
+)
+
+# An unknown call of this protocol is answered by UNSUPPORTED_PROTOCOL, not UNSUPPORTED_CALL.
+ATTESTATION_CALLS = (
+    Call(
+        Protocol.ATTESTATION,
+        AttestationCall.ATTEST_SERVICES,
+        "SVSM_ATTEST_SERVICES",
+        "attest to every service",
+        inputs=(Operand("rcx", "guest-physical address of the operation structure"),),
+        outputs=_OUTPUTS,
+        memory=(Memory("rcx", "where the guest wants what", AttestServices),),
+        results=_RESULTS,
+    ),
+    Call(
+        Protocol.ATTESTATION,
+        AttestationCall.ATTEST_SINGLE_SERVICE,
+        "SVSM_ATTEST_SINGLE_SERVICE",
+        "attest to one service",
+        inputs=(Operand("rcx", "guest-physical address of the operation structure"),),
+        outputs=_OUTPUTS,
+        memory=(Memory("rcx", "where the guest wants what, and of which", AttestSingleService),),
+        results=(*_RESULTS, ResultCode.UNSUPPORTED_PROTOCOL),  # the last: a GUID not known
+    ),
+)
