@@ -8,7 +8,6 @@ and whichever of the two the class itself uses must all agree with it.
 from __future__ import annotations
 
 import copy
-import functools
 import json
 import pickle
 import random
@@ -27,6 +26,10 @@ from vmgexit.schema.compiler import compiled, source_of
 from vmgexit.schema.subcons import construct_of, interpreted
 
 Codec = tuple[Callable[..., Any], Callable[[Any], bytes]]
+
+# Made once for each structure.
+_codecs: dict[type[Structure], tuple[Codec, ...]] = {}
+_sampled: dict[type[Structure], tuple[Place, ...]] = {}
 
 
 def declared() -> list[type[Structure]]:
@@ -57,19 +60,18 @@ def check_structure(cls: type[Structure]) -> None:
 # --- What the checks are made of ------------------------------------------------------------------
 
 
-@functools.cache
-def codecs(cls: Any) -> tuple[Codec, ...]:
+def codecs(cls: type[Structure]) -> tuple[Codec, ...]:
     """The class's own codec, the compiled one and construct's."""
-    return (
-        (lambda data, **how: cls.decode(data, **how), lambda value: cls.encode(value)),
-        compiled(cls),
-        interpreted(cls),
-    )
+    if cls not in _codecs:
+        own = (lambda data, **how: cls.decode(data, **how), lambda value: cls.encode(value))
+        _codecs[cls] = (own, compiled(cls), interpreted(cls))
+    return _codecs[cls]
 
 
-@functools.cache
-def sampled(cls: Any) -> tuple[Place, ...]:
+def sampled(cls: type[Structure]) -> tuple[Place, ...]:
     """The leaves of `cls`; of a long array only those of its first two elements and its last."""
+    if cls in _sampled:
+        return _sampled[cls]
     counts = {place.path: place.field.count for place in walk(cls) if place.field.count > 1}
 
     def kept(path: str) -> bool:
@@ -78,7 +80,8 @@ def sampled(cls: Any) -> tuple[Place, ...]:
             for index in re.finditer(r"\[(\d+)\]", path)
         )
 
-    return tuple(place for place in leaves(cls) if kept(place.path))
+    _sampled[cls] = tuple(place for place in leaves(cls) if kept(place.path))
+    return _sampled[cls]
 
 
 def literal(place: Place, data: bytes) -> Any:
