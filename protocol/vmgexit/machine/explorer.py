@@ -113,7 +113,7 @@ class _Explorer:
             if outcome.depth >= self.bounds.depth:
                 outcome.stopped_by = f"depth {self.bounds.depth}"
                 break
-            following = []
+            following: list[tuple[int, State]] = []
             for number, state in frontier:
                 following.extend(self._from(number, state))
                 if outcome.violation is not None:

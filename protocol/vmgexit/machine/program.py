@@ -180,9 +180,13 @@ def write(commands: Iterable[Command]) -> bytes:
             raise ScenarioError("a program starts with init")
         elif command["cpu"] >= cpus:
             raise ScenarioError(f"command {index}: vCPU {command['cpu']} of {cpus}")
-        for operation in _operations(command):
-            program += operation.encode()
+        program += spelled(command)
     return bytes(program)
+
+
+def spelled(command: Command) -> bytes:
+    """One command in the binary spelling, whatever stands before it."""
+    return b"".join([operation.encode() for operation in _operations(command)])
 
 
 def _operations(command: Command) -> list[Operation]:

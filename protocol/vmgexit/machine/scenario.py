@@ -173,6 +173,7 @@ class Sequence:
 
     name: str
     line: int
+    kind: str = ""  # what a recording says that it is about
     commands: list[Command] = field(default_factory=list)
     answers: list[Answer | None] = field(default_factory=list)
 
@@ -220,7 +221,7 @@ def _sequence(entry: dict[str, Any], number: int, name: str) -> Sequence:
     if not isinstance(operations, list):
         raise ScenarioError(f"ops: {_brief(operations)} is not a list", line=number)
     label = f"{name} #{entry['seq']}" if "seq" in entry else name
-    sequence = Sequence(label, number)
+    sequence = Sequence(label, number, str(entry.get("kind", "")))
     for index, operation in enumerate(operations):
         command, answer = _step(operation, number, f"ops[{index}]: ")
         sequence.commands.append(command)

@@ -1,0 +1,1 @@
+"""Running campaigns: `child` is the fuzzing process, `run` its parent, `findings` what was found."""

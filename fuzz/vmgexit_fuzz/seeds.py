@@ -1,0 +1,43 @@
+"""The committed seeds: programs made from the recordings, a few of each kind.
+
+`vmgexit fuzz seeds` makes them again; a test checks that they are what it would make.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vmgexit.files import write
+from vmgexit.machine import program
+from vmgexit.machine.scenario import sequences
+from vmgexit.trace.source import lines
+
+from .targets import REPOSITORY, find
+
+RECORDINGS = REPOSITORY / "corpus" / "recordings"
+OF_EACH_KIND = 2
+LONGEST_SEED = find("scenario").longest
+
+
+def chosen() -> dict[str, bytes]:
+    """The seeds by file name: of each recording and kind the first short ones."""
+    seeds: dict[str, bytes] = {}
+    for path in sorted(RECORDINGS.glob("*.jsonl.xz")):
+        kinds: dict[str, int] = {}
+        recorded = path.name.removesuffix(".jsonl.xz")
+        for sequence in sequences(lines(str(path)), recorded):
+            data = program.write(sequence.commands)
+            kind = sequence.kind or "sequence"
+            if len(data) > LONGEST_SEED or kinds.get(kind, 0) == OF_EACH_KIND:
+                continue
+            kinds[kind] = kinds.get(kind, 0) + 1
+            seeds[f"scenario-{recorded}-{kind}-{kinds[kind]}.bin"] = data
+    return seeds
+
+
+def make(directory: Path | None = None) -> int:
+    """Write the seeds; how many there are."""
+    directory = directory or find("scenario").seeds
+    for name, data in chosen().items():
+        write(directory / name, data)
+    return len(chosen())

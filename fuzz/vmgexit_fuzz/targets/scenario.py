@@ -1,0 +1,54 @@
+"""Invariant: no scenario, of any commands in any order, breaks an invariant of the machine.
+
+The bytes are a program (`vmgexit.machine.program`): every byte string is one. It runs on a fresh
+machine under all invariants. `quirks` chooses the profile; the reference is what must hold.
+"""
+
+from __future__ import annotations
+
+from vmgexit.machine import program
+from vmgexit.machine.invariants import Violation, Watch
+from vmgexit.machine.quirks import REFERENCE, Quirks
+from vmgexit.machine.scenario import Command
+from vmgexit.machine.scenario import show as show_scenario
+from vmgexit.machine.system import Machine
+
+from . import Finding
+
+quirks: Quirks = REFERENCE
+
+
+def run(data: bytes) -> int:
+    """Run a program; how many commands it has."""
+    commands = program.read(data)
+    try:
+        _execute(commands)
+    except Violation as violation:
+        raise Finding(violation.cause, _told(violation)) from None
+    return len(commands)
+
+
+def show(data: bytes) -> str:
+    """The scenario, up to the command that breaks an invariant."""
+    commands = program.read(data)
+    try:
+        _execute(commands)
+    except Violation as violation:
+        scenario = show_scenario(commands[: violation.index + 1], mark=violation.index)
+        return f"{_told(violation)}\n{scenario}"
+    return show_scenario(commands)
+
+
+def commands(data: bytes) -> list[Command]:
+    """The scenario of an input, to be written as JSON lines."""
+    return program.read(data)
+
+
+def _execute(commands: list[Command]) -> None:
+    watch = Watch(Machine(quirks))
+    for command in commands:
+        watch.execute(command)
+
+
+def _told(violation: Violation) -> str:
+    return f"{violation} ({violation.invariant.meaning})"
