@@ -235,7 +235,8 @@ def check_any_bytes(cls: type[Structure]) -> None:
             field.name for field in cls.declaration.fields
         ]
         assert eval(repr(value), dict(names)) == value  # noqa: S307  # our own text
-        assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301  # our own bytes
+        if "<locals>" not in cls.__qualname__:
+            assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301  # our own bytes
         assert copy.deepcopy(value).encode() == data
 
     holds()

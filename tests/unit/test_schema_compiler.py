@@ -1,0 +1,108 @@
+"""The compiled codec: what its source looks like, and what long arrays hold."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.structures import check_structure
+from vmgexit import ApicIcr, EncodeError, ExtIntDescriptor, ExtIntStatus
+from vmgexit.schema import Bits, Record, Structure, array, bits, structure, structures, u8
+from vmgexit.schema.compiler import compiled, source_of
+from vmgexit.schema.subcons import construct_of, interpreted
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    held = structures()
+    before = {name: dict(revisions) for name, revisions in held.items()}
+    yield
+    held.clear()
+    held.update(before)
+
+
+def test_source_is_one_unpack_and_one_pack() -> None:
+    source = source_of(ExtIntDescriptor)
+    assert source.count("unpack(data)  # <I28s32s") == 1
+    assert source.count("pack(") == 2
+    assert "construct" not in source
+    assert source == source_of(ExtIntDescriptor)
+
+
+def test_a_codec_made_again_is_the_same() -> None:
+    decode, encode = compiled(ExtIntStatus)
+    word = 0x8800_4561.to_bytes(4, "little")
+    assert decode(word) == ExtIntStatus.decode(word)
+    assert encode(decode(word)) == word
+
+
+def long_structure() -> type[Structure]:
+    @structure("test-long", size=1 + 5 * 8)
+    class Long(Record):
+        """An array of more elements than are unrolled."""
+
+        head: int = u8("Head")
+        icrs: list[ApicIcr] = array(ApicIcr, 5, "Five of them")
+
+    return Long
+
+
+def test_long_arrays_are_read_and_written_whole() -> None:
+    cls = long_structure()
+    check_structure(cls)
+    value = cls.decode(bytes(range(41)))
+    assert [icr["vector"] for icr in value.as_dict()["icrs"]] == [1, 9, 17, 25, 33]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        ("12345678", "icrs"),  # has an encode of its own, to as many bytes
+        (ExtIntStatus(), "icrs"),
+        (ApicIcr(vector=256), "icrs[4].vector"),
+        (b"\0" * 8, "icrs"),
+    ],
+)
+@pytest.mark.parametrize("codec", [compiled, interpreted])
+def test_a_wrong_element_of_a_long_array_is_refused(
+    codec: object, wrong: object, path: str
+) -> None:
+    cls = long_structure()
+    assert callable(codec)
+    _, encode = codec(cls)
+    with pytest.raises(EncodeError) as caught:
+        encode(cls(icrs=[ApicIcr(), ApicIcr(), ApicIcr(), ApicIcr(), wrong]))
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("width", range(1, 65))
+def test_words_split_at_any_bit(width: int) -> None:
+    # fields of every width, alone in a word or with what is left of it
+    size = next(size for size in (1, 2, 4, 8) if width <= 8 * size)
+
+    if width == 8 * size:
+
+        @structure("test-word", size=size)
+        class Word(Bits):
+            """One field."""
+
+            low: int = bits(width, "All bits")
+
+        cls: type[Structure] = Word
+    else:
+
+        @structure("test-split", size=size)
+        class Split(Bits):
+            """Two fields."""
+
+            low: int = bits(width, "Low bits")
+            high: int = bits(8 * size - width, "The bits above")
+
+        cls = Split
+    decode, encode = compiled(cls)
+    for word in (0, 1, (1 << width) - 1, 1 << (width - 1), (1 << 8 * size) - 1):
+        data = word.to_bytes(size, "little")
+        value = decode(data)
+        assert value.low == word & (1 << width) - 1
+        assert getattr(value, "high", 0) == word >> width
+        assert encode(value) == data
+        assert construct_of(cls).parse(data) == value

@@ -1,0 +1,68 @@
+"""Fields: where they stand, what they start as, and their construct."""
+
+import dataclasses
+from enum import IntEnum
+
+import pytest
+
+from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus
+from vmgexit.schema import Kind, Rule
+from vmgexit.schema.fields import named
+
+
+class Colour(IntEnum):
+    RED = 1
+    BLUE = 3
+
+
+def test_unknown_codes_stay_integers() -> None:
+    assert named(1, Colour) is Colour.RED
+    assert type(named(2, Colour)) is int
+    assert type(named(3, None)) is int
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "kind", "rule"),
+    [
+        ("pending_vector", "7:0", Kind.UINT, None),
+        ("nmi_pending", "8", Kind.FLAG, None),
+        ("reserved_13_11", "13:11", Kind.UINT, Rule.ZERO),
+        ("vector_31", "31", Kind.FLAG, None),
+    ],
+)
+def test_bit_fields_say_their_place_as_specifications_do(
+    name: str, bits: str, kind: Kind, rule: Rule | None
+) -> None:
+    field = ExtIntStatus.declaration[name]
+    assert (field.bits, field.kind, field.rule) == (bits, kind, rule)
+
+
+def test_byte_fields_say_offset_and_size() -> None:
+    irr = ExtIntDescriptor.declaration["irr"]
+    assert (irr.byte_offset, irr.size, irr.kind, irr.first) == (4, 28, Kind.BITMAP, 32)
+    descriptors = DoorbellHead.declaration["per_vmpl"]
+    assert (descriptors.byte_offset, descriptors.size, descriptors.count) == (0x40, 192, 3)
+    assert descriptors.of is ExtIntDescriptor
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("pending_vector", "PendingVector"),
+        ("nmi_pending", "NmiPending"),
+        ("multiple_vectors", "MultipleVectors"),
+        ("vector_31", "Vector31"),
+    ],
+)
+def test_the_spelling_of_the_specification_is_kept(name: str, spec: str) -> None:
+    assert ExtIntStatus.declaration[name].spec == spec
+
+
+def test_each_field_gives_its_construct_on_demand() -> None:
+    metadata = {field.name: field.metadata for field in dataclasses.fields(ExtIntDescriptor)}
+    data = bytes([0x61, 0x01, 0, 0])
+    assert metadata["status"]["subcon"].parse(data) == ExtIntStatus.decode(data)
+    assert metadata["irr"]["subcon"].parse(b"\2" + bytes(27)) == 2
+    assert metadata["irr"]["subcon"] is metadata["irr"]["subcon"]
+    with pytest.raises(KeyError, match="other"):
+        metadata["irr"]["other"]

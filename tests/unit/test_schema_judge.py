@@ -1,0 +1,131 @@
+"""Judging: problems with their paths, strict reading, and the field that does not encode."""
+
+from collections.abc import Callable
+
+import pytest
+
+from vmgexit import ApicIcr, DecodeError, DoorbellPage, EncodeError, ExtIntStatus
+from vmgexit.schema import Structure
+from vmgexit.wire.ghcb_msr import PageOperation
+from vmgexit.wire.page_state import PscEntry, PscRequest
+
+
+def test_problems_are_listed_in_order_with_path_value_rule_and_clause() -> None:
+    page = DoorbellPage()
+    page.per_vmpl[1].status.reserved_13_11 = 5
+    page.per_vmpl[1].status.pending_vector = 0x10
+    page.flags.reserved_6_2 = 1
+    page.reserved_0x100 = b"\1" + bytes(0xEFF)
+    assert [str(problem) for problem in page.problems()] == [
+        "flags.reserved_6_2: 0x1: reserved, must be zero [DESC-4]",
+        "per_vmpl[1].status.reserved_13_11: 0x5: reserved, must be zero [DESC-1]",
+        "per_vmpl[1].status.pending_vector: 0x10: vectors below 31 are exceptions [INV-2]",
+        "reserved_0x100: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 ... (3840 bytes):"
+        " reserved, must be zero [DESC-1]",
+    ]
+
+
+def test_an_unknown_code_is_a_problem_that_names_the_enum() -> None:
+    icr = ApicIcr(message_type=3)
+    assert [str(problem) for problem in icr.problems()] == [
+        "message_type: 0x3: not a known MessageType"
+    ]
+
+
+@pytest.mark.clause("DESC-1")
+@pytest.mark.parametrize(
+    ("status", "paths"),
+    [
+        (ExtIntStatus(), []),
+        (ExtIntStatus(pending_vector=30), ["pending_vector"]),
+        (ExtIntStatus(pending_vector=31), []),
+        (ExtIntStatus(pending_vector=255, level_sensitive=True), []),
+        (ExtIntStatus(level_sensitive=True), ["level_sensitive"]),
+        (ExtIntStatus(reserved_26_15=1, reserved_30_28=1), ["reserved_26_15", "reserved_30_28"]),
+    ],
+)
+def test_rules_of_the_status_word(status: ExtIntStatus, paths: list[str]) -> None:
+    assert [problem.path for problem in status.problems()] == paths
+
+
+def test_strict_reading_raises_on_the_first_problem() -> None:
+    data = bytes(0x80) + bytes([0, 0x38, 0, 0]) + bytes(4096 - 0x84)
+    assert DoorbellPage.decode(data).encode() == data
+    with pytest.raises(DecodeError) as caught:
+        DoorbellPage.decode(data, strict=True)
+    assert str(caught.value) == (
+        "doorbell-page: per_vmpl[1].status.reserved_13_11: 0x7: reserved, must be zero [DESC-1]"
+    )
+    assert caught.value.path == "per_vmpl[1].status.reserved_13_11"
+
+
+def set_vector(page: DoorbellPage, value: object) -> None:
+    page.per_vmpl[1].status.pending_vector = value  # type: ignore[assignment]
+
+
+def set_flag(page: DoorbellPage, value: object) -> None:
+    page.flags.no_further_signal = value  # type: ignore[assignment]
+
+
+def set_reserved(page: DoorbellPage, value: object) -> None:
+    page.reserved_0x004 = value  # type: ignore[assignment]
+
+
+def set_irr(page: DoorbellPage, value: object) -> None:
+    page.per_vmpl[2].irr = value  # type: ignore[assignment]
+
+
+def set_flags(page: DoorbellPage, value: object) -> None:
+    page.flags = value  # type: ignore[assignment]
+
+
+def set_descriptors(page: DoorbellPage, value: object) -> None:
+    page.per_vmpl = value  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("put", "value", "message"),
+    [
+        (set_vector, 300, "per_vmpl[1].status.pending_vector: 300 does not fit 8 bits"),
+        (set_vector, -1, "per_vmpl[1].status.pending_vector: -1 does not fit 8 bits"),
+        (set_vector, "9", "per_vmpl[1].status.pending_vector: '9' is not an integer"),
+        (set_flag, 2, "flags.no_further_signal: 2 does not fit 1 bit"),
+        (set_flag, None, "flags.no_further_signal: None is not an integer"),
+        (set_reserved, b"", "reserved_0x004: 0 bytes found, 60 expected"),
+        (set_reserved, [0] * 60, f"reserved_0x004: {[0] * 60} is not bytes"),
+        (set_reserved, memoryview(bytes(60)), "reserved_0x004: <memory at "),
+        (set_irr, 1 << 224, f"per_vmpl[2].irr: {1 << 224} does not fit 224 bits"),
+        (set_flags, ExtIntStatus(), "flags: ExtIntStatus() is not a DoorbellFlags"),
+        (set_descriptors, [], "per_vmpl: 0 elements found, 3 expected"),
+        (set_descriptors, 3, "per_vmpl: 3 is not a list"),
+        (set_descriptors, [1, 2, 3], "per_vmpl: element 0, 1, is not an ExtIntDescriptor"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(
+    put: Callable[[DoorbellPage, object], None], value: object, message: str
+) -> None:
+    page = DoorbellPage()
+    put(page, value)
+    with pytest.raises(EncodeError) as caught:
+        page.encode()
+    assert str(caught.value).startswith(message)
+    assert caught.value.path == message.partition(":")[0]
+    assert caught.value.__suppress_context__, "no second traceback for what a user did"
+
+
+def test_nothing_is_reported_of_what_a_structure_leaves_out() -> None:
+    # a structure's own `problems` counts inside another one and in strict reading as well
+    request = PscRequest.of([PscEntry(operation=PageOperation.PRIVATE)])
+    request.entries[1].reserved_63_57 = 1
+    data = request.encode()
+    assert not list(request.problems())
+    assert PscRequest.decode(data, strict=True) == request
+    request.entries[0].reserved_63_57 = 1
+    with pytest.raises(DecodeError, match=r"^psc-request: entries\[0\]\.reserved_63_57: 0x1: "):
+        PscRequest.decode(request.encode(), strict=True)
+
+
+def test_problems_hold_for_every_kind_of_value() -> None:
+    values: list[Structure] = [DoorbellPage.decode(b"\xff" * 4096), ApicIcr.decode(b"\xff" * 8)]
+    for value in values:
+        assert len({problem.path for problem in value.problems()}) > 1

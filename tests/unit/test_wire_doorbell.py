@@ -1,0 +1,127 @@
+"""The doorbell page and its earlier layouts: notes, and the two readings of the draft of May 16, 2024."""
+
+import pytest
+
+from vmgexit import DoorbellHead, DoorbellPage, ExtIntDescriptor, ExtIntStatus
+from vmgexit.schema import Structure, leaves, structures, walk
+from vmgexit.wire.doorbell_history import (
+    DoorbellHead20240430,
+    DoorbellHead20240516,
+    DoorbellPage20240516,
+    EventsWord20240516,
+    ExtIntDescriptor20240430,
+    StatusDword,
+)
+
+DOORBELL = ("doorbell-page", "doorbell-head", "ext-int-descriptor", "ext-int-status")
+
+
+def notes_of(value: Structure) -> list[tuple[str, str]]:
+    return [(note.path, note.text) for note in value.notes()]
+
+
+@pytest.mark.clause("DESC-1")
+@pytest.mark.parametrize("name", DOORBELL)
+def test_every_bit_of_the_descriptor_has_a_name_and_a_meaning(name: str) -> None:
+    for cls in structures()[name].values():
+        covered = 0
+        for place in leaves(cls):
+            covered += place.field.width
+            assert place.field.name
+            assert place.field.spec[0].isupper()
+            assert place.field.meaning
+        assert covered == 8 * cls.size
+
+
+@pytest.mark.clause("DESC-1")
+def test_the_single_vector_in_bits_7_to_0_is_named() -> None:
+    field = ExtIntStatus.declaration.fields[0]
+    assert (field.name, field.spec, field.bits) == ("pending_vector", "PendingVector", "7:0")
+
+
+@pytest.mark.clause("DESC-3")
+def test_who_writes_is_said_of_every_field_that_host_and_svsm_share() -> None:
+    shared = [place for place in walk(DoorbellHead) if place.is_leaf and place.field.rule is None]
+    assert all(
+        "host sets" in place.field.access or "SVSM writes" in place.field.access for place in shared
+    )
+
+
+def test_multiple_vectors_are_listed() -> None:
+    page = DoorbellPage()
+    page.descriptor(2).status = ExtIntStatus(
+        pending_vector=0x33, multiple_vectors=True, vector_31=True
+    )
+    page.descriptor(2).irr = 1 << (0x61 - 32) | 1 << (255 - 32)
+    assert notes_of(page) == [
+        ("per_vmpl[1]", "MultipleVectors: pending are 0x1f, 0x61, 0xff"),
+        ("per_vmpl[1].status.pending_vector", "not looked at: MultipleVectors is set"),
+    ]
+    page.descriptor(2).status.level_sensitive = True
+    assert [path for path, _ in notes_of(page)] == ["per_vmpl[1]"]
+    page.descriptor(2).irr = 0
+    page.descriptor(2).status.vector_31 = False
+    assert notes_of(page) == [("per_vmpl[1]", "MultipleVectors: pending are none")]
+
+
+@pytest.mark.clause("DESC-2")
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (0x0000, "no VMPL by bits 1 to 3 (as written), for no VMPL by bits 8 to 10 (as meant)"),
+        (0x0004, "VMPL 2 by bits 1 to 3 (as written), for no VMPL by bits 8 to 10 (as meant)"),
+        (0x0200, "no VMPL by bits 1 to 3 (as written), for VMPL 2 by bits 8 to 10 (as meant)"),
+        (0x050A, "VMPL 1, 3 by bits 1 to 3 (as written), for VMPL 1, 3 by bits 8 to 10 (as meant)"),
+    ],
+)
+def test_the_draft_of_may_16_shows_both_readings(word: int, text: str) -> None:
+    events = EventsWord20240516.decode(word.to_bytes(2, "little"))
+    assert notes_of(events) == [("", f"interrupt work for {text}")]
+    for cls in (DoorbellHead20240516, DoorbellPage20240516):
+        data = bytes(2) + word.to_bytes(2, "little") + bytes(cls.size - 4)
+        value = cls.decode(data)
+        assert notes_of(value) == [("events", f"interrupt work for {text}")]
+        assert not list(value.problems())
+        assert value.encode() == data
+
+
+@pytest.mark.clause("DESC-2")
+def test_the_draft_as_meant_is_the_current_layout() -> None:
+    data = bytes.fromhex("61810102") + bytes(252)
+    draft, current = DoorbellHead20240516.decode(data), DoorbellHead.decode(data)
+    assert draft.events.vmpl2_as_meant == current.per_vmpl_events.vmpl2 is True
+    assert draft.events.no_eoi_required == bool(current.no_eoi_required)
+    assert draft.pending_events.vector == current.vector
+    assert draft.pending_events.no_further_signal == current.flags.no_further_signal
+
+
+@pytest.mark.clause("DESC-2")
+@pytest.mark.parametrize("vmpl", [1, 2, 3])
+def test_the_slip_is_how_the_status_dword_of_april_had_it(vmpl: int) -> None:
+    dword = StatusDword(**{f"vmpl{vmpl}_events": True}).encode()
+    assert int.from_bytes(dword[2:], "little") == 1 << vmpl
+    events = EventsWord20240516.decode(dword[2:])
+    assert getattr(events, f"vmpl{vmpl}_as_written")
+
+
+def test_april_descriptor_says_which_msr_access_it_carries() -> None:
+    # msft-jlange/svsm 8dda0e49: bit 31 of the number tells a write, which alone has RAX and RDX
+    status = StatusDword(guest_msr_access=True)
+    read = ExtIntDescriptor20240430(status=status, isr=0x808 | 5 << 32 | 6 << 64)
+    assert notes_of(read) == [("isr", "GuestMsrAccess (8dda0e49): read of MSR 0x808, not vectors")]
+    write = ExtIntDescriptor20240430(status=status, isr=0x80000830 | 0x61 << 32 | 7 << 64)
+    text = "GuestMsrAccess (8dda0e49): write of MSR 0x830, RAX 0x61, RDX 0x7, not vectors"
+    assert notes_of(write) == [("isr", text)]
+    head = DoorbellHead20240430(per_vmpl=[ExtIntDescriptor20240430() for _ in range(3)] + [write])
+    assert notes_of(head) == [("per_vmpl[3].isr", text)]
+
+
+def test_revisions_of_the_doorbell_page() -> None:
+    revisions = ["", "2023-rfc", "2024-01-05", "2024-04-30-dword", "2024-04-30", "2024-05-16"]
+    assert sorted(structures()["doorbell-page"]) == sorted(revisions)
+    assert sorted(structures()["doorbell-head"]) == sorted(revisions)
+
+
+def test_descriptors_are_64_bytes_in_every_revision() -> None:
+    assert {cls.size for cls in structures()["ext-int-descriptor"].values()} == {64}
+    assert ExtIntDescriptor.size == 64
