@@ -15,8 +15,10 @@ import ctypes
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -107,15 +109,23 @@ def install(prefixes: Sequence[str]) -> None:
     sys.meta_path.insert(0, _Finder(prefixes))
 
 
-def connect() -> int:
+def connect(*, with_mutator: bool) -> int:
     """Give libFuzzer the counters of the probes made so far; how many there are.
 
     To be called once, when every probed module is imported.
     """
     if not _used:
         return 0
-    import atheris.core_with_libfuzzer as core
-
+    if with_mutator:
+        # libFuzzer looks for a custom mutator when its library is loaded, so that one comes first,
+        # and its symbols must be global; atheris does the same when it starts.
+        flags = sys.getdlopenflags()
+        sys.setdlopenflags(flags | os.RTLD_GLOBAL)
+        try:
+            import_module("atheris.custom_mutator")
+        finally:
+            sys.setdlopenflags(flags)
+    core: Any = import_module("atheris.core_with_libfuzzer")
     engine = ctypes.CDLL(core.__file__)
     start = ctypes.addressof((ctypes.c_char * CAPACITY).from_buffer(counters))
     engine.__sanitizer_cov_8bit_counters_init(

@@ -96,8 +96,9 @@ def main() -> None:
     os.dup2(2, 1)
     counter = Counter(target, Path(arguments.findings), log)
     counter.one(b"")  # the first run imports what is imported late
-    atheris.Setup([sys.argv[0], *engine], counter.one, **_mutators(target, atheris))
-    probes.connect()
+    mutators = _mutators(target, atheris)
+    atheris.Setup([sys.argv[0], *engine], counter.one, **mutators)
+    probes.connect(with_mutator=bool(mutators))
     atheris.Fuzz()
 
 

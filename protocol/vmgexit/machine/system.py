@@ -64,6 +64,7 @@ class Machine:
     def execute(self, command: Command) -> Answer:
         """Carry out one command. Raises ScenarioError on one for a vCPU that does not exist."""
         operation = command["op"]
+        self.sent.clear()
         if operation == "init":
             return self._init(command)
         if command["cpu"] >= len(self.vcpus):
@@ -73,7 +74,6 @@ class Machine:
         if self.stopped is not None:
             return dict(self.stopped)
         made = len(self.calls)
-        self.sent.clear()
         try:
             if self.must_enter_first(command):
                 self._enter(self.vcpus[command["cpu"]], {})
