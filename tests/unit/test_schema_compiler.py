@@ -1,23 +1,14 @@
 """The compiled codec: what its source looks like, and what long arrays hold."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.structures import check_structure
 from vmgexit import ApicIcr, EncodeError, ExtIntDescriptor, ExtIntStatus
-from vmgexit.schema import Bits, Record, Structure, array, bits, structure, structures, u8
+from vmgexit.schema import Bits, Record, Structure, array, bits, structure, u8
 from vmgexit.schema.compiler import compiled, source_of
 from vmgexit.schema.subcons import construct_of, interpreted
 
-
-@pytest.fixture(autouse=True)
-def registry() -> Iterator[None]:
-    held = structures()
-    before = {name: dict(revisions) for name, revisions in held.items()}
-    yield
-    held.clear()
-    held.update(before)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def test_source_is_one_unpack_and_one_pack() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from vmgexit import ApicIcr, DecodeError, DoorbellPage, EncodeError, ExtIntStatus
-from vmgexit.schema import Structure
+from vmgexit.schema import Record, Structure, nested, structure
 from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.page_state import PscEntry, PscRequest
 
@@ -123,6 +123,22 @@ def test_nothing_is_reported_of_what_a_structure_leaves_out() -> None:
     request.entries[0].reserved_63_57 = 1
     with pytest.raises(DecodeError, match=r"^psc-request: entries\[0\]\.reserved_63_57: 0x1: "):
         PscRequest.decode(request.encode(), strict=True)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_structure_inside_another_says_itself_what_is_wrong_with_it() -> None:
+    @structure("test-holder", size=PscRequest.size)
+    class Holder(Record):
+        """A page state change in a structure around it."""
+
+        request: PscRequest = nested(PscRequest, "Of which it looks at the first entry only")
+
+    first = PscEntry(operation=PageOperation.PRIVATE)
+    holder = Holder(request=PscRequest.of([first]))
+    holder.request.entries[1].reserved_63_57 = 1
+    assert not list(holder.problems())
+    first.reserved_63_57 = 1
+    assert [problem.path for problem in holder.problems()] == ["request.entries[0].reserved_63_57"]
 
 
 def test_problems_hold_for_every_kind_of_value() -> None:

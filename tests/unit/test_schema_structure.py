@@ -3,7 +3,7 @@
 import functools
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,15 +30,7 @@ from vmgexit.schema import (
 from vmgexit.schema.compiler import compiled
 from vmgexit.wire.doorbell import VmplEvents
 
-
-@pytest.fixture(autouse=True)
-def registry() -> Iterator[dict[str, dict[str, type[Structure]]]]:
-    """The registry, which has the same structures after the test as before."""
-    held = structures()
-    before = {name: dict(revisions) for name, revisions in held.items()}
-    yield before
-    held.clear()
-    held.update(before)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def declare(base: type[Structure], size: int, fields: dict[str, Any], name: str = "wrong") -> None:
