@@ -418,5 +418,32 @@ def test_result_of_an_answer(code: int, result: int, text: str) -> None:
     ],
 )
 def test_former_meanings_of_a_number(code: int, meanings: list[str]) -> None:
-    texts = [note.text for note in first_case(code).page().notes() if "formerly" in note.text]
+    texts = [note.text for note in first_case(code).page().notes()]
+    texts = [text for text in texts if text.startswith("formerly")]
     assert [text.removeprefix("formerly ").partition(" (")[0] for text in texts] == meanings
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (0x7B, "named 8, 16 and 32"),
+        (0x81, "RCX, RDX and R8, for a Hyper-V host"),
+        (0x80000001, "2032 bytes, the shared buffer"),
+        (0x80000010, "number of entries"),
+        (0x80000013, "status 1 with #GP"),
+        (0x80000019, "0x80000020, with 0x80000021 beside it"),
+        (0x8000FFFE, "MSR: set in bits 15:12"),
+    ],
+)
+def test_other_readings_of_an_exit_are_shown(code: int, text: str) -> None:
+    assert any(text in note.text for note in first_case(code).page().notes())
+
+
+def test_the_row_of_a_page() -> None:
+    page = first_case(0x72).page()
+    assert page.exit is find_exit(0x72)
+    assert GhcbPage(sw_exit_code=0x80000030).exit is None
+    row = page.exit
+    assert row is not None
+    assert row.fields_in == ("rax", "rcx", "xcr0 (leaf 0xD)")
+    assert row.fields_out == ("rax", "rbx", "rcx", "rdx")

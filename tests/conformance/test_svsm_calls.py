@@ -119,7 +119,7 @@ CASES = [
     Case(
         2,
         1,
-        "SVSM_VTPM_CMD",
+        "SVSM_VTPM_COMMAND",
         {"rcx": 0x7123},
         ("any alignment",),
         memory=("vtpm-request", "vtpm-response"),

@@ -16,6 +16,7 @@ from .exits import Exit, Where, Word, find_exit
 from .ghcb import BUFFER_END, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage, ProtocolVersion
 from .injection import DoorbellOperation
 from .page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
+from .readings import notes_on_exit
 from .vmsa import EventInj, EventType
 
 ALWAYS = ("sw_exit_code", "sw_exit_info_1", "sw_exit_info_2")
@@ -274,6 +275,7 @@ def notes_of(page: GhcbPage) -> Iterator[Note]:
     for former in FORMER_CODES:
         if former.code == page.sw_exit_code:
             yield Note("sw_exit_code", f"formerly {former.meaning} ({former.source})")
+    yield from notes_on_exit(page.sw_exit_code)
     yield Note("valid_bitmap", f"valid: {', '.join(page.valid_fields()) or 'none'}")
     if page.is_answer:
         yield Note("sw_exit_info_1", f"read as an answer: {answer_text(page)}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import EncodeError
 from ..schema import (
@@ -31,6 +31,9 @@ from ..schema import (
     u64,
 )
 from .readings import notes_on
+
+if TYPE_CHECKING:
+    from .exits import Exit
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 NAMED_BY = "COCONUT-SVSM kernel/src/sev/ghcb.rs; OpenVMM x86defs snp.rs; Linux asm/svm.h"
@@ -183,6 +186,13 @@ class GhcbPage(Record):
             )
         held = self.shared_buffer
         self.shared_buffer = held[:offset] + bytes(data) + held[offset + len(data) :]
+
+    @property
+    def exit(self) -> Exit | None:
+        """The row of the exit that the page names, or None where there is none."""
+        from .exits import find_exit
+
+        return find_exit(self.sw_exit_code)
 
     @property
     def is_answer(self) -> bool:

@@ -1,7 +1,8 @@
 """Where sources disagree: what the declarations read, what others read, and who says which.
 
 Nothing is picked silently. A row that names a field becomes a note on every value in which that
-field is not zero; a row that names a revision has the other reading declared under that name.
+field is not zero, a row that names exit codes a note on every GHCB page with one of them; a row that
+names a revision has the other reading declared under that name.
 Sources are named by project: KVM and Linux by file where it matters; `mail` is a public list.
 """
 
@@ -23,7 +24,11 @@ class Reading:
     source: str  # "who reads it as chosen / who reads it otherwise"
     of: str = ""  # the structure's name
     field: str = ""
+    codes: tuple[int, ...] = ()  # exit codes that it is about
     revision: str = ""  # under which the other reading is declared
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.chosen}; otherwise {self.other} ({self.source})"
 
 
 def notes_on(value: Structure) -> Iterator[Note]:
@@ -36,6 +41,13 @@ def notes_on(value: Structure) -> Iterator[Note]:
         if held != value.declaration[reading.field].default:
             text = f"read as {reading.chosen}; otherwise {reading.other} ({reading.source})"
             yield Note(reading.field, text)
+
+
+def notes_on_exit(code: int) -> Iterator[Note]:
+    """A note for each point on which sources differ about exit `code`."""
+    for reading in READINGS:
+        if code in reading.codes:
+            yield Note("sw_exit_code", str(reading))
 
 
 def _named(fields: tuple[str, ...], of: str, other: str, source: str) -> Iterator[Reading]:
@@ -172,6 +184,7 @@ READINGS = (
         "completed without effect",
         "COCONUT-SVSM, zyuiop/ghcb / KVM",
         of="psc-entry",
+        codes=(0x80000010,),
     ),
     Reading(
         "entries of one page state change",
@@ -179,6 +192,7 @@ READINGS = (
         "Linux's guest uses 64",
         "edk2, COCONUT-SVSM, Oak, zyuiop/ghcb / Linux",
         of="psc-request",
+        codes=(0x80000010,),
     ),
     Reading(
         "end_entry of a page state change",
@@ -186,6 +200,7 @@ READINGS = (
         "number of entries",
         "edk2, COCONUT-SVSM, Linux, Oak / zyuiop/ghcb",
         of="psc-header",
+        codes=(0x80000010,),
     ),
     Reading(
         "error classes of a page state change",
@@ -193,6 +208,7 @@ READINGS = (
         "KVM answers 1 and 0x100 only; AMD's preview host 3 and 4",
         "zyuiop/ghcb / KVM, mail",
         of="psc-result",
+        codes=(0x80000010,),
     ),
     Reading(
         "a page state change that is not finished",
@@ -200,6 +216,7 @@ READINGS = (
         "zyuiop/ghcb sends the rest as a new list; COCONUT-SVSM does not repeat",
         "edk2, Linux / zyuiop/ghcb, COCONUT-SVSM",
         of="psc-header",
+        codes=(0x80000010,),
     ),
     Reading(
         "IOIO address size, bits 7, 8 and 9",
@@ -207,6 +224,7 @@ READINGS = (
         "named 8, 16 and 32",
         "edk2, Oak, zyuiop/ghcb / OpenVMM",
         of="ioio-info",
+        codes=(0x7B,),
     ),
     Reading(
         "IOIO address size that a guest sets",
@@ -214,6 +232,7 @@ READINGS = (
         "bit 9 (linux-svsm, zyuiop/ghcb), bit 7 (Oak), none (COCONUT-SVSM)",
         "each as stated",
         of="ioio-info",
+        codes=(0x7B,),
     ),
     Reading(
         "longest MMIO access",
@@ -221,6 +240,10 @@ READINGS = (
         "2032 bytes, the shared buffer",
         "KVM / zyuiop/ghcb",
         of="ghcb",
+        codes=(
+            0x80000001,
+            0x80000002,
+        ),
     ),
     Reading(
         "inputs of VMMCALL",
@@ -228,6 +251,7 @@ READINGS = (
         "RCX, RDX and R8, for a Hyper-V host",
         "KVM, edk2 / COCONUT-SVSM",
         of="ghcb",
+        codes=(0x81,),
     ),
     Reading(
         "exit code 0x80000019",
@@ -235,6 +259,7 @@ READINGS = (
         "disable alternate injection, then configure injection",
         "zyuiop/ghcb / COCONUT-SVSM before e27e9683",
         of="ghcb",
+        codes=(0x80000019,),
     ),
     Reading(
         "exit code 0x8000001A",
@@ -242,6 +267,7 @@ READINGS = (
         "specific EOI, then disable alternate injection",
         "Linux, zyuiop/ghcb / COCONUT-SVSM before e27e9683",
         of="ghcb",
+        codes=(0x8000001A,),
     ),
     Reading(
         "exit code of the TIO guest request",
@@ -249,6 +275,11 @@ READINGS = (
         "0x80000020, with 0x80000021 beside it",
         "zyuiop/ghcb / Linux TIO RFC",
         of="ghcb",
+        codes=(
+            0x80000019,
+            0x80000020,
+            0x80000021,
+        ),
     ),
     Reading(
         "feature bit of alternate injection",
@@ -264,6 +295,7 @@ READINGS = (
         "status 1 with #GP",
         "KVM / AMD's preview host (mail)",
         of="ap-creation",
+        codes=(0x80000013,),
     ),
     Reading(
         "operation that registers a guest's VMSA",
@@ -271,6 +303,7 @@ READINGS = (
         "0 (COCONUT-SVSM), 1 (edk2, Linux)",
         "zyuiop/ghcb / each as stated",
         of="ap-creation",
+        codes=(0x80000013,),
     ),
     Reading(
         "name of feature bit 6",
@@ -477,6 +510,7 @@ READINGS = (
         "the two forms differ by design",
         "Linux (both)",
         of="termination-info",
+        codes=(0x8000FFFE,),
     ),
     Reading(
         "doorbell page",

@@ -123,6 +123,10 @@ class SvsmCall(Record):
                 f"{operand.layout.decode(value.to_bytes(8, 'little'))!r}" if operand.layout else ""
             )
             yield Note(operand.register, f"{operand.meaning}{': ' if held else ''}{held}")
+        for there in found.memory:
+            way = "is written to" if there.written else "is read from"
+            name = there.layout.declaration.name
+            yield Note(there.register, f"{name} {way} there: {there.meaning}")
 
 
 @structure("svsm-result", size=40, source=SOURCE)

@@ -94,7 +94,7 @@ VTPM_CALLS = (
     Call(
         Protocol.VTPM,
         VtpmCall.COMMAND,
-        "SVSM_VTPM_CMD",
+        "SVSM_VTPM_COMMAND",
         "send a command to the TPM",
         inputs=(Operand("rcx", "guest-physical address of the buffer, any alignment"),),
         memory=(
