@@ -1,0 +1,166 @@
+"""Registration: the count, the per-vCPU bit, and the machine that they replaced."""
+
+import itertools
+
+import pytest
+
+from vmgexit.machine.registration import FULL, Lock, LockMachine, Registration
+from vmgexit.machine.system import Machine
+
+CANNOT_REGISTER = 0x80001000
+INVALID_PARAMETER = 0x80000005
+UNSUPPORTED_PROTOCOL = 0x80000001
+UNSUPPORTED_CALL = 0x80000002
+
+
+class Vm:
+    """A machine driven by registration calls."""
+
+    def __init__(self, vcpus: int, count: int) -> None:
+        self.machine = Machine()
+        self.machine.execute({"op": "init", "cpus": vcpus, "reg_count": count})
+
+    def call(self, cpu: int, protocol: int, request: int, rcx: int = 0) -> dict[str, int]:
+        answer: dict[str, int] = self.machine.execute(
+            {
+                "op": "call",
+                "cpu": cpu,
+                "protocol": protocol,
+                "request": request,
+                "rcx": rcx,
+                "rdx": 0,
+                "r8": 0,
+            }
+        )
+        return answer
+
+    def configure(self, cpu: int, request: int) -> int:
+        return self.call(cpu, 3, 1, request)["rax"]
+
+    def enabled(self, cpu: int) -> bool:
+        return self.machine.vcpus[cpu].guest.alternate_injection
+
+    @property
+    def count(self) -> int:
+        return self.machine.registration.count
+
+
+@pytest.mark.clause("REG-6")
+def test_firmware_and_operating_system_both_register() -> None:
+    vm = Vm(3, 1)  # the SVSM counts 1 for firmware (REG-1)
+    assert vm.configure(0, 0b10) == 0
+    assert vm.count == 2
+    assert vm.configure(0, 0b01) == 0  # ExitBootServices
+    assert vm.count == 1
+    for cpu in range(3):
+        assert vm.configure(cpu, 0b00) == 0
+        assert vm.enabled(cpu)
+
+
+@pytest.mark.clause("REG-4", "REG-7")
+def test_the_operating_system_does_not_register() -> None:
+    vm = Vm(3, 1)
+    assert vm.configure(0, 0b01) == 0
+    assert vm.count == 0
+    assert [vm.enabled(cpu) for cpu in range(3)] == [False, True, True]
+    assert vm.configure(2, 0b00) == 0
+    assert [vm.enabled(cpu) for cpu in range(3)] == [False, True, False]
+    assert vm.configure(1, 0b00) == 0
+    assert not vm.enabled(1)
+
+
+@pytest.mark.clause("REG-2")
+@pytest.mark.parametrize("request_", [3, 4, 1 << 2, 1 << 32, 1 << 63, (1 << 64) - 1])
+def test_any_other_request_is_refused(request_: int) -> None:
+    vm = Vm(1, 1)
+    assert vm.configure(0, request_) == INVALID_PARAMETER
+    assert vm.count == 1
+    assert vm.enabled(0)
+
+
+@pytest.mark.clause("REG-3")
+def test_a_count_of_0_never_rises() -> None:
+    vm = Vm(2, 1)
+    vm.configure(0, 0b01)
+    assert vm.configure(1, 0b10) == CANNOT_REGISTER
+    assert vm.count == 0
+
+
+def test_a_full_count_does_not_wrap() -> None:
+    vm = Vm(1, FULL)
+    assert vm.configure(0, 0b10) == CANNOT_REGISTER
+    assert vm.count == FULL
+
+
+@pytest.mark.clause("REG-5")
+def test_aligning_changes_nothing_while_registered() -> None:
+    vm = Vm(2, 2)
+    before = vm.machine.execute({"op": "state", "cpu": 1})
+    assert vm.configure(1, 0b00) == 0
+    assert vm.machine.execute({"op": "state", "cpu": 1}) == before
+
+
+@pytest.mark.clause("REG-8")
+@pytest.mark.parametrize("request_", [5, 6, 0xFFFFFFFF])
+def test_there_is_no_call_5(request_: int) -> None:
+    assert Vm(1, 1).call(0, 3, request_)["rax"] == UNSUPPORTED_CALL
+
+
+@pytest.mark.clause("INV-7")
+def test_a_disabled_vcpu_finds_no_apic_protocol() -> None:
+    vm = Vm(2, 1)
+    vm.configure(0, 0b01)
+    assert vm.call(0, 3, 0)["rax"] == UNSUPPORTED_PROTOCOL
+    assert vm.call(0, 0, 6, 3 << 32 | 1)["rcx"] == 0
+    assert vm.call(1, 0, 6, 3 << 32 | 1)["rcx"] == 0x0000000100000001
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        (0 << 32 | 1, 0x0000000100000001),
+        (0 << 32 | 2, 0),
+        (1 << 32 | 1, 0x0000000100000001),
+        (2 << 32 | 1, 0),
+        (3 << 32 | 1, 0x0000000100000001),
+        (3 << 32 | 0, 0),
+        (5 << 32 | 1, 0),
+    ],
+)
+def test_query_protocol(query: int, answer: int) -> None:
+    assert Vm(1, 1).call(0, 0, 6, query) == {"rax": 0, "rcx": answer, "rdx": 0, "r8": 0}
+
+
+@pytest.mark.clause("INV-7")
+def test_each_vcpu_disables_once() -> None:
+    vm = Vm(3, 1)
+    for cpu, request in itertools.product(range(3), (0b01, 0b00, 0b01, 0b00)):
+        vm.configure(cpu, request)
+    disabled = [call.cpu for call in vm.machine.calls]
+    assert disabled == [0, 1, 2]
+    assert {call.info1 for call in vm.machine.calls} == {2 << 16}
+
+
+def test_the_count_alone() -> None:
+    registration = Registration(1)
+    assert registration.configure(0b10) == (0, False)
+    assert registration.configure(0b01) == (0, False)
+    assert registration.configure(0b01) == (0, True)
+    assert registration.configure(0b01) == (0, True)
+    assert not registration.enabled
+
+
+@pytest.mark.clause("REG-9")
+def test_the_superseded_machine() -> None:
+    machine = LockMachine()
+    assert machine.configure(2) == 0
+    assert machine.state is Lock.LOCKED
+    assert machine.configure(0) == 0x80001000  # cannot disable
+    assert machine.configure(1) == 0
+    assert machine.state is Lock.ENABLED
+    assert machine.configure(0) == 0
+    assert machine.state is Lock.DISABLED
+    assert machine.configure(2) == 0x80001001  # cannot lock
+    assert machine.configure(1) == 0
+    assert machine.state is Lock.DISABLED
+    assert machine.configure(3) == INVALID_PARAMETER
