@@ -116,6 +116,25 @@ def test_a_late_interrupt_cancels_the_switch_and_is_presented_first() -> None:
     assert not vm.vcpu().page[1] & 0x80
 
 
+@pytest.mark.clause("SCHED-4")
+def test_the_host_does_not_refuse_a_switch_the_duty_is_the_svsms() -> None:
+    careless = Vm(profile="switch-window-unchecked")
+    entered = careless.do("enter", cpu=0, late=[{"vector": 0x61, "level": False}])
+    assert (entered["cancelled"], entered["v_irq"]) == (0, False)
+    assert careless.vcpu().page[1] & 0x80  # the guest runs, and nobody stopped it
+
+
+@pytest.mark.clause("SCHED-1")
+def test_after_a_signal_the_svsm_runs_before_the_guest_gets_the_interrupt() -> None:
+    vm = Vm()
+    vm.interrupts(True)
+    vm.do("enter", cpu=0)
+    assert vm.do("host_irq", cpu=0, vector=0x61, level=False)["hv"]
+    assert vm.do("guest_take", cpu=0)["taken"] == "none"
+    vm.do("enter", cpu=0)
+    assert vm.do("guest_take", cpu=0) == {"taken": "event", "vector": 0x61}
+
+
 @pytest.mark.clause("INV-10")
 def test_a_machine_check_ends_in_a_termination_request() -> None:
     vm = Vm()

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from vmgexit.machine.registration import FULL, Lock, LockMachine, Registration
+from vmgexit.machine.registration import FULL, LockMachine, Registration
 from vmgexit.machine.system import Machine
 
 CANNOT_REGISTER = 0x80001000
@@ -150,17 +150,26 @@ def test_the_count_alone() -> None:
     assert not registration.enabled
 
 
+@pytest.mark.clause("EXIT-2", "REG-3")
+def test_a_disabled_vcpu_stays_disabled_whatever_it_asks() -> None:
+    vm = Vm(2, 1)
+    vm.configure(0, 0b01)
+    for cpu, request in itertools.product(range(2), (0b10, 0b00, 0b10)):
+        vm.configure(cpu, request)
+    assert [vm.enabled(cpu) for cpu in range(2)] == [False, False]
+    assert vm.count == 0
+
+
 @pytest.mark.clause("REG-9")
 def test_the_superseded_machine() -> None:
     machine = LockMachine()
-    assert machine.configure(2) == 0
-    assert machine.state is Lock.LOCKED
-    assert machine.configure(0) == 0x80001000  # cannot disable
-    assert machine.configure(1) == 0
-    assert machine.state is Lock.ENABLED
-    assert machine.configure(0) == 0
-    assert machine.state is Lock.DISABLED
-    assert machine.configure(2) == 0x80001001  # cannot lock
-    assert machine.configure(1) == 0
-    assert machine.state is Lock.DISABLED
-    assert machine.configure(3) == INVALID_PARAMETER
+    asked = [(r, machine.configure(r), machine.state.value) for r in (2, 0, 1, 0, 2, 1, 3)]
+    assert asked == [
+        (2, 0, "Locked"),
+        (0, 0x80001000, "Locked"),  # cannot disable
+        (1, 0, "Enabled"),
+        (0, 0, "Disabled"),
+        (2, 0x80001001, "Disabled"),  # cannot lock
+        (1, 0, "Disabled"),
+        (3, INVALID_PARAMETER, "Disabled"),
+    ]

@@ -64,6 +64,8 @@ class Outcome:
     stopped_by: str = ""  # the bound that ended it; empty when every reachable state was seen
     violation: Violation | None = None
     scenario: list[Command] = field(default_factory=list)
+    # With a projection: how its values follow each other, and by which moves.
+    transitions: dict[tuple[str, str, str], list[Command]] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -71,13 +73,24 @@ class Outcome:
         return self.states / self.seconds if self.seconds else 0.0
 
 
+Projection = Callable[[Watch, tuple[Any, ...]], str]
+"""What is looked at of a state, given the watched machine and what is left to do."""
+
+
 def explore(
     bounds: Bounds,
     quirks: Quirks = REFERENCE,
     progress: Callable[[Outcome], None] | None = None,
+    projection: Projection | None = None,
 ) -> Outcome:
-    """Visit every state within the bounds, nearest first. Stops at the first violation."""
-    return _Explorer(bounds, quirks).run(progress or (lambda outcome: None))
+    """Visit every state within the bounds, nearest first. Stops at the first violation.
+
+    With a `projection` the outcome holds every transition between its values, each with the scenario
+    that first made it; this is what diagrams are drawn from.
+    """
+    explorer = _Explorer(bounds, quirks)
+    explorer.projection = projection
+    return explorer.run(progress or (lambda outcome: None))
 
 
 class _Explorer:
@@ -97,6 +110,8 @@ class _Explorer:
         self.shared: dict[str, tuple[Command, ...]] = {}  # equal moves are one object
         self.seen: set[int] = set()
         self.outcome = Outcome()
+        self.projection: Projection | None = None
+        self.presented = False  # the last move took the step that presents interrupts
 
     def run(self, progress: Callable[[Outcome], None]) -> Outcome:
         outcome, started = self.outcome, time.perf_counter()
@@ -155,6 +170,8 @@ class _Explorer:
             if index:
                 self._thaw(state)
             done: list[Command] = []
+            seen_before = self._project(budget)
+            label = self._label(move)
             try:
                 for command in move:
                     done.append(command)
@@ -165,9 +182,36 @@ class _Explorer:
                 self.outcome.scenario = [*self._path(number), *done]
                 return
             self.outcome.moves += 1
+            if self.projection is not None:
+                named = "SVSM: present" if self.presented else label
+                key = (seen_before, self._project(left), named)
+                if key not in self.outcome.transitions:
+                    self.outcome.transitions[key] = [*self._path(number), *done]
             reached = self._freeze(self._running(after, move[0]), left)
             if _canonical(reached) not in self.seen:
                 yield self._add(reached, number, tuple(done))
+
+    def _project(self, budget: tuple[Any, ...]) -> str:
+        return "" if self.projection is None else self.projection(self.watch, budget)
+
+    def _label(self, move: list[Command]) -> str:
+        """What a move is, in a word or two."""
+        command = move[-1]
+        cpu = self.machine.vcpus[command["cpu"]]
+        match command["op"]:
+            case "svsm_step":
+                return f"SVSM: {cpu.entry.step if cpu.entry else 'handle_hv'}"
+            case "host_step":
+                return f"host: {cpu.posting.step if cpu.posting else 'read_status'}"
+            case "guest_take":
+                return "CPU delivers"
+            case "guest_lazy_eoi":
+                return "guest: lazy EOI"
+            case "guest":
+                return "guest: IF on" if command["if"] else "guest: IF off"
+        if command["request"] == ApicCall.CONFIGURE_EMULATION:
+            return f"guest: CONFIGURE 0b{command['rcx']:02b}"
+        return "guest: EOI" if command["rcx"] == ApicRegister.EOI else "guest: ICR"
 
     def _running(self, running: tuple[bool, ...], first: Command) -> tuple[bool, ...]:
         """A vCPU whose entry ended runs its guest."""
@@ -179,11 +223,13 @@ class _Explorer:
     def _private(self, first: Command) -> list[Command]:
         """Take the steps that no other actor can see together with the one before."""
         done: list[Command] = []
+        self.presented = False
         cpu = self.machine.vcpus[first["cpu"]]
         while first["op"] == "svsm_step" and cpu.entry is not None:
             unused_word = cpu.entry.step == "take_irr" and cpu.entry.word not in self.words
             if cpu.entry.step not in ("present", "cancel") and not unused_word:
                 break
+            self.presented |= cpu.entry.step == "present"
             done.append({"op": "svsm_step", "cpu": cpu.index})
             self.watch.execute(done[-1])
         return done

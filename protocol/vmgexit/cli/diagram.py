@@ -1,0 +1,49 @@
+"""`vmgexit diagram`: states and sequences, drawn from the explored machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import UsageError
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "diagram",
+        help="states and sequences, drawn from the explored machine",
+        description="Explore a small system and draw what was visited.",
+        epilog="example: vmgexit diagram registration --format mermaid",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="diagrams; none: list them")
+    parser.add_argument("--all", action="store_true", help="every diagram")
+    parser.add_argument("--format", default="mermaid", metavar="F", help="mermaid, dot or svg")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", help="with --all: write every format there"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..files import write
+    from ..machine.diagrams import DIAGRAMS, FORMATS, pages
+
+    if arguments.output:
+        if not arguments.all:
+            raise UsageError("diagram -o needs --all")
+        made = pages()
+        for name, text in made.items():
+            write(Path(arguments.output) / name, text.encode())
+        print(f"{len(made)} files in {arguments.output}")
+        return 0
+    if arguments.format not in FORMATS:
+        raise UsageError(f"unknown format {arguments.format}; there are {', '.join(FORMATS)}")
+    names = list(DIAGRAMS) if arguments.all else arguments.names
+    if not names:
+        print("\n".join(DIAGRAMS))
+    for name in names:
+        if name not in DIAGRAMS:
+            raise UsageError(f"unknown diagram {name}; there are {', '.join(DIAGRAMS)}")
+        _, render = FORMATS[arguments.format]
+        print(render(DIAGRAMS[name]()), end="")
+    return 0
