@@ -57,14 +57,14 @@ class ExtIntStatus(Bits):
     )
     reserved_13_11: int = reserved(3)
     multiple_vectors: bool = bit(
-        "More than one vector is pending: they are in Irr and Vector31",
-        access="host sets, SVSM clears before it reads Irr; SVSM sets at hand-over",
+        "More than one vector is pending: they are in IRR and Vector31",
+        access="host sets, SVSM clears before it reads IRR; SVSM sets at hand-over",
     )
     reserved_26_15: int = reserved(12)
     ipi_requested: bool = bit("An IPI is requested", access="host sets")
     reserved_30_28: int = reserved(3)
     vector_31: bool = bit(
-        "Vector 31 is pending, beside Irr", spec="Vector31", access="host sets, SVSM clears"
+        "Vector 31 is pending, beside IRR", spec="Vector31", access="host sets, SVSM clears"
     )
 
     def broken(self) -> Iterator[Problem]:
@@ -90,10 +90,14 @@ class ExtIntDescriptor(Record):
         28,
         "Pending vectors 32 to 255, one bit each, while MultipleVectors is set",
         first=IRR_FIRST,
+        spec="IRR",
         access="host sets, SVSM clears; SVSM sets at hand-over",
     )
     isr: int = bitmap(
-        32, "Vectors in service, 0 to 255, one bit each", access="SVSM writes at hand-over"
+        32,
+        "Vectors in service, 0 to 255, one bit each",
+        spec="ISR",
+        access="SVSM writes at hand-over",
     )
 
 
@@ -119,13 +123,13 @@ class VmplEvents(Bits):
     """Which lower VMPL has interrupt work: 1 byte at page offset 3, bits 8 to 10 of the second word."""
 
     vmpl1: bool = bit(
-        "The descriptor of VMPL 1 changed", spec="Vmpl1", access="host sets, SVSM clears"
+        "The descriptor of VMPL 1 changed", spec="VMPL1", access="host sets, SVSM clears"
     )
     vmpl2: bool = bit(
-        "The descriptor of VMPL 2 changed", spec="Vmpl2", access="host sets, SVSM clears"
+        "The descriptor of VMPL 2 changed", spec="VMPL2", access="host sets, SVSM clears"
     )
     vmpl3: bool = bit(
-        "The descriptor of VMPL 3 changed", spec="Vmpl3", access="host sets, SVSM clears"
+        "The descriptor of VMPL 3 changed", spec="VMPL3", access="host sets, SVSM clears"
     )
     reserved_7_3: int = reserved(5)
 

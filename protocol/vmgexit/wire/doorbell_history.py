@@ -131,8 +131,8 @@ class ExtIntDescriptor20240430(Record):
     """Descriptor of one VMPL, the executing one included, each opened by the status dword."""
 
     status: StatusDword = nested(StatusDword, "What is pending")
-    irr: int = bitmap(28, "Pending vectors 32 to 255", first=32)
-    isr: int = bitmap(32, "Vectors in service, 0 to 255")
+    irr: int = bitmap(28, "Pending vectors 32 to 255", first=32, spec="IRR")
+    isr: int = bitmap(32, "Vectors in service, 0 to 255", spec="ISR")
 
     def notes(self) -> Iterator[Note]:
         if self.status.guest_msr_access:

@@ -57,21 +57,25 @@ class EventType(IntEnum):
 class VintrCtrl(Bits):
     """VINTR_CTRL, VMSA offset 0x3B8: the virtual interrupt that the hardware delivers."""
 
-    v_tpr: int = bits(8, "Virtual TPR; the hardware uses bits 3:0, which are APIC TPR >> 4")
-    v_irq: bool = bit("A virtual interrupt is pending")
-    vgif: bool = bit("Virtual global interrupt flag")
-    int_shadow: bool = bit("The guest is in an interrupt shadow")
-    v_nmi: bool = bit("A virtual NMI is pending")
-    v_nmi_mask: bool = bit("Virtual NMIs are blocked")
+    v_tpr: int = bits(
+        8, "Virtual TPR; the hardware uses bits 3:0, which are APIC TPR >> 4", spec="V_TPR"
+    )
+    v_irq: bool = bit("A virtual interrupt is pending", spec="V_IRQ")
+    vgif: bool = bit("Virtual global interrupt flag", spec="VGIF")
+    int_shadow: bool = bit("The guest is in an interrupt shadow", spec="INT_SHADOW")
+    v_nmi: bool = bit("A virtual NMI is pending", spec="V_NMI")
+    v_nmi_mask: bool = bit("Virtual NMIs are blocked", spec="V_NMI_MASK")
     reserved_15_13: int = reserved(3)
-    v_intr_prio: int = bits(4, "Priority of the virtual interrupt: vector >> 4")
-    v_ign_tpr: bool = bit("Deliver whatever the TPR says")
+    v_intr_prio: int = bits(4, "Priority of the virtual interrupt: vector >> 4", spec="V_INTR_PRIO")
+    v_ign_tpr: bool = bit("Deliver whatever the TPR says", spec="V_IGN_TPR")
     reserved_25_21: int = reserved(5)
-    v_nmi_enable: bool = bit("Virtual NMIs are in use")
+    v_nmi_enable: bool = bit("Virtual NMIs are in use", spec="V_NMI_ENABLE")
     reserved_31_27: int = reserved(5)
-    v_intr_vector: int = bits(8, "Vector of the virtual interrupt")
+    v_intr_vector: int = bits(8, "Vector of the virtual interrupt", spec="V_INTR_VECTOR")
     reserved_62_40: int = reserved(23)
-    busy: bool = bit("The VMSA is in use; only with Alternate Injection or Secure AVIC")
+    busy: bool = bit(
+        "The VMSA is in use; only with Alternate Injection or Secure AVIC", spec="BUSY"
+    )
 
 
 @structure("event-inj", size=8, source=SOURCE)
