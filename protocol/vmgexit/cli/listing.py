@@ -1,4 +1,4 @@
-"""`vmgexit list`: every structure and every call."""
+"""`vmgexit list`: every structure, every call, every exit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "list",
-        help="every structure, its size, where it is specified; every call",
+        help="every structure, its size, where it is specified; every call and exit",
         description="Every structure with its size, clause and source; every call and exit.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -18,7 +18,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    rows = [*_structures(), *_calls()]
+    rows = [*_structures(), *_calls(), *_exits()]
     if arguments.json:
         for row in rows:
             print(json.dumps(row))
@@ -67,6 +67,31 @@ def _calls() -> list[dict[str, Any]]:
     ]
 
 
+def _exits() -> list[dict[str, Any]]:
+    from ..wire.exits import exits
+
+    return [
+        {
+            "kind": "exit",
+            "name": row.name,
+            "code": int(row.code),
+            "direction": row.direction,
+            "since": row.since,
+            "feature": row.feature,
+            "meaning": row.meaning,
+            "in": row.fields_in,
+            "out": row.fields_out,
+            "clause": row.clause,
+            "source": row.source,
+        }
+        for row in exits()
+    ]
+
+
+def _number(row: dict[str, Any]) -> str:
+    return f"{row['code']:#x}" if "code" in row else f"{row['protocol']}.{row['number']}"
+
+
 def _table(kind: str, rows: list[dict[str, Any]]) -> None:
     if kind == "structure":
         print(f"{'structure':36} {'size':>5}  {'clause':7} meaning")
@@ -76,7 +101,8 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> None:
                 f"{name:36} {row['size']:5}  {row['clause']:7} {row['meaning']} ({row['source']})"
             )
         return
-    print(f"\n{kind:36} {'':5}  {'':7} meaning")
+    # Exit codes of the VMSA have 16 digits, calls a few.
+    width = max(len(_number(row)) for row in rows)
+    print(f"\n{kind:36} {'':{width}}  {'':7} meaning")
     for row in rows:
-        number = f"{row['protocol']}.{row['number']}"
-        print(f"{row['name']:36} {number:>5}  {row['clause']:7} {row['meaning']}")
+        print(f"{row['name']:36} {_number(row):>{width}}  {row['clause']:7} {row['meaning']}")

@@ -1,0 +1,29 @@
+"""`vmgexit list` shows every exit as a third table, and as JSON."""
+
+import json
+
+import pytest
+
+from vmgexit.cli import main
+from vmgexit.wire.exits import exits
+
+
+def test_the_third_table_names_each_exit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    tables = capsys.readouterr().out.split("\n\n")
+    assert [table.split()[0] for table in tables] == ["structure", "call", "exit"]
+    rows = [line.split() for line in tables[2].splitlines()[1:]]
+    assert len(rows) == len(exits())
+    assert ["SNP_GUEST_REQUEST", "0x80000011"] in [row[:2] for row in rows]
+    assert ["INVALID", "0xffffffffffffffff"] in [row[:2] for row in rows]
+
+
+def test_json_has_what_goes_in_and_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (cpuid,) = (row for row in rows if row["kind"] == "exit" and row["name"] == "CPUID")
+    assert cpuid["code"] == 0x72
+    assert cpuid["in"] == ["rax", "rcx", "xcr0 (leaf 0xD)"]
+    assert cpuid["out"] == ["rax", "rbx", "rcx", "rdx"]
+    assert cpuid["direction"] == "guest to host, in a GHCB"
+    assert cpuid["since"] == 1
