@@ -140,8 +140,8 @@ def test_the_descriptor_names_each_field_and_shows_the_overall_layout() -> None:
     page = FORMATS["md"].render(ExtIntDescriptor)
     for row in (
         "| 0x000 | 4 | **Status**<br>`status` |",
-        "| 0x004 | 28 | **Irr**<br>`irr` |",
-        "| 0x020 | 32 | **Isr**<br>`isr` |",
+        "| 0x004 | 28 | **IRR**<br>`irr` |",
+        "| 0x020 | 32 | **ISR**<br>`isr` |",
         "| 31 | **Vector31**<br>`vector_31` | host sets, SVSM clears | 0 |",
         "| 13:11 | *Reserved*<br>`reserved_13_11` | - | 0 | Reserved; must be zero. |",
         "| 7:0 | **PendingVector**<br>`pending_vector` |",
