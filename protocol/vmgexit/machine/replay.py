@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ScenarioError
 from .invariants import Violation, Watch
-from .quirks import Quirks, names, only
+from .quirks import COCONUT_SEEN, Quirks, names, only
 from .scenario import Answer, Sequence
 from .system import Machine
 
@@ -106,10 +106,11 @@ def differences(answer: Answer, recorded: Answer) -> dict[str, tuple[Any, Any]]:
 
 
 def explain(sequence: Sequence, quirks: Quirks) -> tuple[str, ...]:
-    """The quirks that a sequence's recorded answers need besides those of `quirks`, as few as can
-    be found by leaving out one after the other. Empty when no set of quirks gives the answers."""
+    """The quirks of COCONUT-SVSM that a sequence's recorded answers need besides those of `quirks`,
+    as few as can be found by leaving out one after the other. Empty when no set of them gives the
+    answers."""
     have = {name for name in names() if getattr(quirks, name.replace("-", "_"))}
-    needed = [name for name in names() if name not in have]
+    needed = [name for name in names(seen=COCONUT_SEEN) if name not in have]
     if not _conforms(sequence, only(*have, *needed)):
         return ()
     for name in tuple(needed):
