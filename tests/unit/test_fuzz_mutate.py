@@ -1,0 +1,92 @@
+"""Mutation of programs: whatever goes in, what comes out is short enough, repeatable and a scenario."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vmgexit.machine import program
+from vmgexit.machine.program import Code, Operation, spelled
+from vmgexit.machine.scenario import OPERATIONS, checked
+from vmgexit_fuzz.mutate.scenario import BURSTS, MUTATIONS, SIZE, Burst, mutate
+
+INIT = spelled({"op": "init", "cpus": 2, "reg_count": 1})
+SEEDS = range(60)
+
+
+@given(
+    data=st.binary(max_size=40 * 36),
+    longest=st.integers(0, 60 * 36),
+    seed=st.integers(0, (1 << 32) - 1),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_give_a_program_within_the_limit(data: bytes, longest: int, seed: int) -> None:
+    changed = mutate(data, longest, seed)
+    assert isinstance(changed, bytes)
+    assert len(changed) <= longest
+    assert len(changed) % SIZE == 0
+    assert changed == mutate(data, longest, seed)
+
+
+@pytest.mark.parametrize("size", [0, 1, SIZE - 1, SIZE, SIZE + 1, 10 << 20])
+def test_sizes_at_the_edges(size: int) -> None:
+    data = bytes(size)
+    for seed in range(3):
+        assert len(mutate(data, 36 * 96, seed)) <= 36 * 96
+
+
+def test_nothing_becomes_a_program() -> None:
+    for seed in SEEDS:
+        changed = mutate(b"", 36 * 96, seed)
+        # Deleting may leave nothing again.
+        if changed:
+            assert changed[0] % len(Code) == Code.INIT
+
+
+def test_most_mutations_change_something() -> None:
+    data = INIT + spelled({"op": "enter", "cpu": 0}) * 5
+    results = {mutate(data, 36 * 96, seed) for seed in SEEDS}
+    assert len(results) > len(SEEDS) * 3 // 4
+
+
+@pytest.mark.parametrize("burst", BURSTS, ids=lambda burst: str(burst.__name__))
+def test_bursts_are_valid_commands(burst: Burst) -> None:
+    kinds = set()
+    for seed in SEEDS:
+        commands = burst(random.Random(seed), seed % 3)
+        assert commands
+        for command in commands:
+            checked(command)
+            assert command["cpu"] < 4
+            # What is mutated is the binary spelling, so that one must hold it all.
+            read = program.read(
+                spelled({"op": "init", "cpus": 4, "reg_count": 1}) + spelled(command)
+            )
+            assert read[1:] == [command]
+        kinds.add(tuple(command["op"] for command in commands))
+    assert kinds
+
+
+def test_bursts_together_use_every_operation_of_interest() -> None:
+    used = {
+        command["op"]
+        for burst in BURSTS
+        for seed in SEEDS
+        for command in burst(random.Random(seed), 0)
+    }
+    # These only look; init is the mutator's own.
+    assert used == set(OPERATIONS) - {"init", "doorbell", "state"}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.__name__))
+def test_each_mutation_keeps_whole_operations(mutation: object) -> None:
+    assert callable(mutation)
+    changed = 0
+    for seed in SEEDS:
+        operations = [INIT, spelled({"op": "enter", "cpu": 0}), spelled({"op": "state", "cpu": 1})]
+        before = list(operations)
+        mutation(random.Random(seed), operations)
+        assert all(len(operation) % Operation.size == 0 for operation in operations)
+        changed += operations != before
+    assert changed > len(SEEDS) // 3

@@ -1,0 +1,58 @@
+"""The committed seeds are what the recordings give, small, and mean what the recordings mean."""
+
+import lzma
+from pathlib import Path
+
+import pytest
+
+from vmgexit.machine import program
+from vmgexit.machine.scenario import sequences
+from vmgexit_fuzz import seeds
+from vmgexit_fuzz.targets import find
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+COMMITTED = CORPUS / "seeds" / "scenario"
+
+
+def test_the_committed_seeds_are_current(tmp_path: Path) -> None:
+    assert seeds.make(tmp_path) > 50
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in COMMITTED.iterdir()}, (
+        "make them again: vmgexit fuzz seeds"
+    )
+
+
+def test_seeds_are_small() -> None:
+    sizes = [path.stat().st_size for path in COMMITTED.iterdir()]
+    assert max(sizes) < 4000
+    assert sum(sizes) < 300_000
+    assert max(sizes) <= find("scenario").longest  # libFuzzer would cut longer ones
+
+
+def test_seeds_run_and_find_nothing() -> None:
+    target = find("scenario")
+    for path in sorted(COMMITTED.iterdir()):
+        assert target.run(path.read_bytes()) > 10, path.name
+
+
+def test_every_kind_of_every_recording_has_a_seed() -> None:
+    kinds = set()
+    for path in (CORPUS / "recordings").glob("*.jsonl.xz"):
+        recorded = path.name.removesuffix(".jsonl.xz")
+        with lzma.open(path) as stream:
+            kinds |= {f"{recorded}-{sequence.kind}" for sequence in sequences(stream)}
+    named = {path.stem.removeprefix("scenario-").rpartition("-")[0] for path in COMMITTED.iterdir()}
+    assert named == kinds
+
+
+@pytest.mark.parametrize("name", ["host", "intercept", "hostile"])
+def test_every_recording_survives_the_binary_spelling(name: str) -> None:
+    with lzma.open(CORPUS / "recordings" / f"{name}.jsonl.xz") as stream:
+        recorded = list(sequences(stream))
+    assert len(recorded) == 120
+    for sequence in recorded:
+        spelled = [
+            {key: value for key, value in command.items() if value != []}
+            for command in sequence.commands
+        ]
+        assert program.read(program.write(sequence.commands)) == spelled, sequence.line
