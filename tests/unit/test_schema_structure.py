@@ -152,7 +152,7 @@ def test_wrong_declarations_are_refused_and_not_registered(
 
 
 def test_a_right_declaration_is_registered_under_its_name_and_revision() -> None:
-    @structure("test-pair", size=2, clause="DESC-1", source="here", revision="old")
+    @structure("test-schema-pair", size=2, clause="DESC-1", source="here", revision="old")
     class Pair(Record):
         """A pair of bytes.
 
@@ -162,9 +162,9 @@ def test_a_right_declaration_is_registered_under_its_name_and_revision() -> None
         first: int = u8("The first")
         second_byte: int = u8("The second", spec="SECOND")
 
-    assert structures()["test-pair"] == {"old": Pair}
+    assert structures()["test-schema-pair"] == {"old": Pair}
     declaration = Pair.declaration
-    assert (declaration.name, declaration.revision) == ("test-pair", "old")
+    assert (declaration.name, declaration.revision) == ("test-schema-pair", "old")
     assert (declaration.clause, declaration.source) == ("DESC-1", "here")
     assert (declaration.title, declaration.is_bits) == ("A pair of bytes.", False)
     assert [field.spec for field in declaration.fields] == ["First", "SECOND"]
