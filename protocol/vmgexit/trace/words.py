@@ -1,0 +1,167 @@
+"""Names for the numbers of a trace: an exit's information words, MSR protocol values, and outcomes.
+
+Everything is read through the declarations of `wire`. A trace repeats itself, so readings are kept;
+how many is bounded.
+
+What KVM's tracepoints cannot show is not called a failure. An MSR request that KVM leaves to user
+space is traced before the answer is there, and the release from an AP reset hold is written later
+than it is traced (Linux arch/x86/kvm/svm/sev.c).
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..schema import Bits
+from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
+from ..wire.exits import Exit, Where, Word, find_exit
+from ..wire.ghcb_msr import (
+    ApResetHoldResponse,
+    GhcbInfo,
+    TerminationRequest,
+    decode_msr,
+    failure,
+    pair,
+)
+from ..wire.guest_message import GuestRequestResult
+from ..wire.page_state import PscResult
+from ..wire.termination import TerminationInfo, reason
+from ..wire.vmsa import EventInj
+
+KEPT = 4096  # readings of each kind
+
+FAILS_UNLESS_ZERO = (PscResult, GuestRequestResult)
+"""Results in SW_EXITINFO2 that tell of a failure although the status is DONE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One number in names."""
+
+    value: int
+    meaning: str  # what the number stands for; "" where the exit has no use for it
+    fields: dict[str, Any] | None  # by name, where there is a layout
+    text: str  # on one line; "" where there is nothing to say
+    problems: tuple[str, ...]
+
+
+def exit_name(code: int) -> str:
+    """The name of an exit code; hex where it has none."""
+    return processor_exit(code)
+
+
+def msr_name(code: int) -> str:
+    """The name of the low 12 bits of the GHCB MSR; hex where they have none."""
+    member = GhcbInfo._value2member_map_.get(code)
+    return f"{code:#05x}" if member is None else member._name_
+
+
+@lru_cache(KEPT)
+def read_request(code: int, info1: int, info2: int) -> tuple[Reading, Reading, tuple[str, ...]]:
+    """Both information words of a request, and what is wrong with the code itself."""
+    row = find_exit(code)
+    if row is None:
+        shown = Word("not known", value=True)
+        return _word("info1", info1, shown), _word("info2", info2, shown), ("not a known exit",)
+    wrong = () if row.where is Where.GHCB else (f"not for a GHCB: {row.direction}",)
+    return _word("info1", info1, row.info1), _word("info2", info2, row.info2), wrong
+
+
+def _word(label: str, value: int, word: Word) -> Reading:
+    if word.layout is not None:
+        return _bits(value, word.meaning, word.layout.decode(value.to_bytes(8, "little")))
+    if word.value:
+        return Reading(value, word.meaning, None, f"{label}={value:#x}", ())
+    if not value:
+        return Reading(value, "", None, "", ())
+    return Reading(value, "", None, f"{label}={value:#x}", (f"{label}: 0 expected",))
+
+
+def _bits(value: int, meaning: str, held: Bits) -> Reading:
+    problems = tuple(str(problem) for problem in held.problems())
+    return Reading(value, meaning, held.as_dict(), _fields_text(held), problems)
+
+
+def _fields_text(held: Bits) -> str:
+    """The fields that are not 0, as `port=0x3f8, size_8`; a termination's reason by its name."""
+    if isinstance(held, TerminationInfo | TerminationRequest):
+        return reason(held.reason_set, held.reason_code)
+    parts = []
+    for field in held.declaration.fields:
+        value = getattr(held, field.name)
+        if field.name == "info":
+            continue
+        if value is True:
+            parts.append(field.name)
+        elif field.enum is not None and not field.rule:
+            parts.append(f"{field.name}={getattr(value, 'name', '') or hex(value)}")
+        elif value:
+            parts.append(f"{field.name}={value:#x}")
+    return ", ".join(parts)
+
+
+@lru_cache(KEPT)
+def read_msr(word: int) -> Reading:
+    """A value of the GHCB MSR."""
+    held = decode_msr(word)
+    return _bits(word, held.declaration.title, held)
+
+
+@lru_cache(KEPT)
+def read_answer(code: int, info1: int, info2: int) -> tuple[Reading, Reading]:
+    """Both information words of a response: how the exit ended, and what with."""
+    status = ExitStatus.decode(info1.to_bytes(8, "little"))
+    first = _bits(info1, "how the exit ended", status)
+    if status.status == Status.MALFORMED_INPUT:
+        return first, _as(info2, "why the request was malformed", ExitError)
+    if status.status == Status.RAISE_EVENT:
+        return first, _as(info2, "event for the guest", EventInj)
+    row: Exit | None = find_exit(code)
+    result = Word("not known", value=True) if row is None else row.result
+    return first, _word("result", info2, result)
+
+
+def _as(value: int, meaning: str, layout: type[Bits]) -> Reading:
+    return _bits(value, meaning, layout.decode(value.to_bytes(8, "little")))
+
+
+@lru_cache(KEPT)
+def judge_exit(code: int, info1: int, info2: int) -> tuple[bool, str]:
+    """Whether a response with these words tells of a failure, and which."""
+    status = info1 & 0xFFFFFFFF
+    if status != Status.DONE:
+        name = Status(status).name if status in Status._value2member_map_ else f"status {status:#x}"
+        return True, f"{name}: {read_answer(code, info1, info2)[1].text}"
+    row = find_exit(code)
+    if row is not None and row.result.layout in FAILS_UNLESS_ZERO and info2:
+        return True, read_answer(code, info1, info2)[1].text
+    return False, ""
+
+
+@lru_cache(KEPT)
+def judge_msr(request: int, response: int, result: int) -> tuple[bool, str]:
+    """Whether KVM's answer to an MSR request is a failure, and which; else a remark or ""."""
+    if silent := why_silent(True, request & 0xFFF, request):
+        return True, silent
+    if result < 0:
+        return True, f"KVM returned {errno.errorcode.get(-result, str(result))}"
+    if response == request and result == 0:
+        return False, "left to user space, whose answer is not traced"
+    if mismatch := pair(request, response):
+        return True, mismatch
+    held = decode_msr(response)
+    if isinstance(held, ApResetHoldResponse) and not held.released:
+        return False, "on hold; the release is not traced"
+    refused = failure(response)
+    return bool(refused), refused
+
+
+def why_silent(msr: bool, code: int, word: int) -> str:
+    """Why a request gets no response; "" for those that are due one."""
+    if code != (GhcbInfo.TERMINATION_REQUEST if msr else ExitCode.TERMINATION_REQUEST):
+        return ""
+    layout = TerminationRequest if msr else TerminationInfo
+    return f"the guest gave up: {_as(word, '', layout).text}"
