@@ -9,7 +9,9 @@ libFuzzer's own exit codes and artifacts.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import mmap
 import os
 import sys
 import time
@@ -17,33 +19,65 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from vmgexit.errors import VmgexitError
+
 from .. import probes
-from ..targets import Finding, Target, as_finding, find
+from ..targets import Finding, Target, as_finding, find, plant
 
 REPORT_SECONDS = 0.5
 CHECKED = 64  # inputs between two looks at the clock
+FAILED = 2  # exit code after an error that the parent was told
 
 
 class Counter:
-    """Runs inputs, saves what they find, and tells the parent how it goes."""
+    """Runs inputs, saves what they find, tells the parent how it goes, and ends when it is enough.
 
-    def __init__(self, target: Target, findings: Path, log: Any) -> None:
+    libFuzzer's own limits are not used: it counts seeds apart, takes whole seconds, and exits without
+    a chance to tell the last counts.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        findings: Path,
+        log: Any,
+        *,
+        runs: int | None = None,
+        seconds: float | None = None,
+    ) -> None:
         self.target, self.findings, self.log = target, findings, log
         self.run = target.run
-        self.inputs = self.commands = 0
+        self.inputs = self.steps = 0
+        self.runs = runs
         self.told = time.monotonic()
+        self.deadline = None if seconds is None else self.told + seconds
         self.causes: dict[str, int] = {}
+        self.next_look = self._next_look()
 
     def one(self, data: bytes) -> None:
         """One input."""
         try:
-            self.commands += self.run(data)
-        except Exception as error:
+            self.steps += self.run(data)
+        except (Exception, SystemExit) as error:
             self.found(as_finding(error), data)
         self.inputs += 1
-        if self.inputs % CHECKED == 0 and time.monotonic() - self.told > REPORT_SECONDS:
-            self.told = time.monotonic()
-            self.tell(inputs=self.inputs, commands=self.commands)
+        if self.inputs == self.next_look:
+            self.look()
+
+    def look(self) -> None:
+        """Tell the counts now and then; end the process when runs or time are used up."""
+        now = time.monotonic()
+        over = self.inputs == self.runs or (self.deadline is not None and now >= self.deadline)
+        if over or now - self.told > REPORT_SECONDS:
+            self.told = now
+            self.tell(inputs=self.inputs, steps=self.steps)
+        if over:
+            os._exit(0)
+        self.next_look = self._next_look()
+
+    def _next_look(self) -> int:
+        later = self.inputs + CHECKED
+        return later if self.runs is None or self.inputs >= self.runs else min(later, self.runs)
 
     def found(self, finding: Finding, data: bytes) -> None:
         """Save a finding, and tell of a new cause or of a smaller input."""
@@ -53,28 +87,37 @@ class Counter:
         if smallest is not None and len(data) >= smallest:
             return
         self.causes[finding.cause] = len(data)
-        saved = save(self.target, finding, data, self.findings)
+        try:
+            saved = save(self.target, finding, data, self.findings)
+        except OSError as error:
+            self.fail(f"{self.findings}: a finding could not be kept: {error.strerror}")
         if smallest is None:
             self.tell(
                 cause=finding.cause, message=finding.message, path=str(saved.path), new=saved.is_new
             )
 
+    def fail(self, message: str) -> None:
+        """End the process for a reason that is no finding."""
+        self.tell(error=message)
+        os._exit(FAILED)
+
     def tell(self, **what: object) -> None:
-        self.log.write(json.dumps(what) + "\n")
-        self.log.flush()
+        """One line to the parent. Where the parent is gone, nobody wants to hear more."""
+        try:
+            self.log.write(json.dumps(what) + "\n")
+            self.log.flush()
+        except BrokenPipeError:
+            os._exit(FAILED)
 
 
 def main() -> None:
     """Set up probes, target and mutator, then hand over to libFuzzer for good."""
-    parser = argparse.ArgumentParser(prog="vmgexit_fuzz.campaign.child")
-    parser.add_argument("target")
-    parser.add_argument("findings")
-    parser.add_argument("--feedback", choices=("probes", "atheris", "none"), default="probes")
-    parser.add_argument("--profile", default="reference")
-    parser.add_argument("--plant", default="")
     split = sys.argv.index("--")
-    arguments, engine = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
+    arguments, engine = _parser().parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
     target = find(arguments.target)
+    # Our lines go to the first standard output; whatever else prints there goes to the engine's log.
+    log = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
 
     import atheris
 
@@ -88,18 +131,65 @@ def main() -> None:
         from vmgexit.machine.quirks import profile
 
         setattr(import_module(target.module), "quirks", profile(arguments.profile))  # noqa: B010
-    if arguments.plant:
-        module, _, function = arguments.plant.partition(":")
-        getattr(import_module(module), function)()
-    # Our lines go to the first standard output; whatever else prints there goes to the engine's log.
-    log = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    counter = Counter(target, Path(arguments.findings), log)
-    counter.one(b"")  # the first run imports what is imported late
+    counter = Counter(
+        target, Path(arguments.findings), log, runs=arguments.runs, seconds=arguments.seconds
+    )
+    try:
+        plant(arguments.plant)
+    except VmgexitError as error:
+        counter.fail(str(error))
+    counter.tell(ready=True)
+    one = _without(arguments.without, _recorded(arguments.record, counter.one))
+    one(b"")  # the first run imports what is imported late; the engine starts with it again
+    counter.inputs = counter.steps = 0
     mutators = _mutators(target, atheris)
-    atheris.Setup([sys.argv[0], *engine], counter.one, **mutators)
+    atheris.Setup([sys.argv[0], *engine], one, **mutators)
     probes.connect(with_mutator=bool(mutators))
     atheris.Fuzz()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vmgexit_fuzz.campaign.child")
+    parser.add_argument("target")
+    parser.add_argument("findings")
+    parser.add_argument("--feedback", choices=("probes", "atheris", "none"), default="probes")
+    parser.add_argument("--profile", default="reference")
+    parser.add_argument("--plant", default="")
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("--record", type=int, help="descriptor of a file for the input at hand")
+    parser.add_argument("--without", action="append", default=[], help="SHA-1 of an input")
+    return parser
+
+
+def _recorded(descriptor: int | None, one: Any) -> Any:
+    """`one`, each input kept first where the parent finds it, however this process ends.
+
+    That is a third of the time of an empty target, so it is only done once a process has ended
+    without leaving its input.
+    """
+    if descriptor is None:
+        return one
+    held = mmap.mmap(descriptor, 0)
+
+    def recorded(data: bytes) -> None:
+        held[:4] = len(data).to_bytes(4, "little")
+        held[4 : 4 + len(data)] = data
+        one(data)
+
+    return recorded
+
+
+def _without(digests: list[str], one: Any) -> Any:
+    """`one` for all inputs but those that are known to end the process."""
+    if not digests:
+        return one
+
+    def without(data: bytes) -> None:
+        if hashlib.sha1(data).hexdigest() not in digests:
+            one(data)
+
+    return without
 
 
 def _mutators(target: Target, atheris: Any) -> dict[str, Any]:

@@ -6,15 +6,20 @@ of our own code.
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+import vmgexit
 from vmgexit.errors import UsageError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+_OURS = f"{Path(vmgexit.__file__).parent}{os.sep}"
 
 
 class Finding(Exception):
@@ -28,13 +33,14 @@ class Finding(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target. `module` holds `run(data)`, `show(data)`, and for some a `mutate`."""
+    """One target. `module` holds `run(data)`, `show(data)` and `read(data)`."""
 
     name: str
     invariant: str
     module: str
     probed: tuple[str, ...]  # the modules whose coverage guides the search
     longest: int  # bytes of an input
+    steps: str  # what `run` counts
 
     @property
     def run(self) -> Callable[[bytes], int]:
@@ -44,9 +50,15 @@ class Target:
 
     @property
     def show(self) -> Callable[[bytes], str]:
-        """An input for a person, the failing place marked."""
+        """An input for a person, the failing place marked. Runs it."""
         show: Callable[[bytes], str] = import_module(self.module).show
         return show
+
+    @property
+    def read(self) -> Callable[[bytes], str]:
+        """An input for a person, without running it."""
+        read: Callable[[bytes], str] = import_module(self.module).read
+        return read
 
     @property
     def seeds(self) -> Path:
@@ -63,6 +75,7 @@ TARGETS = {
             "vmgexit_fuzz.targets.codec",
             ("vmgexit.schema", "vmgexit.wire"),
             4098,
+            "structures",
         ),
         Target(
             "scenario",
@@ -70,6 +83,7 @@ TARGETS = {
             "vmgexit_fuzz.targets.scenario",
             ("vmgexit.machine",),
             36 * 96,
+            "commands",
         ),
     )
 }
@@ -82,14 +96,40 @@ def find(name: str) -> Target:
     return TARGETS[name]
 
 
-def as_finding(error: Exception) -> Finding:
-    """Any exception as a finding: its kind and the innermost frames of ours are its cause."""
+def plant(text: str) -> None:
+    """Call `MODULE:FUNCTION`, which puts a bug in. Raises UsageError when that cannot be."""
+    if not text:
+        return
+    module, _, function = text.partition(":")
+    if not module or not function:
+        raise UsageError(f"plant {text}: MODULE:FUNCTION expected")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module in the current folder is found, as with python -m
+    try:
+        getattr(import_module(module), function)()
+    except Exception as error:
+        raise UsageError(f"plant {text}: {_told(error)}") from None
+
+
+def as_finding(error: BaseException) -> Finding:
+    """Any exception as a finding: its kind and the innermost functions of ours are its cause."""
     if isinstance(error, Finding):
         return error
     frames = [
         f"{Path(frame.filename).stem}.{frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if "vmgexit" in frame.filename and "vmgexit_fuzz" not in frame.filename
+        if frame.filename.startswith(_OURS)
     ]
-    where = " < ".join(reversed(frames[-2:])) or "the target"
-    return Finding(f"{type(error).__name__} in {where}", f"{type(error).__name__}: {error}")
+    if isinstance(error, RecursionError):
+        # Where the stack ends is chance; what is there most often is what calls itself.
+        innermost = [name for name, _ in Counter(frames).most_common(1)]
+    else:
+        innermost = frames[:-3:-1]
+    where = " < ".join(innermost) or "the target"
+    return Finding(f"{type(error).__name__} in {where}", f"{_told(error)} (in {where})")
+
+
+def _told(error: BaseException) -> str:
+    """An exception in one line."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

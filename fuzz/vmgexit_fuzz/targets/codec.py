@@ -70,3 +70,9 @@ def show(data: bytes) -> str:
     if len(body) != cls.size:
         return f"{cls.declaration.name}: {len(body)} bytes of {cls.size}"
     return reading.render(cls.decode(body))
+
+
+def read(data: bytes) -> str:
+    """The structure's name and the bytes."""
+    cls, body = chosen(data)
+    return f"{cls.declaration.name}: {body.hex()}"

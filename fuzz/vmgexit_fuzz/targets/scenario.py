@@ -21,8 +21,10 @@ quirks: Quirks = REFERENCE
 def run(data: bytes) -> int:
     """Run a program; how many commands it has."""
     commands = program.read(data)
+    watch = Watch(Machine(quirks))
     try:
-        _execute(commands)
+        for command in commands:
+            watch.execute(command)
     except Violation as violation:
         raise Finding(violation.cause, _told(violation)) from None
     return len(commands)
@@ -31,23 +33,23 @@ def run(data: bytes) -> int:
 def show(data: bytes) -> str:
     """The scenario, up to the command that breaks an invariant."""
     commands = program.read(data)
+    watch = Watch(Machine(quirks))
     try:
-        _execute(commands)
-    except Violation as violation:
-        scenario = show_scenario(commands[: violation.index + 1], mark=violation.index)
-        return f"{_told(violation)}\n{scenario}"
+        for command in commands:
+            watch.execute(command)
+    except (Exception, SystemExit):
+        return show_scenario(commands[: watch.index + 1], mark=watch.index)
     return show_scenario(commands)
+
+
+def read(data: bytes) -> str:
+    """The whole scenario."""
+    return show_scenario(program.read(data))
 
 
 def commands(data: bytes) -> list[Command]:
     """The scenario of an input, to be written as JSON lines."""
     return program.read(data)
-
-
-def _execute(commands: list[Command]) -> None:
-    watch = Watch(Machine(quirks))
-    for command in commands:
-        watch.execute(command)
 
 
 def _told(violation: Violation) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..schema import set_numbers
 from ..wire.apic import BROADCAST, ApicIcr, ApicRegister, MessageType, Shorthand, access
+from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import ResultCode
 from . import host
 from .vcpu import (
@@ -246,9 +247,9 @@ def disable(machine: Machine, cpu: Vcpu) -> None:
     words = cpu.words
     words[STATUS_WORD] |= MULTIPLE | NMI * apic.nmi_pending
     status = words[STATUS_WORD]
-    if not status & LEVEL and status & VECTOR >= host.LOWEST:
+    if not status & LEVEL and status & VECTOR >= LOWEST_VECTOR:
         apic.irr |= 1 << (status & VECTOR)
-    if apic.irr >> host.LOWEST & 1 and not quirks.handoff_drops_vector_31:
+    if apic.irr >> LOWEST_VECTOR & 1 and not quirks.handoff_drops_vector_31:
         words[STATUS_WORD] |= VECTOR_31
     in_service = sum({1 << vector for vector in apic.isr})
     for word in range(8):
@@ -428,6 +429,6 @@ def _give_to_host(target: Vcpu, vector: int, is_nmi: bool) -> None:
     """An IPI to a vCPU whose interrupts are the host's already is left where the host looks."""
     if is_nmi:
         target.words[STATUS_WORD] |= NMI
-    elif vector >= host.LOWEST:
+    elif vector >= LOWEST_VECTOR:
         host.set_irr_bit(target, vector)
         target.words[STATUS_WORD] |= MULTIPLE

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..wire.doorbell import LOWEST_VECTOR
 from . import apic
 from .vcpu import (
     EVENT_TYPE,
@@ -34,8 +35,6 @@ from .vcpu import (
 
 if TYPE_CHECKING:
     from .system import Machine
-
-LOWEST = 31
 
 
 @dataclass(slots=True)
@@ -131,7 +130,7 @@ def clear_multiple(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
 def take_vector_31(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     """Clear the bit that stands for vector 31 beside the IRR words."""
     if cpu.words[STATUS_WORD] & VECTOR_31:
-        post(cpu, LOWEST)
+        post(cpu, LOWEST_VECTOR)
     cpu.words[STATUS_WORD] &= ~VECTOR_31
     return "take_irr"
 

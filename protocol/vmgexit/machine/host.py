@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..wire.doorbell import LOWEST_VECTOR
 from .vcpu import (
     EVENTS_AT,
     FLAGS_AT,
@@ -23,8 +24,6 @@ from .vcpu import (
     VECTOR_31,
     Vcpu,
 )
-
-LOWEST = 31  # vectors below have no place but the single field
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,13 @@ def read_status(cpu: Vcpu, post: Posting) -> str:
             return "set_event" if field == vector else "refused"
         if not field:
             return "put_level"
-        return "move_occupant" if field >= LOWEST else "refused"
+        return "move_occupant" if field >= LOWEST_VECTOR else "refused"
     if not field and not status & MULTIPLE:
         return "put_edge"
     if field == vector and not status & (LEVEL | MULTIPLE):
         return "set_event"
     moves = field and not status & (LEVEL | MULTIPLE)
-    if vector < LOWEST or (moves and field < LOWEST):
+    if vector < LOWEST_VECTOR or (moves and field < LOWEST_VECTOR):
         return "refused"
     return "move_occupant" if moves else "set_irr"
 
@@ -163,7 +162,7 @@ def finish(cpu: Vcpu, post: Posting) -> bool:
 
 def set_irr_bit(cpu: Vcpu, vector: int) -> None:
     """Set a vector's bit in the descriptor: in the status word for 31, in the IRR above."""
-    if vector == LOWEST:
+    if vector == LOWEST_VECTOR:
         cpu.words[STATUS_WORD] |= VECTOR_31
     else:
         cpu.words[IRR_WORD + vector // 32] |= 1 << vector % 32

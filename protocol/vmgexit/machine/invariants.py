@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..wire.apic import ApicCall, ApicRegister
+from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
 from .documented import documented_code
 from .ledger import (
-    LOWEST,
     Account,
     Ledger,
     Step,
@@ -109,7 +109,7 @@ def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
     given = descriptor(cpu)
     place = f"hand-over of vCPU {cpu.index}"
     for vector in account.owed:
-        if vector >= LOWEST and not given.pending >> vector & 1:
+        if vector >= LOWEST_VECTOR and not given.pending >> vector & 1:
             yield place, f"vector {vector:#x} was pending and the host does not get it"
     in_service = 0
     for word in range(8):

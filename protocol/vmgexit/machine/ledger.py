@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..schema import set_numbers
 from ..wire.apic import ApicCall, ApicRegister, ConfigureVector
+from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
 from ..wire.vmsa import EventType
 from .apic import Sent
@@ -33,8 +34,6 @@ from .vcpu import (
     VECTOR_31,
     Vcpu,
 )
-
-LOWEST = 31
 
 # Commands that first take up a new VMSA and calling area.
 _TAKES_UP = frozenset({"enter", "svsm_step", "call", "intercept"})
@@ -59,7 +58,7 @@ class Descriptor:
 def descriptor(cpu: Vcpu) -> Descriptor:
     """The guest VMPL's descriptor as it stands in the doorbell page."""
     status = cpu.words[STATUS_WORD]
-    vectors = (1 << LOWEST) * bool(status & VECTOR_31)
+    vectors = (1 << LOWEST_VECTOR) * bool(status & VECTOR_31)
     for word in range(1, 8):
         vectors |= cpu.words[IRR_WORD + word] << 32 * word
     return Descriptor(
@@ -285,10 +284,10 @@ def _call(step: Step, cpu: Vcpu, account: Account) -> None:
 
 def _allow(account: Account, request: ConfigureVector) -> None:
     if request.all_vectors:
-        account.allowed = (1 << 256) - (1 << LOWEST) if request.enable else 0
+        account.allowed = (1 << 256) - (1 << LOWEST_VECTOR) if request.enable else 0
     elif not request.enable:
         account.allowed &= ~(1 << request.vector)
-    elif request.vector >= LOWEST:
+    elif request.vector >= LOWEST_VECTOR:
         account.allowed |= 1 << request.vector
 
 
