@@ -7,17 +7,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .progress import Progress
 
 if TYPE_CHECKING:
     from ..trace.kvm import Event, Pair
     from ..trace.summary import Row, Summary
-    from ..trace.words import Reading
 
 _PROGRESS_EVERY = 4096  # lines
-_UNITS = (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns")
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,10 +42,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..trace.report import as_json, as_text
     from ..trace.summary import Summary
 
     summary = Summary()
-    show = _as_nothing if arguments.summary else _as_json if arguments.json else _as_text
+    show = None if arguments.summary else as_json if arguments.json else as_text
     progress = Progress(*_watched(arguments))
     interrupted = False
     try:
@@ -80,167 +79,65 @@ def _watched(arguments: argparse.Namespace) -> tuple[int, bool]:
 
 # --- reading ------------------------------------------------------------------------------------------
 
-Show = Callable[["bytes", "Event | None", "list[Pair]"], "bytes | None"]
+Show = Callable[["bytes", "Event | None", "list[Pair]"], bytes]
+_BLOCK = 1 << 16  # bytes that are gathered before they are written
 
 
-def _read(name: str, summary: Summary, show: Show, progress: Progress) -> None:
+def _read(name: str, summary: Summary, show: Show | None, progress: Progress) -> None:
     from ..trace.kvm import Line, Pairing, lost, parse
     from ..trace.source import lines
 
     pairing = Pairing()
-    out = sys.stdout.buffer
-    live = sys.stdout.isatty()
+    writer = _Writer()
     done = 0
     try:
         for line in lines(name):
             summary.lines += 1
             done += len(line)
             if not summary.lines % _PROGRESS_EVERY:
-                progress.at(
-                    done, f"{summary.lines} lines, {summary.lines / progress.seconds:.0f}/s"
-                )
-            event = parse(line, summary.lines)
-            if isinstance(event, Line):
-                if event is Line.MALFORMED:
-                    summary.malformed += 1
-                else:
-                    summary.other += 1
-                    summary.lost += lost(line)
-                text = show(line, None, [])
+                rate = summary.lines / progress.seconds
+                progress.at(done, f"{summary.lines} lines, {rate:.0f} lines/s")
+            found = parse(line, summary.lines)
+            event = None if isinstance(found, Line) else found
+            pairs = []
+            if isinstance(found, Line):
+                summary.pass_by(found, lost(line))
             else:
-                pairs = pairing.take(event)
+                pairs = pairing.take(found)
                 for pair in pairs:
                     summary.add(pair)
-                text = show(line, event, pairs)
-            if text:
-                out.write(text)
-                if live:
-                    out.flush()
-    finally:
-        rest = list(pairing.finish())
-        for pair in rest:
+            if show is not None:
+                writer.put(show(line, event, pairs))
+    finally:  # interrupted or damaged: what was read counts
+        for pair in pairing.finish():
             summary.add(pair)
-        out.write(show(b"", None, rest) or b"")
-        out.flush()
+            if show is not None:
+                writer.put(show(b"", None, [pair]))
+        writer.flush()
 
 
-# --- showing ------------------------------------------------------------------------------------------
+class _Writer:
+    """Standard output in blocks, or line by line where a person watches."""
 
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._block = 0 if sys.stdout.isatty() else _BLOCK
 
-def _as_nothing(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes | None:
-    return None
+    def put(self, text: bytes) -> None:
+        self._parts.append(text)
+        self._held += len(text)
+        if self._held > self._block:
+            self.flush()
 
-
-def _as_json(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes | None:
-    return b"".join(json.dumps(_pair_object(pair)).encode() + b"\n" for pair in pairs)
-
-
-def _as_text(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes | None:
-    """What the tool printed up to the tracepoint's name, then the event in names. Requests that turn
-    out to have no response get a line of their own, before it."""
-    notes = b"".join(_note(pair) for pair in pairs if pair.response is None)
-    if event is None:
-        return notes + line
-    outcome = next((pair for pair in pairs if pair.response is event), None)
-    text = f"{event.tracepoint}: vcpu {event.vcpu} {_event_text(event)}"
-    if outcome is not None:
-        text += _outcome_text(outcome)
-    return notes + line[: event.name_at] + text.encode() + b"\n"
-
-
-def _note(pair: Pair) -> bytes:
-    event = pair.either
-    text = f"# {pair.state.name}: vcpu {event.vcpu} {_event_text(event)}: line {event.line}: {pair.why}"
-    return text.encode() + b"\n"
-
-
-def _name(event: Event) -> str:
-    from ..trace.words import exit_name, msr_name
-
-    return msr_name(event.code) if event.msr else exit_name(event.code)
-
-
-def _words(event: Event) -> dict[str, Reading]:
-    from ..trace.words import read_answer, read_msr, read_request
-
-    if event.msr:
-        return {"msr": read_msr(event.word)}
-    if event.response:
-        first, second = read_answer(event.code, event.info1, event.info2)
-    else:
-        first, second, _ = read_request(event.code, event.info1, event.info2)
-    return {"exit_info1": first, "exit_info2": second}
-
-
-def _problems(event: Event) -> list[str]:
-    from ..trace.words import read_request
-
-    found = [problem for word in _words(event).values() for problem in word.problems]
-    if not event.msr and not event.response:
-        found.extend(read_request(event.code, event.info1, event.info2)[2])
-    return found
-
-
-def _event_text(event: Event) -> str:
-    parts = [word.text for word in _words(event).values() if word.text]
-    text = f"{'<' if event.response else '>'} {_name(event)}"
-    if parts:
-        text += f": {'; '.join(parts)}"
-    if problems := _problems(event):
-        text += f" (broken: {'; '.join(problems)})"
-    return text
-
-
-def _outcome_text(pair: Pair) -> str:
-    from ..trace.kvm import State
-
-    latency = pair.latency
-    took = "" if latency is None else f" [{_duration(latency, pair.either.raw_time)}]"
-    if pair.state is State.ANSWERED:
-        return (f" ({pair.why})" if pair.why else "") + took
-    return f" {pair.state.name}: {pair.why}{took}"
-
-
-def _pair_object(pair: Pair) -> dict[str, Any]:
-    event = pair.either
-    return {
-        "protocol": "msr" if event.msr else "ghcb",
-        "name": _name(event),
-        "code": event.code,
-        "vcpu": event.vcpu,
-        "thread": event.thread,
-        "state": pair.state.value,
-        "why": pair.why,
-        "latency": pair.latency,
-        "latency_unit": "counter" if event.raw_time else "ns",
-        "request": _event_object(pair.request),
-        "response": _event_object(pair.response),
-    }
-
-
-def _event_object(event: Event | None) -> dict[str, Any] | None:
-    if event is None:
-        return None
-    made: dict[str, Any] = {"line": event.line, "time": event.time}
-    for name, word in _words(event).items():
-        made[name] = {"value": word.value, "meaning": word.meaning, "fields": word.fields}
-    if event.msr and event.response:
-        made["result"] = event.result
-    made["problems"] = _problems(event)
-    return made
+    def flush(self) -> None:
+        sys.stdout.buffer.write(b"".join(self._parts))
+        sys.stdout.buffer.flush()
+        self._parts.clear()
+        self._held = 0
 
 
 # --- the summary --------------------------------------------------------------------------------------
-
-
-def _duration(value: int, raw: bool | None) -> str:
-    """`12.3 us`, or the plain number of a raw counter."""
-    if raw:
-        return str(value)
-    for size, unit in _UNITS:
-        if value >= size and size > 1:
-            return f"{value / size:.1f} {unit}"
-    return f"{value} ns"
 
 
 def _print_summary(summary: Summary) -> None:
@@ -263,6 +160,8 @@ def _print_summary(summary: Summary) -> None:
 
 
 def _cells(row: Row, raw: bool | None) -> tuple[str, ...]:
+    from ..trace.report import duration
+
     held = row.latencies
     times = (held.low, held.median(), held.high) if held.count else ()
     code = "" if row.code is None else f"{row.code:#05x}" if row.msr else f"{row.code:#x}"
@@ -273,6 +172,6 @@ def _cells(row: Row, raw: bool | None) -> tuple[str, ...]:
         str(row.count),
         str(row.errors),
         str(row.unpaired),
-        *(_duration(time, raw) for time in times),
+        *(duration(time, raw) for time in times),
         *[""] * (3 - len(times)),
     )

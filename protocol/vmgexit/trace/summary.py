@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .kvm import Pair, State
+from .kvm import Line, Pair, State
 from .words import exit_name, msr_name
 
 ROWS = 1024
@@ -90,6 +90,14 @@ class Summary:
     lost: int = 0
     raw_time: bool | None = None  # latencies are counter values, not nanoseconds; None: none yet
     _rows: dict[tuple[bool, int | None], Row] = field(default_factory=dict)
+
+    def pass_by(self, kind: Line, lost: int) -> None:
+        """Count a line that is not an event, and the `lost` events that it tells of."""
+        if kind is Line.MALFORMED:
+            self.malformed += 1
+        else:
+            self.other += 1
+        self.lost += lost
 
     def add(self, pair: Pair) -> None:
         """Count `pair` under its request's code; a lone response under its own."""

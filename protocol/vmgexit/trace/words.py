@@ -43,9 +43,13 @@ class Reading:
 
     value: int
     meaning: str  # what the number stands for; "" where the exit has no use for it
-    fields: dict[str, Any] | None  # by name, where there is a layout
+    held: Bits | None  # where there is a layout
     text: str  # on one line; "" where there is nothing to say
     problems: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        fields = None if self.held is None else self.held.as_dict()
+        return {"value": self.value, "meaning": self.meaning, "fields": fields}
 
 
 def exit_name(code: int) -> str:
@@ -82,7 +86,7 @@ def _word(label: str, value: int, word: Word) -> Reading:
 
 def _bits(value: int, meaning: str, held: Bits) -> Reading:
     problems = tuple(str(problem) for problem in held.problems())
-    return Reading(value, meaning, held.as_dict(), _fields_text(held), problems)
+    return Reading(value, meaning, held, _fields_text(held), problems)
 
 
 def _fields_text(held: Bits) -> str:
@@ -92,11 +96,11 @@ def _fields_text(held: Bits) -> str:
     parts = []
     for field in held.declaration.fields:
         value = getattr(held, field.name)
-        if field.name == "info":
+        if field.name == "info":  # the word's own name says it
             continue
         if value is True:
             parts.append(field.name)
-        elif field.enum is not None and not field.rule:
+        elif field.enum is not None:
             parts.append(f"{field.name}={getattr(value, 'name', '') or hex(value)}")
         elif value:
             parts.append(f"{field.name}={value:#x}")
