@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vmgexit.errors import UsageError, VmgexitError
 
-from .targets import TARGETS, Target, as_finding, find
+from .targets import TARGETS, Finding, Target, as_finding, find, plant
+
+MOST = (1 << 31) - 1  # of any number given
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -36,17 +41,29 @@ def _add_run(actions: argparse._SubParsersAction[Any]) -> None:
     parser = actions.add_parser(
         "run",
         help="run a campaign",
-        description="Fuzz a target under coverage guidance until time or runs are used up.",
+        description="Fuzz a target until time or runs are used up, or until Ctrl-C. A finding does"
+        " not end the campaign. Exits 1 with findings, those of earlier campaigns included when they"
+        " are met again; 0 without; 130 when interrupted.",
         epilog="example: vmgexit fuzz run scenario --time 60",
     )
     parser.add_argument("target", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--time", type=_positive, metavar="S", help="seconds")
-    parser.add_argument("--runs", type=_positive, metavar="N", help="inputs")
+    parser.add_argument("--runs", type=_positive, metavar="N", help="inputs, seeds included")
     parser.add_argument("--seed", type=_positive, metavar="N", help="of the engine's randomness")
-    parser.add_argument("--corpus", type=Path, metavar="DIR", help="where new inputs are kept")
-    parser.add_argument("--findings", type=Path, metavar="DIR", help="where findings are kept")
     parser.add_argument(
-        "--feedback", choices=("probes", "atheris", "none"), default="probes", help="coverage by"
+        "--stop-on-finding", action="store_true", help="end with the first finding, new or known"
+    )
+    parser.add_argument(
+        "--corpus", type=Path, metavar="DIR", help="where new inputs are kept (.vmgexit/TARGET/...)"
+    )
+    parser.add_argument(
+        "--findings", type=Path, metavar="DIR", help="where findings are kept (.vmgexit/TARGET/...)"
+    )
+    parser.add_argument(
+        "--feedback",
+        choices=("probes", "atheris", "none"),
+        default="probes",
+        help="coverage: by our probes, by atheris, or none",
     )
     _add_profile(parser)
     parser.set_defaults(run=_run)
@@ -59,6 +76,9 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plant", default="", metavar="MODULE:FUNCTION", help="called first, to plant a bug"
     )
+    parser.add_argument(
+        "--hang", type=_positive, metavar="S", default=20, help="seconds until one input is a hang"
+    )
 
 
 def _positive(text: str) -> int:
@@ -68,6 +88,8 @@ def _positive(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
+    if value > MOST:
+        raise argparse.ArgumentTypeError(f"{text} is above {MOST}")
     return value
 
 
@@ -79,7 +101,7 @@ def _run(arguments: argparse.Namespace) -> int:
     target = find(arguments.target)
     profile(arguments.profile)  # a wrong name is told here, not by the child
     _engine()
-    home = Path(".vmgexit") / target.name
+    home = Path(".vmgexit") / _folder(target, arguments)
     return run(
         Settings(
             target=target,
@@ -91,8 +113,22 @@ def _run(arguments: argparse.Namespace) -> int:
             feedback=arguments.feedback,
             profile=arguments.profile,
             plant=arguments.plant,
+            hang_seconds=arguments.hang,
+            stop_on_finding=arguments.stop_on_finding,
         )
     )
+
+
+def _folder(target: Target, arguments: argparse.Namespace) -> str:
+    """What another profile or a planted bug finds is not known of the reference."""
+    from .campaign.findings import slug
+
+    name = target.name
+    if arguments.profile != "reference":
+        name += f"-{slug(arguments.profile)}"
+    if arguments.plant:
+        name += f"-planted-{slug(arguments.plant)}"
+    return name
 
 
 def _engine() -> None:
@@ -112,59 +148,103 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from importlib import import_module
-
     from vmgexit.machine.quirks import profile
 
-    if arguments.plant:
-        module, _, function = arguments.plant.partition(":")
-        sys.path.insert(0, "")
-        getattr(import_module(module), function)()
+    from .campaign.findings import shown
     from .targets import scenario
 
-    scenario.quirks = profile(arguments.profile)
+    quirks = profile(arguments.profile)
+    inputs = [
+        (name, _target(path, arguments.target), path) for name, path in _files(arguments.files)
+    ]
+    plant(arguments.plant)
+    scenario.quirks = quirks
     found = total = 0
-    for path in _files(arguments.files):
-        target = _target(path, arguments.target)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise VmgexitError(f"{path}: {error.strerror}") from None
+    for name, target, path in inputs:
+        data = _data(path, target)
         total += 1
         try:
-            target.run(data)
-        except Exception as error:
+            with _limited(arguments.hang):
+                target.run(data)
+        except (Exception, SystemExit) as error:
             found += 1
-            print(f"{path}: {as_finding(error).message}")
-            print(target.show(data).partition("\n")[2])
-    print(f"{total} inputs, {found} findings")
+            finding = as_finding(error)
+            print(f"{name}: {shown(target, finding, data, deadly=isinstance(error, _Hang))}")
+    print(f"{total} input{'s' * (total != 1)}, {found} finding{'s' * (found != 1)}")
     return 1 if found else 0
 
 
-def _files(names: list[str]) -> list[Path]:
+class _Hang(Finding):
+    """One input took too long."""
+
+
+@contextlib.contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Raise _Hang after so many seconds."""
+
+    def hangs(*_: object) -> None:
+        raise _Hang("hang", f"hang: not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _files(names: list[str]) -> list[tuple[str, Path]]:
     files: list[Path] = []
     for name in names:
-        path = Path(name)
+        path = Path("/dev/stdin" if name == "-" else name)
         if path.is_dir():
             files += sorted(entry for entry in path.iterdir() if _is_input(entry))
         elif path.exists():
             files.append(path)
         else:
             raise VmgexitError(f"{name}: no such file")
-    return files
+    return [(str(path), path) for path in files]
 
 
 def _is_input(path: Path) -> bool:
-    return path.is_file() and path.suffix not in (".txt", ".jsonl", ".md")
+    """Beside inputs a folder holds readable copies, notes, and files being written."""
+    return (
+        path.is_file()
+        and path.suffix not in (".txt", ".jsonl", ".md")
+        and not path.name.startswith(".")
+    )
+
+
+def _data(path: Path, target: Target) -> bytes:
+    """An input, of no more bytes than the engine would take; a scenario in either spelling."""
+    try:
+        with path.open("rb") as stream:
+            if path.suffix == ".jsonl" and target.name == "scenario":
+                return _program(stream)
+            data = stream.read(target.longest + 1)
+    except OSError as error:
+        raise VmgexitError(f"{path}: {error.strerror}") from None
+    if len(data) > target.longest:
+        print(
+            f"{path}: the first {target.longest} bytes are run, as the engine would",
+            file=sys.stderr,
+        )
+    return data[: target.longest]
+
+
+def _program(stream: BinaryIO) -> bytes:
+    from vmgexit.machine import program
+    from vmgexit.machine.scenario import sequences
+
+    return b"".join(program.write(sequence.commands) for sequence in sequences(stream))
 
 
 def _target(path: Path, wanted: str | None) -> Target:
     from .campaign.findings import target_of
 
     name = wanted or target_of(path)
-    if name not in TARGETS and path.parent.name in TARGETS:
-        name = path.parent.name
-    if name not in TARGETS:
+    if not name:
         raise UsageError(f"{path}: which target? --target {' or '.join(TARGETS)}")
     return find(name)
 

@@ -93,7 +93,12 @@ class Counter:
             self.fail(f"{self.findings}: a finding could not be kept: {error.strerror}")
         if smallest is None:
             self.tell(
-                cause=finding.cause, message=finding.message, path=str(saved.path), new=saved.is_new
+                cause=finding.cause,
+                message=finding.message,
+                path=str(saved.path),
+                new=saved.is_new,
+                inputs=self.inputs + 1,  # this one too
+                steps=self.steps,
             )
 
     def fail(self, message: str) -> None:

@@ -1,0 +1,111 @@
+"""What a person sees of a campaign: one live line on a terminal, elsewhere a plain line now and then;
+findings as they come; what came of it at the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PLAIN_SECONDS = 10  # between two lines where there is no terminal
+LIVE_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Progress:
+    """How it goes, over all restarts."""
+
+    unit: str = "commands"  # of steps
+    inputs: int = 0
+    steps: int = 0
+    coverage: int = 0
+    corpus: int = 0
+    restarts: int = 0
+    seconds: float = 0.0
+    causes: dict[str, str] = field(default_factory=dict)  # to where the input is kept
+    known: set[str] = field(default_factory=set)  # those an earlier campaign had found
+    earlier_inputs: int = 0  # of processes that ended
+    earlier_steps: int = 0
+
+    def __str__(self) -> str:
+        seconds = self.seconds or 1
+        parts = [
+            f"{seconds:.{int(seconds < 10)}f} s: {self.inputs:,} inputs ({self.inputs / seconds:,.0f}/s)",
+            f"{self.steps:,} {self.unit} ({self.steps / seconds:,.0f}/s)",
+            _counted(len(self.causes), "finding")
+            + (f" ({len(self.known)} known)" if self.known else ""),
+        ]
+        if self.coverage:
+            parts.append(f"coverage {self.coverage}")
+        if self.corpus:
+            parts.append(f"corpus {self.corpus}")
+        if self.restarts:
+            parts.append(_counted(self.restarts, "restart"))
+        return ", ".join(parts)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+class Screen:
+    """Standard output of a campaign."""
+
+    def __init__(self) -> None:
+        self.live = sys.stdout.isatty()
+        self.shown = 0.0 if self.live else time.monotonic()
+
+    def show(self, text: str) -> None:
+        """Show the state, as often as makes sense."""
+        now = time.monotonic()
+        if now - self.shown < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
+            return
+        self.shown = now
+        if self.live:
+            width = shutil.get_terminal_size().columns
+            print(f"\r\033[K{text[: width - 1]}", end="", flush=True)
+        else:
+            print(text, flush=True)
+
+    def say(self, text: str) -> None:
+        """Lines that stay."""
+        self.close()
+        print(text, flush=True)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self.live:
+            print("\r\033[K", end="", flush=True)
+
+
+def replay_command(path: Path, profile: str, plant: str, seconds: int | None) -> str:
+    """What to type to run an input again, ready to be pasted into a shell."""
+    words = [_program(), "fuzz", "replay", _from_the_shell(path)]
+    if profile != "reference":
+        words += ["--profile", profile]
+    if plant:
+        words += ["--plant", plant]
+    if seconds is not None:
+        words += ["--hang", str(seconds)]
+    return shlex.join(words)
+
+
+def _program() -> str:
+    """This program's name, with its path where the shell would not find it."""
+    own = Path(sys.argv[0])
+    named = shutil.which("vmgexit")
+    if own.name != "vmgexit" or (named and Path(named).resolve() == own.resolve()):
+        return "vmgexit"
+    return str(own.absolute())
+
+
+def _from_the_shell(path: Path) -> str:
+    """A path that holds where the shell is; a wrapper may have started us in another folder."""
+    shell = os.environ.get("PWD", "")
+    if shell and os.path.realpath(shell) != os.path.realpath(os.curdir):
+        return str(path.absolute())
+    return str(path)

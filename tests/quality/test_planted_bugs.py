@@ -1,0 +1,113 @@
+"""A deliberate bug is found, shown and reproduced; the same campaign without it finds nothing.
+
+Campaigns are real processes here, started as a user starts them.
+"""
+
+import importlib.util
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vmgexit.machine import program
+from vmgexit.machine.quirks import REFERENCE, names, only
+from vmgexit.machine.scenario import sequences
+from vmgexit_fuzz.targets import Finding, find, scenario
+
+VMGEXIT = Path(sys.executable).with_name("vmgexit")
+QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
+
+# 0b10 is accepted while the count is 0: off is no longer off.
+PLANT = """
+from vmgexit.machine import registration
+from vmgexit.wire.apic import ConfigureRequest
+from vmgexit.wire.svsm import ResultCode
+
+
+def accept_at_zero():
+    row = ConfigureRequest.REGISTER, registration.Level.OFF
+    registration.OUTCOMES[row] = registration.Outcome(1, False, ResultCode.SUCCESS)
+"""
+
+needs_atheris = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris has wheels for Linux on x86-64 only",
+)
+
+
+def vmgexit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(VMGEXIT), *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "PWD": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+@needs_atheris
+@pytest.mark.clause("REG-3")
+def test_register_at_count_0_is_found_within_a_minute(tmp_path: Path) -> None:
+    (tmp_path / "planted.py").write_text(PLANT)
+    campaign = vmgexit(
+        tmp_path,
+        *("fuzz", "run", "scenario", "--time", "60", "--seed", "1", "--stop-on-finding"),
+        *("--plant", "planted:accept_at_zero", "--findings", "what was found"),
+    )
+    assert campaign.returncode == 1, campaign.stderr
+    told = campaign.stdout.splitlines()
+    assert told[0].startswith("finding: INV-7 at call of vCPU ")
+    assert "the count rose from 0 to 1" in told[0]
+    assert "REG-3" in told[0]
+
+    # The scenario: it starts a machine, and the last line is the call that was wrongly accepted.
+    again = next(line for line in told if line.startswith("again: "))
+    shown = told[1 : told.index(again)]
+    assert shown[0].split()[:2] == ["0", "init"]
+    assert shown[-1].startswith("->")
+    assert shown[-1].endswith("(SVSM_APIC_CONFIGURE_EMULATION)")
+    assert sum(line.startswith("->") for line in shown) == 1
+
+    replayed = vmgexit(tmp_path, *shlex.split(again)[2:])
+    assert replayed.returncode == 1, replayed.stderr
+    assert told[0].removeprefix("finding: ") in replayed.stdout
+    assert shown[-1] in replayed.stdout
+
+    kept = tmp_path / "what was found" / "scenario-inv-7-call.jsonl"
+    assert json.loads(kept.read_text().splitlines()[0])["op"] == "init"
+
+
+@needs_atheris
+def test_without_the_bug_nothing_is_found(tmp_path: Path) -> None:
+    campaign = vmgexit(tmp_path, "fuzz", "run", "scenario", "--runs", "500", "--seed", "1")
+    assert campaign.returncode == 0, campaign.stdout + campaign.stderr
+    assert "500 inputs" in campaign.stdout
+    assert "0 findings" in campaign.stdout
+
+
+def quirk_scenario(name: str) -> bytes:
+    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
+        [sequence] = sequences(stream, name)
+    return program.write(sequence.commands)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_target_finds_each_quirk_and_not_in_the_reference(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, data = find("scenario"), quirk_scenario(name)
+    monkeypatch.setattr(scenario, "quirks", REFERENCE)
+    assert target.run(data) > 0
+    monkeypatch.setattr(scenario, "quirks", only(name))
+    if name == "level-vector-zero":
+        # It needs vector 0 allowed, which the reference refuses.
+        monkeypatch.setattr(scenario, "quirks", only(name, "allow-below-31"))
+    with pytest.raises(Finding) as found:
+        target.run(data)
+    assert found.value.cause.startswith("INV-")
+    assert "->" in target.show(data)
