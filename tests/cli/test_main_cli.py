@@ -1,0 +1,73 @@
+"""The command line as a process: help, pipes, full disks, interrupts, quick starts."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from vmgexit.cli.main import COMMANDS, parser
+
+PROGRAM = [sys.executable, "-m", "vmgexit"]
+
+
+def test_every_command_has_help(run: Run) -> None:
+    top = run("--help").out
+    for command in COMMANDS:
+        name = command.__name__.rpartition(".")[2].replace("listing", "list")
+        assert f" {name} " in top
+        assert run(name, "--help").code == 0
+
+
+def test_an_unknown_command_is_one_line(run: Run) -> None:
+    assert "invalid choice: 'decod'" in run("decod").complaint
+    assert "required: COMMAND" in run().complaint
+
+
+def test_the_fuzz_group_is_found(run: Run) -> None:
+    assert "scenario" in run("fuzz", "list").out
+    assert parser("decode").parse_args(["decode", "apic-icr"]).name == "apic-icr"
+
+
+def test_a_reader_that_goes_away() -> None:
+    shell = f"{sys.executable} -m vmgexit list | head -1"
+    done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("structure")
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "vmgexit: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_ends_quietly() -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "explore", "--edge", "0x31,0x51,0x71,0x91"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in out + err
+
+
+def test_decoding_does_not_import_a_fuzzer_or_construct() -> None:
+    code = (
+        "import sys; from vmgexit.cli import main;"
+        "main(['decode', 'doorbell-head', '--pad', '--hex', '61']);"
+        "print([m for m in ('construct', 'atheris', 'hypothesis', 'numpy', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

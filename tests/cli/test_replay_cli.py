@@ -1,0 +1,145 @@
+"""`vmgexit replay` and `explore`: recordings, scenarios, counterexamples, and damaged input."""
+
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from vmgexit.machine.scenario import to_lines
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+HOST = CORPUS / "recordings" / "host.jsonl.xz"
+INIT = {"op": "init", "cpus": 1, "reg_count": 1}
+
+
+def test_a_recording_of_coconut(run: Run) -> None:
+    ran = run("replay", "--profile", "coconut", str(HOST))
+    assert (ran.code, ran.out) == (0, "120 sequences, 4100 operations, 0 mismatches\n")
+
+
+def test_the_reference_differs_and_says_where_and_why(run: Run, tmp_path: Path) -> None:
+    lines = lzma.decompress(HOST.read_bytes()).splitlines()[:12]
+    some = tmp_path / "some.jsonl"
+    some.write_bytes(b"\n".join(lines) + b"\n")
+    ran = run("replay", "--explain", str(some))
+    assert ran.code == 1
+    assert "found, " in ran.out
+    assert "explained by" in ran.out
+    assert "no quirk" not in ran.out
+    last = ran.out.splitlines()[-1]
+    assert last.startswith("12 sequences, ")
+    assert last.endswith(" mismatches")
+
+
+@pytest.mark.clause("INV-5")
+def test_a_scenario_under_invariants(run: Run) -> None:
+    scenario = CORPUS / "quirks" / "remap-loses-lazy-eoi.jsonl"
+    ran = run("replay", "--invariants", "--profile", "coconut", str(scenario))
+    assert ran.code == 1
+    assert "INV-5 at call of vCPU 0" in ran.out
+    assert "->   9 call" in ran.out
+    assert run("replay", "--invariants", str(scenario)).code == 0
+
+
+def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_text(to_lines([INIT]))
+    with path.open("rb") as stream:
+        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": stream}))
+        assert run("replay", "-").out == "1 sequences, 1 operations, 0 mismatches\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "line 1: not JSON"),
+        ("[]", "line 1: [] found, a JSON object expected"),
+        ('{"op": "jump"}', "line 1: op 'jump': not one of init, call"),
+        ('{"op": "enter"}', "line 1: enter needs cpu"),
+        ('{"op": "enter", "cpu": -1}', "line 1: enter.cpu: -1 is not a number from 0 to 254"),
+        ('{"op": "enter", "cpu": true}', "line 1: enter.cpu: True is not a number"),
+        ('{"op": "enter", "cpu": 0, "x": 1}', "line 1: enter has no argument x"),
+        (
+            '{"op": "enter", "cpu": 0}',
+            "line 1: operation 0: enter: vCPU 0 does not exist, there are 0",
+        ),
+        (json.dumps(INIT) + '\n{"op": "state", "cpu": 7}', "vCPU 7 does not exist, there are 1"),
+        (
+            json.dumps(INIT) + '\n{"op": "set_doorbell", "cpu": 0, "hex": "00"}',
+            "line 2: set_doorbell.hex",
+        ),
+        ('{"ops": 5}', "line 1: ops: 5 is not a list"),
+        ('{"ops": [{"cmd": {"op": "init"}}]}', "line 1: ops[0]: init needs cpus"),
+        ('{"op": "init", "cpus": 2, "reg_count": 1, "apic_ids": [1]}', "1 ids found, 2 expected"),
+        ("[" * 100_000, "line 1: not JSON"),
+    ],
+)
+def test_damaged_scenarios_get_one_line(
+    run: Run, tmp_path: Path, text: str, complaint: str
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(text)
+    assert complaint in run("replay", str(path)).complaint
+
+
+def test_a_recording_that_is_cut_short(run: Run, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl.xz"
+    cut.write_bytes(HOST.read_bytes()[:20_000])
+    ran = run("replay", "--profile", "coconut", str(cut))
+    assert ran.code == 2
+    assert "damaged or cut short" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_ten_megabytes_of_junk(run: Run, tmp_path: Path) -> None:
+    junk = tmp_path / "junk.jsonl"
+    junk.write_bytes(b"\xa5" * (10 << 20))
+    assert "line 1: not JSON" in run("replay", str(junk)).complaint
+
+
+def test_an_empty_file_is_no_sequence(run: Run) -> None:
+    assert run("replay", "/dev/null").out == "0 sequences, 0 operations, 0 mismatches\n"
+
+
+@pytest.mark.parametrize("command", ["replay", "explore"])
+def test_an_unknown_profile(run: Run, command: str) -> None:
+    words = ("/dev/null",) if command == "replay" else ()
+    complaint = run(command, *words, "--profile", "windows").complaint
+    assert "unknown profile windows; expected reference, coconut, or quirks" in complaint
+
+
+@pytest.mark.clause("SCHED-3")
+def test_exploring_proves_or_shows_a_counterexample_to_replay(run: Run, tmp_path: Path) -> None:
+    proved = run("explore", "--vcpus", "1", "--edge", "0x31")
+    assert proved.code == 0
+    assert "every reachable state" in proved.out
+    example = tmp_path / "example.jsonl"
+    quirk = ("--profile", "switch-window-unchecked")
+    broken = run("explore", "--edge", "0x31", *quirk, "-o", str(example))
+    assert broken.code == 1
+    assert "INV-3 at enter of vCPU 0" in broken.out
+    assert f"again: vmgexit replay --invariants {' '.join(quirk)} {example}" in broken.out
+    assert run("replay", "--invariants", *quirk, str(example)).code == 1
+    assert run("replay", "--invariants", str(example)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--vcpus", "0"), "--vcpus 0: 1 to 4 expected"),
+        (("--edge", "5"), "different vectors from 31 to 255 expected"),
+        (("--edge", "0x31,0x31"), "different vectors from 31 to 255 expected"),
+        (("--edge", "many"), "'many' is not a list of vectors"),
+        (("--depth", "-3"), "-3 is negative"),
+    ],
+)
+def test_bad_bounds_get_one_line(run: Run, words: tuple[str, ...], complaint: str) -> None:
+    assert complaint in run("explore", *words).complaint
+
+
+def test_bounds_say_what_was_not_followed(run: Run) -> None:
+    ran = run("explore", "--depth", "6")
+    assert ran.code == 0
+    assert "stopped by depth 6, " in ran.out
