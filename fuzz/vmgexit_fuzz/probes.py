@@ -36,7 +36,9 @@ class _Prober(ast.NodeTransformer):
         global _used
         _used += 1
         statement = ast.parse(f"{_NAME}[{_used - 1}] = 1").body[0]
-        return ast.fix_missing_locations(ast.copy_location(statement, at))
+        for node in ast.walk(statement):  # or tracebacks and profiles would name line 1
+            ast.copy_location(node, at)
+        return statement
 
     def _block(self, body: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
         first = body[0] if body else at

@@ -82,10 +82,13 @@ class Counter:
     def found(self, finding: Finding, data: bytes) -> None:
         """Save a finding, and tell of a new cause or of a smaller input."""
         from .findings import save
+        from .minimize import minimized
 
         smallest = self.causes.get(finding.cause)
         if smallest is not None and len(data) >= smallest:
             return
+        if smallest is None:
+            data = minimized(self.target, data, finding.cause)
         self.causes[finding.cause] = len(data)
         try:
             saved = save(self.target, finding, data, self.findings)
