@@ -11,9 +11,9 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from ..errors import VmgexitError
-from . import decode, diagram, encode, explore, layout, listing, replay, source, spec, trace
+from . import decode, diagram, encode, explore, find, layout, listing, replay, source, spec, trace
 
-COMMANDS = (listing, decode, encode, layout, source, replay, explore, diagram, trace, spec)
+COMMANDS = (listing, decode, encode, layout, source, replay, explore, diagram, trace, find, spec)
 GROUPS = "vmgexit.commands"  # entry points of further commands; `fuzz` is one
 INTERRUPTED = 130
 

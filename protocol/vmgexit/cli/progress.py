@@ -24,12 +24,16 @@ class Progress:
         """Since the start, never 0."""
         return max(time.monotonic() - self.started, 1e-9)
 
-    def at(self, done: int, text: str) -> None:
-        """`done` of the total is behind us; `text` says what else there is to say."""
+    def at(self, done: int, text: str, total: int | None = None) -> None:
+        """`done` of the total is behind us; `text` says what else there is to say.
+
+        `total` replaces the total, where that is known only now.
+        """
         now = time.monotonic()
         if not self.shown or now < self._next:
             return
         self._next = now + _EVERY
+        self._total = self._total if total is None else total
         self._drawn = True
         bar = ""
         if self._total:

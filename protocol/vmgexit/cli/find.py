@@ -1,0 +1,108 @@
+"""`vmgexit find`: pages of a raw memory image that look like one of ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import closing
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from .names import number
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..trace.memory import Find, Scan
+
+NAMES = ("ghcb", "doorbell", "vmsa", "secrets")
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(NAMES)}")
+    return names
+
+
+def _score(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: 0 to 1 expected")
+    return value
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "find",
+        help="pages of a memory image that look like one of ours",
+        description=(
+            "List the pages of a raw memory image that look like a GHCB, a #HV doorbell page, a VMSA or"
+            " a secrets page, with a score from 0 to 1 and the reasons. The image is mapped, not loaded."
+        ),
+        epilog="example: vmgexit find guest.mem --kinds ghcb,doorbell --min-score 0.8",
+    )
+    parser.add_argument("dump", metavar="DUMP", help="raw memory image")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each page found")
+    parser.add_argument(
+        "--kinds", type=_kinds, default=NAMES, metavar="K,K", help=f"of {', '.join(NAMES)}"
+    )
+    parser.add_argument(
+        "--min-score", type=_score, default=0.5, metavar="X", help="0 to 1, else 0.5"
+    )
+    parser.add_argument("--limit", type=number, metavar="N", help="stop after that many; 0: never")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..trace.memory import scan
+    from ..trace.page_rules import KINDS
+
+    kinds = [kind for kind in KINDS if kind.name in arguments.kinds]
+    progress = Progress(0)
+    seen: list[Scan] = []  # the one state, once the scan has begun
+
+    def watch(state: Scan) -> None:
+        seen[:] = [state]
+        progress.at(state.done, f"{_gib(state.done)}, {_rate(state, progress)}", state.size)
+
+    count = 0
+    with closing(scan(arguments.dump, kinds, arguments.min_score, watch)) as finds:
+        for find in islice(finds, arguments.limit or None):
+            count += 1
+            progress.clear()
+            _show(find, arguments.json)
+    progress.clear()
+    _close(seen[-1], count, progress)
+    return 0
+
+
+def _show(find: Find, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**asdict(find), "score": round(find.score, 4)}))
+        return
+    against = f" | not: {'; '.join(find.against)}" if find.against else ""
+    print(f"{find.offset:#014x} {find.kind:8} {find.score:.2f}  {'; '.join(find.reasons)}{against}")
+
+
+def _close(state: Scan, count: int, progress: Progress) -> None:
+    """What was looked at, on standard error: standard output has the finds only."""
+    rest = f"; the last {state.rest} bytes are no whole page" if state.rest else ""
+    print(
+        f"vmgexit: {count} found, {state.pages} pages with content in {_gib(state.done)},"
+        f" {_rate(state, progress)}{rest}",
+        file=sys.stderr,
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.2f} GiB"
+
+
+def _rate(state: Scan, progress: Progress) -> str:
+    return f"{state.done / (1 << 30) / progress.seconds:.2f} GiB/s"
