@@ -13,8 +13,10 @@ pytestmark = pytest.mark.usefixtures("registry")
 
 def test_source_is_one_unpack_and_one_pack() -> None:
     source = source_of(ExtIntDescriptor)
-    assert source.count("unpack(data)  # <I28s32s") == 1
+    assert source.count(" = unpack(data)") == 1
     assert source.count("pack(") == 2
+    assert "# <BBBB28s32s\n" in source
+    assert "# <I28s32s\n" in source
     assert "construct" not in source
     assert source == source_of(ExtIntDescriptor)
 

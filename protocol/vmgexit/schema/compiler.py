@@ -1,57 +1,31 @@
 """From a declaration to specialised Python source, for decoding and for encoding.
 
 construct's interpretation of a 256-byte structure takes over a hundred microseconds. The source made
-here does one `struct` unpack per structure, nested ones inlined; small neighbouring bit fields come
-out of a look-up table as one tuple, wide ones by a shift; values are stored straight into slotted
-objects. Encoding runs the same tables backwards. Only when the fast pass fails does the slow one
-(`judge.check_ranges`) look for the field to name.
+here does one `struct` unpack per structure, nested ones inlined; bit fields come out of look-up
+tables or by shifts, as `words` cuts them; values are stored straight into slotted objects. Encoding
+looks up the inverse. Only when the fast pass fails does the slow one (`judge.check_ranges`) look for
+the field to name.
 
 `source_of` returns the source; `compiled` runs it. It must equal construct on every structure.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EncodeError
-from .fields import Field, Kind, named
+from . import words
+from .fields import Field, Kind
 from .judge import check_ranges, raise_first
 from .structure import Bits, Structure, wrong_length
 
-_CODES = {8: "B", 16: "H", 32: "I", 64: "Q"}  # struct's little-endian integers, by bits
-
-# Fields of at most _SMALL bits that stand together share one table of at most 2 ** _TABLE entries.
-# Larger tables are not faster and cost memory; measured with `dev.py bench`.
-_SMALL = 7
-_TABLE = 9
-
 # Arrays are unrolled up to this many elements; longer ones become a loop over the element's codec.
 _UNROLLED = 4
-
-
-def _groups(cls: type[Structure]) -> Iterator[tuple[Field, ...]]:
-    """The fields of a word, small neighbours together."""
-    group: list[Field] = []
-    for entry in cls.declaration.fields:
-        small = entry.width <= _SMALL
-        if group and (not small or sum(f.width for f in group) + entry.width > _TABLE):
-            yield tuple(group)
-            group = []
-        if small:
-            group.append(entry)
-        else:
-            yield (entry,)
-    if group:
-        yield tuple(group)
-
-
-def _read(entry: Field, word: int, base: int = 0) -> Any:
-    """The value of a bit field in `word`, whose bit 0 is bit `base` of the structure."""
-    value = word >> (entry.bit_offset - base) & ((1 << entry.width) - 1)
-    return bool(value) if entry.kind is Kind.FLAG else named(value, entry.enum)
 
 
 @dataclass
@@ -91,9 +65,9 @@ class _Decoder(_Writer):
     """Collects the function that reads. Each method stores one kind of thing into `target`."""
 
     def structure(self, cls: type[Structure], target: str) -> None:
-        self.lines.append(f"{target} = new({self.fresh(cls, cls.__name__)})")
+        self.lines.append(f"{target} = {self.fresh(_maker(cls), f'new_{cls.__name__}')}()")
         if issubclass(cls, Bits):
-            self.word(cls, target, self.slot(_CODES[cls.size * 8]))
+            self.word(cls, target)
         else:
             for entry in cls.declaration.fields:
                 self.field(entry, f"{target}.{entry.name}", f"{target}_{entry.name}")
@@ -108,8 +82,10 @@ class _Decoder(_Writer):
                 self.array(entry, place, local)
             case Kind.BYTES:
                 self.lines.append(f"{place} = {self.slot(f'{entry.size}s')}")
-            case Kind.UINT if entry.width in _CODES:
-                self.lines.append(f"{place} = {self.open(entry, self.slot(_CODES[entry.width]))}")
+            case Kind.UINT if entry.width in words.CODES:
+                self.lines.append(
+                    f"{place} = {self.open(entry, self.slot(words.CODES[entry.width]))}"
+                )
             case _:
                 held = self.slot(f"{entry.size}s")
                 self.lines.append(f'{place} = from_bytes({held}, "little")')
@@ -129,24 +105,51 @@ class _Decoder(_Writer):
             f" for at in range(0, {entry.size}, {step})]"
         )
 
-    def word(self, cls: type[Structure], target: str, word: str) -> None:
-        bits = cls.size * 8
-        for group in _groups(cls):
-            low, width = group[0].bit_offset, sum(entry.width for entry in group)
-            shifted = f"{word} >> {low}" if low else word
-            masked = shifted if low + width == bits else f"{shifted} & {(1 << width) - 1:#x}"
-            places = ", ".join(f"{target}.{entry.name}" for entry in group)
-            if width > _TABLE or group[0].width > _SMALL:
-                self.lines.append(f"{places} = {self.open(group[0], masked)}")
-                continue
-            rows = [
-                tuple(_read(entry, index, low) for entry in group) for index in range(1 << width)
-            ]
-            table = self.fresh(rows if len(group) > 1 else [row[0] for row in rows], "rows")
-            self.lines.append(f"{places} = {table}[{masked}]")
+    def word(self, cls: type[Bits], target: str) -> None:
+        cut = words.by_bytes(cls)
+        if words.shifts_cost_less(cls, cut):
+            self.shifted(cls, target, self.slot(words.CODES[cls.size * 8]))
+        else:
+            self.cut(cut, target)
+
+    def shifted(self, cls: type[Bits], target: str, word: str) -> None:
+        """Each field by a shift and a mask of the whole word."""
+        for entry in cls.declaration.fields:
+            value = f"{word} >> {entry.bit_offset}" if entry.bit_offset else word
+            if entry.bit_offset + entry.width < cls.size * 8:
+                value = f"{value} & {(1 << entry.width) - 1:#x}"
+            self.lines.append(f"{target}.{entry.name} = {self.open(entry, value)}")
+
+    def cut(self, cut: Sequence[words.Stretch], target: str) -> None:
+        """Each byte of several fields by its table, other bytes as they are."""
+        parts: dict[str, list[str]] = {}  # of the fields in more than one stretch
+        fields: dict[str, Field] = {}
+        for stretch in cut:
+            held = self.slot(words.CODES[8 * stretch.size])
+            stored = []
+            for piece in stretch.pieces:
+                entry = piece.field
+                if piece.is_whole:
+                    stored.append(f"{target}.{entry.name}")
+                    continue
+                fields[entry.name] = entry
+                part = f"{held}_{entry.name}" if stretch.is_mixed else held
+                stored.append(part)
+                moved = f"{held} << {piece.low}" if piece.low and not stretch.is_mixed else part
+                parts.setdefault(entry.name, []).append(moved)
+            if stretch.is_mixed:
+                table = self.fresh(words.rows(stretch.pieces), "rows")
+                self.lines.append(_listed("(", stored, f") = {table}[{held}]", " " * 4))
+            elif stretch.pieces[0].is_whole:
+                self.lines.append(f"{stored[0]} = {self.open(stretch.pieces[0].field, held)}")
+        for name, joined in parts.items():
+            value = self.open(fields[name], " | ".join(joined))
+            self.lines.append(f"{target}.{name} = {value}")
 
     def open(self, entry: Field, expression: str) -> str:
-        """`expression`, as a member of the field's enum where it has one."""
+        """`expression`, as a bool or as a member of the field's enum where it is one."""
+        if entry.kind is Kind.FLAG:
+            return f"{expression} == 1" if expression.isidentifier() else f"({expression}) == 1"
         if entry.enum is None:
             return expression
         members = self.fresh(entry.enum._value2member_map_, entry.enum.__name__)
@@ -155,12 +158,13 @@ class _Decoder(_Writer):
 
     def text(self, cls: type[Structure]) -> str:
         self.structure(cls, "value")
-        unpacked = ", ".join(self.slots)
         body = "\n    ".join(self.lines)
+        unpacked = self.slots if len(self.slots) > 1 else [f"{self.slots[0]},"]
         return f"""\
 def decode(data, *, strict=False):
     try:
-        {unpacked}, = unpack(data)  # {self.format}
+        # {self.format}
+        {_listed("(", unpacked, ") = unpack(data)", " " * 8)}
     except struct_error:
         raise wrong_length({self.fresh(cls, cls.__name__)}, memoryview(data).nbytes) from None
     except BufferError:  # a view with gaps
@@ -172,12 +176,35 @@ def decode(data, *, strict=False):
 """
 
 
+def _maker(cls: type[Structure]) -> Callable[[], Structure]:
+    """What makes a `cls` without values; a partial is called faster than `object.__new__`."""
+    if cls not in _makers:
+        _makers[cls] = functools.partial(object.__new__, cls)
+    return _makers[cls]
+
+
+_makers: dict[type[Structure], Callable[[], Structure]] = {}
+
+
+def _listed(before: str, items: Sequence[str], after: str, indent: str) -> str:
+    """Items between commas, wrapped where they are more than a line."""
+    line = f"{before}{', '.join(items)}{after}"
+    if len(indent) + len(line) <= 96:
+        return line
+    inner = indent + "    "
+    if any("\n" in item for item in items) or max(map(len, items)) > 40:
+        wrapped = ",\n".join(inner + item for item in items)
+    else:
+        wrapped = textwrap.fill(", ".join(items), 96, initial_indent=inner, subsequent_indent=inner)
+    return f"{before}\n{wrapped},\n{indent}{after}"
+
+
 class _Encoder(_Writer):
     """Collects the function that writes. Each method packs what stands at `source`."""
 
     def structure(self, cls: type[Structure], source: str) -> None:
         if issubclass(cls, Bits):
-            self.slot(_CODES[cls.size * 8], self.word(cls, source))
+            self.slot(words.CODES[cls.size * 8], self.word(cls, source))
         else:
             for entry in cls.declaration.fields:
                 self.field(entry, f"{source}.{entry.name}", f"{source}_{entry.name}")
@@ -194,8 +221,8 @@ class _Encoder(_Writer):
                 self.lines.append(f"{local} = {place}")
                 self.checks.append(f"len({local}) != {entry.size}")
                 self.slot(f"{entry.size}s", local)
-            case Kind.UINT if entry.width in _CODES:
-                self.slot(_CODES[entry.width], place)
+            case Kind.UINT if entry.width in words.CODES:
+                self.slot(words.CODES[entry.width], place)
             case _:
                 self.slot(f"{entry.size}s", f'{place}.to_bytes({entry.size}, "little")')
 
@@ -213,36 +240,45 @@ class _Encoder(_Writer):
         self.checks.append(f"len({local}) != {entry.size}")
         self.slot(f"{entry.size}s", local)
 
-    def word(self, cls: type[Structure], source: str) -> str:
+    def word(self, cls: type[Bits], source: str) -> str:
         parts = []
-        for group in _groups(cls):
-            low, width = group[0].bit_offset, sum(entry.width for entry in group)
-            places = [f"{source}.{entry.name}" for entry in group]
-            if width > _TABLE or group[0].width > _SMALL:
-                local = f"{source}_{group[0].name}"
-                self.lines.append(f"{local} = {places[0]}")
+        tables = list(words.shared(cls))
+        for entry in cls.declaration.fields:
+            if any(entry in group for group in tables):
+                continue
+            place = f"{source}.{entry.name}"
+            low, width = entry.bit_offset, entry.width
+            if low + width == cls.size * 8:  # pack refuses what does not fit
+                parts.append(f"{place} << {low}" if low else place)
+            elif words.is_listed(entry):
+                table = self.fresh(words.places(width, low), f"at_{low}")
+                parts.append(f"{table}[{place}]")
+            else:
+                local = f"{source}_{entry.name}"
+                self.lines.append(f"{local} = {place}")
                 self.checks.append(f"{local} >> {width}")
                 parts.append(f"{local} << {low}" if low else local)
-                continue
-            rows: dict[Any, int] = {}
-            for index in range(1 << width):
-                values = tuple(_read(entry, index, low) for entry in group)
-                rows[values if len(group) > 1 else values[0]] = index << low
-            table = self.fresh(rows, "codes")
-            parts.append(f"{table}[{', '.join(places)}]")
-        return " | ".join(parts)
+        for group in tables:
+            held = [f"{source}.{entry.name}" for entry in group]
+            table = self.fresh(words.codes(group), "codes")
+            parts.append(_listed(f"{table}[", held, "]", " " * 12))
+        joined = " | ".join(parts)
+        return joined if len(joined) <= 80 else f"\n{' ' * 12}| ".join(parts)
 
     def text(self, cls: type[Structure]) -> str:
         self.structure(cls, "self")
         body = "".join(f"{line}\n        " for line in self.lines)
-        checks = f"if {' or '.join(self.checks)}:\n            refuse(self)\n        " * bool(
-            self.checks
-        )
-        packed = ", ".join(self.slots)
+        checks = ""
+        if self.checks:
+            joined = "\n            or ".join(self.checks)
+            checks = f"if (\n            {joined}\n        ):\n            refuse(self)\n        "
+            if len(self.checks) == 1:
+                checks = f"if {joined}:\n            refuse(self)\n        "
         return f"""\
 def encode(self):
     try:
-        {body}{checks}return pack({packed})  # {self.format}
+        {body}{checks}# {self.format}
+        {_listed("return pack(", self.slots, ")", " " * 8)}
     except refused:
         refuse(self)
         raise
@@ -254,11 +290,11 @@ def refuse(value: Structure) -> None:
     check_ranges(value)
 
 
-# What the fast encoder meets when a value does not fit: struct's own complaint, a code that is not
+# What the fast encoder meets when a value does not fit: struct's own complaint, a value that is not
 # in a table, a wrong type, a list of another length, an element that refused.
 _REFUSED = (
     struct.error,
-    KeyError,
+    LookupError,
     OverflowError,
     TypeError,
     AttributeError,
@@ -272,17 +308,22 @@ def _written(cls: type[Structure]) -> tuple[_Decoder, str, _Encoder, str]:
     return decoder, decoder.text(cls), encoder, encoder.text(cls)
 
 
+_TABLES = """\
+# new_X(): an X without values. rows_N[byte]: the fields and parts of fields in that byte.
+# at_LOW_N[value]: value << LOW, or None for a value that does not fit. codes_N[values]: their bits.
+"""
+
+
 def source_of(cls: type[Structure]) -> str:
     """The Python source that decodes and encodes `cls`."""
     _, decode, _, encode = _written(cls)
-    return f"{decode}\n\n{encode}"
+    return f"{_TABLES}\n\n{decode}\n\n{encode}"
 
 
 def compiled(cls: type[Structure]) -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
     """`decode` and `encode` of `cls`, made from `source_of(cls)`."""
     decoder, decode, encoder, encode = _written(cls)
     names = {
-        "new": object.__new__,
         "unpack": struct.Struct(decoder.format).unpack,
         "from_bytes": int.from_bytes,
         "struct_error": struct.error,
