@@ -157,7 +157,9 @@ class _Campaign:
             self.progress.restarts += 1
             self.young_deaths = self.young_deaths + 1 if inputs < YOUNG else 0
             if self.young_deaths == MOST_DEATHS:
-                self.screen.say(f"stopped: {MOST_DEATHS} processes in a row died at once")
+                self.screen.say(
+                    f"stopped: {MOST_DEATHS} processes in a row died within {YOUNG} inputs"
+                )
                 return
 
     def _used_up(self) -> bool:
@@ -254,6 +256,9 @@ class _Campaign:
         if line and not _NO_ERROR.match(line):
             self.last = line
         if match := _STATUS.search(line):
+            # The child tells its counts twice a second: of one that died, this may be all there is.
+            told = self.progress.earlier_inputs + int(match[1])
+            self.progress.inputs = max(self.progress.inputs, told)
             self.progress.coverage = int(match[2] or self.progress.coverage)
             self.progress.corpus = int(match[4] or self.progress.corpus)
         elif match := _ARTIFACT.search(line):

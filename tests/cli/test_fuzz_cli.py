@@ -1,0 +1,369 @@
+"""`vmgexit fuzz` as a user meets it: real processes, wrong words, ends of every kind."""
+
+import importlib.util
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vmgexit.machine import program
+from vmgexit.machine.scenario import sequences
+from vmgexit_fuzz.targets import TARGETS
+
+VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
+CORPUS = Path(__file__).parents[2] / "corpus"
+
+# Each bug depends on the commands alone, so that a restarted process meets it again.
+PLANTS = """
+import os
+import sys
+
+from vmgexit.machine.system import Machine
+
+original = Machine.execute
+calls = 0
+
+
+def at_call(number, act):
+    def execute(self, command):
+        global calls
+        calls += 1
+        if calls >= number and command["op"] == "guest_lazy_eoi":
+            act()
+        return original(self, command)
+
+    Machine.execute = execute
+
+
+def hang():
+    def act():
+        while True:
+            pass
+
+    at_call(3000, act)
+
+
+def exit_at_once():
+    at_call(3000, lambda: os._exit(9))
+
+
+def leave():
+    at_call(0, sys.exit)
+
+
+def dig():
+    def deeper(number):
+        return deeper(number + 1) + 1
+
+    at_call(0, lambda: deeper(0))
+
+
+def count_mutations():
+    from vmgexit_fuzz.mutate import scenario
+
+    def mutate(*arguments):
+        with open("mutations", "a") as stream:
+            stream.write("x")
+        return mutated(*arguments)
+
+    mutated, scenario.mutate = scenario.mutate, mutate
+
+
+def broken():
+    raise LookupError("not today")
+"""
+
+needs_atheris = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris has wheels for Linux on x86-64 only",
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "plants.py").write_text(PLANTS)
+    return tmp_path
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(folder), "PWD": str(folder)}
+
+
+def fuzz(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [VMGEXIT, "fuzz", *words],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes that run in a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").resolve() == folder.resolve():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_list_names_every_target_and_what_must_hold(here: Path) -> None:
+    listed = fuzz(here, "list")
+    assert listed.returncode == 0
+    for name, target in TARGETS.items():
+        assert f"{name:10} {target.invariant}\n" in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "nothing"], "unknown target nothing; there are codec, scenario"),
+        (["run", "scenario", "--profile", "x"], "unknown profile x; expected reference, coconut"),
+        (["run", "scenario", "--time", "0"], "0 is below 1"),
+        (["run", "scenario", "--time", "soon"], "'soon' is not a number"),
+        (["run", "scenario", "--seed", "99999999999"], "99999999999 is above 2147483647"),
+        (["run", "scenario", "--runs", "1", "--findings", "plants.py/x"], "plants.py/x: "),
+        (["run", "scenario", "--runs", "1", "--corpus", "plants.py"], "plants.py: "),
+        (["replay", "missing"], "missing: no such file"),
+        (["replay", "plants.py"], "plants.py: which target? --target codec or scenario"),
+        (["replay", "plants.py", "--target", "x"], "unknown target x"),
+        (["replay", "plants.py", "--target", "codec", "--plant", "x"], "MODULE:FUNCTION expected"),
+        (
+            ["replay", "plants.py", "--target", "codec", "--plant", "absent:x"],
+            "plant absent:x: ModuleNotFoundError: No module named 'absent'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(here: Path, words: list[str], told: str) -> None:
+    run = fuzz(here, *words)
+    assert run.returncode == 2
+    assert told in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert run.stdout == ""
+
+
+def test_replay_of_nothing_and_of_junk(here: Path) -> None:
+    (here / "empty").write_bytes(b"")
+    (here / "junk").write_bytes(bytes(range(256)) * 40_000)
+    for target in TARGETS:
+        run = fuzz(here, "replay", "empty", "junk", "--target", target)
+        assert run.returncode == 0, run.stdout
+        assert run.stdout == "2 inputs, 0 findings\n"
+        assert f"junk: the first {TARGETS[target].longest} bytes are run" in run.stderr
+
+
+def test_replay_of_a_folder(here: Path) -> None:
+    seeds = CORPUS / "seeds" / "scenario"
+    run = fuzz(here, "replay", str(seeds))
+    assert run.returncode == 0
+    assert run.stdout == f"{len(list(seeds.glob('*.bin')))} inputs, 0 findings\n"
+
+
+def test_replay_of_a_finding_in_both_spellings(here: Path) -> None:
+    name = "ppr-keeps-low-nibble"
+    lines = (CORPUS / "quirks" / f"{name}.jsonl").read_bytes()
+    [sequence] = sequences(lines.splitlines())
+    (here / "scenario-found.bin").write_bytes(program.write(sequence.commands))
+    (here / "scenario-found.jsonl").write_bytes(lines)
+    for file in ("scenario-found.bin", "scenario-found.jsonl"):
+        assert fuzz(here, "replay", file).returncode == 0
+        run = fuzz(here, "replay", file, "--profile", name)
+        assert run.returncode == 1
+        assert run.stdout.startswith(f"{file}: INV-6 at read PPR of vCPU 0: ")
+        assert run.stdout.count("->") == 1
+        assert run.stdout.endswith("1 input, 1 finding\n")
+
+
+@needs_atheris
+def test_runs_and_time_are_kept(here: Path) -> None:
+    for runs in (7, 300):
+        run = fuzz(here, "run", "scenario", "--runs", str(runs), "--seed", "3")
+        assert run.returncode == 0, run.stderr
+        assert re.match(rf"scenario: \d+\.\d s: {runs} inputs ", run.stdout)
+        assert not re.search(r" 0 commands", run.stdout)
+    began = time.monotonic()
+    run = fuzz(here, "run", "codec", "--time", "2")
+    assert run.returncode == 0
+    assert 2 <= time.monotonic() - began < 5
+    assert "0 findings" in run.stdout
+    assert len(run.stdout.splitlines()) == 1  # a short run needs no line in between
+
+
+@needs_atheris
+def test_probes_grow_the_corpus(here: Path) -> None:
+    """Beyond the seeds, which the engine does not copy, it keeps what went ways not seen before."""
+    kept = {}
+    for feedback in ("probes", "none"):
+        corpus = here / feedback
+        run = fuzz(
+            here,
+            *("run", "scenario", "--runs", "400", "--seed", "1"),
+            *("--feedback", feedback, "--corpus", str(corpus)),
+        )
+        assert run.returncode == 0, run.stderr
+        kept[feedback] = list(corpus.iterdir())
+    assert len(kept["probes"]) > 5
+    assert len(kept["none"]) <= 1
+
+
+@needs_atheris
+def test_the_engine_calls_our_mutator(here: Path) -> None:
+    run = fuzz(here, "run", "scenario", "--runs", "300", "--plant", "plants:count_mutations")
+    assert run.returncode == 0, run.stderr
+    seeds = len(list((CORPUS / "seeds" / "scenario").iterdir()))
+    # Not the seeds, and not the one in eight that is left to libFuzzer.
+    assert (here / "mutations").stat().st_size > (300 - seeds) // 2
+
+
+@needs_atheris
+def test_a_child_that_cannot_start_is_one_line(here: Path) -> None:
+    for plant, told in (
+        ("absent:x", "plant absent:x: ModuleNotFoundError: No module named 'absent'"),
+        ("plants:absent", "plant plants:absent: AttributeError: "),
+        ("plants:broken", "plant plants:broken: LookupError: not today"),
+    ):
+        run = fuzz(here, "run", "scenario", "--time", "20", "--plant", plant)
+        assert run.returncode == 2
+        assert run.stderr.startswith(f"vmgexit: {told}")
+        assert run.stderr.count("\n") == 1
+
+
+@needs_atheris
+@pytest.mark.parametrize(
+    ("plant", "cause"),
+    [
+        ("plants:hang", "hang"),
+        ("plants:exit_at_once", "ended with code 9"),
+    ],
+)
+def test_what_ends_the_process_is_one_finding(here: Path, plant: str, cause: str) -> None:
+    run = fuzz(
+        here,
+        *("run", "scenario", "--time", "5", "--seed", "1", "--plant", plant),
+        *("--hang", "1", "--findings", "found"),
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert run.stdout.count("finding: ") == 1
+    assert f"finding: {cause}" in run.stdout
+    assert re.search(r", 1 finding, .*, [1-9]\d* restarts?\n", run.stdout)
+    kept = here / "found" / f"scenario-{cause.replace(' ', '-')}.bin"
+    assert f"new: {cause}: found/{kept.name}\n" in run.stdout
+    assert kept.stat().st_size > 0
+    assert sorted(path.suffix for path in kept.parent.iterdir()) == [".bin", ".jsonl", ".txt"]
+
+
+@needs_atheris
+@pytest.mark.parametrize(
+    ("plant", "told"),
+    [
+        ("plants:leave", "finding: SystemExit"),
+        ("plants:dig", "finding: RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+def test_what_python_can_catch_does_not_end_the_process(here: Path, plant: str, told: str) -> None:
+    run = fuzz(here, "run", "scenario", "--runs", "200", "--seed", "1", "--plant", plant)
+    assert run.returncode == 1, run.stderr
+    assert told in run.stdout
+    assert "->" in run.stdout
+    assert "restart" not in run.stdout
+    assert run.stdout.count("finding: ") == 1
+    again = next(line for line in run.stdout.splitlines() if line.startswith("again: "))
+    assert fuzz(here, *shlex.split(again)[3:]).returncode == 1
+
+    # The next campaign meets it again and says so.
+    run = fuzz(here, "run", "scenario", "--runs", "200", "--seed", "1", "--plant", plant)
+    assert run.returncode == 1
+    assert "finding: " not in run.stdout
+    assert run.stdout.startswith("known: ")
+    assert "1 finding (1 known)" in run.stdout
+
+
+@needs_atheris
+@pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_an_interrupted_campaign_sums_up_and_leaves_nobody(
+    here: Path, wanted: signal.Signals
+) -> None:
+    campaign = subprocess.Popen(
+        [VMGEXIT, "fuzz", "run", "scenario"],
+        cwd=here,
+        env=environment(here),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 10
+    corpus = here / ".vmgexit" / "scenario" / "corpus"
+    while not (corpus.is_dir() and any(corpus.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(processes_of(here)) == 2
+    began = time.monotonic()
+    if wanted == signal.SIGINT:
+        os.killpg(campaign.pid, wanted)  # as a terminal sends it
+    else:
+        campaign.send_signal(wanted)
+    output, errors = campaign.communicate(timeout=10)
+    assert time.monotonic() - began < 4
+    assert campaign.returncode == 130
+    assert output.startswith("scenario: ")
+    assert output.endswith(", interrupted\n")
+    assert errors == ""
+    assert processes_of(here) == []
+
+
+@needs_atheris
+def test_a_killed_campaign_leaves_nobody(here: Path) -> None:
+    with subprocess.Popen(
+        [VMGEXIT, "fuzz", "run", "scenario"],
+        cwd=here,
+        env=environment(here),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as campaign:
+        time.sleep(1.5)
+        assert len(processes_of(here)) == 2
+        campaign.kill()
+    deadline = time.monotonic() + 10
+    while processes_of(here) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(here) == []
+    assert not list(here.rglob("crash-*"))
+
+
+@needs_atheris
+def test_a_terminal_gets_one_live_line(here: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [VMGEXIT, "fuzz", "run", "scenario", "--time", "2"],
+        cwd=here,
+        env=environment(here),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as campaign:
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:  # how a pty says that the other end is closed
+            pass
+        os.close(ours)
+    assert campaign.returncode == 0
+    live, _, closing = shown.decode().rpartition("\r\x1b[K")
+    assert live.count("\r\x1b[K") >= 4
+    assert "\n" not in live
+    assert all(len(line) < 80 for line in live.split("\r\x1b[K"))
+    assert re.fullmatch(r"scenario: 2\.\d s: .* 0 findings, .*\r\n", closing)
