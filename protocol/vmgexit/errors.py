@@ -45,7 +45,14 @@ class ScenarioError(VmgexitError):
 
 
 class PeerError(VmgexitError):
-    """Another implementation that died, hung or answered something unreadable."""
+    """Another implementation that died, hung or answered something unreadable.
+
+    Attribute: `kind`, one word: start, death, hang, garbage, or number (of answers).
+    """
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class UsageError(VmgexitError):
