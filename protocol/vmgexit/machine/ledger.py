@@ -181,6 +181,7 @@ class Ledger:
         operation = step.command["op"]
         if operation == "init":
             self.accounts = [Account() for _ in machine.vcpus]
+            self.dropped = []  # an entry that ended in a termination request has left some
             return
         cpu, account = step.cpu, step.account
         assert cpu is not None
