@@ -23,7 +23,7 @@ OK = '{"ok": true}'
 
 START = """\
 import json, os, signal, sys, time
-def say(text): os.write(1, text.encode() + b"\n")  # at once
+def say(text): os.write(1, text.encode() + b"\\n")  # at once
 def hear(): return json.loads(sys.stdin.readline() or sys.exit())
 """
 HELLO = """say('{"vmgexit": 1, "name": "a test", "profile": "coconut"}')\n"""
