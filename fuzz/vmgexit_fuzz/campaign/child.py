@@ -25,7 +25,9 @@ from .. import probes
 from ..targets import Finding, Target, as_finding, find, plant
 
 REPORT_SECONDS = 0.5
-CHECKED = 64  # inputs between two looks at the clock
+# Looks at the clock are to be so far apart, as inputs run fast or slow.
+LOOK_SECONDS = 0.05
+MOST_BETWEEN_LOOKS = 1024  # inputs
 FAILED = 2  # exit code after an error that the parent was told
 
 
@@ -44,15 +46,18 @@ class Counter:
         *,
         runs: int | None = None,
         seconds: float | None = None,
+        hang_seconds: float = 20,
     ) -> None:
         self.target, self.findings, self.log = target, findings, log
         self.run = target.run
         self.inputs = self.steps = 0
         self.runs = runs
-        self.told = time.monotonic()
+        self.hang_seconds = hang_seconds  # the engine's patience with one input and all we do to it
+        self.told = self.looked = time.monotonic()
         self.deadline = None if seconds is None else self.told + seconds
         self.causes: dict[str, int] = {}
-        self.next_look = self._next_look()
+        self.between_looks = 1
+        self.next_look = 0  # none before `start`
 
     def one(self, data: bytes) -> None:
         """One input."""
@@ -64,6 +69,11 @@ class Counter:
         if self.inputs == self.next_look:
             self.look()
 
+    def start(self) -> None:
+        """Count from here on."""
+        self.inputs = self.steps = 0
+        self.next_look = 1
+
     def look(self) -> None:
         """Tell the counts now and then; end the process when runs or time are used up."""
         now = time.monotonic()
@@ -73,11 +83,14 @@ class Counter:
             self.tell(inputs=self.inputs, steps=self.steps)
         if over:
             os._exit(0)
-        self.next_look = self._next_look()
-
-    def _next_look(self) -> int:
-        later = self.inputs + CHECKED
-        return later if self.runs is None or self.inputs >= self.runs else min(later, self.runs)
+        if now - self.looked > LOOK_SECONDS:
+            self.between_looks = max(self.between_looks // 2, 1)
+        else:
+            self.between_looks = min(self.between_looks * 2, MOST_BETWEEN_LOOKS)
+        self.looked = now
+        self.next_look = self.inputs + self.between_looks
+        if self.runs is not None:
+            self.next_look = min(self.next_look, self.runs)
 
     def found(self, finding: Finding, data: bytes) -> None:
         """Save a finding, and tell of a new cause or of a smaller input."""
@@ -88,7 +101,10 @@ class Counter:
         if smallest is not None and len(data) >= smallest:
             return
         if smallest is None:
-            data = minimized(self.target, data, finding.cause)
+            data = minimized(
+                self.target, data, finding.cause, until=time.monotonic() + self.hang_seconds / 2
+            )
+            finding = self._as_it_is_now(finding, data)
         self.causes[finding.cause] = len(data)
         try:
             saved = save(self.target, finding, data, self.findings)
@@ -103,6 +119,16 @@ class Counter:
                 inputs=self.inputs + 1,  # this one too
                 steps=self.steps,
             )
+
+    def _as_it_is_now(self, finding: Finding, data: bytes) -> Finding:
+        """The finding in the words of its shortened input."""
+        try:
+            self.run(data)
+        except (Exception, SystemExit) as error:
+            again = as_finding(error)
+            if again.cause == finding.cause:
+                return again
+        return finding
 
     def fail(self, message: str) -> None:
         """End the process for a reason that is no finding."""
@@ -140,7 +166,12 @@ def main() -> None:
 
         setattr(import_module(target.module), "quirks", profile(arguments.profile))  # noqa: B010
     counter = Counter(
-        target, Path(arguments.findings), log, runs=arguments.runs, seconds=arguments.seconds
+        target,
+        Path(arguments.findings),
+        log,
+        runs=arguments.runs,
+        seconds=arguments.seconds,
+        hang_seconds=arguments.hang,
     )
     try:
         plant(arguments.plant)
@@ -149,7 +180,7 @@ def main() -> None:
     counter.tell(ready=True)
     one = _without(arguments.without, _recorded(arguments.record, counter.one))
     one(b"")  # the first run imports what is imported late; the engine starts with it again
-    counter.inputs = counter.steps = 0
+    counter.start()
     mutators = _mutators(target, atheris)
     atheris.Setup([sys.argv[0], *engine], one, **mutators)
     probes.connect(with_mutator=bool(mutators))
@@ -165,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plant", default="")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--hang", type=float, default=20)
     parser.add_argument("--record", type=int, help="descriptor of a file for the input at hand")
     parser.add_argument("--without", action="append", default=[], help="SHA-1 of an input")
     return parser

@@ -1,12 +1,13 @@
 """Making a finding short: fewer commands first, then simpler arguments, the cause always the same.
 
 libFuzzer's own minimiser drifts to other bugs; this one runs the target itself and keeps a change
-only where the finding's cause stays what it was. It stops after `RUNS` tries, so that a campaign is
-not held up.
+only where the finding's cause stays what it was. It stops after `RUNS` tries or at a given time, so
+that a campaign is not held up.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from vmgexit.machine.program import Operation
@@ -20,8 +21,11 @@ _SIZE = Operation.size
 _ARGUMENTS = (slice(28, 36), slice(20, 28), slice(12, 20), slice(8, 12), slice(3, 4), slice(2, 3))
 
 
-def minimized(target: Target, data: bytes, cause: str) -> bytes:
-    """The shortest and plainest input found that has the same cause; `data` where it has another."""
+def minimized(target: Target, data: bytes, cause: str, *, until: float = float("inf")) -> bytes:
+    """The shortest and plainest input found that has the same cause; `data` where it has another.
+
+    At the monotonic time `until` it ends with what it has.
+    """
     if target.name != "scenario":
         return data
     tries = RUNS
@@ -29,7 +33,7 @@ def minimized(target: Target, data: bytes, cause: str) -> bytes:
     def same(candidate: bytes) -> bool:
         nonlocal tries
         tries -= 1
-        return tries >= 0 and _cause(target, candidate) == cause
+        return tries >= 0 and time.monotonic() < until and _cause(target, candidate) == cause
 
     if not same(data):
         return data

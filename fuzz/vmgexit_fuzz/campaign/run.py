@@ -177,7 +177,7 @@ class _Campaign:
         child = [sys.executable, "-P", "-m", "vmgexit_fuzz.campaign.child"]
         child += [settings.target.name, str(settings.findings)]
         child += ["--feedback", settings.feedback, "--profile", settings.profile]
-        child += [f"--plant={settings.plant}"]
+        child += [f"--plant={settings.plant}", f"--hang={settings.hang_seconds}"]
         if (seconds := self._seconds_left()) is not None:
             child.append(f"--seconds={max(seconds, 0.1):.1f}")
         if settings.runs is not None:

@@ -20,6 +20,7 @@ from vmgexit.errors import UsageError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _OURS = f"{Path(vmgexit.__file__).parent}{os.sep}"
+_COMPILED = ("<decode ", "<encode ")  # what `schema.compiler` calls the files of its functions
 
 
 class Finding(Exception):
@@ -74,7 +75,7 @@ TARGETS = {
             "any bytes of the right length decode, encode back, and equal construct",
             "vmgexit_fuzz.targets.codec",
             ("vmgexit.schema", "vmgexit.wire"),
-            4098,
+            4 + 4096,
             "structures",
         ),
         Target(
@@ -118,7 +119,7 @@ def as_finding(error: BaseException) -> Finding:
     frames = [
         f"{Path(frame.filename).stem}.{frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename.startswith(_OURS)
+        if frame.filename.startswith((_OURS, *_COMPILED))
     ]
     if isinstance(error, RecursionError):
         # Where the stack ends is chance; what is there most often is what calls itself.

@@ -1,0 +1,171 @@
+"""Targets: what they let pass, what they call a finding, and which findings are one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vmgexit
+from vmgexit.errors import UsageError
+from vmgexit.machine import program
+from vmgexit.machine.system import Machine
+from vmgexit.wire import DoorbellHead
+from vmgexit_fuzz.targets import TARGETS, Finding, as_finding, codec, find, plant, scenario
+
+INIT = program.spelled({"op": "init", "cpus": 1, "reg_count": 1})
+ENTER = program.spelled({"op": "enter", "cpu": 0})
+
+
+@given(data=st.binary(max_size=400))
+@settings(max_examples=150, deadline=None)
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_bytes_are_a_finding(name: str, data: bytes) -> None:
+    target = find(name)
+    assert target.run(data) == target.run(data) >= 0
+    assert target.show(data) == target.show(data)
+    assert isinstance(target.read(data), str)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_largest_input_runs(name: str) -> None:
+    target = find(name)
+    for byte in (0, 1, 0xF0, 0xFF):
+        assert target.run(bytes([byte]) * target.longest) > 0
+
+
+def test_an_unknown_target_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="unknown target x; there are codec, scenario"):
+        find("x")
+
+
+def test_codec_reaches_every_structure() -> None:
+    from vmgexit.schema import structures
+
+    declared = {cls for revisions in structures().values() for cls in revisions.values()}
+    reached = {codec.chosen(number.to_bytes(2, "little"))[0] for number in range(len(declared))}
+    assert reached == declared
+    largest = max(cls.size for cls in declared)
+    assert find("codec").longest > 3 + largest  # too long ones as well
+
+
+def input_for(cls: type) -> bytes:
+    return next(
+        data
+        for number in range(1 << 16)
+        if codec.chosen(data := number.to_bytes(2, "little") + b"\0")[0] is cls
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "does", "cause"),
+    [
+        ("encode", lambda value: b"", "doorbell-head is not lossless"),
+        ("problems", lambda value: [1 // 0], "ZeroDivisionError in the target"),
+    ],
+)
+def test_a_broken_codec_is_found(
+    monkeypatch: pytest.MonkeyPatch, function: str, does: object, cause: str
+) -> None:
+    data = input_for(DoorbellHead) + bytes(range(200))
+    codec.run(data)
+    monkeypatch.setattr(DoorbellHead, function, does)
+    with pytest.raises((Finding, ZeroDivisionError)) as found:
+        codec.run(data)
+    assert as_finding(found.value).cause == cause
+
+
+def test_a_wrong_length_that_decodes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = input_for(DoorbellHead)[:2] + b"\xff" + bytes(5)
+    codec.run(data)
+    monkeypatch.setattr(DoorbellHead, "decode", lambda body: None)
+    with pytest.raises(Finding, match="doorbell-head decoded 5 bytes"):
+        codec.run(data)
+
+
+def test_codec_compares_some_inputs_with_construct(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = input_for(DoorbellHead)
+    monkeypatch.setattr(codec, "interpreted", lambda cls: (lambda body: None, lambda value: b""))
+    found = 0
+    for number in range(1000):
+        try:
+            codec.run(start + number.to_bytes(2, "little"))
+        except Finding as finding:
+            found += finding.cause == "doorbell-head differs from construct"
+    assert found > 3
+
+
+def test_scenario_counts_commands_and_stops_at_the_failing_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = INIT + ENTER * 3
+    assert scenario.run(data) == 4
+    original = Machine.execute
+
+    def execute(self: Machine, command: dict[str, object]) -> dict[str, object]:
+        answer = original(self, command)
+        return answer if command["op"] != "enter" else {"panic": "planted"}
+
+    monkeypatch.setattr(Machine, "execute", execute)
+    with pytest.raises(Finding) as found:
+        scenario.run(data)
+    assert found.value.cause == "INV-10 enter"
+    assert "the SVSM stopped: planted" in found.value.message
+    shown = scenario.show(data).splitlines()
+    assert len(shown) == 2
+    assert shown[1].startswith("->   1 enter")
+    assert len(scenario.read(data).splitlines()) == 4
+
+
+def test_an_exception_of_the_machine_is_shown_at_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def enter(*_: object) -> None:
+        raise KeyError("planted\nsecond line")
+
+    data = INIT + ENTER * 2
+    monkeypatch.setattr("vmgexit.machine.entry.enter", enter)
+    with pytest.raises(KeyError) as failure:
+        scenario.run(data)
+    finding = as_finding(failure.value)
+    assert finding.cause.startswith("KeyError in system.")
+    assert "\n" not in finding.message
+    assert scenario.show(data).splitlines()[-1].startswith("->   1 enter")
+
+
+def test_causes_are_places_of_ours_not_texts_or_depths() -> None:
+    def cause(depth: int, text: str) -> str:
+        try:
+            return cause(depth - 1, text) if depth else str(int(text))
+        except ValueError as error:
+            return as_finding(error).cause
+
+    assert cause(0, "x") == cause(3, "y") == "ValueError in the target"
+
+    with pytest.raises(vmgexit.DecodeError) as failure:
+        vmgexit.DoorbellHead.decode(b"")
+    assert as_finding(failure.value).cause == "DecodeError in <decode doorbell-head>.decode"
+    assert as_finding(Finding("a", "b")).cause == "a"
+    assert as_finding(SystemExit()).message == "SystemExit (in the target)"
+
+
+def test_a_plant_that_cannot_be_is_told() -> None:
+    plant("")
+    for text, told in (
+        ("x", "MODULE:FUNCTION expected"),
+        (":f", "MODULE:FUNCTION expected"),
+        ("absent_module:f", "ModuleNotFoundError"),
+        ("json:absent", "AttributeError"),
+        ("json:loads", "TypeError"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            plant(text)
+
+
+def test_nothing_of_the_codec_needs_a_fuzzer() -> None:
+    code = "import sys, vmgexit, vmgexit.cli; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"vmgexit_fuzz", "atheris", "hypothesis"} & set(run.stdout.split())
+    assert Path(vmgexit.__file__).is_file()
