@@ -6,7 +6,7 @@ exact pass that names the field after the fast encoder has refused a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,20 +51,21 @@ def check_ranges(value: Structure, path: str = "") -> None:
     for field in value.declaration.fields:
         where = f"{path}{field.name}"
         held = getattr(value, field.name, None)
-        complaint = _complaint(field, held)
+        complaint = complaint_of(field, held)
         if complaint:
             raise EncodeError(f"{where}: {complaint}", path=where) from None
         for name, child in children(field, held):
             check_ranges(child, f"{path}{name}.")
 
 
-def _complaint(field: Field, value: Any) -> str:
+def complaint_of(field: Field, value: Any) -> str:
+    """Why `field` cannot hold `value`; "" where it can. Does not look into structures."""
     match field.kind:
         case Kind.UINT | Kind.FLAG | Kind.BITMAP:
             if not isinstance(value, int):
                 return f"{value!r} is not an integer"
             if not 0 <= value < 1 << field.width:
-                return f"{int(value)} does not fit {field.width} bit{'s' * (field.width > 1)}"
+                return f"{_number(value)} does not fit {field.width} bit{'s' * (field.width > 1)}"
         case Kind.BYTES:
             if not isinstance(value, bytes | bytearray):
                 return f"{value!r} is not bytes"
@@ -74,7 +75,7 @@ def _complaint(field: Field, value: Any) -> str:
             if not _is_a(value, field):
                 return f"{value!r} is not {_article(field)}"
         case Kind.ARRAY:
-            if not isinstance(value, list | tuple):
+            if isinstance(value, str | bytes) or not isinstance(value, Sequence):
                 return f"{value!r} is not a list"
             if len(value) != field.count:
                 return f"{len(value)} elements found, {field.count} expected"
@@ -82,6 +83,12 @@ def _complaint(field: Field, value: Any) -> str:
                 if not _is_a(item, field):
                     return f"element {index}, {item!r}, is not {_article(field)}"
     return ""
+
+
+def _number(value: int) -> str:
+    """In decimal, but for what Python refuses to print, or nobody wants to read."""
+    bits = value.bit_length()
+    return f"{int(value)}" if bits <= 512 else f"a number of {bits} bits"
 
 
 def _is_a(value: Any, field: Field) -> bool:

@@ -13,10 +13,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 from ..errors import DecodeError
 from .fields import Field, Kind
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 Buffer = bytes | bytearray | memoryview
 
@@ -93,6 +96,19 @@ class Structure:
 
     def encode(self) -> bytes:
         """The structure's `size` bytes. Raises EncodeError with the path of a value out of range."""
+        raise NotImplementedError
+
+    @classmethod
+    def view(cls, buffer: Buffer | mmap, offset: int = 0) -> Self:
+        """The structure at byte `offset` of `buffer`, left there: each field is read when it is used.
+
+        The buffer is any contiguous one: bytes, bytearray, a memoryview, an mmap. Assigning a field
+        writes its bits there, after the check that `encode` would make; a field that is narrower
+        than its bytes is read, joined and written back, which is not atomic.
+
+        Raises DecodeError where fewer than `size` bytes follow. Assigning raises EncodeError for a
+        value that does not fit, and TypeError where the buffer cannot be written.
+        """
         raise NotImplementedError
 
     def problems(self) -> Iterator[Problem]:
@@ -256,7 +272,7 @@ def _reserved_name(cls: type[Structure], field: Field) -> str:
 
 
 def _install_codec(cls: type[Structure]) -> None:
-    """Give `cls` a decode and an encode that make the real ones at first use."""
+    """Give `cls` a decode, an encode and a view that make the real ones at first use."""
 
     @functools.cache  # who holds on to the first decode calls it again and again
     def make() -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
@@ -275,8 +291,20 @@ def _install_codec(cls: type[Structure]) -> None:
     def encode(self: Structure) -> bytes:
         return make()[1](self)
 
+    @functools.cache
+    def make_view() -> Callable[..., Any]:
+        from .view import maker
+
+        view = maker(cls)
+        cls.view = staticmethod(view)  # type: ignore[method-assign]
+        return view
+
+    def view(buffer: Any, offset: int = 0) -> Any:
+        return make_view()(buffer, offset)
+
     cls.decode = staticmethod(decode)  # type: ignore[method-assign]
     cls.encode = encode  # type: ignore[method-assign]
+    cls.view = staticmethod(view)  # type: ignore[method-assign]
 
 
 def wrong_length(cls: type[Structure], found: int) -> DecodeError:
