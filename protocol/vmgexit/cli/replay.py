@@ -1,13 +1,19 @@
-"""`vmgexit replay`: recordings against the machine, scenarios under its invariants."""
+"""`vmgexit replay`: recordings against the machine or a peer, scenarios under the invariants."""
 
 from __future__ import annotations
 
 import argparse
+import math
+import shlex
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError
+
 if TYPE_CHECKING:
-    from ..machine.replay import Mismatch
+    from ..machine.quirks import Quirks
+    from ..machine.replay import Mismatch, Tally
     from ..machine.scenario import Sequence
 
 SHOWN = 20  # mismatches printed in full; all are counted
@@ -19,7 +25,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="run recordings or scenarios and compare the answers",
         description=(
             "Run each sequence of JSON lines on a fresh machine and compare with the recorded"
-            " answers, where there are any. Exits 1 on a mismatch or a broken invariant."
+            " answers, where there are any; with --peer, run them on another implementation, and"
+            " compare with the machine where there are none. Exits 1 on a mismatch or a broken"
+            " invariant."
         ),
         epilog="example: vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz",
     )
@@ -35,34 +43,86 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--explain", action="store_true", help="name the quirks that explain each difference"
     )
+    parser.add_argument(
+        "--peer",
+        metavar="CMD",
+        help="the program to run instead, with its arguments (specs/peer-protocol.md)",
+    )
+    parser.add_argument(
+        "--peer-timeout",
+        type=_seconds,
+        metavar="S",
+        default=10.0,
+        help="seconds for one answer of the peer (default: %(default)g)",
+    )
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
     from ..machine.quirks import profile
-    from ..machine.replay import Tally, replay
-    from ..machine.scenario import sequences
-    from ..trace.source import lines
+    from ..machine.replay import Tally
 
     quirks = profile(arguments.profile)
     tally = Tally()
-    shown = 0
     explained: dict[int, tuple[str, ...]] = {}
-    for name in arguments.files:
-        for mismatch in replay(
-            sequences(lines(name), name), quirks, tally, watched=arguments.invariants
-        ):
-            if arguments.explain:
-                mismatch.explained_by = _explain(mismatch, quirks, explained)
-            shown += 1
-            if shown <= SHOWN or arguments.explain:
-                print(mismatch)
-            elif shown == SHOWN + 1:
-                print("... further mismatches are counted, not shown")
+    for shown, mismatch in enumerate(_mismatches(arguments, quirks, tally), 1):
+        if arguments.explain:
+            mismatch.explained_by = _explain(mismatch, quirks, explained)
+        if shown <= SHOWN or arguments.explain:
+            print(mismatch)
+        elif shown == SHOWN + 1:
+            print("... further mismatches are counted, not shown")
     for sequence, violation in tally.violations:
         _show_violation(sequence, violation.index, str(violation), violation.invariant.meaning)
     print(tally)
     return 1 if tally.mismatches or tally.violations else 0
+
+
+def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> Iterator[Mismatch]:
+    """What differs in any of the files, on the machine or on the peer."""
+    from ..machine.replay import replay
+
+    if arguments.peer is None:
+        for name in arguments.files:
+            yield from replay(_sequences(name), quirks, tally, watched=arguments.invariants)
+        return
+    from ..machine.comparison import replay_peer
+    from ..machine.peer import Peer
+
+    with Peer(_command(arguments), arguments.peer_timeout) as peer:
+        for name in arguments.files:
+            yield from replay_peer(_sequences(name), peer, quirks, tally)
+
+
+def _sequences(name: str) -> Iterator[Sequence]:
+    from ..machine.scenario import sequences
+    from ..trace.source import lines
+
+    return sequences(lines(name), name)
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    """The words of --peer, as a shell would read them."""
+    for option in ("invariants", "explain"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option} looks into our own machine: not with --peer")
+    try:
+        words = shlex.split(arguments.peer)
+    except ValueError as error:
+        raise UsageError(f"--peer {arguments.peer}: {error}") from None
+    if not words:
+        raise UsageError("--peer: a program and its arguments expected")
+    return words
 
 
 def _explain(

@@ -94,16 +94,16 @@ class Peer:
     def forget(self) -> None:
         """From here on there is no machine until the next init."""
         self._vcpus = 0
-        self.stopped = None
+        if self.stopped is not None:
+            self.close()  # it may be about to exit: it is not asked again
 
     def execute(self, command: Command) -> Answer:
         """The peer's answer to one command. Raises PeerError, after which the process is gone and the
         next `init` starts another; ScenarioError on a command for a vCPU that does not exist."""
         if command["op"] == "init":
-            # One that stopped may be about to exit: it is not asked again.
-            if self._process is None or self.stopped is not None:
-                self.restart()
             self.forget()
+            if self._process is None:
+                self.restart()
         elif command["cpu"] >= self._vcpus:
             raise ScenarioError(
                 f"{command['op']}: vCPU {command['cpu']} does not exist, there are {self._vcpus}"
@@ -133,7 +133,8 @@ class Peer:
 
     def _end(self, *, politely: bool = False) -> None:
         process, self._process = self._process, None
-        self.forget()
+        self.stopped = None
+        self._vcpus = 0
         if process is not None:
             process.end(politely=politely)
 
@@ -197,7 +198,7 @@ class _Process:
         """Send `line` and read the one line that answers it. Raises PeerError."""
         deadline = time.monotonic() + timeout
         self._wait(0)
-        if self._answers:
+        if line and self._answers:
             raise PeerError(f"answered unasked: {self._beginning()}", kind="number")
         self._unsent = line
         self._speak()

@@ -20,20 +20,26 @@ from .system import Machine
 
 @dataclass(slots=True)
 class Mismatch:
-    """One answer that differs: where it stands, and each differing key with both values."""
+    """One answer that differs: where it stands, and each differing key with both values; or in a word
+    why there is none (`failure`)."""
 
     sequence: Sequence
     index: int
     differences: dict[str, tuple[Any, Any]]  # found, recorded
     explained_by: tuple[str, ...] = ()
+    failure: str = ""
+    is_recorded: bool = True  # else what is expected is a machine's answer
 
     def __str__(self) -> str:
         command = self.sequence.commands[self.index]
         where = f"{self.sequence.name} line {self.sequence.line}, operation {self.index}"
+        whose = "recorded" if self.is_recorded else "expected"
         parts = [
-            f"{key}: {_brief(found)} found, {_brief(recorded)} recorded"
-            for key, (found, recorded) in self.differences.items()
+            f"{key}: {_brief(found)} found, {_brief(expected)} {whose}"
+            for key, (found, expected) in self.differences.items()
         ]
+        if self.failure:
+            parts.append(self.failure)
         because = f" (explained by {', '.join(self.explained_by)})" if self.explained_by else ""
         return f"{where}, {command['op']}: {'; '.join(parts)}{because}"
 
@@ -46,13 +52,19 @@ class Tally:
     operations: int = 0
     mismatches: int = 0
     violations: list[tuple[Sequence, Violation]] = field(default_factory=list)
+    unsupported: int = 0  # operations of which a peer says that it does not know them, or not all
 
     def __str__(self) -> str:
-        counts = (
-            f"{self.sequences} sequences, {self.operations} operations,"
-            f" {self.mismatches} mismatches"
-        )
-        return f"{counts}, {len(self.violations)} violations" if self.violations else counts
+        parts = [
+            f"{self.sequences} sequences",
+            f"{self.operations} operations",
+            f"{self.mismatches} mismatches",
+        ]
+        if self.violations:
+            parts.append(f"{len(self.violations)} violations")
+        if self.unsupported:
+            parts.append(f"{self.unsupported} operations the peer does not fully support")
+        return ", ".join(parts)
 
 
 def replay(

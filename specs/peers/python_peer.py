@@ -1,0 +1,59 @@
+"""A peer in Python: our own machine behind the pipe that specs/peer-protocol.md describes.
+
+    vmgexit replay scenario.jsonl --peer "python3 specs/peers/python_peer.py"
+
+`--plant ppr` puts a bug in, to see it found: PPR reads with its low bits set. `--plant panic` stops
+at a specific EOI, as an assertion in an SVSM would, and `--plant hang` never answers one.
+"""
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from vmgexit.machine.scenario import checked
+from vmgexit.machine.system import Machine
+
+APIC, READ_REGISTER, PPR = 3, 2, 0x80A
+PLANTS = ("ppr", "panic", "hang")
+
+Object = dict[str, Any]
+
+
+def planted(plant: str, command: Object, answer: Object) -> Object:
+    """What the implementation with that bug answers."""
+    asked = [command.get(key) for key in ("protocol", "request", "rcx")]
+    if plant == "ppr" and asked == [APIC, READ_REGISTER, PPR] and answer.get("rax") == 0:
+        return answer | {"rdx": answer["rdx"] | 0xF}
+    if any(call["call"] == "specific_eoi" for call in answer.get("calls", ())):
+        if plant == "panic":
+            return {"panic": "assertion failed: !level"}
+        if plant == "hang":
+            time.sleep(3600)
+    return answer
+
+
+def say(value: Object) -> None:
+    """One line, at once: the driver waits for it."""
+    print(json.dumps(value), flush=True)
+
+
+def main() -> None:
+    """Answer commands until there are no more."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--profile", default="reference")
+    parser.add_argument("--plant", choices=PLANTS, default="")
+    arguments = parser.parse_args()
+    machine = Machine(arguments.profile)
+    say({"vmgexit": 1, "name": "python_peer", "profile": arguments.profile})
+    for line in sys.stdin:
+        command = checked(json.loads(line))
+        answer = planted(arguments.plant, command, machine.execute(command))
+        say(answer)
+        if "panic" in answer:
+            sys.exit(101)
+
+
+if __name__ == "__main__":
+    main()

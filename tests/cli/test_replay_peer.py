@@ -1,0 +1,300 @@
+"""`vmgexit replay --peer`: another implementation against recordings and against the machine."""
+
+import json
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vmgexit.cli import main
+from vmgexit.machine.comparison import compare
+from vmgexit.machine.scenario import Command, to_lines
+from vmgexit.machine.system import Machine
+
+ROOT = Path(__file__).parents[2]
+PYTHON_PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
+QUIRKS = ROOT / "corpus" / "quirks"
+RECORDINGS = ROOT / "corpus" / "recordings"
+
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler, cc")
+
+INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
+STATE: Command = {"op": "state", "cpu": 0}
+REGISTER: Command = {
+    "op": "call",
+    "cpu": 0,
+    "protocol": 3,
+    "request": 1,
+    "rcx": 2,
+    "rdx": 0,
+    "r8": 0,
+}
+
+Replay = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def replay(capsys: pytest.CaptureFixture[str]) -> Replay:
+    def run(peer: list[str], *words: str) -> tuple[int, list[str]]:
+        code = main(["replay", "--peer", shlex.join(peer), *words])
+        told = capsys.readouterr()
+        return code, told.err.splitlines() if code == 2 else told.out.splitlines()
+
+    return run
+
+
+def script(folder: Path, answers: str) -> list[str]:
+    """A peer whose `answer(command)` is given as Python text."""
+    path = folder / "peer.py"
+    path.write_text(
+        "import json, os, sys, time\n"
+        f"{answers}\n"
+        'os.write(1, b\'{"vmgexit": 1, "name": "a test"}\\n\')\n'
+        "for line in sys.stdin:\n"
+        "    os.write(1, json.dumps(answer(json.loads(line))).encode() + b'\\n')\n"
+    )
+    return [sys.executable, "-S", str(path)]
+
+
+def scenario(folder: Path, *sequences: list[Command]) -> str:
+    path = folder / "scenario.jsonl"
+    path.write_text("".join(to_lines(commands) for commands in sequences))
+    return str(path)
+
+
+def recording(folder: Path, sequences: list[list[Command]], profile: str) -> str:
+    """Sequences with the answers of the machine."""
+    path = folder / "recording.jsonl"
+    with path.open("w") as stream:
+        for number, commands in enumerate(sequences):
+            machine = Machine(profile)
+            steps = [{"cmd": command, "ans": machine.execute(command)} for command in commands]
+            stream.write(json.dumps({"seq": number, "ops": steps}) + "\n")
+    return str(path)
+
+
+def test_recordings_against_a_peer(replay: Replay) -> None:
+    """The peer stops in some of these by a panic, and goes on with the next sequence."""
+    code, told = replay(
+        [*PYTHON_PEER, "--profile", "coconut"], str(RECORDINGS / "hostile.jsonl.xz")
+    )
+    assert code == 0
+    assert told == ["120 sequences, 4198 operations, 0 mismatches"]
+
+
+def test_without_answers_the_profile_gives_them(replay: Replay) -> None:
+    file = str(QUIRKS / "ppr-keeps-low-nibble.jsonl")
+    assert replay(PYTHON_PEER, file) == (0, ["1 sequences, 6 operations, 0 mismatches"])
+    code, told = replay(PYTHON_PEER, file, "--profile", "coconut")
+    assert code == 1
+    assert told[0].endswith("operation 5, call: rdx: 64 found, 71 expected")
+
+
+def test_the_planted_bug_is_told(replay: Replay) -> None:
+    code, told = replay(
+        [*PYTHON_PEER, "--plant", "ppr"], str(QUIRKS / "ppr-keeps-low-nibble.jsonl")
+    )
+    assert code == 1
+    assert told[0].endswith("line 1, operation 5, call: rdx: 79 found, 64 expected")
+    assert told[1] == "1 sequences, 6 operations, 1 mismatches"
+
+
+@pytest.mark.parametrize(
+    ("at_state", "why"),
+    [
+        ("print('oh no', file=sys.stderr); os._exit(3)", "peer: ended with exit code 3: oh no"),
+        ("os.kill(os.getpid(), 9)", "peer: ended by SIGKILL"),
+        ("time.sleep(100)", "peer: no answer after 0.7 s"),
+        ("os.write(1, b'Segmentation fault\\n')", "peer: not JSON: 'Segmentation fault'"),
+        ("return [1]", "peer: [1] found, a JSON object expected"),
+    ],
+)
+def test_a_failure_ends_its_sequence_only(
+    at_state: str, why: str, replay: Replay, tmp_path: Path
+) -> None:
+    peer = script(
+        tmp_path,
+        f"""
+def answer(command):
+    if command["op"] == "state":
+        {at_state}
+    return {{"ok": True}} | {{key: command[key] for key in ("cpus", "reg_count")}}
+""",
+    )
+    file = scenario(tmp_path, [INIT, STATE, STATE], [INIT], [INIT, STATE])
+    code, told = replay(peer, file, "--peer-timeout", "0.7")
+    assert code == 1
+    assert told == [
+        f"{file} line 1, operation 1, state: {why}",
+        f"{file} line 5, operation 1, state: {why}",
+        "3 sequences, 5 operations, 2 mismatches",
+    ]
+
+
+def test_what_is_not_supported_is_counted_and_left_out(replay: Replay, tmp_path: Path) -> None:
+    """A peer that knows `init` and part of `state`. The register call is left out on both sides."""
+    peer = script(
+        tmp_path,
+        """
+def answer(command):
+    if command["op"] == "state":
+        return {"unsupported": "state", "reg_count": 1, "flags": {"nmi_pending": False}}
+    if command["op"] == "call":
+        return {"unsupported": "call"}
+    return {"ok": True} | {key: command[key] for key in ("cpus", "reg_count")}
+""",
+    )
+    file = scenario(tmp_path, [INIT, REGISTER, STATE])
+    assert replay(peer, file) == (
+        0,
+        ["1 sequences, 3 operations, 0 mismatches, 2 operations the peer does not fully support"],
+    )
+    file = scenario(tmp_path, [INIT | {"reg_count": 2}, STATE])
+    code, told = replay(peer, file)
+    assert code == 1
+    assert told[0].endswith("operation 1, state: reg_count: 1 found, 2 expected")
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("./no-such-peer", "./no-such-peer: cannot be started: No such file or directory"),
+        ("true", "true: cannot be started: ended with exit code 0"),
+        ("cat --no-such-option", None),
+        ("'", "--peer ': No closing quotation"),
+        ("", "--peer: a program and its arguments expected"),
+    ],
+)
+def test_a_peer_that_cannot_be_started_is_one_line(
+    command: str, line: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", scenario(tmp_path, [INIT]), "--peer", command]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert line is None or told.err == f"vmgexit: {line}\n"
+
+
+def test_a_peer_that_does_not_start_again(replay: Replay, tmp_path: Path) -> None:
+    peer = script(tmp_path, "def answer(command):\n    os.remove(__file__)\n    os._exit(1)")
+    code, told = replay(peer, scenario(tmp_path, [INIT], [INIT]))
+    assert code == 2
+    assert len(told) == 1
+    assert "cannot be started: ended with exit code 2: " in told[0]
+
+
+@pytest.mark.parametrize("option", ["--invariants", "--explain"])
+def test_our_own_machine_is_not_looked_into(option: str, replay: Replay, tmp_path: Path) -> None:
+    code, told = replay(["true"], scenario(tmp_path, [INIT]), option)
+    assert (code, told) == (
+        2,
+        [f"vmgexit: {option} looks into our own machine: not with --peer"],
+    )
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon"])
+def test_a_timeout_is_a_number_of_seconds(timeout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["replay", "-", "--peer", "true", f"--peer-timeout={timeout}"])
+    assert caught.value.code == 2
+    assert f"'{timeout}' is not a number of seconds" in capsys.readouterr().err
+
+
+def test_a_scenario_without_a_machine(replay: Replay, tmp_path: Path) -> None:
+    code, told = replay(PYTHON_PEER, scenario(tmp_path, [STATE]))
+    assert code == 2
+    assert told == ["vmgexit: line 1: operation 0: state: vCPU 0 does not exist, there are 0"]
+
+
+def test_stops_are_compared_as_such() -> None:
+    assert not compare({"panic": "ours"}, {"panic": "theirs"})
+    assert not compare({"terminated": "asked"}, {"panic": "theirs"})
+    assert not compare({"terminated": "ours"}, {"terminated": "theirs"})
+    assert compare({"panic": "ours"}, {"terminated": "theirs"})
+    assert compare({"ok": True}, {"panic": "theirs"})
+    assert compare({"panic": "ours"}, {"ok": True})
+    assert compare({"unsupported": "state", "more": 1}, {"ok": True}) == {"more": (1, None)}
+
+
+# --- the peer in C ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["", "-DPLANT"])
+def c_peer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], bool]:
+    """The compiled peer, and whether it has the bug."""
+    program = tmp_path_factory.mktemp("peer") / "c_peer"
+    options = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *request.param.split()]
+    source = str(ROOT / "specs" / "peers" / "c_peer.c")
+    compiled = subprocess.run(
+        ["cc", *options, "-o", str(program), source], capture_output=True, text=True, timeout=60
+    )
+    assert compiled.returncode == 0, compiled.stderr
+    return [str(program)], bool(request.param)
+
+
+def registrations() -> list[list[Command]]:
+    """Registration in many orders, with all that can be asked about it."""
+    pick = random.Random(1)
+    call = {"op": "call", "rdx": 1 << 63, "r8": 7}
+    sequences = []
+    for _ in range(200):
+        count = pick.choice((0, 1, 1, 2, (1 << 32) - 2, (1 << 32) - 1))
+        commands: list[Command] = [{"op": "init", "cpus": 3, "reg_count": count}]
+        for _ in range(pick.randint(1, 20)):
+            asked = pick.choice(
+                [
+                    {"protocol": 3, "request": 1, "rcx": pick.choice((0, 1, 1, 2, 2, 3, 1 << 32))},
+                    {
+                        "protocol": 0,
+                        "request": 6,
+                        "rcx": pick.randrange(5) << 32 | pick.choice((1, 2)),
+                    },
+                    {"protocol": 3, "request": pick.choice((0, 5, 1 << 31)), "rcx": 9},
+                    {"protocol": pick.choice((2, 4)), "request": 0, "rcx": 0},
+                ]
+            )
+            commands.append(call | {"cpu": pick.randrange(3)} | asked)
+            if pick.random() < 0.3:
+                guest = {"if": pick.random() < 0.5, "shadow": False, "cr8": pick.randrange(16)}
+                commands.append({"op": "guest", "cpu": pick.randrange(3)} | guest)
+        sequences.append(commands)
+    return sequences
+
+
+@needs_cc
+@pytest.mark.parametrize("profile", [None, "reference"])
+def test_the_c_peer_registers_as_the_reference(
+    profile: str | None, c_peer: tuple[list[str], bool], replay: Replay, tmp_path: Path
+) -> None:
+    peer, planted = c_peer
+    sequences = registrations()
+    if profile:
+        file = recording(tmp_path, sequences, profile)
+    else:
+        file = scenario(tmp_path, *([*commands, STATE] for commands in sequences))
+    code, told = replay(peer, file)
+    if planted:
+        assert code == 1
+        assert "rax: 0 found, 2147487744 " in told[0]
+    else:
+        assert code == 0
+        assert told[-1].startswith("200 sequences, ")
+        assert ", 0 mismatches" in told[-1]
+
+
+@needs_cc
+def test_the_c_peer_says_what_it_does_not_support(
+    c_peer: tuple[list[str], bool], replay: Replay
+) -> None:
+    peer, _ = c_peer
+    code, told = replay(peer, *map(str, sorted(QUIRKS.glob("*.jsonl"))))
+    assert code == 0
+    assert ", 0 mismatches, " in told[0]
+    assert told[0].endswith(" operations the peer does not fully support")
