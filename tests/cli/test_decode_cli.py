@@ -1,8 +1,10 @@
 """`vmgexit decode`: what a person and a tool get, and one line for every kind of bad input."""
 
+import errno
 import gzip
 import json
 import lzma
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,71 @@ def test_offset_and_count(run: Run, tmp_path: Path) -> None:
     assert "0x00a[7:0]" in ran.out
 
 
+def test_options_stand_anywhere(run: Run, tmp_path: Path) -> None:
+    dump = tmp_path / "dump.bin"
+    dump.write_bytes(HEAD)
+    shown = {
+        run("decode", *words).out
+        for words in (
+            ("--json", "doorbell-head", str(dump)),
+            ("doorbell-head", "--json", str(dump)),
+            ("doorbell-head", str(dump), "--json"),
+            ("doorbell-head", "--offset", "0", str(dump), "--json"),
+            ("doorbell-head", "--json", "--", str(dump)),
+        )
+    }
+    [text] = shown
+    assert json.loads(text)["vector"] == 0x61
+
+
+def test_all_is_a_count(run: Run, tmp_path: Path) -> None:
+    dump = tmp_path / "dump.bin"
+    dump.write_bytes(bytes(12))
+    ran = run("decode", "ext-int-status", str(dump), "--count", "all", "--json")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 3)
+
+
+def test_what_has_no_end_is_not_read_to_it(run: Run, tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse.bin"
+    with sparse.open("wb") as stream:
+        stream.truncate(1 << 40)
+    complaint = run("decode", "doorbell-page", str(sparse)).complaint
+    assert "1099511627776 bytes found, 4096 expected" in complaint
+    assert "0x8000000000" in run("decode", "vmsa", str(sparse), "--offset", str(1 << 39)).out
+    assert "more than 67108864 bytes found" in run("decode", "vmsa", "/dev/zero").complaint
+
+
+def test_dump_text_that_is_no_text(run: Run, tmp_path: Path) -> None:
+    dump = tmp_path / "dump.txt"
+    dump.write_bytes(b"61 81\n\xff\xfe\n")
+    complaint = run("decode", "ext-int-status", str(dump), "--hex").complaint
+    assert complaint.startswith(f"vmgexit: {dump}: line 2: '\ufffd' found after 0 digits")
+    dump.write_bytes(b"\xef\xbb\xbf61\xc2\xa0810102")  # a byte order mark, a no-break space
+    assert run("decode", "ext-int-status", str(dump), "--hex").code == 0
+
+
+def test_the_name_of_a_file_is_no_dump(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("page.txt").write_text("61 81 01 02")
+    complaint = run("decode", "ext-int-status", "--hex", "page.txt").complaint
+    assert complaint.endswith("; to read the file: page.txt --hex")
+    assert run("decode", "ext-int-status", "page.txt", "--hex").code == 0
+
+
+def test_a_file_that_may_not_be_read(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("vmgexit.trace.source._OPENERS", {"": refuse})  # root may read anything
+    complaint = run("decode", "ext-int-status", str(tmp_path / "secret")).complaint
+    assert complaint == f"vmgexit: {tmp_path}/secret: Permission denied"
+
+
 def test_a_dump_in_a_file(run: Run, tmp_path: Path) -> None:
     dump = tmp_path / "dump.txt"
     dump.write_text("00000000: 6181 0102                                a...\n")
@@ -94,6 +161,7 @@ def test_reserved_bits_are_fine_unless_strict(run: Run) -> None:
             "line 1: 'g' found after 2 digits, a hex digit expected",
         ),
         (("ext-int-status", "--hex", ""), "no bytes found, hex digits expected"),
+        (("two\nlines",), "unknown structure two\\nlines; nearest: "),
         (("doorbel-page",), "unknown structure doorbel-page; nearest: doorbell-page"),
         (("doorbell-page", "--revision", "2025"), "doorbell-page has no revision 2025; there are"),
         (("ext-int-status", "/nowhere/at.all"), "/nowhere/at.all: No such file or directory"),
@@ -103,6 +171,10 @@ def test_reserved_bits_are_fine_unless_strict(run: Run) -> None:
         (("ext-int-status", "/dev/null", "--offset", "9"), "offset 0x9: the input ends at 0x0"),
         (("ext-int-status", "--offset", "-1"), "-1 is negative"),
         (("ext-int-status", "--offset", "x"), "'x' is not a number"),
+        (("ext-int-status", "--count", "many"), "'many' is not a number"),
+        (("ext-int-status", "/dev/null", "--offset", "9" * 99), "the input ends at 0x0"),
+        (("ext-int-status", "a", "b"), "unrecognized arguments: b (see vmgexit decode --help)"),
+        (("ext-int-status", "a", "--hex", "61"), "a FILE and a value of --hex found, one of them"),
         ((), "required: NAME"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,50 @@ def test_codes_by_name_and_bytes_by_hex(run: Run) -> None:
     assert ran.out.strip() == "50000c0000000000"
     ran = run("encode", "calling-area", "--hex", "--set", "reserved_0x003=0102030405")
     assert ran.out.startswith("0000000102030405")
+
+
+def test_members_of_a_bitmap(run: Run) -> None:
+    ran = run("encode", "ext-int-descriptor", "--hex", "--set", "irr=32,33,0x41-0x45,0xff")
+    irr = 1 << 0 | 1 << 1 | 0b11111 << 0x41 - 32 | 1 << 0xFF - 32
+    assert bytes.fromhex(ran.out)[4:32] == irr.to_bytes(28, "little")
+    ran = run("encode", "ext-int-descriptor", "--hex", "--set", "irr=0x41,")
+    assert bytes.fromhex(ran.out)[4:32] == (1 << 0x41 - 32).to_bytes(28, "little")
+    ran = run("encode", "ext-int-descriptor", "--hex", "--set", "irr=0x41")
+    assert bytes.fromhex(ran.out)[4:32] == (0x41).to_bytes(28, "little")
+
+
+def test_a_pipe_is_read_without_a_name() -> None:
+    program = f"{sys.executable} -m vmgexit encode ext-int-status --hex"
+    for shell, expected in (
+        (f"echo '{{\"pending_vector\": 97}}' | {program}", "61000000\n"),
+        (f"echo '{{\"pending_vector\": 97}}' | {program} --set multiple_vectors=1", "61400000\n"),
+        (f": | {program}", "00000000\n"),
+        (f"{program} --set pending_vector=0x61 < /dev/null", "61000000\n"),
+        (f"{program} --set pending_vector=0x61 <&-", "61000000\n"),
+    ):
+        done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == (expected, "")
+
+
+def test_raw_bytes_go_to_standard_output_and_no_temporary_file_stays(
+    tmp_path: Path,
+) -> None:
+    words = [sys.executable, "-m", "vmgexit", "encode", "ext-int-status"]
+    words += ["--set", "pending_vector=0x61"]
+    for more in ([], ["-o", "-"], ["-o", "out.bin"], ["-o", "out.bin"]):
+        done = subprocess.run(
+            [*words, *more], stdin=subprocess.DEVNULL, capture_output=True, check=True, cwd=tmp_path
+        )
+        assert done.stdout == (b"" if "out.bin" in more else b"\x61\0\0\0")
+    assert os.listdir(tmp_path) == ["out.bin"]
+    assert (tmp_path / "out.bin").read_bytes() == b"\x61\0\0\0"
+
+
+def test_a_terminal_gets_hex(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    ran = run("encode", "ext-int-status", "--set", "pending_vector=0x61")
+    assert ran.out == "61000000\n"
+    assert ran.err == "vmgexit: hex, for a terminal; -o OUT or a pipe gets the bytes\n"
 
 
 @pytest.mark.parametrize("name", ["doorbell-page", "svsm-call", "ghcb", "apic-icr", "vmsa"])
@@ -65,7 +111,14 @@ def test_the_json_of_decode_is_the_input_of_encode(run: Run, tmp_path: Path, nam
             "reserved_0x003: 'xy' found, hex expected",
         ),
         (("apic-icr", "--set", "shorthand=NOBODY"), "a number expected, or one of NONE"),
-        (("apic-icr", "--set", "vector=1", "-o", "/dev/null/x"), "/dev/null"),
+        (("apic-icr", "-o", "/dev/null/x"), "vmgexit: /dev/null/x: Not a directory"),
+        (("apic-icr", "-o", "/"), "vmgexit: /: Is a directory"),
+        (("doorbell-head", "--set", f"vector=0x{'f' * 6000}"), "a number of 24000 bits does not"),
+        (("doorbell-head", "--set", f"vector={'9' * 6000}"), "... found, a number expected"),
+        (("ext-int-descriptor", "--set", "irr=31,"), "irr: '31' found, numbers or ranges from 32"),
+        (("ext-int-descriptor", "--set", "irr=0x50-0x41"), "irr: '0x50-0x41' found, numbers or"),
+        (("ext-int-descriptor", "--set", "irr=40,256"), "irr: '256' found, numbers or ranges"),
+        (("ext-int-descriptor", "--set", "irr=-1"), "irr: -1 does not fit 224 bits"),
     ],
 )
 def test_bad_values_get_one_line(run: Run, words: tuple[str, ...], complaint: str) -> None:
@@ -77,6 +130,9 @@ def test_bad_values_get_one_line(run: Run, words: tuple[str, ...], complaint: st
     [
         ("[1]", "[1] found, an object expected"),
         ('{"vektor": 1}', "vektor: no such field of doorbell-head"),
+        ('{"vec\\ntor": 1}', "vec\\ntor: no such field of doorbell-head; nearest: vector"),
+        (json.dumps({"vector": 1 << 9000}), "a number of 9001 bits does not fit 8 bits"),
+        ('{"vector": ' + "9" * 5000 + "}", "not JSON: Exceeds the limit"),
         ('{"vector": 1.5}', "vector: 1.5 found, a number expected"),
         ('{"vector": NaN}', "vector: nan found, a number expected"),
         ('{"vector": "1"}', "vector: '1' found, a number expected"),

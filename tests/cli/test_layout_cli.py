@@ -34,6 +34,7 @@ def test_files_of_one_format(run: Run, tmp_path: Path) -> None:
         (("apic-icr", "--all"), "layout needs the names of structures, or --all"),
         (("apic-ikr",), "unknown structure apic-ikr; nearest: apic-icr"),
         (("apic-icr", "--format", "pdf"), "unknown format pdf; there are text, md, svg"),
+        (("--all", "--revision", "2024-05-16"), "--all has every revision"),
         (("apic-icr", "-o", "/dev/null/x"), "/dev/null"),
     ],
 )

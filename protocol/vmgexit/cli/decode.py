@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from ..errors import DecodeError
@@ -13,6 +15,7 @@ from ..schema import Structure
 from .names import add_structure, find, number
 
 TEXT_LIMIT = 64 << 20  # bytes of dump text that are read; a page prints as some 20 kB
+COUNTED = 64 << 20  # bytes of input that are read only to say how many there are
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +26,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
             "Read structures from a file, standard input or a hex dump (plain, xxd, hexdump, od, GDB)"
             " and show every field."
         ),
-        epilog="example: vmgexit decode doorbell-page dump.bin --offset 0x3000",
+        epilog=(
+            "examples: vmgexit decode doorbell-page dump.bin --offset 0x3000;"
+            " vmgexit decode doorbell-head --pad --hex 61810102"
+        ),
     )
     add_structure(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="file, or - for standard input")
@@ -32,18 +38,28 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         nargs="?",
         const="-",
         metavar="H",
-        help="the bytes as a hex dump; without H, or with -, FILE holds the dump",
+        help="the bytes as a hex dump; without H, as the last word, or with -, FILE holds the dump",
     )
     parser.add_argument(
-        "--offset", type=number, metavar="N", help="start there; what follows may be longer"
+        "--offset",
+        type=number,
+        metavar="N",
+        help="skip that many bytes, decimal or 0x hex; what follows may be longer",
     )
     parser.add_argument(
-        "--count", type=number, metavar="N", help="that many, one after the other; 0: to the end"
+        "--count",
+        type=_count,
+        metavar="N",
+        help="that many, one after the other; 0 or all: to the end",
     )
     parser.add_argument("--pad", action="store_true", help="fill short input up with zeros")
     parser.add_argument("--json", action="store_true", help="one JSON object for each structure")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a rule is broken")
     parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    return 0 if text == "all" else number(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,22 +106,34 @@ def _records(arguments: argparse.Namespace, size: int) -> Iterator[tuple[int, by
     if arguments.hex is not None and arguments.hex != "-":
         if name is not None:
             raise DecodeError("a FILE and a value of --hex found, one of them expected")
-        yield from _from_bytes(arguments, _parsed(arguments.hex), size)
+        yield from _from_bytes(arguments, _parsed(arguments.hex, "--hex"), size)
         return
     with opened(name or "-") as stream:
         if arguments.hex is not None:
             text = stream.read(TEXT_LIMIT + 1)
             if len(text) > TEXT_LIMIT:
                 raise DecodeError(f"{name or '-'}: dump text of more than {TEXT_LIMIT} bytes")
-            yield from _from_bytes(arguments, _parsed(text.decode("ascii", "replace")), size)
+            dump = text.decode("utf-8-sig", "replace")
+            yield from _from_bytes(arguments, _parsed(dump, name or "-"), size)
         else:
             yield from _from_stream(arguments, stream, size)
 
 
-def _parsed(text: str) -> bytes:
+def _parsed(text: str, place: str) -> bytes:
     from ..trace.hexdump import parse
 
-    return parse(text)
+    try:
+        return parse(text)
+    except DecodeError as error:
+        raise DecodeError(f"{place}: {error}{_file_hint(text, place)}") from None
+
+
+def _file_hint(text: str, place: str) -> str:
+    """`--hex dump.txt` takes the file's name for the dump."""
+    with contextlib.suppress(OSError, ValueError):
+        if place == "--hex" and Path(text).is_file():
+            return f"; to read the file: {text} --hex"
+    return ""
 
 
 def _from_bytes(
@@ -119,7 +147,7 @@ def _from_bytes(
 def _from_stream(
     arguments: argparse.Namespace, stream: IO[bytes], size: int
 ) -> Iterator[tuple[int, bytes]]:
-    from ..trace.source import read_exactly, skip
+    from ..trace.source import read_exactly, remaining, skip
 
     at = arguments.offset or 0
     skipped = skip(stream, at) if at else 0
@@ -128,10 +156,12 @@ def _from_stream(
     if arguments.offset is None and arguments.count is None:
         # All of the input is one structure. One byte more tells that it is not.
         data = read_exactly(stream, size)
-        rest = _length(stream) if len(data) == size else 0
+        rest = remaining(stream, COUNTED) if len(data) == size else 0
         if rest:
+            # An endless stream is not read to its end.
+            found = f"{size + rest}" if rest != COUNTED else f"more than {COUNTED}"
             raise DecodeError(
-                f"{arguments.name}: {size + rest} bytes found, {size} expected;"
+                f"{arguments.name}: {found} bytes found, {size} expected;"
                 " --offset and --count read parts of longer input"
             )
         yield at, data
@@ -145,11 +175,3 @@ def _from_stream(
         yield at, data
         at += size
         done += 1
-
-
-def _length(stream: IO[bytes]) -> int:
-    """How many bytes are left."""
-    length = 0
-    while chunk := stream.read(1 << 20):
-        length += len(chunk)
-    return length

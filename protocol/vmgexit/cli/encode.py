@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,20 +23,36 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "encode",
         help="names to bytes",
-        description="Build a structure from JSON, as decode --json prints it, and from --set.",
-        epilog="example: vmgexit encode doorbell-head --set vector=0x61 --hex",
+        description=(
+            "Build a structure from JSON, as decode --json prints it, and from --set."
+            " Fields that neither names are zero."
+        ),
+        epilog=(
+            "examples: vmgexit encode doorbell-head --set vector=0x61 --hex;"
+            " vmgexit encode ext-int-descriptor --set irr=0x41,0x50-0x5f -o descriptor.bin"
+        ),
     )
     add_structure(parser)
-    parser.add_argument("file", nargs="?", metavar="FILE", help="JSON, or - for standard input")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="JSON, or - for standard input, which a pipe needs not say",
+    )
     parser.add_argument("--hex", action="store_true", help="print hex instead of bytes")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="path=value",
-        help="one field: a number, a code's name, true, false, or hex for bytes",
+        help=(
+            "one field: a number, a code's name, true, false, hex for bytes, or the members of a bitmap,"
+            " such as 0x41,0x50-0x5f (0x41, for one: 0x41 alone is the bitmap as a number)"
+        ),
     )
-    parser.add_argument("-o", "--output", metavar="OUT", help="write a file instead")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", help="write a file instead; - is standard output"
+    )
     parser.set_defaults(run=run)
 
 
@@ -42,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     value = cls()
     if arguments.file is not None:
         _fill(value, _json(arguments.file), "")
+    elif _is_piped():
+        _fill(value, _json("-", empty={}), "")
     for text in arguments.set:
         path, equals, wanted = text.partition("=")
         if not equals:
@@ -51,25 +72,40 @@ def run(arguments: argparse.Namespace) -> int:
             raise EncodeError(f"{path}: a structure, name one of its fields", path=path)
         put(value, path, _value(place.field, wanted, path))
     data = value.encode()
-    if arguments.output:
+    if arguments.output not in (None, "-"):
         from ..files import write
 
         write(Path(arguments.output), f"{data.hex()}\n".encode() if arguments.hex else data)
     elif arguments.hex:
         print(data.hex())
+    elif sys.stdout.isatty():
+        print(data.hex())
+        print("vmgexit: hex, for a terminal; -o OUT or a pipe gets the bytes", file=sys.stderr)
     else:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     return 0
 
 
-def _json(name: str) -> Any:
+def _is_piped() -> bool:
+    """Whether a program or a file stands behind standard input: not a terminal, nor /dev/null."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):  # closed, or a stand-in for it
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+
+
+def _json(name: str, empty: Any = None) -> Any:
+    """The JSON of a file; `empty` where there is nothing, if that is allowed."""
     from ..trace.source import opened
 
     with opened(name) as stream:
         text = stream.read(JSON_LIMIT + 1)
     if len(text) > JSON_LIMIT:
         raise EncodeError(f"{name}: more than {JSON_LIMIT} bytes of JSON")
+    if empty is not None and not text.strip():
+        return empty
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -86,14 +122,20 @@ def _fill(value: Structure, found: Any, path: str) -> None:
     for name, held in found.items():
         where = f"{path}.{name}" if path else name
         if name not in fields:
-            raise EncodeError(f"{where}: no such field of {value.declaration.name}", path=where)
+            near = _nearest(name, list(fields))
+            raise EncodeError(
+                f"{where}: no such field of {value.declaration.name}{near}", path=where
+            )
         field = fields[name]
         if field.kind is Kind.STRUCT:
             _fill(getattr(value, name), held, where)
         elif field.kind is Kind.ARRAY:
             items = getattr(value, name)
             if not isinstance(held, list) or len(held) != len(items):
-                raise EncodeError(f"{where}: a list of {len(items)} expected", path=where)
+                found_here = f"{len(held)} items" if isinstance(held, list) else _brief(held)
+                raise EncodeError(
+                    f"{where}: a list of {len(items)} expected, {found_here} found", path=where
+                )
             for index, (item, inner) in enumerate(zip(items, held, strict=True)):
                 _fill(item, inner, f"{where}[{index}]")
         else:
@@ -117,11 +159,34 @@ def _value(field: Field, text: str, path: str) -> Any:
         return text == "true"
     if field.enum is not None and text in field.enum.__members__:
         return field.enum[text]
+    if field.kind is Kind.BITMAP and set(text) & set(",-") and not text.startswith("-"):
+        return _members(field, text, path)
     try:
         return int(text, 0)
     except ValueError:
         names = f", or one of {', '.join(field.enum.__members__)}" if field.enum else ""
-        raise EncodeError(f"{path}: {text!r} found, a number expected{names}", path=path) from None
+        raise EncodeError(
+            f"{path}: {_brief(text)} found, a number expected{names}", path=path
+        ) from None
+
+
+def _members(field: Field, text: str, path: str) -> int:
+    """A bitmap by what is in it, as decode shows it: `0x41,0x50-0x5f`."""
+    last = field.first + field.width - 1
+    bitmap = 0
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        start, _, end = part.partition("-")
+        try:
+            low, high = int(start, 0), int(end or start, 0)
+        except ValueError:
+            low, high = -1, -1
+        if not field.first <= low <= high <= last:
+            raise EncodeError(
+                f"{path}: {_brief(part)} found, numbers or ranges from {field.first} to {last} expected",
+                path=path,
+            )
+        bitmap |= (1 << high + 1) - (1 << low)
+    return bitmap >> field.first
 
 
 def _bytes(text: str, path: str) -> bytes:
@@ -129,6 +194,11 @@ def _bytes(text: str, path: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         raise EncodeError(f"{path}: {_brief(text)} found, hex expected", path=path) from None
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name[:80], known, n=3)
+    return f"; nearest: {', '.join(near)}" if near else ""
 
 
 def _brief(value: Any) -> str:

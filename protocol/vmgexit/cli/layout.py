@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if bool(arguments.names) == arguments.all:
         raise UsageError("layout needs the names of structures, or --all")
+    if arguments.all and arguments.revision is not None:
+        raise UsageError("--all has every revision; --revision goes with a NAME")
     formats = (arguments.format,) if arguments.format else layout.COMMITTED
     if arguments.all and arguments.output:
         written = layout.write_all(Path(arguments.output), formats)

@@ -12,6 +12,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "list",
         help="every structure, its size, where it is specified; every call and exit",
         description="Every structure with its size, clause and source; every call and exit.",
+        epilog="example: vmgexit list --json | grep doorbell",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)

@@ -17,13 +17,44 @@ COMMANDS = (listing, decode, encode, layout, source, replay, explore, diagram, t
 GROUPS = "vmgexit.commands"  # entry points of further commands; `fuzz` is one
 INTERRUPTED = 130
 
+_LONGEST = 1000  # letters of a complaint; what was found may be megabytes
+_GREEDY = (argparse.PARSER, argparse.REMAINDER)  # what cannot be mixed with options
+
 
 class _Parser(argparse.ArgumentParser):
     """One line for a wrong command line, and where to read more."""
 
+    _mixing = False
+
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        _complain(f"{message} (see {self.prog} --help)", self.prog)
         raise SystemExit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Options may stand anywhere: `decode NAME --json FILE`, too.
+
+        Python before 3.13 gives an optional FILE away as soon as NAME has been read.
+        """
+        whole = not any(action.nargs in _GREEDY for action in self._actions)
+        if self._mixing or not whole:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True  # the intermixed reading calls this method for its two passes
+        try:
+            found, unknown = self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
+def _complain(message: str, place: str = "vmgexit") -> None:
+    """One line on standard error, whatever stands in what a user gave us."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    if sys.stderr is not None:
+        print(f"{place}: {line}", file=sys.stderr)
 
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:
@@ -48,13 +79,16 @@ def _add_group(commands: argparse._SubParsersAction[Any], group: metadata.EntryP
     try:
         group.load()(commands)
     except ImportError as error:
-        missing = f"needs the extra: pip install 'vmgexit[{group.name}]' ({error})"
+        missing = f"the {group.name} commands need: pip install 'vmgexit[{group.name}]' ({error})"
 
         def run(arguments: argparse.Namespace) -> int:
-            print(f"vmgexit {group.name}: {missing}", file=sys.stderr)
+            _complain(missing)
             return 2
 
-        lone = commands.add_parser(group.name, help=missing)
+        # No letter starts an option: whatever follows is no mistake of the user's.
+        lone = commands.add_parser(
+            group.name, help=missing.replace("%", "%%"), prefix_chars="\0", add_help=False
+        )
         lone.add_argument("rest", nargs=argparse.REMAINDER)
         lone.set_defaults(run=run)
 
@@ -69,13 +103,16 @@ def _version() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 for a finding or a broken rule, 2 for bad input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:
+        _complain("standard output is closed")
+        return 2
     try:
         parsed = parser(words[0] if words else "").parse_args(words)
         code: int = parsed.run(parsed)
         sys.stdout.flush()
         return code
     except VmgexitError as error:
-        print(f"vmgexit: {error}", file=sys.stderr)
+        _complain(str(error))
         return 2
     except BrokenPipeError:
         # The reader has gone; nothing more can be said there.
@@ -84,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"vmgexit: {where}{error.strerror or error}", file=sys.stderr)
+        _complain(f"{where}{error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED

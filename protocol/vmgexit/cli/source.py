@@ -12,6 +12,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "source",
         help="the Python that decodes and encodes a structure",
         description="Print the specialised source that the compiler makes of a declaration.",
+        epilog="example: vmgexit source ext-int-status",
     )
     add_structure(parser)
     parser.set_defaults(run=run)

@@ -9,6 +9,8 @@ import contextlib
 import gzip
 import io
 import lzma
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,6 +31,8 @@ def opened(name: str) -> Iterator[IO[bytes]]:
     """The bytes of `name`, decompressed by its suffix. Errors name the file."""
     try:
         if name == "-":
+            if sys.stdin is None:
+                raise DecodeError("-: standard input is closed")
             yield sys.stdin.buffer
             return
         path = Path(name)
@@ -55,8 +59,24 @@ def skip(stream: IO[bytes], count: int) -> int:
     """Move `count` bytes forward; how many there were."""
     with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
         if stream.seekable() and not isinstance(stream, lzma.LZMAFile | gzip.GzipFile):
+            start = stream.tell()
             size = stream.seek(0, io.SEEK_END)
-            return stream.seek(min(count, size))
+            return stream.seek(min(start + count, size)) - start
+    return skip_by_reading(stream, count)
+
+
+def remaining(stream: IO[bytes], most: int) -> int:
+    """How many bytes are left; where they must be read to be counted, `most` or more are `most`."""
+    with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
+        # A packed file's descriptor is that of the packed bytes, and a device has no size.
+        plain = not isinstance(stream, lzma.LZMAFile | gzip.GzipFile)
+        if plain and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return max(os.fstat(stream.fileno()).st_size - stream.tell(), 0)
+    return skip_by_reading(stream, most)
+
+
+def skip_by_reading(stream: IO[bytes], count: int) -> int:
+    """As `skip`, of a stream that cannot seek."""
     skipped = 0
     while skipped < count and (chunk := stream.read(min(_CHUNK, count - skipped))):
         skipped += len(chunk)
