@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from vmgexit.machine.invariants import run
 from vmgexit.machine.scenario import sequences
 

@@ -35,7 +35,7 @@ def save(
     if is_new or path.stat().st_size > len(data):
         write(path, data)
         write(path.with_suffix(".txt"), f"{shown(target, finding, data, deadly)}\n".encode())
-        if target.name == "scenario":
+        if target.is_program:
             from vmgexit.machine.scenario import to_lines
 
             from ..targets.scenario import commands

@@ -26,7 +26,7 @@ def minimized(target: Target, data: bytes, cause: str, *, until: float = float("
 
     At the monotonic time `until` it ends with what it has.
     """
-    if target.name != "scenario":
+    if not target.is_program:
         return data
     tries = RUNS
 

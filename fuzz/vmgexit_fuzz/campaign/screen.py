@@ -82,11 +82,15 @@ class Screen:
             print("\r\033[K", end="", flush=True)
 
 
-def replay_command(path: Path, profile: str, plant: str, seconds: int | None) -> str:
+def replay_command(
+    path: Path, profile: str, plant: str, seconds: int | None, peer: str = ""
+) -> str:
     """What to type to run an input again, ready to be pasted into a shell."""
     words = [_program(), "fuzz", "replay", _from_the_shell(path)]
     if profile != "reference":
         words += ["--profile", profile]
+    if peer:
+        words += ["--peer", peer]
     if plant:
         words += ["--plant", plant]
     if seconds is not None:

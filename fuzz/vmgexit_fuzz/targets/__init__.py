@@ -42,6 +42,7 @@ class Target:
     probed: tuple[str, ...]  # the modules whose coverage guides the search
     longest: int  # bytes of an input
     steps: str  # what `run` counts
+    is_program: bool = False  # an input is a scenario in its binary spelling
 
     @property
     def run(self) -> Callable[[bytes], int]:
@@ -64,7 +65,7 @@ class Target:
     @property
     def seeds(self) -> Path:
         """The committed seeds; the folder may be missing where only the package is installed."""
-        return REPOSITORY / "corpus" / "seeds" / self.name
+        return REPOSITORY / "corpus" / "seeds" / ("scenario" if self.is_program else self.name)
 
 
 TARGETS = {
@@ -85,6 +86,20 @@ TARGETS = {
             ("vmgexit.machine",),
             36 * 96,
             "commands",
+            is_program=True,
+        ),
+        Target(
+            "peer",
+            "another implementation (--peer) answers as the machine does",
+            "vmgexit_fuzz.targets.peer",
+            # The machine alone: how a pipe's bytes arrive is chance.
+            tuple(
+                f"vmgexit.machine.{name}"
+                for name in ("apic", "entry", "guest", "host", "registration", "svsm", "system")
+            ),
+            36 * 96,
+            "commands",
+            is_program=True,
         ),
     )
 }

@@ -8,7 +8,7 @@ there are compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import PeerError, ScenarioError
 from .peer import STOPS, Peer
@@ -48,10 +48,18 @@ def _only(expected: Answer, given: Answer) -> Answer:
     }
 
 
+class Answering(Protocol):
+    """A peer, or what stands in for one."""
+
+    def forget(self) -> None: ...
+
+    def execute(self, command: Command) -> Answer: ...
+
+
 class Lockstep:
     """A peer and a machine that get the same commands."""
 
-    def __init__(self, peer: Peer, quirks: Quirks) -> None:
+    def __init__(self, peer: Answering, quirks: Quirks) -> None:
         self.peer, self.machine = peer, Machine(quirks)
         peer.forget()
 
