@@ -1,7 +1,8 @@
 """What the whole system must hold after every step: the invariants INV-1 to INV-10.
 
 Each is a function of the step, the ledger and the machine; it yields what is wrong, in words. They
-know nothing of quirks. `HONEST` ones speak only while the host follows the rules on that vCPU.
+know nothing of quirks. Those that need a host that follows the rules ask the vCPU's account whether
+it is `honest`.
 `Watch` runs scenarios under them; a broken one is a `Violation`.
 """
 
@@ -61,7 +62,6 @@ class Invariant:
 
     name: str
     meaning: str
-    honest: bool
     check: Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]
 
 
@@ -70,9 +70,9 @@ INVARIANTS: list[Invariant] = []
 _Check = Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]
 
 
-def _invariant(name: str, meaning: str, *, honest: bool = False) -> Callable[[_Check], _Check]:
+def _invariant(name: str, meaning: str) -> Callable[[_Check], _Check]:
     def add(check: _Check) -> _Check:
-        INVARIANTS.append(Invariant(name, meaning, honest, check))
+        INVARIANTS.append(Invariant(name, meaning, check))
         return check
 
     return add
@@ -88,7 +88,7 @@ def _books(ledger: Ledger, step: Step, machine: Machine) -> Iterator[tuple[Vcpu,
             yield machine.vcpus[index], ledger.accounts[index]
 
 
-@_invariant("INV-1", "no interrupt is lost", honest=True)
+@_invariant("INV-1", "no interrupt is lost")
 def _nothing_lost(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     for cpu, account in _books(ledger, step, machine):
         if not account.honest:
@@ -131,7 +131,7 @@ def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Iterator[t
         )
 
 
-@_invariant("INV-3", "an entered guest has no interrupt waiting without a carrier", honest=False)
+@_invariant("INV-3", "an entered guest has no interrupt waiting without a carrier")
 def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu = step.cpu
     if not step.entered or cpu is None or not step.emulated_before:
@@ -157,7 +157,7 @@ def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[st
         yield place, f"vector {pending:#x} is pending above {newest:#x} and has no carrier"
 
 
-@_invariant("INV-4", "a level-triggered interrupt is acknowledged exactly once", honest=True)
+@_invariant("INV-4", "a level-triggered interrupt is acknowledged exactly once")
 def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu, account = step.cpu, step.account
     if cpu is None or account is None or not account.honest or account.closed:
@@ -170,7 +170,7 @@ def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tupl
         )
 
 
-@_invariant("INV-5", "one EOI ends one interrupt, the highest in service", honest=True)
+@_invariant("INV-5", "one EOI ends one interrupt, the highest in service")
 def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu, account = step.cpu, step.account
     if not (step.entered or step.command["op"] == "call") or cpu is None or account is None:
@@ -246,14 +246,14 @@ def _off_is_off(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[
         yield place, f"vector {carried(cpu):#x} was presented on a disabled vCPU"
 
 
-@_invariant("INV-8", "an NMI asked for arrives as an NMI", honest=True)
+@_invariant("INV-8", "an NMI asked for arrives as an NMI")
 def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     for cpu, account in _books(ledger, step, machine):
         if account.honest and (account.nmi_owed or account.nmi_mailed) and not nmi_located(cpu):
             yield f"{step.command['op']} of vCPU {cpu.index}", "an NMI is nowhere"
 
 
-@_invariant("INV-8", "an NMI that the host signals is taken", honest=False)
+@_invariant("INV-8", "an NMI that the host signals is taken")
 def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu = step.cpu
     if (
