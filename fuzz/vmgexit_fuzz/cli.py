@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO
 
 from vmgexit.errors import UsageError, VmgexitError
 
-from .targets import TARGETS, Finding, Target, as_finding, find, plant
+from .targets import ANSWERS_IN_A_HANG, TARGETS, Finding, Target, as_finding, find, plant
 
 MOST = (1 << 31) - 1  # of any number given
 
@@ -71,7 +72,13 @@ def _add_run(actions: argparse._SubParsersAction[Any]) -> None:
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--profile", default="reference", help="of the scenario target: quirks, or coconut"
+        "--profile", default="reference", help="of scenario and peer: quirks, or coconut"
+    )
+    parser.add_argument(
+        "--peer",
+        default="",
+        metavar="CMD",
+        help="of peer: the other implementation's program (specs/peer-protocol.md)",
     )
     parser.add_argument(
         "--plant", default="", metavar="MODULE:FUNCTION", help="called first, to plant a bug"
@@ -100,6 +107,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     target = find(arguments.target)
     profile(arguments.profile)  # a wrong name is told here, not by the child
+    _use_peer([target], arguments)
     _engine()
     home = Path(".vmgexit") / _folder(target, arguments)
     return run(
@@ -113,10 +121,30 @@ def _run(arguments: argparse.Namespace) -> int:
             feedback=arguments.feedback,
             profile=arguments.profile,
             plant=arguments.plant,
+            peer=arguments.peer,
             hang_seconds=arguments.hang,
             stop_on_finding=arguments.stop_on_finding,
         )
     )
+
+
+def _use_peer(targets: list[Target], arguments: argparse.Namespace) -> None:
+    """Start the peer and end it again, so that one that does not start is told here, once; the target
+    starts it when it needs it."""
+    if "peer" not in (target.name for target in targets):
+        if arguments.peer:
+            raise UsageError("--peer: only the target peer has a use for it")
+        return
+    from .targets import peer
+
+    try:
+        words = shlex.split(arguments.peer)
+    except ValueError as error:
+        raise UsageError(f"--peer {arguments.peer}: {error}") from None
+    if not words:
+        raise UsageError("the target peer needs --peer, a program and its arguments")
+    peer.use(words, arguments.hang / ANSWERS_IN_A_HANG).restart()
+    peer.close()
 
 
 def _folder(target: Target, arguments: argparse.Namespace) -> str:
@@ -126,6 +154,8 @@ def _folder(target: Target, arguments: argparse.Namespace) -> str:
     name = target.name
     if arguments.profile != "reference":
         name += f"-{slug(arguments.profile)}"
+    if arguments.peer:
+        name += f"-{slug(arguments.peer)}"
     if arguments.plant:
         name += f"-planted-{slug(arguments.plant)}"
     return name
@@ -151,14 +181,15 @@ def _replay(arguments: argparse.Namespace) -> int:
     from vmgexit.machine.quirks import profile
 
     from .campaign.findings import shown
-    from .targets import scenario
+    from .targets import peer, scenario
 
     quirks = profile(arguments.profile)
     inputs = [
         (name, _target(path, arguments.target), path) for name, path in _files(arguments.files)
     ]
     plant(arguments.plant)
-    scenario.quirks = quirks
+    scenario.quirks = peer.quirks = quirks
+    _use_peer([target for _, target, _ in inputs], arguments)
     found = total = 0
     for name, target, path in inputs:
         data = _data(path, target)
@@ -220,7 +251,7 @@ def _data(path: Path, target: Target) -> bytes:
     """An input, of no more bytes than the engine would take; a scenario in either spelling."""
     try:
         with path.open("rb") as stream:
-            if path.suffix == ".jsonl" and target.name == "scenario":
+            if path.suffix == ".jsonl" and target.is_program:
                 return _program(stream)
             data = stream.read(target.longest + 1)
     except OSError as error:

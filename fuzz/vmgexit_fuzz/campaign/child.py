@@ -13,6 +13,7 @@ import hashlib
 import json
 import mmap
 import os
+import shlex
 import sys
 import time
 from importlib import import_module
@@ -22,7 +23,7 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 
 from .. import probes
-from ..targets import Finding, Target, as_finding, find, plant
+from ..targets import ANSWERS_IN_A_HANG, Finding, Target, as_finding, find, plant
 
 REPORT_SECONDS = 0.5
 # Looks at the clock are to be so far apart, as inputs run fast or slow.
@@ -161,10 +162,14 @@ def main() -> None:
     elif arguments.feedback == "atheris":
         with atheris.instrument_imports(include=list(target.probed)):
             import_module(target.module)
-    if target.name == "scenario":
+    if target.is_program:
         from vmgexit.machine.quirks import profile
 
         setattr(import_module(target.module), "quirks", profile(arguments.profile))  # noqa: B010
+    if arguments.peer:
+        from ..targets import peer
+
+        peer.use(shlex.split(arguments.peer), arguments.hang / ANSWERS_IN_A_HANG)
     counter = Counter(
         target,
         Path(arguments.findings),
@@ -194,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--feedback", choices=("probes", "atheris", "none"), default="probes")
     parser.add_argument("--profile", default="reference")
     parser.add_argument("--plant", default="")
+    parser.add_argument("--peer", default="")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--hang", type=float, default=20)
@@ -233,7 +239,7 @@ def _without(digests: list[str], one: Any) -> Any:
 
 
 def _mutators(target: Target, atheris: Any) -> dict[str, Any]:
-    if target.name != "scenario":
+    if not target.is_program:
         return {}
     from ..mutate.scenario import SIZE, mutate
 

@@ -64,6 +64,7 @@ class Settings:
     feedback: str = "probes"
     profile: str = "reference"
     plant: str = ""
+    peer: str = ""  # the other implementation's command, as a shell would read it
     hang_seconds: int = HANG_SECONDS
     stop_on_finding: bool = False
 
@@ -178,6 +179,7 @@ class _Campaign:
         child += [settings.target.name, str(settings.findings)]
         child += ["--feedback", settings.feedback, "--profile", settings.profile]
         child += [f"--plant={settings.plant}", f"--hang={settings.hang_seconds}"]
+        child.append(f"--peer={settings.peer}")
         if (seconds := self._seconds_left()) is not None:
             child.append(f"--seconds={max(seconds, 0.1):.1f}")
         if settings.runs is not None:
@@ -269,7 +271,11 @@ class _Campaign:
     def _finding(self, cause: str, message: str, path: Path, is_new: bool, **limits: int) -> None:
         self.progress.causes[cause] = str(path)
         again = replay_command(
-            path, self.settings.profile, self.settings.plant, limits.get("seconds")
+            path,
+            self.settings.profile,
+            self.settings.plant,
+            limits.get("seconds"),
+            self.settings.peer,
         )
         if not is_new:
             self.progress.known.add(cause)

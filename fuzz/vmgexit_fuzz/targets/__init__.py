@@ -23,6 +23,10 @@ _OURS = f"{Path(vmgexit.__file__).parent}{os.sep}"
 _COMPILED = ("<decode ", "<encode ")  # what `schema.compiler` calls the files of its functions
 
 
+# A peer may take this part of the time of an input for one answer, so that its hang is not ours.
+ANSWERS_IN_A_HANG = 4
+
+
 class Finding(Exception):
     """A broken invariant. `cause` is what two findings of the same defect share."""
 
