@@ -161,6 +161,32 @@ def answer(command):
 
 
 @pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ('{"ok": ' + "[" * 900 + "]" * 900 + "}", "ok: "),
+        ('{"\\u001b[31m\\ud800\\n": "\\u001b\\ud800"}', "?[31m??: '\\x1b\\ud800' found"),
+        ('{"panic": 5}', "panic: 5 found, None expected"),
+        ('{"ok": NaN}', "ok: nan found"),
+    ],
+)
+def test_what_a_stranger_says_is_shown_on_one_line(
+    answer: str, told: str, replay: Replay, tmp_path: Path
+) -> None:
+    path = tmp_path / "stranger.py"
+    path.write_text(
+        "import os\n"
+        'os.write(1, b\'{"vmgexit": 1, "name": "a test"}\\n\')\n'
+        f"while input(): os.write(1, {answer.encode()!r} + b'\\n')"
+    )
+    peer = [sys.executable, "-S", str(path)]
+    code, lines = replay(peer, scenario(tmp_path, [INIT]))
+    assert code == 1
+    assert len(lines) == 2
+    assert told in lines[0]
+    lines[0].encode()
+
+
+@pytest.mark.parametrize(
     ("command", "line"),
     [
         ("./no-such-peer", "./no-such-peer: cannot be started: No such file or directory"),

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from vmgexit.errors import PeerError
 from vmgexit.machine import program
 from vmgexit.machine.comparison import Answering, Lockstep, compare
-from vmgexit.machine.peer import STOPS, Peer
+from vmgexit.machine.peer import STOPS, Peer, brief, plain
 from vmgexit.machine.quirks import REFERENCE, Quirks
 from vmgexit.machine.scenario import Answer, Command
 from vmgexit.machine.scenario import show as show_scenario
@@ -102,13 +102,14 @@ def _told(place: str, answer: Answer, found: dict[str, tuple[object, object]]) -
     for stop in STOPS:
         if stop in answer:
             # Texts that differ in numbers only are one defect.
-            text = str(answer[stop])
+            text = plain(str(answer[stop]))
             return Finding(
-                f"{stop} at {place}: {_NUMBER.sub('N', text)}", f"{place}: {stop}: {text!r}"
+                f"{stop} at {place}: {_NUMBER.sub('N', text)}", f"{place}: {stop}: {text}"
             )
     key = next(iter(found))
     parts = [
-        f"{name}: {ours!r} found, {theirs!r} expected" for name, (ours, theirs) in found.items()
+        f"{name}: {brief(ours)} found, {brief(theirs)} expected"
+        for name, (ours, theirs) in found.items()
     ]
     return Finding(f"{place} differs in {key}", f"{place}: {'; '.join(parts)}")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from ..errors import PeerError, ScenarioError
-from .peer import STOPS, Peer
+from .peer import STOPS, Peer, plain
 from .quirks import Quirks
 from .replay import Mismatch, Tally, differences
 from .scenario import Answer, Command, Sequence
@@ -32,9 +32,10 @@ def compare(answer: Answer, expected: Answer) -> Differences:
     if "terminated" in expected and "terminated" in answer:
         return {}
     if UNSUPPORTED in answer:
-        given = {key: value for key, value in answer.items() if key != UNSUPPORTED}
-        return differences(given, _only(expected, given))
-    return differences(answer, expected)
+        answer = {key: value for key, value in answer.items() if key != UNSUPPORTED}
+        expected = _only(expected, answer)
+    # A stranger's keys are shown as they can be.
+    return {plain(key): pair for key, pair in differences(answer, expected).items()}
 
 
 def _only(expected: Answer, given: Answer) -> Answer:

@@ -143,14 +143,12 @@ def _hello(told: Answer) -> Hello:
     """The first line, checked."""
     version, name, profile = (told.get(key, "") for key in ("vmgexit", "name", "profile"))
     if version != VERSION or isinstance(version, bool):
-        raise PeerError(
-            f"hello: vmgexit: {_brief(version)} found, {VERSION} expected", kind="start"
-        )
+        raise PeerError(f"hello: vmgexit: {brief(version)} found, {VERSION} expected", kind="start")
     if not isinstance(name, str) or not name:
-        raise PeerError(f"hello: name: {_brief(name)} found, a text expected", kind="start")
+        raise PeerError(f"hello: name: {brief(name)} found, a text expected", kind="start")
     if not isinstance(profile, str):
-        raise PeerError(f"hello: profile: {_brief(profile)} found, a text expected", kind="start")
-    return Hello(_plain(name), _plain(profile))
+        raise PeerError(f"hello: profile: {brief(profile)} found, a text expected", kind="start")
+    return Hello(plain(name), plain(profile))
 
 
 def _object(line: bytes) -> Answer:
@@ -158,9 +156,9 @@ def _object(line: bytes) -> Answer:
     try:
         value = json.loads(line.decode())
     except (ValueError, RecursionError):
-        raise PeerError(f"not JSON: {_brief(line)[1:]}", kind="garbage") from None
+        raise PeerError(f"not JSON: {brief(line)[1:]}", kind="garbage") from None
     if not isinstance(value, dict):
-        raise PeerError(f"{_brief(value)} found, a JSON object expected", kind="garbage")
+        raise PeerError(f"{brief(value)} found, a JSON object expected", kind="garbage")
     return value
 
 
@@ -293,11 +291,11 @@ class _Process:
         else:
             how = f"ended with exit code {self._child.returncode}"
         lines = self._words.decode(errors="replace").strip().splitlines()
-        last = f": {_plain(lines[-1])}" if lines else ""
+        last = f": {plain(lines[-1])}" if lines else ""
         return PeerError(f"{how}{part}{last}", kind="death")
 
     def _beginning(self) -> str:
-        return _brief(bytes(self._answers[:100]))[1:]
+        return brief(bytes(self._answers[:100]))[1:]
 
 
 def _unblocked(pipe: IO[bytes] | None) -> int:
@@ -331,11 +329,15 @@ def _signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _brief(value: object) -> str:
-    text = repr(value)
+def brief(value: object) -> str:
+    """A value on part of a line."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "something nested too deep"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of a stranger, safe to print on a line."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:200])

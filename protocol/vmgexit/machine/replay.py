@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import ScenarioError
 from .invariants import Violation, Watch
+from .peer import brief
 from .quirks import COCONUT_SEEN, Quirks, names, only
 from .scenario import Answer, Sequence
 from .system import Machine
@@ -35,7 +36,7 @@ class Mismatch:
         where = f"{self.sequence.name} line {self.sequence.line}, operation {self.index}"
         whose = "recorded" if self.is_recorded else "expected"
         parts = [
-            f"{key}: {_brief(found)} found, {_brief(expected)} {whose}"
+            f"{key}: {brief(found)} found, {brief(expected)} {whose}"
             for key, (found, expected) in self.differences.items()
         ]
         if self.failure:
@@ -134,8 +135,3 @@ def explain(sequence: Sequence, quirks: Quirks) -> tuple[str, ...]:
 
 def _conforms(sequence: Sequence, quirks: Quirks) -> bool:
     return not any(True for _ in replay([sequence], quirks, Tally()))
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

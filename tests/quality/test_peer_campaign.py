@@ -1,0 +1,173 @@
+"""A bug in another implementation is found over the pipe, shown and reproduced; one that does as the
+machine does is left in peace, and no process stays behind."""
+
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vmgexit.machine import program
+from vmgexit.machine.quirks import COCONUT, REFERENCE
+from vmgexit.machine.scenario import Command, sequences
+from vmgexit_fuzz.targets import Finding, peer
+
+VMGEXIT = Path(sys.executable).with_name("vmgexit")
+ROOT = Path(__file__).parents[2]
+PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
+
+INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
+LEVEL: Command = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
+ENTER: Command = {"op": "enter", "cpu": 0}
+READ_PPR: Command = {
+    "op": "call",
+    "cpu": 0,
+    "protocol": 3,
+    "request": 2,
+    "rcx": 0x80A,
+    "rdx": 0,
+    "r8": 0,
+}
+
+needs_atheris = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris has wheels for Linux on x86-64 only",
+)
+
+
+@pytest.fixture(autouse=True)
+def no_peer_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(peer, "quirks", REFERENCE)
+    monkeypatch.setattr(peer, "_peer", None)
+    yield
+    peer.close()
+
+
+def finding(commands: list[Command], *words: str, timeout: float = 10) -> Finding:
+    peer.use([*PEER, *words], timeout).restart()
+    data = program.write(commands)
+    with pytest.raises(Finding) as caught:
+        peer.run(data)
+    assert peer.show(data).splitlines()[-1].startswith("->")
+    with pytest.raises(Finding) as again:
+        peer.run(data)
+    assert again.value.cause == caught.value.cause
+    return caught.value
+
+
+def test_the_first_different_answer_is_the_finding() -> None:
+    found = finding([INIT, ENTER, READ_PPR, READ_PPR], "--plant", "ppr")
+    assert found.cause == "call SVSM_APIC_READ_REGISTER differs in rdx"
+    assert found.message == "call SVSM_APIC_READ_REGISTER: rdx: 15 found, 0 expected"
+
+
+def test_a_stop_is_a_finding_and_the_peer_goes_on() -> None:
+    found = finding([INIT, LEVEL, ENTER], "--plant", "panic")
+    assert found.cause == "panic at enter: assertion failed: !level"
+    assert peer.run(program.write([INIT, READ_PPR])) == 2
+
+
+def test_a_hang_is_a_finding_and_the_peer_goes_on() -> None:
+    peer.use([*PEER, "--plant", "hang"], 10).restart()
+    assert peer._peer is not None
+    peer._peer.timeout = 0.3
+    with pytest.raises(Finding) as caught:
+        peer.run(program.write([INIT, LEVEL, ENTER]))
+    assert caught.value.cause == "hang at enter"
+    assert caught.value.message == "peer: no answer after 0.3 s (at enter)"
+    peer._peer.timeout = 10
+    assert peer.run(program.write([INIT, READ_PPR])) == 2
+
+
+def test_the_profile_is_what_the_peer_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "ppr-keeps-low-nibble"
+    with (ROOT / "corpus" / "quirks" / f"{name}.jsonl").open("rb") as stream:
+        [sequence] = sequences(stream, name)
+    assert finding(sequence.commands, "--profile", name).cause.endswith("differs in rdx")
+    monkeypatch.setattr(peer, "quirks", COCONUT)
+    assert peer.run(program.write(sequence.commands)) == len(sequence.commands)
+
+
+def test_a_peer_that_has_gone_for_good_is_a_finding(tmp_path: Path) -> None:
+    peer.use([str(tmp_path / "gone")], 1)
+    with pytest.raises(Finding, match="cannot be started: No such file or directory") as caught:
+        peer.run(program.write([INIT]))
+    assert caught.value.cause == "start at init"
+
+
+def vmgexit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(VMGEXIT), *words],
+        cwd=folder,
+        env=os.environ | {"PWD": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def left_behind(mark: str) -> list[str]:
+    """Processes that have `mark` on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            continue
+        if mark.encode() in line:
+            found.append(line.decode(errors="replace"))
+    return found
+
+
+@needs_atheris
+def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
+    own = tmp_path / "an adapter.py"  # its path marks its processes
+    own.write_text(Path(PEER[1]).read_text())
+    command = shlex.join([PEER[0], str(own), "--plant", "ppr"])
+    campaign = vmgexit(
+        tmp_path,
+        *("fuzz", "run", "peer", "--peer", command),
+        *("--time", "60", "--seed", "1", "--stop-on-finding", "--findings", "found"),
+    )
+    assert campaign.returncode == 1, campaign.stdout + campaign.stderr
+    told = campaign.stdout.splitlines()
+    assert told[0] == "finding: call SVSM_APIC_READ_REGISTER: rdx: 15 found, 0 expected"
+    again = next(line for line in told if line.startswith("again: "))
+    shown = told[1 : told.index(again)]
+    assert len(shown) == 2
+    assert shown[1].startswith("->   1 call")
+
+    replayed = vmgexit(tmp_path, *shlex.split(again)[2:])
+    assert replayed.returncode == 1, replayed.stderr
+    assert told[0].removeprefix("finding: ") in replayed.stdout
+
+    scenario = "found/peer-call-svsm-apic-read-register-differs-in-rdx.jsonl"
+    compared = vmgexit(tmp_path, "replay", scenario, "--peer", command)
+    assert compared.returncode == 1, compared.stderr
+    assert "rdx: 15 found, 0 expected" in compared.stdout
+    assert left_behind(str(own)) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["run", "peer"], "the target peer needs --peer, a program and its arguments"),
+        (
+            ["run", "peer", "--peer", "./gone"],
+            "./gone: cannot be started: No such file or directory",
+        ),
+        (["run", "peer", "--peer", "'"], "--peer ': No closing quotation"),
+        (["run", "scenario", "--peer", "x"], "--peer: only the target peer has a use for it"),
+        (["replay", "input", "--target", "peer"], "the target peer needs --peer, a program and"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(words: list[str], line: str, tmp_path: Path) -> None:
+    (tmp_path / "input").write_bytes(b"")
+    run = vmgexit(tmp_path, "fuzz", *words)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"vmgexit: {line}")
+    assert run.stderr.count("\n") == 1
