@@ -9,6 +9,8 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
                             --time or --runs
   test [PYTEST OPTIONS]     ruff, mypy, then pytest; fails if any of them does
   lint                      ruff and mypy only
+  bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
+                            dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
   lock [UV OPTIONS]         bring requirements.lock up to pyproject.toml; --upgrade for the newest
 
 The first use makes .venv beside this file and installs what requirements.lock names, each file
@@ -191,6 +193,12 @@ def test(arguments: Sequence[str]) -> int:
     return run(PYTHON, "-m", "pytest", *arguments) or lint_code
 
 
+def bench(arguments: Sequence[str]) -> int:
+    """The codec beside its peers; where the output goes is relative to the repository."""
+    set_up()
+    return run(PYTHON, "-m", "tests.bench", *arguments)
+
+
 def lock(arguments: Sequence[str]) -> int:
     """Resolve for every supported Python and platform at once; names no registry."""
     set_up()
@@ -206,6 +214,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "fuzz": fuzz,
     "test": test,
     "lint": lint,
+    "bench": bench,
     "lock": lock,
 }
 TAKE_NO_ARGUMENTS = ("setup", "lint")

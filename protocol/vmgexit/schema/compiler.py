@@ -121,7 +121,10 @@ class _Decoder(_Writer):
             self.lines.append(f"{target}.{entry.name} = {self.open(entry, value)}")
 
     def cut(self, cut: Sequence[words.Stretch], target: str) -> None:
-        """Each byte of several fields by its table, other bytes as they are."""
+        """Each byte of several fields by its table, other bytes as they are.
+
+        Parts do not overlap, so + and * join them, which CPython does faster than | and <<.
+        """
         parts: dict[str, list[str]] = {}  # of the fields in more than one stretch
         fields: dict[str, Field] = {}
         for stretch in cut:
@@ -135,7 +138,7 @@ class _Decoder(_Writer):
                 fields[entry.name] = entry
                 part = f"{held}_{entry.name}" if stretch.is_mixed else held
                 stored.append(part)
-                moved = f"{held} << {piece.low}" if piece.low and not stretch.is_mixed else part
+                moved = f"{held} * {1 << piece.low:#x}" if piece.low and not stretch.is_mixed else part
                 parts.setdefault(entry.name, []).append(moved)
             if stretch.is_mixed:
                 table = self.fresh(words.rows(stretch.pieces), "rows")
@@ -143,7 +146,7 @@ class _Decoder(_Writer):
             elif stretch.pieces[0].is_whole:
                 self.lines.append(f"{stored[0]} = {self.open(stretch.pieces[0].field, held)}")
         for name, joined in parts.items():
-            value = self.open(fields[name], " | ".join(joined))
+            value = self.open(fields[name], " + ".join(joined))
             self.lines.append(f"{target}.{name} = {value}")
 
     def open(self, entry: Field, expression: str) -> str:

@@ -1,0 +1,91 @@
+# ruff: noqa: E402
+"""The bench: its peers read the values that we read, and its report says what holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for peer in ("bitstruct.c", "dissect.cstruct", "kaitaistruct", "numpy"):
+    pytest.importorskip(peer, reason=f"{peer} is of the extra bench")
+
+# What follows imports the peers.
+from tests.bench import layouts, report, rows
+from tests.bench.__main__ import main
+from tests.bench.peers import Contestant, check, ours
+from tests.bench.timing import Job, Timing, bytes_held, interleaved
+from vmgexit import ExtIntStatus
+from vmgexit.schema import Structure
+
+EVERY = pytest.mark.parametrize(
+    ("cls", "layout"), [entry[1:] for entry in rows.CODECS], ids=[entry[0] for entry in rows.CODECS]
+)
+
+
+@EVERY
+@pytest.mark.parametrize("noise", [False, True], ids=["wire", "noise"])
+def test_every_peer_reads_what_we_read(cls: type[Structure], layout: Any, noise: bool) -> None:
+    check(rows.contestants(cls, layout), rows.records_of(cls, noise)[:4])
+    assert sum(bits for _, _, bits in layouts.leaves(layout)) == 8 * cls.size
+
+
+def test_a_peer_that_reads_otherwise_is_found() -> None:
+    us = ours(ExtIntStatus)
+    other = Contestant("other", lambda data: us.decode(bytes(reversed(data))), us.encode, us.values)
+    with pytest.raises(AssertionError, match=r"^other reads pending_vector"):
+        check([us, other], [b"\x61\0\0\0"])
+
+
+def test_contestants_take_turns() -> None:
+    turns: list[str] = []
+    jobs = {name: Job(turns.append, [name] * 50) for name in ("one", "other")}
+    took = interleaved(jobs, 3)
+    assert set(turns) == set(took) == {"one", "other"}
+    order = [turn for turn, before in zip(turns, [None, *turns], strict=False) if turn != before]
+    assert order == ["one", "other"] * 4  # once to find out how long they take
+    assert all(0 < timing.best <= timing.median for timing in took.values())
+
+
+def test_bytes_held_counts_what_is_kept() -> None:
+    held = bytes_held(Job(lambda size: bytearray(size), [10_000] * 20))
+    assert 10_000 <= held < 10_200
+
+
+def row(ours: float, **others: float) -> rows.Row:
+    took = {name: Timing(best, 2 * best) for name, best in {rows.US: ours, **others}.items()}
+    return rows.Row("work", took, (rows.Limit(0.9), rows.Limit(1 / 40, "construct")))
+
+
+@pytest.mark.parametrize(("taken", "holds"), [(9, True), (9.1, False), (8, True), (100, False)])
+def test_what_holds_is_by_the_fastest_peer(taken: float, holds: bool) -> None:
+    found = row(taken, ctypes=10, construct=500)
+    assert found.holds is holds
+    assert found.ratios == [taken / 10, taken / 500]
+    assert ("holds: " in report.table([found])) is holds
+    told = json.loads(report.as_json([found], {"quick": True}))
+    assert told["rows"][0]["holds"] is holds
+    assert told["rows"][0]["best"] == {"vmgexit": taken, "ctypes": 10, "construct": 500}
+
+
+def test_the_fortieth_counts_too() -> None:
+    assert not row(10, ctypes=100, construct=399).holds
+    assert row(10, ctypes=100, construct=400).holds
+
+
+def test_the_plot_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is of the extra bench")
+    report.plot(
+        [row(9, ctypes=10, construct=500), row(5, memcpy=4, construct=9)], tmp_path / "a.svg"
+    )
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_it_does_not_measure_construct_as_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VMGEXIT_INTERPRET", "1")
+    with pytest.raises(SystemExit) as ending:
+        main(["--quick"])
+    assert ending.value.code == 2
+    assert "VMGEXIT_INTERPRET" in capsys.readouterr().err
