@@ -138,7 +138,9 @@ class _Decoder(_Writer):
                 fields[entry.name] = entry
                 part = f"{held}_{entry.name}" if stretch.is_mixed else held
                 stored.append(part)
-                moved = f"{held} * {1 << piece.low:#x}" if piece.low and not stretch.is_mixed else part
+                moved = (
+                    f"{held} * {1 << piece.low:#x}" if piece.low and not stretch.is_mixed else part
+                )
                 parts.setdefault(entry.name, []).append(moved)
             if stretch.is_mixed:
                 table = self.fresh(words.rows(stretch.pieces), "rows")
