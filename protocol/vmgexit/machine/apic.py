@@ -43,8 +43,6 @@ NOTIFICATION_VECTOR = 0x50
 LOWEST_IPI = 16
 """Vectors below are never deliverable: their class is 0."""
 
-MOST_IN_SERVICE = 16
-
 _ISR, _TMR, _IRR = ApicRegister.ISR0, ApicRegister.TMR0, ApicRegister.IRR0
 _ICR_REFUSED = sum(
     ((1 << field.width) - 1) << field.bit_offset

@@ -22,13 +22,11 @@ from .vcpu import (
     EVENT_VALID,
     EVENT_VECTOR,
     EVENTS_AT,
-    FLAGS_AT,
     GUEST_EVENT,
     IRR_WORD,
     LEVEL,
     MULTIPLE,
     NMI,
-    OWN_MC,
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
@@ -93,7 +91,6 @@ class Account:
     meddled: bool = False  # the host rewrote the page while an entry was under way
     closed: bool = False  # handed over: the host's from there on
     disables: int = 0
-    machine_check: bool = False  # the host signalled one
 
 
 @dataclass(slots=True)
@@ -164,8 +161,6 @@ class Ledger:
         step.event_before = 0 if cpu.new_guest is not None else cpu.guest.event_inj
         if command["op"] in _TAKES_UP and cpu.entry is None:
             _new_vmsa(step, account)
-        if command["op"] in ("enter", "svsm_step", "call"):
-            account.machine_check |= bool(cpu.page[FLAGS_AT] & OWN_MC)
         if command["op"] == "call" and cpu.new_guest is None and cpu.new_calling is None:
             step.visible = visible(machine, cpu)
         if command["op"] == "enter":
