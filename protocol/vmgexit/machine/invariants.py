@@ -256,11 +256,9 @@ def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple
 @_invariant("INV-8", "an NMI that the host signals is taken")
 def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
     cpu = step.cpu
-    if (
-        cpu is None
-        or not (step.entered and step.emulated_before and step.nmi_signalled)
-        or step.meddled
-    ):
+    if cpu is None or not (step.entered and step.emulated_before and step.nmi_signalled):
+        return
+    if cpu.posting is not None or step.meddled:  # the signal is yet to come, or obeys no order
         return
     if descriptor(cpu).nmi:
         yield f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor"
