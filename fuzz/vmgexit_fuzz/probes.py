@@ -111,6 +111,15 @@ def install(prefixes: Sequence[str]) -> None:
     sys.meta_path.insert(0, _Finder(prefixes))
 
 
+def reserve(count: int) -> int:
+    """Room for `count` counters that others set; the number of the first. Before `connect`."""
+    global _used
+    first, _used = _used, _used + count
+    if _used > CAPACITY:
+        raise ValueError(f"{_used} counters: {CAPACITY} at most")
+    return first
+
+
 def connect(*, with_mutator: bool) -> int:
     """Give libFuzzer the counters of the probes made so far; how many there are.
 

@@ -28,12 +28,17 @@ ANSWERS_IN_A_HANG = 4
 
 
 class Finding(Exception):
-    """A broken invariant. `cause` is what two findings of the same defect share."""
+    """A broken invariant. `cause` is what two findings of the same defect share.
 
-    def __init__(self, cause: str, message: str) -> None:
+    `clause` and `meaning` are the invariant's, where it has a name; `place` is where it broke.
+    """
+
+    def __init__(
+        self, cause: str, message: str, *, clause: str = "", meaning: str = "", place: str = ""
+    ) -> None:
         super().__init__(message)
-        self.cause = cause
-        self.message = message
+        self.cause, self.message = cause, message
+        self.clause, self.meaning, self.place = clause, meaning, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Target:
     longest: int  # bytes of an input
     steps: str  # what `run` counts
     is_program: bool = False  # an input is a scenario in its binary spelling
+    has_states: bool = False  # `module` has `observe`, to be told of each command carried out
 
     @property
     def run(self) -> Callable[[bytes], int]:
@@ -91,6 +97,7 @@ TARGETS = {
             36 * 96,
             "commands",
             is_program=True,
+            has_states=True,
         ),
         Target(
             "peer",
@@ -146,7 +153,7 @@ def as_finding(error: BaseException) -> Finding:
     else:
         innermost = frames[:-3:-1]
     where = " < ".join(innermost) or "the target"
-    return Finding(f"{type(error).__name__} in {where}", f"{_told(error)} (in {where})")
+    return Finding(f"{type(error).__name__} in {where}", f"{_told(error)} (in {where})", place=where)
 
 
 def _told(error: BaseException) -> str:

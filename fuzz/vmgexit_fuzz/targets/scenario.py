@@ -6,6 +6,8 @@ machine under all invariants. `quirks` chooses the profile; the reference is wha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vmgexit.machine import program
 from vmgexit.machine.invariants import Violation, Watch
 from vmgexit.machine.quirks import REFERENCE, Quirks
@@ -16,6 +18,7 @@ from vmgexit.machine.system import Machine
 from . import Finding
 
 quirks: Quirks = REFERENCE
+observe: Callable[[Machine, Command], None] | None = None  # told of each command carried out
 
 
 def run(data: bytes) -> int:
@@ -23,10 +26,15 @@ def run(data: bytes) -> int:
     commands = program.read(data)
     watch = Watch(Machine(quirks))
     try:
-        for command in commands:
-            watch.execute(command)
+        if observe is None:
+            for command in commands:
+                watch.execute(command)
+        else:
+            for command in commands:
+                watch.execute(command)
+                observe(watch.machine, command)
     except Violation as violation:
-        raise Finding(violation.cause, _told(violation)) from None
+        raise finding(violation) from None
     return len(commands)
 
 
@@ -52,5 +60,12 @@ def commands(data: bytes) -> list[Command]:
     return program.read(data)
 
 
-def _told(violation: Violation) -> str:
-    return f"{violation} ({violation.invariant.meaning})"
+def finding(violation: Violation) -> Finding:
+    """A broken invariant of the machine as a finding."""
+    return Finding(
+        violation.cause,
+        f"{violation} ({violation.invariant.meaning})",
+        clause=violation.invariant.name,
+        meaning=violation.invariant.meaning,
+        place=violation.place,
+    )
