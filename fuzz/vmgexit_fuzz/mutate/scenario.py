@@ -247,10 +247,14 @@ MUTATIONS: dict[Mutation, int] = {
 }
 
 
+def _operations(data: bytes) -> list[bytes]:
+    return [data[at : at + SIZE] for at in range(0, len(data) - SIZE + 1, SIZE)]
+
+
 def mutate(data: bytes, longest: int, seed: int) -> bytes:
     """Another program, of at most `longest` bytes. Never raises, whatever `data` is."""
     pick = random.Random(seed)
-    operations = [data[at : at + SIZE] for at in range(0, len(data) - SIZE + 1, SIZE)]
+    operations = _operations(data)
     if not operations or pick.random() < 0.05:
         cpus, count = pick.choice((1, 1, 2, 3)), pick.choice((1, 1, 1, 2, 0, 0xFFFFFFFF))
         operations[:1] = [spelled({"op": "init", "cpus": cpus, "reg_count": count})]
@@ -258,3 +262,12 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
         if operations:
             pick.choices(list(MUTATIONS), list(MUTATIONS.values()))[0](pick, operations)
     return b"".join(operations)[: longest - longest % SIZE]
+
+
+def crossover(one: bytes, other: bytes, longest: int, seed: int) -> bytes:
+    """The beginning of one program and the end of another, without its `init`; at most `longest` bytes."""
+    pick = random.Random(seed)
+    first, second = _operations(one), _operations(other)
+    head = first[: pick.randint(1, max(len(first), 1))]
+    tail = second[pick.randint(1, max(len(second), 1)) :]
+    return b"".join(head + tail)[: longest - longest % SIZE]

@@ -52,6 +52,7 @@ class Target:
     longest: int  # bytes of an input
     steps: str  # what `run` counts
     is_program: bool = False  # an input is a scenario in its binary spelling
+    mutator: str = ""  # the module that changes its inputs: `mutate` and `crossover`
     has_states: bool = False  # `module` has `observe`, to be told of each command carried out
 
     @property
@@ -97,6 +98,7 @@ TARGETS = {
             36 * 96,
             "commands",
             is_program=True,
+            mutator="vmgexit_fuzz.mutate.scenario",
             has_states=True,
         ),
         Target(
@@ -111,6 +113,7 @@ TARGETS = {
             36 * 96,
             "commands",
             is_program=True,
+            mutator="vmgexit_fuzz.mutate.scenario",
         ),
     )
 }
