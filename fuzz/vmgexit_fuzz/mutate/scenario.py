@@ -7,22 +7,44 @@ the most weight. All weights are in `MUTATIONS` and `BURSTS`.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from vmgexit.machine.program import Operation, spelled
+from vmgexit.machine.program import Code, Operation, spelled
 from vmgexit.machine.scenario import Command
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 
 SIZE = Operation.size
+_VECTOR, _RCX, _RDX = (
+    Operation.declaration[name].bit_offset // 8 for name in ("vector", "rcx", "rdx")
+)
+_SENDS = (ApicRegister.SELF_IPI & 0xFF, ApicRegister.ICR & 0xFF)
 
 # Vectors at the edges of what is allowed, and some that share a class or cross one.
 VECTORS = (0, 5, 15, 16, 30, 31, 32, 0x31, 0x47, 0x50, 0x55, 0x61, 0x80, 0x85, 0xF1, 0xFF)
+_DELIVERABLE = 31
 EXITS = (0, 0x80000000, 0x80000200, 0x80000300, 0x80000B0D)
 NUMBERS = (0, 1, 2, 3, 4, 0xFF, 0x100, 0x200, 0x300, 0xFFFFFFFF, 1 << 32, (1 << 64) - 1)
 PAGES = (0x20002000, 0x30000000, 0x30001000, 0x30000800)
 
-Burst = Callable[[random.Random, int], list[Command]]
+# How often a burst takes a vector that the program has already: bugs sit where interrupts meet.
+SAME_VECTOR = 0.6
+
+
+class Pick(random.Random):
+    """Choices for one program. `present` are the vectors that are in it."""
+
+    present: Sequence[int] = ()
+
+    def vector(self, lowest: int = 0) -> int:
+        """A vector, often one that the program has, not below `lowest`."""
+        near = [vector for vector in self.present if vector >= lowest]
+        if near and self.random() < SAME_VECTOR:
+            return self.choice(near)
+        return self.choice([vector for vector in VECTORS if vector >= lowest])
+
+
+Burst = Callable[[Pick, int], list[Command]]
 
 
 def _call(cpu: int, call: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) -> Command:
@@ -41,30 +63,31 @@ def _write(cpu: int, register: int, value: int) -> Command:
     return _call(cpu, ApicCall.WRITE_REGISTER, register, value)
 
 
-def _read(pick: random.Random, cpu: int) -> Command:
+def _read(pick: Pick, cpu: int) -> Command:
     return _call(cpu, ApicCall.READ_REGISTER, pick.choice(list(ApicRegister)))
 
 
-def _enter(pick: random.Random, cpu: int) -> Command:
+def _enter(pick: Pick, cpu: int, late: float = 0.2) -> Command:
+    """An entry, with that probability one in whose window something arrives."""
     command: Command = {"op": "enter", "cpu": cpu}
-    if pick.random() < 0.2:
+    if pick.random() < late:
         command["late"] = [
-            {"vector": pick.choice(VECTORS), "level": pick.random() < 0.3}
+            {"vector": pick.vector(), "level": pick.random() < 0.3}
             for _ in range(pick.randint(1, 2))
         ]
     return command
 
 
-def _post(pick: random.Random, cpu: int, operation: str = "host_irq") -> Command:
+def _post(pick: Pick, cpu: int, operation: str = "host_irq") -> Command:
     level = pick.random() < 0.35
-    return {"op": operation, "cpu": cpu, "vector": pick.choice(VECTORS), "level": level}
+    return {"op": operation, "cpu": cpu, "vector": pick.vector(), "level": level}
 
 
 def _take(cpu: int) -> Command:
     return {"op": "guest_take", "cpu": cpu}
 
 
-def _guest(pick: random.Random, cpu: int) -> Command:
+def _guest(pick: Pick, cpu: int) -> Command:
     command: Command = {
         "op": "guest",
         "cpu": cpu,
@@ -76,24 +99,24 @@ def _guest(pick: random.Random, cpu: int) -> Command:
     return command
 
 
-def _end(pick: random.Random, cpu: int) -> Command:
+def _end(pick: Pick, cpu: int) -> Command:
     if pick.random() < 0.5:
         return {"op": "guest_lazy_eoi", "cpu": cpu}
     return _write(cpu, ApicRegister.EOI, 0)
 
 
-def _interrupt(pick: random.Random, cpu: int) -> list[Command]:
+def _interrupt(pick: Pick, cpu: int) -> list[Command]:
     """The host posts, the guest is entered, takes and ends."""
     run = [_post(pick, cpu), _enter(pick, cpu), _take(cpu), _end(pick, cpu), _enter(pick, cpu)]
     return run[: pick.randint(2, len(run))]
 
 
-def _ipi(pick: random.Random, cpu: int) -> list[Command]:
+def _ipi(pick: Pick, cpu: int) -> list[Command]:
     """A vCPU sends to itself or to others."""
     if pick.random() < 0.5:
-        sent = _write(cpu, ApicRegister.SELF_IPI, pick.choice(VECTORS))
+        sent = _write(cpu, ApicRegister.SELF_IPI, pick.vector())
     else:
-        icr = pick.choice(VECTORS) | pick.choice((0, 0, 4)) << 8 | pick.randrange(2) << 11
+        icr = pick.vector() | pick.choice((0, 0, 4)) << 8 | pick.randrange(2) << 11
         icr |= pick.choice((0, 0, 1, 2, 3)) << 18
         icr |= pick.choice((0, 1, 2, 3, 0xFFFFFFFF, 0x00010001)) << 32
         sent = _write(cpu, ApicRegister.ICR, icr)
@@ -101,7 +124,7 @@ def _ipi(pick: random.Random, cpu: int) -> list[Command]:
     return [sent, _enter(pick, cpu), _take(cpu), _enter(pick, other), _take(other)]
 
 
-def _register(pick: random.Random, cpu: int) -> list[Command]:
+def _register(pick: Pick, cpu: int) -> list[Command]:
     """Registration calls, and what a vCPU then still finds."""
     requests = pick.choices((0, 1, 2, 3), (3, 4, 3, 1), k=pick.randint(1, 4))
     calls = [_call(pick.randrange(4), ApicCall.CONFIGURE_EMULATION, r) for r in requests]
@@ -109,31 +132,34 @@ def _register(pick: random.Random, cpu: int) -> list[Command]:
     return [*calls, query, _read(pick, cpu)]
 
 
-def _nest(pick: random.Random, cpu: int) -> list[Command]:
+def _nest(pick: Pick, cpu: int) -> list[Command]:
     """Interrupts above each other, ended one by one."""
-    levels = sorted(pick.sample(VECTORS[5:], 3))
+    levels = sorted(pick.sample([vector for vector in VECTORS if vector >= _DELIVERABLE], 3))
     run: list[Command] = []
     for vector in levels[: pick.randint(2, 3)]:
         run += [_write(cpu, ApicRegister.SELF_IPI, vector), _enter(pick, cpu), _take(cpu)]
     return [*run, _end(pick, cpu), _enter(pick, cpu), _end(pick, cpu), _enter(pick, cpu)]
 
 
-def _cut_short(pick: random.Random, cpu: int) -> list[Command]:
-    """A delivery is intercepted and repeated."""
-    vector = pick.choice(VECTORS[5:])
-    event = pick.choice((0x80000000 | vector, 0x80000000 | vector, *EXITS))
+def _cut_short(pick: Pick, cpu: int) -> list[Command]:
+    """A delivery is intercepted and repeated, and something else comes meanwhile."""
+    vector = pick.vector(_DELIVERABLE)
+    event = pick.choice((0x80000000 | vector, 0x80000000 | vector, pick.choice(EXITS)))
     left = {"op": "intercept", "cpu": cpu, "exitintinfo": event, "busy": pick.random() < 0.3}
     run = [_write(cpu, ApicRegister.SELF_IPI, vector), _enter(pick, cpu), _take(cpu), left]
-    return [*run, *_ipi(pick, pick.randrange(4))[:1], _enter(pick, cpu), _take(cpu)]
+    if pick.random() < 0.5:
+        run.insert(0, {"op": "guest", "cpu": cpu, "if": True, "shadow": False})
+    meanwhile = (_ipi(pick, pick.randrange(4))[:1], [_post(pick, cpu)], _settings(pick, cpu), [])
+    return [*run, *pick.choice(meanwhile), _enter(pick, cpu, late=0.5), _take(cpu)]
 
 
-def _remap(pick: random.Random, cpu: int) -> list[Command]:
+def _remap(pick: Pick, cpu: int) -> list[Command]:
     """The calling area moves while something is in service."""
     moved = _call(cpu, CoreCall.REMAP_CA, pick.choice(PAGES), protocol=Protocol.CORE)
     return [*_nest(pick, cpu)[:6], moved, _end(pick, cpu), _enter(pick, cpu)]
 
 
-def _step_by_step(pick: random.Random, cpu: int) -> list[Command]:
+def _step_by_step(pick: Pick, cpu: int) -> list[Command]:
     """The host and the SVSM take turns, access by access."""
     run = [_post(pick, cpu, "host_begin")]
     for _ in range(pick.randint(4, 24)):
@@ -144,15 +170,15 @@ def _step_by_step(pick: random.Random, cpu: int) -> list[Command]:
     return [*run, _enter(pick, cpu), _take(cpu)]
 
 
-def _new_vcpu(pick: random.Random, cpu: int) -> list[Command]:
+def _new_vcpu(pick: Pick, cpu: int) -> list[Command]:
     """A vCPU is created anew while its old self had work."""
     new: Command = {"op": "set_vmsa", "cpu": cpu}
     if pick.random() < 0.5:
-        new["event_inj"] = 0x80000000 | pick.choice(VECTORS)
+        new["event_inj"] = 0x80000000 | pick.vector()
     return [*_nest(pick, cpu)[:6], new, _enter(pick, cpu), _take(cpu)]
 
 
-def _unruly(pick: random.Random, cpu: int) -> list[Command]:
+def _unruly(pick: Pick, cpu: int) -> list[Command]:
     """A host that writes what it likes, or refuses."""
     if pick.random() < 0.3:
         call = pick.choice(("specific_eoi", "hv_ipi", "disable_alternate_injection"))
@@ -160,7 +186,7 @@ def _unruly(pick: random.Random, cpu: int) -> list[Command]:
     page = bytearray(256)
     page[1] = pick.choice((0, 0x80, 0x80, 0x81, 0x82, 0xFF))
     page[3] = pick.choice((0, 2, 2, 7))
-    status = pick.choice(VECTORS) | pick.choice((0, 0x100, 0x400, 0x4000, 0x4400, 0x80004000))
+    status = pick.vector() | pick.choice((0, 0x100, 0x400, 0x4000, 0x4400, 0x80004000))
     page[0x80:0x84] = status.to_bytes(4, "little")
     for _ in range(pick.randint(0, 3)):
         page[0x84 + pick.randrange(60)] = pick.getrandbits(8)
@@ -168,7 +194,7 @@ def _unruly(pick: random.Random, cpu: int) -> list[Command]:
     return [written, _enter(pick, cpu), _take(cpu)]
 
 
-def _settings(pick: random.Random, cpu: int) -> list[Command]:
+def _settings(pick: Pick, cpu: int) -> list[Command]:
     """What decides what comes through: allowed vectors, IF, TPR."""
     return [
         _call(cpu, ApicCall.CONFIGURE_VECTOR, pick.choice((0x300, 0x300, 0x200, 0x10E, 0x161))),
@@ -191,34 +217,34 @@ BURSTS: dict[Burst, int] = {
     _unruly: 2,
 }
 
-Mutation = Callable[[random.Random, list[bytes]], None]
+Mutation = Callable[[Pick, list[bytes]], None]
 
 
-def _insert_burst(pick: random.Random, operations: list[bytes]) -> None:
+def _insert_burst(pick: Pick, operations: list[bytes]) -> None:
     burst = pick.choices(list(BURSTS), list(BURSTS.values()))[0]
     at = pick.randint(1, len(operations)) if operations else 0
     cpu = pick.choice((0, 0, 1, 2))
     operations[at:at] = [spelled(command) for command in burst(pick, cpu)]
 
 
-def _duplicate(pick: random.Random, operations: list[bytes]) -> None:
+def _duplicate(pick: Pick, operations: list[bytes]) -> None:
     first = pick.randrange(len(operations))
     piece = operations[first : first + pick.randint(1, 8)]
     at = pick.randint(1, len(operations))
     operations[at:at] = piece
 
 
-def _delete(pick: random.Random, operations: list[bytes]) -> None:
+def _delete(pick: Pick, operations: list[bytes]) -> None:
     first = pick.randrange(len(operations))
     del operations[first : first + pick.randint(1, 4)]
 
 
-def _swap(pick: random.Random, operations: list[bytes]) -> None:
+def _swap(pick: Pick, operations: list[bytes]) -> None:
     one, other = pick.randrange(len(operations)), pick.randrange(len(operations))
     operations[one], operations[other] = operations[other], operations[one]
 
 
-def _change(pick: random.Random, operations: list[bytes]) -> None:
+def _change(pick: Pick, operations: list[bytes]) -> None:
     """One argument of one operation, to a value that could matter."""
     at = pick.randrange(len(operations))
     operation = Operation.decode(operations[at][:SIZE].ljust(SIZE, b"\0"))
@@ -226,7 +252,7 @@ def _change(pick: random.Random, operations: list[bytes]) -> None:
         case 0:
             operation.cpu = pick.randrange(4)
         case 1:
-            operation.vector = pick.choice(VECTORS)
+            operation.vector = pick.vector()
         case 2:
             operation.flags.first = not operation.flags.first
         case 3:
@@ -251,13 +277,28 @@ def _operations(data: bytes) -> list[bytes]:
     return [data[at : at + SIZE] for at in range(0, len(data) - SIZE + 1, SIZE)]
 
 
+_HOLD_A_VECTOR = (Code.HOST_IRQ, Code.HOST_BEGIN, Code.LATE)
+
+
+def _vectors(operations: list[bytes]) -> list[int]:
+    """The vectors that a program's posts and IPIs name."""
+    found = []
+    for operation in operations:
+        if operation[0] in _HOLD_A_VECTOR:
+            found.append(operation[_VECTOR])
+        elif operation[0] == Code.CALL and operation[_RCX] in _SENDS:
+            found.append(operation[_RDX])
+    return found
+
+
 def mutate(data: bytes, longest: int, seed: int) -> bytes:
     """Another program, of at most `longest` bytes. Never raises, whatever `data` is."""
-    pick = random.Random(seed)
+    pick = Pick(seed)
     operations = _operations(data)
     if not operations or pick.random() < 0.05:
         cpus, count = pick.choice((1, 1, 2, 3)), pick.choice((1, 1, 1, 2, 0, 0xFFFFFFFF))
         operations[:1] = [spelled({"op": "init", "cpus": cpus, "reg_count": count})]
+    pick.present = _vectors(operations)
     for _ in range(pick.choice((1, 1, 1, 2, 3))):
         if operations:
             pick.choices(list(MUTATIONS), list(MUTATIONS.values()))[0](pick, operations)
