@@ -11,13 +11,14 @@ from collections.abc import Callable, Sequence
 
 from vmgexit.machine.program import Code, Operation, spelled
 from vmgexit.machine.scenario import Command
-from vmgexit.wire.apic import ApicCall, ApicRegister
+from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.svsm import CoreCall, Protocol
 
 SIZE = Operation.size
 _VECTOR, _RCX, _RDX = (
     Operation.declaration[name].bit_offset // 8 for name in ("vector", "rcx", "rdx")
 )
+_SINGLE_REGISTERS = tuple(ApicRegister)[:5]
 _SENDS = (ApicRegister.SELF_IPI & 0xFF, ApicRegister.ICR & 0xFF)
 
 # Vectors at the edges of what is allowed, and some that share a class or cross one.
@@ -28,7 +29,7 @@ NUMBERS = (0, 1, 2, 3, 4, 0xFF, 0x100, 0x200, 0x300, 0xFFFFFFFF, 1 << 32, (1 << 
 PAGES = (0x20002000, 0x30000000, 0x30001000, 0x30000800)
 
 # How often a burst takes a vector that the program has already: bugs sit where interrupts meet.
-SAME_VECTOR = 0.6
+SAME_VECTOR = 0.5
 
 
 class Pick(random.Random):
@@ -64,7 +65,8 @@ def _write(cpu: int, register: int, value: int) -> Command:
 
 
 def _read(pick: Pick, cpu: int) -> Command:
-    return _call(cpu, ApicCall.READ_REGISTER, pick.choice(list(ApicRegister)))
+    registers = pick.choice((_SINGLE_REGISTERS, tuple(ApicRegister)))
+    return _call(cpu, ApicCall.READ_REGISTER, pick.choice(registers))
 
 
 def _enter(pick: Pick, cpu: int, late: float = 0.2) -> Command:
@@ -147,10 +149,18 @@ def _cut_short(pick: Pick, cpu: int) -> list[Command]:
     event = pick.choice((0x80000000 | vector, 0x80000000 | vector, pick.choice(EXITS)))
     left = {"op": "intercept", "cpu": cpu, "exitintinfo": event, "busy": pick.random() < 0.3}
     run = [_write(cpu, ApicRegister.SELF_IPI, vector), _enter(pick, cpu), _take(cpu), left]
-    if pick.random() < 0.5:
-        run.insert(0, {"op": "guest", "cpu": cpu, "if": True, "shadow": False})
-    meanwhile = (_ipi(pick, pick.randrange(4))[:1], [_post(pick, cpu)], _settings(pick, cpu), [])
-    return [*run, *pick.choice(meanwhile), _enter(pick, cpu, late=0.5), _take(cpu)]
+    if pick.random() < 0.75:  # enabled at once, or only once V_IRQ carries it
+        run.insert(pick.choice((0, 2)), {"op": "guest", "cpu": cpu, "if": True, "shadow": False})
+    meanwhile: Callable[[], list[Command]] = pick.choice(
+        (
+            lambda: _ipi(pick, pick.randrange(4))[:1],
+            lambda: [_post(pick, cpu)],
+            lambda: [_write(cpu + 1, ApicRegister.ICR, MessageType.NMI << 8 | cpu << 32)],
+            lambda: _register(pick, cpu),
+            list,
+        )
+    )
+    return [*run, *meanwhile(), _enter(pick, cpu, late=0.5), _take(cpu)]
 
 
 def _remap(pick: Pick, cpu: int) -> list[Command]:
@@ -161,12 +171,11 @@ def _remap(pick: Pick, cpu: int) -> list[Command]:
 
 def _step_by_step(pick: Pick, cpu: int) -> list[Command]:
     """The host and the SVSM take turns, access by access."""
-    run = [_post(pick, cpu, "host_begin")]
+    run = [_post(pick, cpu) for _ in range(pick.randint(0, 2))]
     for _ in range(pick.randint(4, 24)):
-        actor = pick.choice(("svsm_step", "svsm_step", "host_step"))
-        run.append({"op": actor, "cpu": cpu})
-        if pick.random() < 0.15:
-            run.append(_post(pick, cpu, "host_begin"))
+        if pick.random() < 0.2:
+            run.append(_post(pick, cpu, pick.choice(("host_begin", "host_irq"))))
+        run.append({"op": pick.choice(("svsm_step", "svsm_step", "host_step")), "cpu": cpu})
     return [*run, _enter(pick, cpu), _take(cpu)]
 
 
