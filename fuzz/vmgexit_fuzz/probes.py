@@ -162,6 +162,11 @@ def covered() -> int:
     return sum(map(bool, counters[:_used]))
 
 
+def passed() -> set[int]:
+    """The counters passed since `clear`."""
+    return {number for number in range(_used) if counters[number]}
+
+
 def clear() -> None:
     """Forget what was passed."""
     counters[:] = bytes(CAPACITY)

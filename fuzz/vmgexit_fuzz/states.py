@@ -25,16 +25,12 @@ _POSTS = {name: number for number, name in enumerate(("", *HOST_STEPS))}
 
 # What a command is: its operation; of an APIC call which one, of a write to which register.
 _WRITES = (ApicRegister.TPR, ApicRegister.EOI, ApicRegister.ICR, ApicRegister.SELF_IPI)
-_KINDS: dict[str | tuple[int, int], int] = {
-    kind: number
-    for number, kind in enumerate(
-        (
-            *OPERATIONS,
-            *((call, 0) for call in ApicCall),
-            *((ApicCall.WRITE_REGISTER, register) for register in _WRITES),
-        )
-    )
-}
+_KINDS: dict[str | tuple[int, int], int] = {}
+_KINDS |= {operation: number for number, operation in enumerate(OPERATIONS)}
+for _call in ApicCall:
+    _KINDS[_call, 0] = len(_KINDS)
+for _register in _WRITES:
+    _KINDS[ApicCall.WRITE_REGISTER, _register] = len(_KINDS)
 
 # Four groups of cells, one after the other.
 _CARRIED = 4 * 2 * 3 * 2 * 2  # EVENTINJ, V_IRQ, in service, lazy EOI, EXITINTINFO

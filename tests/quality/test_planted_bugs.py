@@ -67,7 +67,10 @@ def test_register_at_count_0_is_found_within_a_minute(tmp_path: Path) -> None:
 
     # The scenario: it starts a machine, and the last line is the call that was wrongly accepted.
     again = next(line for line in told if line.startswith("again: "))
-    shown = told[1 : told.index(again)]
+    *shown, before, after = told[1 : told.index(again)]
+    assert before.startswith("   before: vCPU ")
+    assert "; count 0; " in before
+    assert "; count 1; " in after
     assert shown[0].split()[:2] == ["0", "init"]
     assert shown[-1].startswith("->")
     assert shown[-1].endswith("(SVSM_APIC_CONFIGURE_EMULATION)")

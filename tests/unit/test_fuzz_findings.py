@@ -2,22 +2,32 @@
 
 import io
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.quirks import only
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign import child, minimize
-from vmgexit_fuzz.campaign.child import Counter
-from vmgexit_fuzz.campaign.findings import save, shown, slug, target_of
+from vmgexit_fuzz.campaign.child import Counter, Order
+from vmgexit_fuzz.campaign.findings import (
+    Store,
+    described,
+    records,
+    shown,
+    slug,
+    target_of,
+)
 from vmgexit_fuzz.campaign.screen import Progress, replay_command
 from vmgexit_fuzz.targets import Finding, find, scenario
 
 INIT = program.spelled({"op": "init", "cpus": 1, "reg_count": 1})
 ENTER = program.spelled({"op": "enter", "cpu": 0})
-FINDING = Finding("INV-9 call 3.2", "told")
+FINDING = Finding("INV-9 call 3.2", "told", clause="X")
 
 
 def quirky(monkeypatch: pytest.MonkeyPatch) -> bytes:
@@ -28,44 +38,88 @@ def quirky(monkeypatch: pytest.MonkeyPatch) -> bytes:
     return program.write(sequence.commands)
 
 
-def test_a_finding_is_kept_as_input_text_and_commands(tmp_path: Path) -> None:
+ABOUT = {"target": "scenario", "profile": "reference", "plant": "", "peer": ""}
+
+
+def told_of(data: bytes, finding: Finding = FINDING) -> dict[str, Any]:
+    return described(find("scenario"), finding, data)
+
+
+def test_a_finding_is_kept_as_input_text_commands_and_record(tmp_path: Path) -> None:
     data = INIT + ENTER
-    saved = save(find("scenario"), FINDING, data, tmp_path)
-    assert saved.is_new
-    assert saved.path == tmp_path / "scenario-inv-9-call-3-2.bin"
-    assert saved.path.read_bytes() == data
-    text = saved.path.with_suffix(".txt").read_text().splitlines()
+    record, is_new = Store(tmp_path).keep(told_of(data), kind="random", **ABOUT)
+    assert is_new
+    assert record.id == "scenario-inv-9-call-3-2"
+    path = tmp_path / record.id
+    assert path.with_suffix(".bin").read_bytes() == data
+    text = path.with_suffix(".txt").read_text().splitlines()
     assert text[0] == "told"
     assert text[1].split() == ["0", "init", "cpus=1", "reg_count=1"]
-    [sequence] = sequences(saved.path.with_suffix(".jsonl").read_bytes().splitlines())
+    [sequence] = sequences(path.with_suffix(".jsonl").read_bytes().splitlines())
     assert program.write(sequence.commands) == data
-    assert len(list(tmp_path.iterdir())) == 3
+    kept = json.loads(path.with_suffix(".json").read_text())
+    assert kept["cause"] == "INV-9 call 3.2"
+    assert (kept["clause"], kept["size"], kept["commands"], kept["kind"]) == ("X", 72, 2, "random")
+    assert kept["first"] == pytest.approx(time.time(), abs=60)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_the_smallest_input_of_a_cause_is_kept(tmp_path: Path) -> None:
-    target = find("scenario")
     kept = []
     for count in (3, 5, 2, 2, 1):
-        saved = save(target, FINDING, INIT + ENTER * count, tmp_path)
-        kept.append((saved.is_new, len(saved.path.read_bytes()) // len(ENTER) - 1))
+        store = Store(tmp_path)  # as a campaign that was started again
+        record, is_new = store.keep(told_of(INIT + ENTER * count), kind="random", **ABOUT)
+        data = (tmp_path / f"{record.id}.bin").read_bytes()
+        assert store.sizes() == {"INV-9 call 3.2": len(data)}
+        kept.append((is_new, len(data) // len(ENTER) - 1))
     assert kept == [(True, 3), (False, 3), (False, 2), (False, 2), (False, 1)]
-    assert len(saved.path.with_suffix(".txt").read_text().splitlines()) == 3
+    assert len((tmp_path / f"{record.id}.txt").read_text().splitlines()) == 3
+
+
+def test_causes_that_look_alike_have_files_of_their_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for cause in ("a b", "a-b", "a/b"):
+        store.keep(told_of(INIT, Finding(cause, "told")), kind="random", **ABOUT)
+    assert sorted(record.id for record in Store(tmp_path).records.values()) == [
+        "scenario-a-b",
+        "scenario-a-b-2",
+        "scenario-a-b-3",
+    ]
+
+
+def test_counts_and_marks_last(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep(told_of(INIT), kind="random", **ABOUT)
+    store.count({FINDING.cause: 3, "another": 1})
+    store.count({FINDING.cause: 2})
+    store.mark(store.named("scenario-inv"), known=True)
+    record = Store(tmp_path).named("scenario-inv-9-call-3-2")
+    assert (record.count, record.known) == (5, True)
+    assert record.last >= record.first
+    with pytest.raises(VmgexitError, match="no such finding; there are scenario-inv-9-call-3-2"):
+        store.named("x")
+
+
+def test_what_is_no_record_is_passed_over(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep(told_of(INIT), kind="random", **ABOUT)
+    for name, text in (("a", ""), ("b", "[]"), ("c", "{}"), ("d", '{"id": "x", "new": 1}')):
+        (tmp_path / f"{name}.json").write_text(text)
+    assert [record.cause for record in records(tmp_path)] == [FINDING.cause]
 
 
 def test_a_codec_finding_has_no_commands(tmp_path: Path) -> None:
-    save(find("codec"), Finding("x is not lossless", "told"), b"\0\0\0", tmp_path)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".bin", ".txt"}
+    told = described(find("codec"), Finding("x is not lossless", "told"), b"\0\0\0")
+    Store(tmp_path).keep(told, kind="random", **ABOUT)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".bin", ".txt", ".json"}
 
 
-def test_what_cannot_be_shown_is_kept_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_shown_is_kept_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(data: bytes) -> str:
         raise RuntimeError
 
     monkeypatch.setattr(scenario, "show", fails)
-    saved = save(find("scenario"), FINDING, INIT, tmp_path)
-    assert saved.path.with_suffix(".txt").read_text() == f"told\n   {INIT.hex()}\n"
+    assert told_of(INIT)["text"] == f"told\n   {INIT.hex()}"
     # What ends the process must not be run again to be shown.
     assert shown(find("scenario"), FINDING, INIT, deadly=True).startswith("told\n     0 init")
 
@@ -104,88 +158,77 @@ class Ended(Exception):
 
 
 def counter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, runs: int | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    runs: int | None = None,
+    known: dict[str, int] | None = None,
 ) -> tuple[Counter, io.StringIO]:
     def ended(code: int) -> None:
         raise Ended(code)
 
     monkeypatch.setattr("os._exit", ended)
     log = io.StringIO()
-    counting = Counter(find("scenario"), tmp_path, log, runs=runs)
+    order = Order("scenario", "probes", runs=runs, known=known or {})
+    counting = Counter(find("scenario"), log, order)
     counting.start()
     return counting, log
 
 
-def told(log: io.StringIO) -> list[dict[str, object]]:
+def told(log: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-def test_a_cause_is_told_once_and_its_smaller_inputs_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cause_is_told_once_and_its_smaller_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     data = quirky(monkeypatch)
     # Minimising has tests of its own.
     monkeypatch.setattr(minimize, "minimized", lambda target, data, cause, until: data)
-    counting, log = counter(tmp_path, monkeypatch)
-    for more in (2, 0, 0, 1):
+    counting, log = counter(monkeypatch)
+    for more in (2, 2, 0, 1):
         counting.one(data + ENTER * more)
-    [finding] = told(log)
-    assert finding["cause"] == "INV-6 read PPR"
-    assert finding["new"] is True
-    assert finding["inputs"] == 1
-    assert Path(str(finding["path"])).read_bytes() == data
+    findings = [line["finding"] for line in told(log)]
+    assert [finding["cause"] for finding in findings] == ["INV-6 read PPR"] * 2
+    assert [finding["clause"] for finding in findings] == ["INV-6"] * 2
+    assert [bytes.fromhex(finding["data"]) for finding in findings] == [data + ENTER * 2, data]
+    assert told(log)[0]["inputs"] == 1
+    assert counting.counts == {"INV-6 read PPR": 4}
 
-    # Another campaign over the same folder knows it.
-    counting, log = counter(tmp_path, monkeypatch)
+    # Another process of the campaign is told what is kept already.
+    counting, log = counter(monkeypatch, known={"INV-6 read PPR": len(data)})
     counting.one(data)
-    assert [finding["new"] for finding in told(log)] == [False]
+    assert told(log) == []
+    counting.tell_counts()
+    assert told(log) == [{"inputs": 1, "steps": 0, "counts": {"INV-6 read PPR": 1}}]
 
 
-def test_the_message_is_that_of_the_minimised_input(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_message_is_that_of_the_minimised_input(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(data: bytes) -> int:
         raise Finding("cause", f"{len(data)} bytes")
 
     monkeypatch.setattr(scenario, "run", run)
-    counting, log = counter(tmp_path, monkeypatch)
+    counting, log = counter(monkeypatch)
     counting.one(INIT * 3)
-    [finding] = told(log)
-    assert finding["message"] == "0 bytes"
-    assert (tmp_path / "scenario-cause.txt").read_text().startswith("0 bytes\n")
+    [line] = told(log)
+    assert line["finding"]["message"] == "0 bytes"
+    assert line["finding"]["text"].startswith("0 bytes\n")
 
 
-def test_the_counter_ends_with_the_last_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_counter_ends_with_the_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
     # A look costs nothing here, so they become as rare as they may.
     for runs in (1, 2, 100, 3 * child.MOST_BETWEEN_LOOKS):
-        counting, log = counter(tmp_path, monkeypatch, runs=runs)
+        counting, log = counter(monkeypatch, runs=runs)
         for _ in range(runs - 1):
             counting.one(INIT)
         with pytest.raises(Ended):
             counting.one(INIT)
-        assert told(log)[-1] == {"inputs": runs, "steps": runs}
+        assert told(log)[-1] == {"inputs": runs, "steps": runs, "counts": {}}
 
 
-def test_a_folder_that_went_away_ends_the_process_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = quirky(monkeypatch)
-    (tmp_path / "file").write_text("")
-    counting, log = counter(tmp_path / "file", monkeypatch)
-    with pytest.raises(Ended):
-        counting.one(data)
-    [line] = told(log)
-    assert str(line["error"]).startswith(f"{tmp_path}/file: a finding could not be kept: ")
-
-
-def test_nobody_to_tell_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_to_tell_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.StringIO):
         def flush(self) -> None:
             raise BrokenPipeError
 
-    counting, _ = counter(tmp_path, monkeypatch)
+    counting, _ = counter(monkeypatch)
     counting.log = Gone()
     with pytest.raises(Ended):
         counting.tell(ready=True)
@@ -195,8 +238,10 @@ def test_progress_reads_well() -> None:
     progress = Progress(inputs=12_000, steps=300_000, seconds=60.4)
     assert str(progress) == "60 s: 12,000 inputs (199/s), 300,000 commands (4,967/s), 0 findings"
     progress.causes = {"a": "x", "b": "y"}
-    progress.known, progress.restarts, progress.coverage, progress.corpus = {"b"}, 1, 640, 58
-    assert str(progress).endswith(", 2 findings (1 known), coverage 640, corpus 58, 1 restart")
+    progress.old, progress.restarts, progress.coverage, progress.corpus = {"b"}, 1, 640, 58
+    assert str(progress).endswith(
+        ", 2 findings (1 seen before), coverage 640, corpus 58, 1 restart"
+    )
     assert str(Progress()).startswith("1.0 s: 0 inputs (0/s)")
 
 
@@ -204,12 +249,10 @@ def test_the_replay_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PWD", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["/somewhere/else/vmgexit"])
-    command = replay_command(Path("a b/x.bin"), "coconut", "m:f", 3)
-    assert command == (
-        "/somewhere/else/vmgexit fuzz replay 'a b/x.bin' --profile coconut --plant m:f --hang 3"
-    )
+    command = replay_command(Path("a b/x.bin"))
+    assert command == "/somewhere/else/vmgexit fuzz replay 'a b/x.bin'"
     monkeypatch.setattr("shutil.which", lambda name: "/somewhere/else/vmgexit")
-    assert replay_command(Path("x.bin"), "reference", "", None) == "vmgexit fuzz replay x.bin"
+    assert replay_command(Path("x.bin")) == "vmgexit fuzz replay x.bin"
     # The shell is elsewhere when a wrapper changed folders.
     monkeypatch.setenv("PWD", "/")
-    assert f"{tmp_path}/x.bin" in replay_command(Path("x.bin"), "reference", "", None)
+    assert f"{tmp_path}/x.bin" in replay_command(Path("x.bin"))

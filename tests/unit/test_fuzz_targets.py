@@ -114,8 +114,8 @@ def test_scenario_counts_commands_and_stops_at_the_failing_one(
     assert found.value.cause == "INV-10 enter"
     assert "the SVSM stopped: planted" in found.value.message
     shown = scenario.show(data).splitlines()
-    assert len(shown) == 2
     assert shown[1].startswith("->   1 enter")
+    assert [line.split(":")[0].strip() for line in shown[2:]] == ["before", "after"]
     assert len(scenario.read(data).splitlines()) == 4
 
 
@@ -132,7 +132,7 @@ def test_an_exception_of_the_machine_is_shown_at_its_command(
     finding = as_finding(failure.value)
     assert finding.cause.startswith("KeyError in system.")
     assert "\n" not in finding.message
-    assert scenario.show(data).splitlines()[-1].startswith("->   1 enter")
+    assert scenario.show(data).splitlines()[1].startswith("->   1 enter")
 
 
 def test_causes_are_places_of_ours_not_texts_or_depths() -> None:

@@ -1,21 +1,23 @@
-"""The fuzzing process: one target under libFuzzer, started by `run` as a module of its own.
+"""The fuzzing process: one target, one kind of worker, for one turn. `process` starts it.
 
-Standard output carries our own lines to the parent, one JSON object each: findings and counts.
-Standard error is libFuzzer's. A finding does not stop the process: it is saved and the search goes
-on. Only what Python cannot catch (a hang, memory, a crash of the interpreter) ends it, with
-libFuzzer's own exit codes and artifacts.
+Its order is a JSON object on standard input (`Order`). Standard output carries our own lines to the
+parent, one JSON object each: findings and counts. Standard error is libFuzzer's. A finding does not
+stop the process: it is told and the search goes on. Only what Python cannot catch (a hang, memory, a
+crash of the interpreter) ends it, with libFuzzer's own exit codes and artifacts.
 """
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import hashlib
 import json
 import mmap
 import os
+import random
 import shlex
 import sys
 import time
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,39 +26,57 @@ from vmgexit.errors import VmgexitError
 
 from .. import probes
 from ..targets import ANSWERS_IN_A_HANG, Finding, Target, as_finding, find, plant
+from .kinds import KINDS, Kind
+from .watchdog import MEGABYTES, watch
 
 REPORT_SECONDS = 0.5
 # Looks at the clock are to be so far apart, as inputs run fast or slow.
 LOOK_SECONDS = 0.05
 MOST_BETWEEN_LOOKS = 1024  # inputs
 FAILED = 2  # exit code after an error that the parent was told
+MOST_MUTATIONS = 12  # of nothing, until it is a well-formed input
+SAMPLED = 4  # one in so many inputs from nothing is looked at for the states it reached
+
+
+@dataclass(slots=True)
+class Order:
+    """What a process is to do. Folders are paths; `record` is an open descriptor or -1."""
+
+    target: str
+    kind: str
+    corpus: str = ""
+    seeds: str = ""
+    artifacts: str = ""
+    seconds: float | None = None
+    runs: int | None = None
+    seed: int = 1
+    profile: str = "reference"
+    plant: str = ""
+    peer: str = ""
+    hang_seconds: float = 20
+    record: int = -1  # a file to hold the input at hand
+    deadly: list[str] = field(default_factory=list)  # SHA-1 of inputs that end the process
+    known: dict[str, int] = field(default_factory=dict)  # bytes of the input kept for each cause
 
 
 class Counter:
-    """Runs inputs, saves what they find, tells the parent how it goes, and ends when it is enough.
+    """Runs inputs, tells the parent what they find and how it goes, and ends when it is enough.
 
     libFuzzer's own limits are not used: it counts seeds apart, takes whole seconds, and exits without
     a chance to tell the last counts.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        findings: Path,
-        log: Any,
-        *,
-        runs: int | None = None,
-        seconds: float | None = None,
-        hang_seconds: float = 20,
-    ) -> None:
-        self.target, self.findings, self.log = target, findings, log
+    def __init__(self, target: Target, log: Any, order: Order) -> None:
+        self.target, self.log = target, log
         self.run = target.run
         self.inputs = self.steps = 0
-        self.runs = runs
-        self.hang_seconds = hang_seconds  # the engine's patience with one input and all we do to it
-        self.told = self.looked = time.monotonic()
-        self.deadline = None if seconds is None else self.told + seconds
-        self.causes: dict[str, int] = {}
+        self.runs = order.runs
+        self.hang_seconds = order.hang_seconds  # patience with one input and all we do to it
+        self.told = self.looked = self.started = time.monotonic()
+        self.deadline = None if order.seconds is None else self.told + order.seconds
+        self.sizes = dict(order.known)
+        self.counts: dict[str, int] = {}  # of each cause since the parent was told
+        self.also: dict[str, int] = {}  # what else the parent is to be told
         self.between_looks = 1
         self.next_look = 0  # none before `start`
 
@@ -74,6 +94,7 @@ class Counter:
         """Count from here on."""
         self.inputs = self.steps = 0
         self.next_look = 1
+        self.started = time.monotonic()
 
     def look(self) -> None:
         """Tell the counts now and then; end the process when runs or time are used up."""
@@ -81,7 +102,7 @@ class Counter:
         over = self.inputs == self.runs or (self.deadline is not None and now >= self.deadline)
         if over or now - self.told > REPORT_SECONDS:
             self.told = now
-            self.tell(inputs=self.inputs, steps=self.steps)
+            self.tell_counts()
         if over:
             os._exit(0)
         if now - self.looked > LOOK_SECONDS:
@@ -94,32 +115,26 @@ class Counter:
             self.next_look = min(self.next_look, self.runs)
 
     def found(self, finding: Finding, data: bytes) -> None:
-        """Save a finding, and tell of a new cause or of a smaller input."""
-        from .findings import save
+        """Count a finding; tell of a new cause, or of a smaller input."""
+        from .findings import described
         from .minimize import minimized
 
-        smallest = self.causes.get(finding.cause)
-        if smallest is not None and len(data) >= smallest:
+        cause = finding.cause
+        self.counts[cause] = self.counts.get(cause, 0) + 1
+        if len(data) >= self.sizes.get(cause, 1 << 62):
             return
-        if smallest is None:
-            data = minimized(
-                self.target, data, finding.cause, until=time.monotonic() + self.hang_seconds / 2
-            )
+        after = time.monotonic() - self.started
+        if cause not in self.sizes:
+            until = time.monotonic() + self.hang_seconds / 2
+            data = minimized(self.target, data, cause, until=until)
             finding = self._as_it_is_now(finding, data)
-        self.causes[finding.cause] = len(data)
-        try:
-            saved = save(self.target, finding, data, self.findings)
-        except OSError as error:
-            self.fail(f"{self.findings}: a finding could not be kept: {error.strerror}")
-        if smallest is None:
-            self.tell(
-                cause=finding.cause,
-                message=finding.message,
-                path=str(saved.path),
-                new=saved.is_new,
-                inputs=self.inputs + 1,  # this one too
-                steps=self.steps,
-            )
+        self.sizes[cause] = len(data)
+        self.tell(
+            finding=described(self.target, finding, data),
+            inputs=self.inputs + 1,  # this one too
+            steps=self.steps,
+            after=round(after, 3),
+        )
 
     def _as_it_is_now(self, finding: Finding, data: bytes) -> Finding:
         """The finding in the words of its shortened input."""
@@ -136,6 +151,11 @@ class Counter:
         self.tell(error=message)
         os._exit(FAILED)
 
+    def tell_counts(self) -> None:
+        """Tell how far it has come."""
+        counts, self.counts = self.counts, {}
+        self.tell(inputs=self.inputs, steps=self.steps, counts=counts, **self.also)
+
     def tell(self, **what: object) -> None:
         """One line to the parent. Where the parent is gone, nobody wants to hear more."""
         try:
@@ -146,75 +166,166 @@ class Counter:
 
 
 def main() -> None:
-    """Set up probes, target and mutator, then hand over to libFuzzer for good."""
-    split = sys.argv.index("--")
-    arguments, engine = _parser().parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
-    target = find(arguments.target)
+    """Set up coverage, target and mutator, then run for good."""
+    order = Order(**json.loads(sys.stdin.readline()))
+    kind, target = KINDS[order.kind], find(order.target)
     # Our lines go to the first standard output; whatever else prints there goes to the engine's log.
     log = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    import atheris
-
-    if arguments.feedback == "probes":
-        probes.install(target.probed)
-        import_module(target.module)
-    elif arguments.feedback == "atheris":
-        with atheris.instrument_imports(include=list(target.probed)):
-            import_module(target.module)
+    _instrumented(kind, target)
+    module: Any = import_module(target.module)
     if target.is_program:
         from vmgexit.machine.quirks import profile
 
-        setattr(import_module(target.module), "quirks", profile(arguments.profile))  # noqa: B010
-    if arguments.peer:
+        module.quirks = profile(order.profile)
+    if order.peer:
         from ..targets import peer
 
-        peer.use(shlex.split(arguments.peer), arguments.hang / ANSWERS_IN_A_HANG)
-    counter = Counter(
-        target,
-        Path(arguments.findings),
-        log,
-        runs=arguments.runs,
-        seconds=arguments.seconds,
-        hang_seconds=arguments.hang,
-    )
+        peer.use(shlex.split(order.peer), order.hang_seconds / ANSWERS_IN_A_HANG)
+    counter = Counter(target, log, order)
     try:
-        plant(arguments.plant)
+        plant(order.plant)
     except VmgexitError as error:
         counter.fail(str(error))
+    counter.run = target.run  # a planted bug may have replaced it
+    one = _without(order.deadly, _recorded(order.record, counter.one))
     counter.tell(ready=True)
-    one = _without(arguments.without, _recorded(arguments.record, counter.one))
     one(b"")  # the first run imports what is imported late; the engine starts with it again
     counter.start()
-    mutators = _mutators(target, atheris)
-    atheris.Setup([sys.argv[0], *engine], one, **mutators)
+    if kind.engine:
+        if kind.states and target.has_states:
+            from .. import states  # not before: it imports what is to be instrumented
+
+            states.install()
+            module.observe = states.mark
+        _engine(kind, target, order, one)
+    else:
+        _from_nothing(target, order, counter, one)
+
+
+def _instrumented(kind: Kind, target: Target) -> None:
+    """Import the target with the coverage that the kind of worker has."""
+    if kind.probes:
+        probes.install(target.probed)
+    if kind.atheris:
+        import atheris
+
+        with atheris.instrument_imports(include=list(target.probed)):
+            import_module(target.module)
+
+
+def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
+    """Hand over to libFuzzer for good."""
+    import atheris
+
+    mutators = _mutators(target, atheris) if kind.mutator else {}
+    flags = [
+        f"-timeout={max(int(order.hang_seconds), 1)}",
+        f"-rss_limit_mb={MEGABYTES}",
+        f"-max_len={target.longest}",
+        f"-artifact_prefix={order.artifacts}{os.sep}",
+        f"-seed={order.seed}",
+        "-print_final_stats=0",
+        "-reload=1",
+        "-use_value_profile=0",
+    ]
+    folders = [folder for folder in (order.corpus, order.seeds) if folder]
+    atheris.Setup([sys.argv[0], *flags, *folders], one, **mutators)
     probes.connect(with_mutator=bool(mutators))
     atheris.Fuzz()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vmgexit_fuzz.campaign.child")
-    parser.add_argument("target")
-    parser.add_argument("findings")
-    parser.add_argument("--feedback", choices=("probes", "atheris", "none"), default="probes")
-    parser.add_argument("--profile", default="reference")
-    parser.add_argument("--plant", default="")
-    parser.add_argument("--peer", default="")
-    parser.add_argument("--runs", type=int)
-    parser.add_argument("--seconds", type=float)
-    parser.add_argument("--hang", type=float, default=20)
-    parser.add_argument("--record", type=int, help="descriptor of a file for the input at hand")
-    parser.add_argument("--without", action="append", default=[], help="SHA-1 of an input")
-    return parser
+def _mutators(target: Target, atheris: Any) -> dict[str, Any]:
+    if not target.mutator:
+        return {}
+    module: Any = import_module(target.mutator)
+
+    def custom(data: bytes, longest: int, seed: int) -> bytes:
+        # One input in eight is left to libFuzzer, which knows what its table of compares holds.
+        if seed % 8 == 0:
+            changed: bytes = atheris.Mutate(data, longest)
+        else:
+            changed = module.mutate(data, longest, seed)
+        return changed[:longest]
+
+    def crossed(one: bytes, other: bytes, longest: int, seed: int) -> bytes:
+        changed: bytes = module.crossover(one, other, longest, seed)
+        return changed[:longest]
+
+    return {"custom_mutator": custom, "custom_crossover": crossed}
 
 
-def _recorded(descriptor: int | None, one: Any) -> Any:
+def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> None:
+    """Well-formed inputs from nothing, each independent of the others, in a plain loop.
+
+    Of some of them it is noted which states they reached: those that reach a new one are kept for
+    the other kinds, and how many states were reached just once tells how much is still unseen.
+    """
+    pick = random.Random(order.seed)
+    held = watch(Path(order.artifacts), order.hang_seconds)
+    census = _Census(import_module(target.module), order, counter) if target.has_states else None
+    while True:
+        data = held.data = from_nothing(target, pick)
+        if census is not None and counter.inputs % SAMPLED == 0:
+            census.one(data, one)
+        else:
+            one(data)
+
+
+def from_nothing(target: Target, pick: random.Random) -> bytes:
+    """A well-formed input made from nothing by the target's mutator; any bytes where it has none."""
+    if not target.mutator:
+        return pick.randbytes(pick.randrange(min(target.longest, 512)))
+    module: Any = import_module(target.mutator)
+    data = b""
+    for _ in range(pick.randint(1, MOST_MUTATIONS)):
+        data = module.mutate(data, target.longest, pick.getrandbits(31))
+    return data
+
+
+class _Census:
+    """Which states inputs reached, each input counted once for a state."""
+
+    def __init__(self, module: Any, order: Order, counter: Counter) -> None:
+        from ..states import cells
+
+        self.cells = cells
+        self.module, self.corpus, self.counter = module, order.corpus, counter
+        self.reached: dict[int, int] = {}  # how many inputs reached a state
+        self.samples = 0
+
+    def one(self, data: bytes, one: Any) -> None:
+        """Run an input and note the states."""
+        now: set[int] = set()
+        cells = self.cells
+        self.module.observe = lambda machine, command: now.update(cells(machine, command))
+        try:
+            one(data)
+        finally:
+            self.module.observe = None
+        if self.corpus and not now <= self.reached.keys():
+            from vmgexit.files import write
+
+            write(Path(self.corpus) / hashlib.sha1(data).hexdigest(), data)
+        for state in now:
+            self.reached[state] = self.reached.get(state, 0) + 1
+        self.samples += 1
+        if self.samples % 64 == 0:
+            self.counter.also = {
+                "samples": self.samples,
+                "species": len(self.reached),
+                "singletons": sum(count == 1 for count in self.reached.values()),
+            }
+
+
+def _recorded(descriptor: int, one: Any) -> Any:
     """`one`, each input kept first where the parent finds it, however this process ends.
 
     That is a third of the time of an empty target, so it is only done once a process has ended
     without leaving its input.
     """
-    if descriptor is None:
+    if descriptor < 0:
         return one
     held = mmap.mmap(descriptor, 0)
 
@@ -238,19 +349,9 @@ def _without(digests: list[str], one: Any) -> Any:
     return without
 
 
-def _mutators(target: Target, atheris: Any) -> dict[str, Any]:
-    if not target.is_program:
-        return {}
-    from ..mutate.scenario import SIZE, mutate
-
-    def custom(data: bytes, longest: int, seed: int) -> bytes:
-        # One input in eight is left to libFuzzer, which knows what its table of compares holds.
-        if seed % 8 == 0 or longest < SIZE:
-            changed: bytes = atheris.Mutate(data, longest)
-            return changed[:longest]
-        return mutate(data, longest, seed)
-
-    return {"custom_mutator": custom}
+def spelled(order: Order) -> bytes:
+    """An order as the line that `main` reads."""
+    return json.dumps(dataclasses.asdict(order)).encode() + b"\n"
 
 
 if __name__ == "__main__":

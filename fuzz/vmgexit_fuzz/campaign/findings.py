@@ -1,47 +1,68 @@
-"""Findings on disk: one for each cause, the smallest input so far, and a readable copy beside it.
+"""Findings on disk: one for each cause, its smallest input so far, and what is known of it.
 
-A cause whose file is there from an earlier campaign is a known finding: it is told in one line, and
-counts like any other.
+A finding `NAME` is `NAME.bin`, the input; `NAME.txt`, what is wrong and the input for a person;
+`NAME.jsonl`, its commands, where it is a scenario; and `NAME.json`, its record, which is written last
+and so vouches for the others. Processes only describe what they find (`described`); one store, the
+parent's, writes.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
 from ..targets import TARGETS, Finding, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """Where a finding is kept."""
+@dataclass(slots=True)
+class Record:
+    """What is known of a finding. Times are seconds since 1970."""
 
-    path: Path
-    is_new: bool
+    id: str
+    cause: str
+    message: str
+    target: str
+    clause: str = ""  # of the broken invariant
+    meaning: str = ""  # the clause's sentence
+    place: str = ""
+    size: int = 0  # bytes of the input
+    commands: int = 0  # of a scenario
+    count: int = 0  # how often it was met
+    first: float = 0.0
+    last: float = 0.0
+    kind: str = ""  # of the worker that met it first
+    known: bool = False  # marked by a person: no news
+    profile: str = "reference"
+    plant: str = ""
+    peer: str = ""
+    hang_seconds: float = 0.0  # of a hang: how long it was waited for
 
 
-def save(
-    target: Target, finding: Finding, data: bytes, directory: Path, *, deadly: bool = False
-) -> Saved:
-    """Keep `data` as the input of a finding, unless a smaller one of the same cause is there.
+def described(
+    target: Target, finding: Finding, data: bytes, *, deadly: bool = False
+) -> dict[str, Any]:
+    """A finding as one JSON object, to be handed to a store. A `deadly` input is not run again."""
+    told: dict[str, Any] = {
+        name: getattr(finding, name) for name in ("cause", "message", "clause", "meaning", "place")
+    }
+    told["data"] = data.hex()
+    told["text"] = shown(target, finding, data, deadly)
+    if target.is_program:
+        from vmgexit.machine.scenario import to_lines
 
-    A `deadly` input is not run to show where it fails. Raises OSError.
-    """
-    path = directory / f"{target.name}-{slug(finding.cause)}.bin"
-    is_new = not path.exists()
-    if is_new or path.stat().st_size > len(data):
-        write(path, data)
-        write(path.with_suffix(".txt"), f"{shown(target, finding, data, deadly)}\n".encode())
-        if target.is_program:
-            from vmgexit.machine.scenario import to_lines
+        from ..targets.scenario import commands
 
-            from ..targets.scenario import commands
-
-            write(path.with_suffix(".jsonl"), to_lines(commands(data)).encode())
-    return Saved(path, is_new)
+        told["lines"] = to_lines(commands(data))
+    return told
 
 
 def shown(target: Target, finding: Finding, data: bytes, deadly: bool = False) -> str:
@@ -54,6 +75,91 @@ def shown(target: Target, finding: Finding, data: bytes, deadly: bool = False) -
         return f"{finding.message}\n   {data.hex()}"
 
 
+class Store:
+    """The findings in one folder. Raises OSError where it cannot be written."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.records = {record.cause: record for record in records(directory)}
+        self._changed: set[str] = set()
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the input kept for each cause."""
+        return {cause: record.size for cause, record in self.records.items()}
+
+    def keep(self, told: dict[str, Any], **origin: Any) -> tuple[Record, bool]:
+        """Keep what `described` told, unless a smaller input of that cause is there. The record, and
+        whether its cause is new. `origin` is the rest of a new record."""
+        cause, data = told["cause"], bytes.fromhex(told["data"])
+        record = self.records.get(cause)
+        is_new = record is None
+        if record is None:
+            name = self._free_name(f"{origin['target']}-{slug(cause)}")
+            record = Record(id=name, cause=cause, message="", first=time.time(), **origin)
+            self.records[cause] = record
+        if is_new or len(data) < record.size:
+            for name in ("message", "clause", "meaning", "place"):
+                setattr(record, name, told[name])
+            record.size, record.commands = len(data), told.get("lines", "").count("\n")
+            path = self.directory / record.id
+            write(path.with_name(f"{record.id}.bin"), data)
+            write(path.with_name(f"{record.id}.txt"), f"{told['text']}\n".encode())
+            if "lines" in told:
+                write(path.with_name(f"{record.id}.jsonl"), told["lines"].encode())
+            self._changed.add(cause)
+            self.flush()
+        return record, is_new
+
+    def count(self, counts: dict[str, int]) -> None:
+        """These causes were met so often again."""
+        for cause, times in counts.items():
+            if cause in self.records:
+                record = self.records[cause]
+                record.count += times
+                record.last = time.time()
+                self._changed.add(cause)
+
+    def mark(self, record: Record, known: bool) -> None:
+        """Mark a finding as known, or as news again."""
+        record.known = known
+        self._changed.add(record.cause)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the records that changed."""
+        for cause in sorted(self._changed):
+            record = self.records[cause]
+            text = json.dumps(dataclasses.asdict(record), indent=1)
+            write(self.directory / f"{record.id}.json", f"{text}\n".encode())
+        self._changed.clear()
+
+    def named(self, name: str) -> Record:
+        """The finding whose ID is or starts with `name`. Raises VmgexitError."""
+        found = [record for record in self.records.values() if record.id.startswith(name)]
+        exact = [record for record in found if record.id == name]
+        if len(exact or found) != 1:
+            there = ", ".join(sorted(record.id for record in found or self.records.values()))
+            what = "not the start of one finding only" if found else "no such finding"
+            raise VmgexitError(f"{name}: {what}; there are {there or 'none'} in {self.directory}")
+        return (exact or found)[0]
+
+    def _free_name(self, name: str) -> str:
+        taken = {record.id for record in self.records.values()}
+        names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 3)))
+        return next(name for name in names if name not in taken)
+
+
+def records(directory: Path) -> Iterator[Record]:
+    """The records in a folder, by name. What is no record of ours is passed over."""
+    wanted = {field.name for field in dataclasses.fields(Record)}
+    for path in sorted(directory.glob("*.json")):
+        try:
+            told = json.loads(path.read_bytes())
+            yield Record(**{name: value for name, value in told.items() if name in wanted})
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue
+
+
 def slug(cause: str) -> str:
     """A cause as part of a file name."""
     return re.sub(r"[^a-z0-9]+", "-", cause.lower()).strip("-")[:80] or "unnamed"
@@ -62,7 +168,8 @@ def slug(cause: str) -> str:
 def target_of(path: Path) -> str:
     """The target that an input's name or its folders say, or an empty string."""
     for part in reversed(path.absolute().parts):
-        name = part.partition("-")[0]
-        if name in TARGETS:
-            return name
+        # The longest name that fits: `codec-ghcb` is not `codec`.
+        for name in sorted(TARGETS, key=len, reverse=True):
+            if part == name or part.startswith(f"{name}-"):
+                return name
     return ""

@@ -1,4 +1,5 @@
 """Making a finding short: fewer commands first, then simpler arguments, the cause always the same.
+Of an input that is no program the commands are its bytes.
 
 libFuzzer's own minimiser drifts to other bugs; this one runs the target itself and keeps a change
 only where the finding's cause stays what it was. It stops after `RUNS` tries or at a given time, so
@@ -15,20 +16,18 @@ from vmgexit.machine.program import Operation
 from ..targets import Target, as_finding
 
 RUNS = 1500
-_SIZE = Operation.size
 
 # Bytes of an operation that are tried as zero, the least telling first: R8, RDX, RCX, the rest.
 _ARGUMENTS = (slice(28, 36), slice(20, 28), slice(12, 20), slice(8, 12), slice(3, 4), slice(2, 3))
 
 
-def minimized(target: Target, data: bytes, cause: str, *, until: float = float("inf")) -> bytes:
+def minimized(
+    target: Target, data: bytes, cause: str, *, until: float = float("inf"), tries: int = RUNS
+) -> bytes:
     """The shortest and plainest input found that has the same cause; `data` where it has another.
 
     At the monotonic time `until` it ends with what it has.
     """
-    if not target.is_program:
-        return data
-    tries = RUNS
 
     def same(candidate: bytes) -> bool:
         nonlocal tries
@@ -37,12 +36,13 @@ def minimized(target: Target, data: bytes, cause: str, *, until: float = float("
 
     if not same(data):
         return data
-    operations = [data[at : at + _SIZE] for at in range(0, len(data) - _SIZE + 1, _SIZE)]
+    unit, arguments = (Operation.size, _ARGUMENTS) if target.is_program else (1, (slice(0, 1),))
+    operations = [data[at : at + unit] for at in range(0, len(data) - unit + 1, unit)]
     size = len(operations)
     while size >= 1:
         operations, shorter = _without(operations, size, same)
         size = size if shorter and size == 1 else size // 2
-    for candidate in _simpler(operations):
+    for candidate in _simpler(operations, arguments):
         if same(b"".join(candidate)):
             operations[:] = candidate
     return b"".join(operations)
@@ -68,10 +68,10 @@ def _without(
     return operations, shorter
 
 
-def _simpler(operations: list[bytes]) -> Iterator[list[bytes]]:
+def _simpler(operations: list[bytes], arguments: tuple[slice, ...]) -> Iterator[list[bytes]]:
     """The same operations with one argument as zero, as the list stands when each is asked for."""
     for index in range(len(operations)):
-        for part in _ARGUMENTS:
+        for part in arguments:
             blank = bytearray(operations[index])
             blank[part] = bytes(part.stop - part.start)
             if blank != operations[index]:

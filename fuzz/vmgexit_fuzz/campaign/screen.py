@@ -27,9 +27,8 @@ class Progress:
     restarts: int = 0
     seconds: float = 0.0
     causes: dict[str, str] = field(default_factory=dict)  # to where the input is kept
-    known: set[str] = field(default_factory=set)  # those an earlier campaign had found
-    earlier_inputs: int = 0  # of processes that ended
-    earlier_steps: int = 0
+    old: set[str] = field(default_factory=set)  # those of them that were found before
+    interrupted: bool = False
 
     def __str__(self) -> str:
         seconds = self.seconds or 1
@@ -37,7 +36,7 @@ class Progress:
             f"{seconds:.{int(seconds < 10)}f} s: {self.inputs:,} inputs ({self.inputs / seconds:,.0f}/s)",
             f"{self.steps:,} {self.unit} ({self.steps / seconds:,.0f}/s)",
             _counted(len(self.causes), "finding")
-            + (f" ({len(self.known)} known)" if self.known else ""),
+            + (f" ({len(self.old)} seen before)" if self.old else ""),
         ]
         if self.coverage:
             parts.append(f"coverage {self.coverage}")
@@ -82,20 +81,10 @@ class Screen:
             print("\r\033[K", end="", flush=True)
 
 
-def replay_command(
-    path: Path, profile: str, plant: str, seconds: int | None, peer: str = ""
-) -> str:
-    """What to type to run an input again, ready to be pasted into a shell."""
-    words = [_program(), "fuzz", "replay", _from_the_shell(path)]
-    if profile != "reference":
-        words += ["--profile", profile]
-    if peer:
-        words += ["--peer", peer]
-    if plant:
-        words += ["--plant", plant]
-    if seconds is not None:
-        words += ["--hang", str(seconds)]
-    return shlex.join(words)
+def replay_command(path: Path) -> str:
+    """What to type to run a finding's input again, ready to be pasted into a shell. Under what it was
+    found stands in its record."""
+    return shlex.join([_program(), "fuzz", "replay", _from_the_shell(path)])
 
 
 def _program() -> str:

@@ -244,13 +244,15 @@ def _duplicate(pick: Pick, operations: list[bytes]) -> None:
 
 
 def _delete(pick: Pick, operations: list[bytes]) -> None:
-    first = pick.randrange(len(operations))
+    first = pick.randint(1, len(operations))  # what a program starts with stays
     del operations[first : first + pick.randint(1, 4)]
 
 
 def _swap(pick: Pick, operations: list[bytes]) -> None:
-    one, other = pick.randrange(len(operations)), pick.randrange(len(operations))
-    operations[one], operations[other] = operations[other], operations[one]
+    last = len(operations) - 1
+    if last > 0:
+        one, other = pick.randint(1, last), pick.randint(1, last)
+        operations[one], operations[other] = operations[other], operations[one]
 
 
 def _change(pick: Pick, operations: list[bytes]) -> None:

@@ -13,6 +13,7 @@ from vmgexit.machine.invariants import Violation, Watch
 from vmgexit.machine.quirks import REFERENCE, Quirks
 from vmgexit.machine.scenario import Command
 from vmgexit.machine.scenario import show as show_scenario
+from vmgexit.machine.snapshot import snapshot
 from vmgexit.machine.system import Machine
 
 from . import Finding
@@ -39,15 +40,26 @@ def run(data: bytes) -> int:
 
 
 def show(data: bytes) -> str:
-    """The scenario, up to the command that breaks an invariant."""
+    """The scenario, up to the command that breaks an invariant, and the state around that."""
     commands = program.read(data)
     watch = Watch(Machine(quirks))
+    before = ""
     try:
         for command in commands:
+            before = _state(watch.machine, command)
             watch.execute(command)
     except (Exception, SystemExit):
-        return show_scenario(commands[: watch.index + 1], mark=watch.index)
+        shown = show_scenario(commands[: watch.index + 1], mark=watch.index)
+        after = _state(watch.machine, commands[watch.index])
+        return f"{shown}\n   before: {before}\n   after:  {after}"
     return show_scenario(commands)
+
+
+def _state(machine: Machine, command: Command) -> str:
+    """The state of the vCPU that a command is for."""
+    if command["op"] == "init":
+        return "nothing"
+    return snapshot(machine, machine.vcpus[command["cpu"]])
 
 
 def read(data: bytes) -> str:

@@ -1,0 +1,62 @@
+"""What libFuzzer does for an input that hangs or takes all memory, for the loop that runs without it.
+
+A thread looks now and then. It ends the process as libFuzzer would: the same exit codes, the input in
+an artifact, and the place of a hang on standard error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+MEGABYTES = 2048  # of memory for one process
+_LOOK_SECONDS = 0.5
+_HANG, _MEMORY = 70, 71  # exit codes
+
+
+@dataclass(slots=True)
+class Held:
+    """The input at hand. Each is another object, so that a change is seen without copying."""
+
+    data: bytes = b""
+
+
+def watch(artifacts: Path, hang_seconds: float) -> Held:
+    """Watch from now on whether the input at hand changes."""
+    held = Held()
+    arguments = (held, artifacts, hang_seconds, threading.get_ident())
+    threading.Thread(target=_look, args=arguments, daemon=True).start()
+    return held
+
+
+def _look(held: Held, artifacts: Path, hang_seconds: float, main: int) -> None:
+    last, since = held.data, time.monotonic()
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        if held.data is not last:
+            last, since = held.data, time.monotonic()
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEGABYTES << 10:
+            _end(_MEMORY, "oom", last, artifacts)
+        if time.monotonic() - since > hang_seconds:
+            _tell_place(main)
+            _end(_HANG, "timeout", last, artifacts)
+
+
+def _tell_place(thread: int) -> None:
+    """Where a thread is, the innermost function first, as faulthandler writes it."""
+    for frame in reversed(traceback.extract_stack(sys._current_frames()[thread])):
+        print(f'  File "{frame.filename}", line {frame.lineno} in {frame.name}', file=sys.stderr)
+
+
+def _end(code: int, kind: str, data: bytes, artifacts: Path) -> None:
+    path = artifacts / f"{kind}-{hashlib.sha1(data).hexdigest()}"
+    path.write_bytes(data)
+    print(f"Test unit written to {path}", file=sys.stderr, flush=True)
+    os._exit(code)

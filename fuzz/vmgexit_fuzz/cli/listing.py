@@ -1,0 +1,25 @@
+"""`vmgexit fuzz list`: the targets, and the kinds of worker."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..campaign.kinds import KINDS
+from ..targets import TARGETS
+
+
+def register(actions: argparse._SubParsersAction[Any]) -> None:
+    """Add the action."""
+    listing = actions.add_parser("list", help="the targets and what must hold; the kinds of worker")
+    listing.set_defaults(run=_list)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    width = max(map(len, (*TARGETS, *KINDS))) + 1
+    for target in TARGETS.values():
+        print(f"{target.name:{width}} {target.invariant}")
+    print("\nkinds of worker, with their shares of a campaign's time:")
+    for kind in KINDS.values():
+        print(f"{kind.name:{width}} {kind.share}  {kind.what}")
+    return 0

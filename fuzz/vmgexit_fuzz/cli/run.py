@@ -1,0 +1,101 @@
+"""`vmgexit fuzz run`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from vmgexit.errors import UsageError
+
+from ..campaign.kinds import KINDS
+from ..targets import TARGETS, find
+from .options import add_conditions, positive, use_peer, usual_folder
+
+
+def register(actions: argparse._SubParsersAction[Any]) -> None:
+    """Add the action."""
+    parser = actions.add_parser(
+        "run",
+        help="run a campaign",
+        description="Fuzz a target until time or runs are used up, or until Ctrl-C. A finding does"
+        " not end the campaign. Everything is on disk at once: the same command goes on where it"
+        " was, whatever ended it. Exits 1 with findings, those of earlier campaigns included when"
+        " they are met again, those marked as known not; 0 without; 130 when interrupted.",
+        epilog="example: vmgexit fuzz run scenario --workers 2 --time 60",
+    )
+    parser.add_argument("target", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", default=1, help="processes at a time (1)"
+    )
+    parser.add_argument(
+        "--dir", type=Path, metavar="DIR", help="the campaign's folder (.vmgexit/TARGET...)"
+    )
+    parser.add_argument("--time", type=positive, metavar="S", help="seconds")
+    parser.add_argument("--runs", type=positive, metavar="N", help="inputs, seeds included")
+    parser.add_argument("--seed", type=positive, metavar="N", help="of all randomness")
+    parser.add_argument(
+        "--stop-on-finding", action="store_true", help="end with the first finding, new or old"
+    )
+    parser.add_argument(
+        "--corpus", type=Path, metavar="DIR", help="where new inputs are kept (DIR/corpus)"
+    )
+    parser.add_argument(
+        "--findings", type=Path, metavar="DIR", help="where findings are kept (DIR/findings)"
+    )
+    parser.add_argument(
+        "--kinds",
+        type=_kinds,
+        default=[],
+        metavar="KIND,...",
+        help=f"kinds of worker, of {', '.join(KINDS)}; the usual mix without",
+    )
+    add_conditions(parser)
+    parser.set_defaults(run=_run)
+
+
+def _kinds(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in KINDS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(KINDS)}")
+    return names
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from vmgexit.machine.quirks import profile
+
+    from ..campaign.directory import Directory
+    from ..campaign.run import Settings, run
+
+    target = find(arguments.target)
+    profile(arguments.profile)  # a wrong name is told here, not by the child
+    use_peer([target], arguments.peer, arguments.hang)
+    _engine()
+    home = arguments.dir or usual_folder(target, arguments.profile, arguments.peer, arguments.plant)
+    return run(
+        Settings(
+            target=target,
+            directory=Directory.at(home, arguments.corpus, arguments.findings),
+            workers=arguments.workers,
+            kinds=arguments.kinds,
+            seconds=arguments.time,
+            runs=arguments.runs,
+            seed=arguments.seed,
+            profile=arguments.profile,
+            plant=arguments.plant,
+            peer=arguments.peer,
+            hang_seconds=arguments.hang,
+            stop_on_finding=arguments.stop_on_finding,
+        )
+    )
+
+
+def _engine() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("atheris") is None:
+        raise UsageError(
+            "fuzz run needs atheris, which has wheels for Linux on x86-64 only:"
+            " pip install 'vmgexit[fuzz]'"
+        )
