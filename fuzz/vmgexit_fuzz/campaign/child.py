@@ -57,6 +57,7 @@ class Order:
     record: int = -1  # a file to hold the input at hand
     deadly: list[str] = field(default_factory=list)  # SHA-1 of inputs that end the process
     known: dict[str, int] = field(default_factory=dict)  # bytes of the input kept for each cause
+    reached: list[int] = field(default_factory=list)  # states that inputs from nothing reached
 
 
 class Counter:
@@ -76,7 +77,7 @@ class Counter:
         self.deadline = None if order.seconds is None else self.told + order.seconds
         self.sizes = dict(order.known)
         self.counts: dict[str, int] = {}  # of each cause since the parent was told
-        self.also: dict[str, int] = {}  # what else the parent is to be told
+        self.census: _Census | None = None
         self.between_looks = 1
         self.next_look = 0  # none before `start`
 
@@ -154,7 +155,8 @@ class Counter:
     def tell_counts(self) -> None:
         """Tell how far it has come."""
         counts, self.counts = self.counts, {}
-        self.tell(inputs=self.inputs, steps=self.steps, counts=counts, **self.also)
+        also = self.census.since() if self.census is not None else {}
+        self.tell(inputs=self.inputs, steps=self.steps, counts=counts, **also)
 
     def tell(self, **what: object) -> None:
         """One line to the parent. Where the parent is gone, nobody wants to hear more."""
@@ -264,11 +266,12 @@ def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> N
     """
     pick = random.Random(order.seed)
     held = watch(Path(order.artifacts), order.hang_seconds)
-    census = _Census(import_module(target.module), order, counter) if target.has_states else None
+    if target.has_states:
+        counter.census = _Census(import_module(target.module), order)
     while True:
         data = held.data = from_nothing(target, pick)
-        if census is not None and counter.inputs % SAMPLED == 0:
-            census.one(data, one)
+        if counter.census is not None and counter.inputs % SAMPLED == 0:
+            counter.census.one(data, one)
         else:
             one(data)
 
@@ -287,16 +290,17 @@ def from_nothing(target: Target, pick: random.Random) -> bytes:
 class _Census:
     """Which states inputs reached, each input counted once for a state."""
 
-    def __init__(self, module: Any, order: Order, counter: Counter) -> None:
+    def __init__(self, module: Any, order: Order) -> None:
         from ..states import cells
 
         self.cells = cells
-        self.module, self.corpus, self.counter = module, order.corpus, counter
-        self.reached: dict[int, int] = {}  # how many inputs reached a state
+        self.module, self.corpus = module, order.corpus
+        self.reached = set(order.reached)
+        self.counts: dict[int, int] = {}  # since the parent was told
         self.samples = 0
 
     def one(self, data: bytes, one: Any) -> None:
-        """Run an input and note the states."""
+        """Run an input and note the states; one that reached a new one is kept."""
         now: set[int] = set()
         cells = self.cells
         self.module.observe = lambda machine, command: now.update(cells(machine, command))
@@ -304,19 +308,20 @@ class _Census:
             one(data)
         finally:
             self.module.observe = None
-        if self.corpus and not now <= self.reached.keys():
+        if self.corpus and not now <= self.reached:
             from vmgexit.files import write
 
             write(Path(self.corpus) / hashlib.sha1(data).hexdigest(), data)
+            self.reached |= now
         for state in now:
-            self.reached[state] = self.reached.get(state, 0) + 1
+            self.counts[state] = self.counts.get(state, 0) + 1
         self.samples += 1
-        if self.samples % 64 == 0:
-            self.counter.also = {
-                "samples": self.samples,
-                "species": len(self.reached),
-                "singletons": sum(count == 1 for count in self.reached.values()),
-            }
+
+    def since(self) -> dict[str, Any]:
+        """What was counted since this was last asked for."""
+        told = {"samples": self.samples, "states": list(self.counts.items())}
+        self.samples, self.counts = 0, {}
+        return told
 
 
 def _recorded(descriptor: int, one: Any) -> Any:

@@ -7,15 +7,17 @@ smaller one did is kept. An input that is a finding is kept too: what it reaches
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from vmgexit.errors import VmgexitError
+from vmgexit.files import write
 
 from .. import probes
 from ..targets import find
@@ -30,19 +32,28 @@ def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
         if not other.is_dir():
             raise VmgexitError(f"{other}: no folder")
     with directory.used(**identity):
-        paths = [
-            path
-            for folder in (directory.corpus, *others)
-            for path in sorted(folder.iterdir())
-            if path.is_file() and not path.name.startswith(".")
-        ]
-        kept = set(_kept(identity, paths))
-        for path in kept:
-            if path.parent != directory.corpus:
-                shutil.copyfile(path, directory.corpus / path.name)
-        for path in paths:
-            if path.parent == directory.corpus and path not in kept:
-                path.unlink()
+        return prune(directory.corpus, identity, others)
+
+
+def prune(corpus: Path, about: dict[str, Any], others: Sequence[Path] = ()) -> tuple[int, int]:
+    """Prune a corpus, which may grow meanwhile: how many inputs there were, and are.
+
+    It may be stopped at any moment: what is taken in comes first, and what goes is not needed.
+    """
+    paths = [
+        path
+        for folder in (corpus, *others)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    kept = set(_kept(about, paths))
+    for path in kept:
+        if path.parent != corpus:
+            data = path.read_bytes()
+            write(corpus / hashlib.sha1(data).hexdigest(), data)
+    for path in paths:
+        if path.parent == corpus and path not in kept:
+            path.unlink(missing_ok=True)
     return len(paths), len(kept)
 
 
@@ -74,14 +85,15 @@ def main() -> None:
 
         states.install()
         module.observe = states.mark
-    reached, kept = set[int](), []
-    paths = sorted(map(Path, request["paths"]), key=lambda path: (path.stat().st_size, path.name))
+    reached, kept = set[int](), list[str]()
     target.run(b"")  # what is imported late
-    for path in paths:
+    for path in sorted(map(Path, request["paths"]), key=_size):
         probes.clear()
         try:
             target.run(path.read_bytes())
             finding = False
+        except FileNotFoundError:  # the engine put a smaller one in its place
+            continue
         except (Exception, SystemExit):
             finding = True
         now = probes.passed()
@@ -89,6 +101,13 @@ def main() -> None:
             kept.append(str(path))
             reached |= now
     json.dump(kept, sys.stdout)
+
+
+def _size(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_size, path.name
+    except FileNotFoundError:
+        return 0, path.name
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from .child import Order
 from .directory import LEAST_FREE, Directory
 from .findings import Record, Store, described
 from .kinds import FIRST_TURN, LONGEST_TURN, mix
+from .merge import prune
 from .process import INTERRUPTED, Process, recording
 from .screen import Progress, Screen, replay_command
 
@@ -38,6 +39,8 @@ HANG_SECONDS = 20  # for one input
 # So many processes in a row that died young end the campaign: the target is too broken to go on.
 MOST_DEATHS = 10
 YOUNG = 100  # inputs
+# A corpus that has grown by so much is pruned: every process starts by running all of it.
+CROWDED = 1000  # inputs
 _SHOW_SECONDS = 0.2
 
 
@@ -117,6 +120,7 @@ class Campaign:
         self.progress = Progress(unit=settings.target.steps)
         self.screen = screen or Screen()
         self.store = Store(settings.directory.findings)
+        self.census = statistics.Census(settings.directory.path / "census.json")
         self.lock = threading.RLock()  # over all that workers share
         self.stop = threading.Event()
         self.error = ""
@@ -127,6 +131,8 @@ class Campaign:
         self.shares = mix(settings.kinds, settings.target)
         self.spent = dict.fromkeys(self.shares, 0.0)  # seconds of each kind
         self.orders = 0
+        self.pruned = 0  # inputs that pruning left, the last time
+        self.pruning = threading.Lock()
 
     def go(self) -> None:
         """Let all workers work, until time or runs are used up. Raises KeyboardInterrupt."""
@@ -170,7 +176,7 @@ class Campaign:
         with self.lock:
             left = self.seconds_left()
             runs = None if settings.runs is None else settings.runs - self.progress.inputs
-            if self.stop.is_set() or (left is not None and left < 0.3 and self.orders > 0):
+            if self.stop.is_set() or (left is not None and left < 1 and self.orders > 0):
                 return None
             if runs is not None and runs <= 0:
                 return None
@@ -196,6 +202,7 @@ class Campaign:
                 hang_seconds=settings.hang_seconds,
                 deadly=list(self.deadly),
                 known=self.store.sizes(),
+                reached=list(self.census.counts),
             )
 
     def seconds_left(self) -> float | None:
@@ -253,6 +260,7 @@ class _Worker:
             while order := campaign.order(turn):
                 self._turn(order)
                 turn += 1
+                self._prune()
         except VmgexitError as error:
             campaign.fail(str(error))
         except OSError as error:
@@ -265,7 +273,6 @@ class _Worker:
         campaign = self.campaign
         self.order = order
         self.inputs = self.steps = 0  # of this process, as far as they are counted
-        self.census: dict[str, int] = {}
         self.written = time.monotonic()
         self.line = [0, 0]  # inputs and steps since the last line
         with campaign.lock:
@@ -295,6 +302,17 @@ class _Worker:
             )
         self._died(code)
 
+    def _prune(self) -> None:
+        """Make the corpus small again, one worker at a time."""
+        campaign = self.campaign
+        if campaign.progress.corpus < campaign.pruned + CROWDED or campaign.stop.is_set():
+            return
+        if campaign.pruning.acquire(blocking=False):
+            try:
+                _, campaign.pruned = prune(self.places.corpus, campaign.settings.about)
+            finally:
+                campaign.pruning.release()
+
     def _told(self, told: dict[str, Any]) -> None:
         """A line of the process, or none for a while."""
         campaign = self.campaign
@@ -304,8 +322,9 @@ class _Worker:
             campaign.counted(told["counts"])
         if "finding" in told:
             campaign.found(told["finding"], self.order.kind)
-        if "samples" in told:
-            self.census = {name: told[name] for name in ("samples", "species", "singletons")}
+        if told.get("samples"):
+            with campaign.lock:
+                campaign.census.add(told["samples"], told["states"])
         if time.monotonic() - self.written > statistics.WRITE_SECONDS:
             self._write()
 
@@ -335,9 +354,10 @@ class _Worker:
                 coverage=self.process.coverage,
                 corpus=campaign.progress.corpus,
                 causes=len(campaign.store.records),
-                **self.census,
+                **campaign.census.line(),
             )
             statistics.append(self.places.statistics, line)
+            campaign.census.save()
             campaign.store.flush()
         self.written, self.line, self.restarts = now, [0, 0], 0
 

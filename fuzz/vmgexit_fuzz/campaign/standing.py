@@ -28,8 +28,8 @@ class Standing:
     now: float
 
     NOTE = (
-        "unseen: the estimated chance that the next input from nothing reaches a state that none"
-        " reached yet (Good and Turing), and from how many inputs"
+        "unseen: the estimated share of what inputs from nothing reach that none of them reached yet"
+        " (Good and Turing), and from how many"
     )
 
     @classmethod

@@ -6,11 +6,14 @@ whatever was killed between; the others are what stands at that time. A torn las
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from vmgexit.files import write
 
 WRITE_SECONDS = 2.0  # between two lines
 
@@ -29,9 +32,42 @@ class Line:
     coverage: int  # counters reached; 0 for kinds without
     corpus: int  # inputs
     causes: int  # findings in the store
-    samples: int = 0  # inputs from nothing that were looked at,
+    samples: int = 0  # inputs from nothing that were looked at, of the whole campaign,
     species: int = 0  # the states that they reached,
-    singletons: int = 0  # and those that one input reached alone
+    singletons: int = 0  # those that one input reached alone,
+    incidences: int = 0  # and of each input how many, summed
+
+
+class Census:
+    """How many inputs from nothing reached each state, in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.samples, self.counts = 0, dict[int, int]()
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            told = json.loads(path.read_bytes())
+            self.samples, self.counts = int(told["samples"]), dict(told["states"])
+
+    def add(self, samples: int, states: list[list[int]]) -> None:
+        """What a process counted since it last told."""
+        self.samples += samples
+        for state, count in states:
+            self.counts[state] = self.counts.get(state, 0) + count
+
+    def line(self) -> dict[str, int]:
+        """Its part of a `Line`."""
+        singletons = sum(count == 1 for count in self.counts.values())
+        return {
+            "samples": self.samples,
+            "species": len(self.counts),
+            "singletons": singletons,
+            "incidences": sum(self.counts.values()),
+        }
+
+    def save(self) -> None:
+        """Write it. Raises OSError."""
+        told = {"samples": self.samples, "states": list(self.counts.items())}
+        write(self.path, json.dumps(told).encode())
 
 
 def append(folder: Path, line: Line) -> None:
@@ -65,15 +101,15 @@ def _lines(folder: Path) -> Iterator[Line]:
 
 
 def unseen(lines: list[Line]) -> tuple[float, int] | None:
-    """The estimated probability that the next input from nothing reaches a state not seen yet, and
-    from how many samples; None before there are any.
+    """The estimated share of what inputs from nothing reach that none of them reached yet, and from
+    how many of them; None before there are any.
 
-    Good and Turing's estimate, states reached once over samples (Good, Biometrika 1953; for fuzzing
-    Böhme, STADS, TOSEM 2018). It holds for inputs drawn independently, which those of coverage-guided
-    workers are not (Böhme, Liyanage, Wüstholz, ESEC/FSE 2021): only inputs from nothing are counted,
-    and of those the longest turn's.
+    Good and Turing's estimate for several species in a sample: states reached by one input alone, over
+    all that inputs reached (Good, Biometrika 1953; Chao and Jost, Ecology 2012; for fuzzing Böhme,
+    STADS, TOSEM 2018). It holds for inputs drawn independently, which those of coverage-guided
+    workers are not (Böhme, Liyanage, Wüstholz, ESEC/FSE 2021): only inputs from nothing are counted.
     """
     most = max(lines, key=lambda line: line.samples, default=None)
-    if most is None or not most.samples:
+    if most is None or not most.incidences:
         return None
-    return most.singletons / most.samples, most.samples
+    return most.singletons / most.incidences, most.samples

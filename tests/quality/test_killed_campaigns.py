@@ -1,0 +1,142 @@
+"""A campaign that is killed at any moment goes on where it was, and nothing on disk is damaged.
+
+The short form takes half a minute. `VMGEXIT_CAMPAIGN_SECONDS=600 VMGEXIT_CAMPAIGN_KILLS=5` is a night
+in short.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vmgexit.machine.quirks import profile
+from vmgexit.machine.scenario import Command
+from vmgexit.machine.system import Machine
+from vmgexit_fuzz.campaign import statistics
+from vmgexit_fuzz.campaign.findings import records
+from vmgexit_fuzz.states import cells
+from vmgexit_fuzz.targets import scenario
+
+VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
+SECONDS = float(os.environ.get("VMGEXIT_CAMPAIGN_SECONDS", "15"))
+KILLS = int(os.environ.get("VMGEXIT_CAMPAIGN_KILLS", "3"))
+MOST_LOST = 10  # seconds
+
+needs_atheris = pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None,
+    reason="atheris has wheels for Linux on x86-64 only",
+)
+
+
+@contextlib.contextmanager
+def campaign(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = ("run", "scenario", "--profile", "coconut", "--workers", "2", "--dir", "night")
+    with (folder / "output").open("ab") as output:
+        running = subprocess.Popen(
+            [VMGEXIT, "fuzz", *words], cwd=folder, stdout=output, stderr=output
+        )
+        try:
+            yield running
+        finally:
+            running.kill()
+            running.wait()
+
+
+def processes_of(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").resolve() == folder.resolve():
+                found.append(int(entry.name))
+    return found
+
+
+def reached(corpus: Path) -> set[int]:
+    """The states that a corpus reaches; every input must be whole."""
+    found: set[int] = set()
+
+    def note(machine: Machine, command: Command) -> None:
+        found.update(cells(machine, command))
+
+    scenario.observe = note
+    scenario.quirks = profile("coconut")
+    try:
+        for path in corpus.iterdir():
+            data = path.read_bytes()
+            assert path.name == hashlib.sha1(data).hexdigest()
+            with contextlib.suppress(Exception):
+                scenario.run(data)
+    finally:
+        scenario.observe = None
+        scenario.quirks = profile("reference")
+    return found
+
+
+@needs_atheris
+def test_killed_at_random_it_loses_no_more_than_the_last_seconds(tmp_path: Path) -> None:
+    pick = random.Random(int(SECONDS) + KILLS)
+    night = tmp_path / "night"
+    counts: dict[str, int] = {}
+    states: set[int] = set()
+    for _ in range(KILLS):
+        with campaign(tmp_path) as running:
+            time.sleep(SECONDS / KILLS * pick.uniform(0.6, 1.4))
+            assert running.poll() is None, (tmp_path / "output").read_text()
+            victims = processes_of(tmp_path)
+            assert len(victims) == 3
+            if pick.random() < 0.5:  # everybody at once; else the parent, and the others follow
+                for victim in victims:
+                    os.kill(victim, signal.SIGKILL)
+            killed = time.time()
+        deadline = time.monotonic() + 20
+        while processes_of(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert processes_of(tmp_path) == []
+
+        lines = statistics.read(night / "statistics")
+        assert {line.worker for line in lines} == {0, 1}
+        assert killed - lines[-1].at < MOST_LOST
+        for path in (night / "findings").glob("*.json"):
+            json.loads(path.read_bytes())
+        now = {record.cause: record.count for record in records(night / "findings")}
+        assert all(now[cause] >= count for cause, count in counts.items())
+        counts = now
+
+        # The same command goes on, and drops an input that was being written.
+        with campaign(tmp_path):
+            time.sleep(2.5)
+        while processes_of(tmp_path):
+            time.sleep(0.1)
+        after = reached(night / "corpus")
+        assert states <= after
+        states = after
+    assert len(counts) >= 10
+    assert len(states) >= 300
+
+
+@needs_atheris
+def test_a_killed_worker_is_a_finding_and_another_takes_its_place(tmp_path: Path) -> None:
+    with campaign(tmp_path) as running:
+        time.sleep(3)
+        [worker, *_] = set(processes_of(tmp_path)) - {running.pid}
+        os.kill(worker, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and not any(
+            line.restarts for line in statistics.read(tmp_path / "night" / "statistics")
+        ):
+            time.sleep(0.2)
+        assert running.poll() is None
+        assert len(processes_of(tmp_path)) == 3
+        running.send_signal(signal.SIGINT)
+        assert running.wait(10) == 130
+    assert "ended by SIGKILL" in (tmp_path / "output").read_text()

@@ -1,0 +1,120 @@
+"""A campaign's folder: who may use it, what is dropped, what is told."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from vmgexit.errors import VmgexitError
+from vmgexit_fuzz.campaign import statistics
+from vmgexit_fuzz.campaign.directory import FORMAT, LEAST_FREE, Directory
+from vmgexit_fuzz.campaign.run import Settings, run
+from vmgexit_fuzz.campaign.statistics import Line, unseen
+from vmgexit_fuzz.targets import find
+
+ABOUT = {"target": "scenario", "profile": "reference", "plant": "", "peer": ""}
+
+
+def line(**more: float) -> Line:
+    return Line(0.0, 0, "random", 2.0, 10, 100, 0, 0, 0, 0, **more)  # type: ignore[arg-type]
+
+
+def test_a_folder_is_one_campaigns_at_a_time(tmp_path: Path) -> None:
+    directory = Directory.at(tmp_path / "a" / "b")
+    with directory.used(**ABOUT) as torn:
+        assert torn == 0
+        about = directory.read()
+        assert about["format"] == FORMAT == 1
+        assert {name: about[name] for name in ABOUT} == ABOUT
+        with (
+            pytest.raises(VmgexitError, match=rf"in use by another .* \(process {os.getpid()}\)"),
+            directory.used(**ABOUT),
+        ):
+            pass
+    with directory.used(**ABOUT):
+        pass
+    with (
+        pytest.raises(VmgexitError, match="profile reference found, coconut expected; --dir"),
+        directory.used(**ABOUT | {"profile": "coconut"}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"format": 2}', "format 2 found, written by a newer version; this one reads up to 1"),
+        ("{}", "no format found, 1 expected"),
+        ("[]", "no format found"),
+        ('{"format"', "unreadable, a JSON object expected"),
+    ],
+)
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "campaign.json").write_text(text)
+    with (
+        pytest.raises(VmgexitError, match=f"{tmp_path}/campaign.json: {told}"),
+        Directory.at(tmp_path).used(**ABOUT),
+    ):
+        pass
+    assert (tmp_path / "campaign.json").read_text() == text
+
+
+def test_no_campaign_at_all(tmp_path: Path) -> None:
+    with pytest.raises(VmgexitError, match=r"no campaign: a campaign\.json expected"):
+        Directory.at(tmp_path / "x").read()
+
+
+def test_torn_inputs_are_dropped_and_nothing_else(tmp_path: Path) -> None:
+    directory = Directory.at(tmp_path)
+    whole = hashlib.sha1(b"whole").hexdigest()
+    torn = hashlib.sha1(b"another").hexdigest()
+    with directory.used(**ABOUT):
+        for name in (whole, torn, "by-hand", f".{whole}.77", ".mine"):
+            (directory.corpus / name).write_bytes(b"whole")
+    with directory.used(**ABOUT) as dropped:
+        assert dropped == 1
+    left = {path.name for path in directory.corpus.iterdir()}
+    assert left == {whole, "by-hand", ".mine"}
+
+
+def test_a_disk_that_fills_up_ends_a_campaign_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("atheris", reason="atheris has wheels for Linux on x86-64 only")
+    monkeypatch.setattr(Directory, "free", lambda self: LEAST_FREE - 1)
+    settings = Settings(find("scenario"), Directory.at(tmp_path / "c"), seconds=30)
+    with pytest.raises(VmgexitError, match="the disk is full: 15 MiB free, 16 expected; the same"):
+        run(settings)
+
+
+def test_statistics_survive_a_torn_line(tmp_path: Path) -> None:
+    statistics.append(tmp_path, line())
+    with (tmp_path / "0.jsonl").open("a") as stream:
+        stream.write('{"at": 12, "wor')
+    statistics.append(tmp_path, line())
+    assert statistics.read(tmp_path) == [line(), line()]
+    texts = (tmp_path / "0.jsonl").read_text().splitlines()
+    assert len(texts) == 3
+    assert json.loads(texts[2])["inputs"] == 10
+
+
+def test_what_is_unseen_by_good_and_turing() -> None:
+    assert unseen([]) is None
+    assert unseen([line()]) is None
+    # Of 4,000 states reached by 400 inputs, 8 were reached by one alone: one in 500 is yet unseen.
+    lines = [line(samples=100, species=50, singletons=30, incidences=900)]
+    lines += [line(samples=400, species=60, singletons=8, incidences=4000), line()]
+    assert unseen(lines) == (0.002, 400)
+
+
+def test_a_census_adds_up_over_processes_and_restarts(tmp_path: Path) -> None:
+    for _ in range(2):
+        census = statistics.Census(tmp_path / "census.json")
+        census.add(2, [[5, 2], [7, 1]])
+        census.save()
+    census.add(1, [[9, 1]])
+    assert census.line() == {"samples": 5, "species": 3, "singletons": 1, "incidences": 7}
+    (tmp_path / "census.json").write_text("{")
+    assert statistics.Census(tmp_path / "census.json").samples == 0
