@@ -156,7 +156,9 @@ def as_finding(error: BaseException) -> Finding:
     else:
         innermost = frames[:-3:-1]
     where = " < ".join(innermost) or "the target"
-    return Finding(f"{type(error).__name__} in {where}", f"{_told(error)} (in {where})", place=where)
+    return Finding(
+        f"{type(error).__name__} in {where}", f"{_told(error)} (in {where})", place=where
+    )
 
 
 def _told(error: BaseException) -> str:
