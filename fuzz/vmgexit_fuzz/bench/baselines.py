@@ -1,0 +1,155 @@
+"""Searching without a campaign: in a plain loop, and with hypothesis."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ..campaign import child
+from ..targets import Target, as_finding, find, plant
+from .trial import Outcome, Trial
+
+if TYPE_CHECKING:
+    from hypothesis import settings
+
+STEPS = 50  # of one run of a state machine
+_EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
+
+
+class _Ended(BaseException):
+    """The trial is over. No `Exception`, which hypothesis would keep to itself."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+class _Stopwatch:
+    """Counts inputs, and ends the trial with the first finding or when its time is used up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.inputs = 0
+        self.started = time.monotonic()
+        self.deadline = self.started + seconds
+
+    def step(self, run: Callable[[Any], object], argument: Any) -> None:
+        """An input, or a part of one."""
+        try:
+            run(argument)
+        except (Exception, SystemExit) as error:
+            self._end(as_finding(error).cause)
+        if time.monotonic() >= self.deadline:
+            self._end()
+
+    def one(self, run: Callable[[Any], object], data: bytes) -> None:
+        """A whole input."""
+        self.step(run, data)
+        self.count()
+
+    def count(self) -> None:
+        """An input is over."""
+        self.inputs += 1
+
+    def _end(self, cause: str = "") -> None:
+        seconds = time.monotonic() - self.started
+        raise _Ended(Outcome(bool(cause), round(seconds, 3), self.inputs + 1, cause))
+
+
+def _timed(trial: Trial, search: Callable[[_Stopwatch], None]) -> Outcome:
+    """Start the time, and search until it ends."""
+    try:
+        search(_Stopwatch(trial.seconds))
+    except _Ended as ended:
+        return ended.outcome
+    raise AssertionError("a search ended by itself")
+
+
+def _target(trial: Trial) -> Target:
+    """The case's target with its bug in it."""
+    target = find(trial.case.target)
+    module: Any = import_module(target.module)
+    if target.is_program:
+        from vmgexit.machine.quirks import profile
+
+        module.quirks = profile(trial.case.profile)
+    plant(trial.case.plant)
+    target.run(b"")  # imports what is imported late
+    return target
+
+
+def from_nothing(trial: Trial) -> Outcome:
+    """Well-formed inputs, each made from nothing."""
+    target, pick = _target(trial), random.Random(trial.seed)
+    run = target.run
+    child.from_nothing(target, random.Random())  # imports the mutator
+
+    def search(watch: _Stopwatch) -> None:
+        while True:
+            watch.one(run, child.from_nothing(target, pick))
+
+    return _timed(trial, search)
+
+
+def hypothesis(trial: Trial) -> Outcome:
+    """What hypothesis makes, run after run until it finds something: no database, no shrinking."""
+    from hypothesis import HealthCheck, Phase, configuration, settings
+
+    target, pick = _target(trial), random.Random(trial.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        configuration.set_hypothesis_home_dir(folder)
+        limits = settings(
+            max_examples=_EXAMPLES,
+            stateful_step_count=STEPS,
+            phases=[Phase.generate],
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        searching = (_stateful if target.is_program else _bytes)(target, limits)
+
+        def search(watch: _Stopwatch) -> None:
+            while True:
+                searching(watch, pick.getrandbits(31))
+
+        try:
+            return _timed(trial, search)
+        finally:
+            configuration.set_hypothesis_home_dir(None)
+
+
+_Search = Callable[[_Stopwatch, int], None]
+
+
+def _bytes(target: Target, limits: settings) -> _Search:
+    from hypothesis import given, seed
+    from hypothesis import strategies as st
+
+    inputs = st.binary(max_size=target.longest)
+
+    def search(watch: _Stopwatch, number: int) -> None:
+        @seed(number)
+        @limits
+        @given(inputs)
+        def one(data: bytes) -> None:
+            watch.one(target.run, data)
+
+        one()
+
+    return search
+
+
+def _stateful(target: Target, limits: settings) -> _Search:
+    from hypothesis import seed
+    from hypothesis.stateful import run_state_machine_as_test
+
+    from .rules import scenarios
+
+    def search(watch: _Stopwatch, number: int) -> None:
+        machine = seed(number)(scenarios(target, watch.step, watch.count))
+        run_state_machine_as_test(machine, settings=limits)
+
+    return search

@@ -1,0 +1,81 @@
+"""Searching with the processes of a campaign, in the turns that a campaign with one worker has."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from vmgexit.errors import VmgexitError
+
+from ..campaign.directory import Directory
+from ..campaign.process import INTERRUPTED, Process
+from ..campaign.run import Campaign, Settings
+from ..targets import find
+from .trial import Outcome, Trial
+
+# Seeds of two trials are so far apart, since every turn of a campaign has one of its own.
+_SEEDS_OF_A_TRIAL = 1000
+
+
+def run(trial: Trial, *, kinds: list[str]) -> Outcome:
+    """Search until the first finding with the kinds of worker named, or the usual mix."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            find(trial.case.target),
+            Directory.at(Path(folder)),
+            kinds=kinds,
+            seed=trial.seed * _SEEDS_OF_A_TRIAL,
+            profile=trial.case.profile,
+            plant=trial.case.plant,
+        )
+        with settings.directory.used():
+            return _searched(Campaign(settings), trial)
+
+
+def _searched(campaign: Campaign, trial: Trial) -> Outcome:
+    seconds, inputs, turn = 0.0, 0, 0  # of the turns before
+    while seconds < trial.seconds and (order := campaign.order(turn)):
+        order.seeds = ""
+        left = trial.seconds - seconds
+        order.seconds = min(left, order.seconds or left)
+        search = _Search(campaign)
+        process = Process(order, search.told, stop=campaign.stop)
+        started = time.monotonic()
+        code = process.run()
+        campaign.spent[order.kind] += time.monotonic() - started
+        if process.error or not process.ready:
+            raise VmgexitError(process.error or f"code {code} before the start: {process.last}")
+        if code in INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:  # what ended the process is a finding too
+            after = time.monotonic() - search.ready
+            return Outcome(
+                True, seconds + after, inputs + process.inputs, process.death(code).cause
+            )
+        if search.found:
+            told = search.found
+            size = told["lines"].count("\n") if "lines" in told else len(told["data"]) // 2
+            done = inputs + search.inputs
+            return Outcome(True, seconds + search.after, done, told["cause"], size)
+        seconds, inputs, turn = seconds + order.seconds, inputs + process.inputs, turn + 1
+    return Outcome(False, trial.seconds, inputs)
+
+
+class _Search:
+    """What one process tells, up to its first finding, which ends it."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        self.ready = time.monotonic()
+        self.found: dict[str, Any] = {}
+        self.after, self.inputs = 0.0, 0
+
+    def told(self, told: dict[str, Any]) -> None:
+        """Take one line."""
+        if "ready" in told:
+            self.ready = time.monotonic()
+        if "finding" in told and not self.found:
+            self.found, self.after, self.inputs = told["finding"], told["after"], told["inputs"]
+            self.campaign.stop.set()

@@ -1,0 +1,34 @@
+"""What is to be found: every quirk of the machine alone, and every planted bug."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Quirks that no search can find alone, and why.
+LEFT_OUT = {
+    "level-vector-zero": "shows only where vector 0 is allowed, which is the quirk allow-below-31",
+}
+QUICK = ("ppr-keeps-low-nibble", "ldr-not-readable", "nmi-never-cleared")
+"""Found within a second by anything that works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One bug, and how a target is run with it: under `profile`, after calling `plant`."""
+
+    name: str
+    target: str
+    profile: str = "reference"
+    plant: str = ""
+
+
+def cases() -> dict[str, Case]:
+    """Every case by name."""
+    from vmgexit.machine import quirks
+
+    from ..planted import bugs
+
+    seen_alone = (name for name in quirks.names() if name not in LEFT_OUT)
+    found = [Case(name, "scenario", profile=name) for name in seen_alone]
+    found += [Case(bug.name, bug.target, plant=bug.place) for bug in bugs().values()]
+    return {case.name: case for case in found}

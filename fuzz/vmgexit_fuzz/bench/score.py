@@ -1,0 +1,73 @@
+"""What the trials of one method on one case amount to, and how methods compare.
+
+A trial that found nothing counts as one that took longer than any budget: infinitely long.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .methods import BASELINE, US
+from .trial import Outcome
+
+WORSE = 1.5  # times the best baseline's median: what is worth telling
+LATE = 5.0  # seconds; what the baseline finds later is where a campaign has to be better
+MOST_COMMANDS = 15  # of a shortened scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The trials of one method on one case."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def found(self) -> int:
+        """How many trials found something."""
+        return sum(outcome.found for outcome in self.outcomes)
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds to the first finding, ascending; infinite where there was none."""
+        return sorted(o.seconds if o.found else math.inf for o in self.outcomes)
+
+    @property
+    def median(self) -> float:
+        """Seconds; infinite when half of the trials found nothing."""
+        return statistics.median(self.times)
+
+    @property
+    def inputs(self) -> list[float]:
+        """Inputs to the first finding, ascending; infinite where there was none."""
+        return sorted(o.inputs if o.found else math.inf for o in self.outcomes)
+
+    @property
+    def size(self) -> int:
+        """Of the shortest finding; 0 where none was shortened."""
+        return min((o.size for o in self.outcomes if o.size), default=0)
+
+
+Scores = Mapping[str, Mapping[str, Score]]  # of cases, of methods
+
+
+def worse(scores: Scores) -> Iterator[tuple[str, float, str, float]]:
+    """Cases on which our median is above `WORSE` times the best baseline's: the case, our median, that
+    baseline and its median."""
+    for case, of in scores.items():
+        others = [(score.median, name) for name, score in of.items() if name != US]
+        if US not in of or not others:
+            continue
+        best, name = min(others)
+        ours = of[US].median
+        if ours > WORSE * best:
+            yield case, ours, name, best
+
+
+def late(scores: Scores) -> Iterator[tuple[str, float, float]]:
+    """Cases that the baseline finds late or never: the case, our median, the baseline's."""
+    for case, of in scores.items():
+        if US in of and BASELINE in of and of[BASELINE].median > LATE:
+            yield case, of[US].median, of[BASELINE].median

@@ -1,0 +1,42 @@
+"""What one search is, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from .cases import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One method on one case, from one seed, for so many seconds after its first input."""
+
+    method: str
+    case: Case
+    seed: int
+    seconds: float
+
+    @classmethod
+    def read(cls, text: str) -> Trial:
+        """The trial that `spelled` wrote."""
+        held = json.loads(text)
+        return cls(**{**held, "case": Case(**held["case"])})
+
+    def spelled(self) -> str:
+        """The trial as one line."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a trial. `seconds` and `inputs` are those to the first finding, or all there were."""
+
+    found: bool
+    seconds: float
+    inputs: int
+    cause: str = ""
+    size: int = (
+        0  # of the shortened input, in commands, or bytes where it is no program; 0: unknown
+    )
