@@ -21,9 +21,9 @@ _TEST = """
 
 def test_{name}(monkeypatch: pytest.MonkeyPatch) -> None:
     # {message}
-    monkeypatch.setattr(scenario, "quirks", profile({profile!r}))
-    plant({plant!r})
-    find({target!r}).run(
+    monkeypatch.setattr(scenario, "quirks", profile({profile}))
+    plant({plant})
+    find({target}).run(
         bytes.fromhex(
             {data}
         )
@@ -41,9 +41,9 @@ def to_pytest(store: Store, records: list[Record]) -> str:
             _TEST.format(
                 name=re.sub(r"\W", "_", record.id),
                 message=ascii(record.message)[1:-1],
-                profile=record.profile,
-                plant=record.plant,
-                target=record.target,
+                profile=json.dumps(record.profile),
+                plant=json.dumps(record.plant),
+                target=json.dumps(record.target),
                 data="\n            ".join(f'"{row}"' for row in rows),
             )
         )

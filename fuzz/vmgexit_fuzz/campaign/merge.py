@@ -85,15 +85,20 @@ def main() -> None:
 
         states.install()
         module.observe = states.mark
-    reached, kept = set[int](), list[str]()
+    reached, kept, seen = set[int](), list[str](), set[bytes]()
     target.run(b"")  # what is imported late
     for path in sorted(map(Path, request["paths"]), key=_size):
         probes.clear()
         try:
-            target.run(path.read_bytes())
-            finding = False
+            data = path.read_bytes()
         except FileNotFoundError:  # the engine put a smaller one in its place
             continue
+        if data in seen:
+            continue
+        seen.add(data)
+        try:
+            target.run(data)
+            finding = False
         except (Exception, SystemExit):
             finding = True
         now = probes.passed()

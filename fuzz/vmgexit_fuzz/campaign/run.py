@@ -127,7 +127,8 @@ class Campaign:
         self.deadly: list[str] = []  # SHA-1 of each input that ended a process
         self.recording = False  # each input, because a process left none
         self.started = time.monotonic()
-        self.seed = settings.seed or random.SystemRandom().getrandbits(30)
+        seed = random.SystemRandom().getrandbits(30) if settings.seed is None else settings.seed
+        self.seed = seed  # of the first turn; each later one has the next
         self.shares = mix(settings.kinds, settings.target)
         self.spent = dict.fromkeys(self.shares, 0.0)  # seconds of each kind
         self.orders = 0

@@ -46,22 +46,20 @@ class Standing:
             time.time(),
         )
 
-    def row(self) -> tuple[str, ...]:
-        """The campaign's row: as many cells as the status has columns."""
+    def facts(self) -> dict[str, str]:
+        """The campaign as a whole, each fact under its name."""
         known = sum(record.known for record in self.findings)
         unseen = statistics.unseen(self.lines)
-        return (
-            str(self.directory.path),
-            f"process {self.process}" if self.process else "not running",
-            f"{sum(line.inputs for line in self.lines):,}",
-            f"{self._rate(self.lines):,.0f}",
-            f"{max((line.coverage for line in self.lines), default=0):,}",
-            f"{self.corpus:,}",
-            _ago(self.now - self.newest) if self.newest else "-",
-            str(len(self.findings) - known),
-            str(known),
-            f"{unseen[0]:.2%} of {unseen[1]:,}" if unseen else "not measured",
-        )
+        return {
+            "state": f"running, process {self.process}" if self.process else "not running",
+            "inputs": f"{sum(line.inputs for line in self.lines):,}",
+            "inputs/s": f"{self._rate(self.lines):,.0f}",
+            "coverage": f"{max((line.coverage for line in self.lines), default=0):,}",
+            "corpus": f"{self.corpus:,}",
+            "last new": _ago(self.now - self.newest) if self.newest else "-",
+            "findings": str(len(self.findings) - known) + (f", {known} known" if known else ""),
+            "unseen": f"{unseen[0]:.2%} of {unseen[1]:,}" if unseen else "not measured",
+        }
 
     def worker_rows(self) -> Iterator[tuple[str, ...]]:
         """A row for each worker."""

@@ -82,24 +82,30 @@ def _seen(directories: list[Directory]) -> Group:
 
     from ..campaign.standing import Standing
 
+    def table(*columns: str) -> Table:
+        made = Table(box=None, pad_edge=False)
+        for column in columns:
+            right = column in ("inputs", "inputs/s", "coverage", "corpus", "restarts")
+            made.add_column(column, justify="right" if right else "left", overflow="fold")
+        return made
+
     standings = [Standing.of(directory) for directory in directories]
-    campaigns = Table(box=None, pad_edge=False)
-    for column in ("campaign", "state", "inputs", "inputs/s", "coverage", "corpus"):
-        campaigns.add_column(column, justify="left" if column in ("campaign", "state") else "right")
-    for column in ("last new", "findings", "known", "unseen"):
-        campaigns.add_column(column, justify="right")
-    for standing in standings:
-        campaigns.add_row(*standing.row())
-    parts: list[Table | Text] = [campaigns]
-    if len(standings) == 1:
-        workers = Table(box=None, pad_edge=False)
-        for column in ("worker", "kind", "inputs", "inputs/s", "coverage", "restarts", "heard of"):
-            workers.add_column(column, justify="left" if column == "kind" else "right")
-        for row in standings[0].worker_rows():
-            workers.add_row(*row)
-        parts += [Text(), workers]
-    parts += [Text(), Text(Standing.NOTE)]
-    return Group(*parts)
+    if len(standings) > 1:
+        names = ("inputs", "inputs/s", "corpus", "findings", "last new", "state")
+        campaigns = table("campaign", *names)
+        for standing in standings:
+            facts = standing.facts()
+            campaigns.add_row(str(standing.directory.path), *(facts[name] for name in names))
+        return Group(campaigns)
+    [standing] = standings
+    about = Table.grid(padding=(0, 2))
+    about.add_row("campaign", str(standing.directory.path))
+    for name, fact in standing.facts().items():
+        about.add_row(name, fact)
+    workers = table("worker", "kind", "inputs", "inputs/s", "coverage", "restarts", "heard of")
+    for row in standing.worker_rows():
+        workers.add_row(*row)
+    return Group(about, Text(), workers, Text(), Text(Standing.NOTE))
 
 
 def _report(arguments: argparse.Namespace) -> int:
