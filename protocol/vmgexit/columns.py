@@ -109,23 +109,33 @@ def _records(cls: type[Structure], buffer: Any, np: ModuleType) -> Column:
 # --- Which fields ---------------------------------------------------------------------------------
 
 
+_known: dict[type[Structure], dict[str, Place]] = {}
+
+
+def _places(cls: type[Structure]) -> dict[str, Place]:
+    """Every field by its path; kept, as a walk takes longer than a few hundred records."""
+    if cls not in _known:
+        _known[cls] = {place.path: place for place in walk(cls)}
+    return _known[cls]
+
+
 def _asked(cls: type[Structure], paths: Iterable[str] | None) -> Iterator[Place]:
-    every = list(walk(cls))
+    known = _places(cls)
     if paths is None:
-        yield from (place for place in every if place.is_leaf)
+        yield from (place for place in known.values() if place.is_leaf)
         return
-    known = {place.path: place for place in every}
     for path in dict.fromkeys(paths):
         place = known.get(path) or locate(cls, path)  # which says what is near
         if place.is_leaf:
             yield place
         else:
             inside = (f"{path}.", f"{path}[")
-            yield from (each for each in every if each.is_leaf and each.path.startswith(inside))
+            held = (each for each in known.values() if each.path.startswith(inside))
+            yield from (each for each in held if each.is_leaf)
 
 
 def _leaves_only(cls: type[Structure], paths: Iterable[str]) -> Iterator[Place]:
-    known = {place.path: place for place in walk(cls)}
+    known = _places(cls)
     for path in paths:
         place = known.get(path) or locate(cls, path)
         if not place.is_leaf:

@@ -2,7 +2,10 @@
 
 import os
 import random
+import sys
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -10,9 +13,10 @@ from hypothesis import strategies as st
 
 from vmgexit.cli.find import NAMES
 from vmgexit.errors import DecodeError
+from vmgexit.schema import locate
 from vmgexit.trace import memory
-from vmgexit.trace.memory import Scan, judge, look, scan
-from vmgexit.trace.page_rules import GHCB, KINDS, SECRETS, VMSA
+from vmgexit.trace.memory import Find, Scan, judge, look, scan
+from vmgexit.trace.page_rules import GHCB, KINDS, SECRETS, VMSA, Kind
 from vmgexit.wire.doorbell import DoorbellPage
 from vmgexit.wire.ghcb import GhcbPage
 from vmgexit.wire.secrets import SecretsPage
@@ -143,10 +147,6 @@ def test_a_secrets_page_with_a_mitigation_vector() -> None:
         ("secrets", 0x00C, b"\x01"),
         ("secrets", 0x0B8, b"\x01"),
         ("secrets", 0x0DF, b"\x01"),
-        # a key that is text, one that is all but erased, and none
-        ("secrets", 0x020, b"a key of thirty-two bytes, no less"[:32]),
-        ("secrets", 0x060, bytes(31) + b"\x01"),
-        ("secrets", 0x020, bytes(0x80)),
     ],
 )
 def test_what_must_hold_at_least(name: str, offset: int, value: bytes) -> None:
@@ -155,6 +155,23 @@ def test_what_must_hold_at_least(name: str, offset: int, value: bytes) -> None:
     (kind,) = (kind for kind in KINDS if kind.name == name)
     find = judge(kind, bytes(page))
     assert (find.score, find.against) == (0.0, (kind.sieved,))
+
+
+@pytest.mark.parametrize(
+    ("offset", "value"),
+    [
+        # a key that is text, one that is all but erased, and none
+        (0x020, b"a key of thirty-two bytes, no less"[:32]),
+        (0x060, bytes(31) + b"\x01"),
+        (0x020, bytes(0x80)),
+    ],
+)
+def test_secrets_need_keys(offset: int, value: bytes) -> None:
+    page = bytearray(secrets())
+    page[offset : offset + len(value)] = value
+    find = judge(SECRETS, bytes(page))
+    assert (find.score, find.against) == (0.0, ("keys random or erased, and one there",))
+    assert look(bytes(page), 0, KINDS, 0.0) == []
 
 
 @pytest.mark.parametrize(
@@ -309,6 +326,85 @@ def test_only_some_kinds_and_scores(tmp_path: Path) -> None:
     assert [find.kind for find in scan(name, [VMSA])] == ["vmsa"]
     assert [find.offset for find in scan(name, [GHCB])] == [0, 0x2000]
     assert [find.offset for find in scan(name, [GHCB], 0.9)] == [0]
+
+
+# --- with columns and without -------------------------------------------------------------------------
+
+WITHOUT_NUMPY = mock.patch.dict(sys.modules, {"numpy": None})  # importing None is an ImportError
+
+
+def test_without_numpy(tmp_path: Path) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(bytes(2 << 20) + b"\x55" * PAGE + ghcb() + bytes(PAGE) + doorbell())
+    states: list[Scan] = []
+    with WITHOUT_NUMPY:
+        finds = list(scan(str(path), watch=states.append))
+    assert [(find.offset, find.kind) for find in finds] == [
+        (0x201000, "ghcb"),
+        (0x203000, "doorbell"),
+    ]
+    assert states[-1].pages == 3
+
+
+SIEVED = [
+    (kind, place.bit_offset // 8 + byte)
+    for kind in KINDS
+    for place in (locate(kind.structure, path) for path, _, _ in kind.sieve.conditions)
+    for byte in range(min((place.field.width + 7) // 8, 8))
+]
+"""The bytes that sieves look at, the first of long areas."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "offset"), SIEVED, ids=[f"{kind.name}-{at:03x}" for kind, at in SIEVED]
+)
+def test_both_ways_to_sieve_agree_on_every_byte(kind: Kind, offset: int) -> None:
+    np = pytest.importorskip("numpy", reason="the extra batch is not installed")
+    built = dict(BUILT)[kind.name]
+    pages = [built[:offset] + bytes([value]) + built[offset + 1 :] for value in range(256)]
+    passed = kind.sieve.pages(b"".join(pages), np.arange(256))
+    assert passed == [number for number, page in enumerate(pages) if kind.sieve(page)]
+    assert built[offset] in passed
+
+
+def changed(built: tuple[str, bytes], changes: list[tuple[int, bytes]]) -> bytes:
+    page = bytearray(built[1])
+    for at, data in changes:
+        page[at : at + len(data)] = data
+    return bytes(page[:PAGE])
+
+
+PAGES = st.one_of(
+    st.just(bytes(PAGE)),
+    st.integers(0, 2**32).map(lambda seed: random.Random(seed).randbytes(PAGE)),
+    st.builds(
+        changed,
+        st.sampled_from([*BUILT, ("zeros", bytes(PAGE))]),
+        st.lists(
+            st.tuples(
+                st.sampled_from([at for _, at in SIEVED]) | st.integers(0, PAGE - 1),
+                st.binary(min_size=1, max_size=2),
+            ),
+            max_size=3,
+        ),
+    ),
+)
+
+
+@given(st.lists(PAGES, min_size=1, max_size=24), st.integers(0, 600), st.integers(0, PAGE - 1))
+def test_both_ways_find_the_same(pages: list[bytes], zeros: int, rest: int) -> None:
+    def found() -> tuple[list[Find], Scan]:
+        states: list[Scan] = []
+        return list(scan(name, min_score=0, watch=states.append)), states[-1]
+
+    with tempfile.TemporaryDirectory() as folder:
+        name = f"{folder}/dump"
+        half = len(pages) // 2
+        image = b"".join([*pages[:half], bytes(zeros * PAGE), *pages[half:], b"\x01" * rest])
+        Path(name).write_bytes(image)
+        by_columns = found()
+        with WITHOUT_NUMPY:
+            assert found() == by_columns
 
 
 def test_what_cannot_be_mapped(tmp_path: Path) -> None:

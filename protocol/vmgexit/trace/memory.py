@@ -2,8 +2,8 @@
 
 The image is mapped, not loaded, and what has been looked at is given back. Pages without content are
 passed over in blocks, holes of sparse files without a look. Every other page is put through the
-kinds of `page_rules`: the sieve of each is a few comparisons at offsets computed from the
-declarations, and only a page that passes it is decoded and held against the kind's table of rules.
+sieves of `page_rules`, a block at once where numpy is installed, else one by one; only a page that
+passes one is decoded and held against the kind's table of rules.
 
 An image is raw when byte n of the file is byte n of memory: a dump of an ELF core or a compressed one
 is to be converted first. A VMSA and a secrets page are encrypted, so an image made by the host shows
@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import mmap
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from ..errors import DecodeError
 from .page_rules import KINDS, PAGE, Kind
@@ -54,13 +56,15 @@ class Scan:
 def judge(kind: Kind, page: bytes, offset: int = 0) -> Find:
     """How much `page` looks like `kind`: the weights of the rules that hold, of all weights.
 
-    0 where the sieve says no: nothing else can make up for that.
+    0 where the sieve says no, or a rule that must hold: nothing else can make up for that.
     """
     if not kind.sieve(page):
         return Find(offset, kind.name, kind.structure.declaration.name, 0.0, (), (kind.sieved,))
     value = kind.structure.decode(page)
     held = [(rule, bool(rule.holds(value))) for rule in kind.rules]
     score = sum(rule.weight for rule, holds in held if holds) / sum(rule.weight for rule, _ in held)
+    if any(rule.must and not holds for rule, holds in held):
+        score = 0.0
     return Find(
         offset,
         kind.name,
@@ -72,9 +76,9 @@ def judge(kind: Kind, page: bytes, offset: int = 0) -> Find:
 
 
 def look(page: bytes, offset: int, kinds: Sequence[Kind], min_score: float) -> list[Find]:
-    """What `page` looks like, the likeliest first."""
-    finds = [judge(kind, page, offset) for kind in kinds if kind.sieve(page)]
-    finds = [find for find in finds if find.score >= min_score]
+    """What `page` looks like, the likeliest first; a score of 0 is none."""
+    finds = [judge(kind, page, offset) for kind in kinds]
+    finds = [find for find in finds if find.score >= min_score and find.score]
     return sorted(finds, key=lambda find: -find.score)
 
 
@@ -89,19 +93,17 @@ def scan(
     `watch` is told how far the scan has come, at the start and after each block. Raises DecodeError
     for a file that cannot be mapped or holds no page.
     """
+    pick = _picker()
     with _mapped(name) as (image, descriptor):
         state = Scan(len(image), rest=len(image) % PAGE)
         end = state.size - state.rest
         forgotten = 0
         watch(state)
         for start, stop in _blocks(descriptor, end):
-            block = image[start:stop]
-            if block != _NO_BLOCK[: stop - start]:
-                for at in range(0, stop - start, PAGE):
-                    page = block[at : at + PAGE]
-                    if page != _NO_PAGE:
-                        state.pages += 1
-                        yield from look(page, start + at, kinds, min_score)
+            count, picked = pick(image, start, stop, kinds)
+            state.pages += count
+            for at, fits in picked:
+                yield from look(image[at : at + PAGE], at, fits, min_score)
             state.done = stop
             watch(state)
             if stop - forgotten >= _FORGET:
@@ -109,6 +111,55 @@ def scan(
                 forgotten = stop - stop % _FORGET
         state.done = end
         watch(state)
+
+
+# --- Picking ------------------------------------------------------------------------------------------
+
+Picked = tuple[int, list[tuple[int, list[Kind]]]]
+"""How many pages of a block have content, and which pass sieves: offset in the image, and whose."""
+
+
+def _picker() -> Callable[[mmap.mmap, int, int, Sequence[Kind]], Picked]:
+    try:
+        import numpy
+    except ImportError:
+        return _pick
+    return functools.partial(_pick_by_columns, numpy)
+
+
+def _pick(image: mmap.mmap, start: int, stop: int, kinds: Sequence[Kind]) -> Picked:
+    block = image[start:stop]
+    if block == _NO_BLOCK[: stop - start]:
+        return 0, []
+    count, picked = 0, []
+    for at in range(0, stop - start, PAGE):
+        page = block[at : at + PAGE]
+        if page != _NO_PAGE:
+            count += 1
+            fits = [kind for kind in kinds if kind.sieve(page)]
+            if fits:
+                picked.append((start + at, fits))
+    return count, picked
+
+
+def _pick_by_columns(
+    np: ModuleType, image: mmap.mmap, start: int, stop: int, kinds: Sequence[Kind]
+) -> Picked:
+    block = memoryview(image)[start:stop]
+    words = np.frombuffer(block, np.uint64).reshape(-1, PAGE // 8)
+    content = words[:, 0] != 0
+    if not content.all():
+        content = np.bitwise_or.reduce(words, axis=1) != 0
+    pages = content.nonzero()[0]
+    picked: dict[int, list[Kind]] = {}
+    if pages.size:
+        for kind in kinds:
+            for page in kind.sieve.pages(block, pages):
+                picked.setdefault(page, []).append(kind)
+    return len(pages), [(start + page * PAGE, fits) for page, fits in sorted(picked.items())]
+
+
+# --- The file -----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -127,8 +178,8 @@ def _mapped(name: str) -> Iterator[tuple[mmap.mmap, int]]:
             size = os.fstat(stream.fileno()).st_size
             if size < PAGE:
                 raise DecodeError(f"{name}: {size} bytes found, a page of {PAGE} or more expected")
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as image:
-                yield image, stream.fileno()
+            # Not closed by hand: an interrupt leaves arrays behind, and a map with those refuses.
+            yield mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), stream.fileno()
     except OSError as error:
         raise DecodeError(f"{name}: {error.strerror or error}") from None
 

@@ -1,8 +1,8 @@
 """What tells a GHCB, a #HV doorbell page, a VMSA and a secrets page from any other page.
 
-One table of rules for each kind. A rule's weight says how seldom another page keeps it by accident.
-The sieve is what must hold at least; it looks at raw bytes, at offsets that come from the
-declarations, because it is asked about every page of an image. Rules look at the decoded structure.
+Two tables for each kind. The sieve has what must hold at least, as conditions on single fields,
+because it is asked about every page of an image. The rules look at the decoded structure; a rule's
+weight says how seldom another page keeps it by accident.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..schema import Bits, Structure, set_numbers
+from ..schema import Structure, set_numbers
 from ..schema.fields import Kind as FieldKind
-from ..schema.walk import leaves, locate
-from ..wire.doorbell import LOWEST_VECTOR, DoorbellFlags, DoorbellPage, VmplEvents
+from ..schema.walk import leaves
+from ..wire.doorbell import LOWEST_VECTOR, DoorbellPage
 from ..wire.exits import Where, find_exit
 from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
 from ..wire.secrets import SecretsPage
 from ..wire.vmsa import EFER_SVME, Vmsa
+from .sieve import Condition, Is, Sieve
 
 PAGE = 4096
-
-Sieve = Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,7 @@ class Rule:
     name: str
     weight: int
     holds: Callable[[Any], bool]  # of the decoded structure
+    must: bool = False  # whether nothing can make up for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,6 @@ class Kind:
     rules: tuple[Rule, ...]
 
 
-def _span(cls: type[Structure], path: str) -> tuple[int, int]:
-    """Where the bytes of a field begin and end."""
-    place = locate(cls, path)
-    start = place.bit_offset // 8
-    return start, start + (place.field.width + 7) // 8
-
-
-def _reserved_bits(cls: type[Bits]) -> int:
-    """The mask of a word's reserved bits."""
-    reserved = (field for field in cls.declaration.fields if field.rule is not None)
-    return sum(((1 << field.width) - 1) << field.bit_offset for field in reserved)
-
-
 def _reserved_zero(value: Structure) -> bool:
     """Whether every reserved area of whole bytes is zero."""
     return not any(
@@ -68,13 +55,6 @@ def _reserved_zero(value: Structure) -> bool:
 
 
 # --- GHCB ---------------------------------------------------------------------------------------------
-
-
-def _ghcb_sieve() -> Sieve:
-    # The last six bytes: version 1 or 2, usage 0.
-    start, _ = _span(GhcbPage, "protocol_version")
-    tails = {bytes([version, 0, 0, 0, 0, 0]) for version in (1, 2)}
-    return lambda page: page[start:] in tails
 
 
 def _named_quadwords() -> frozenset[int]:
@@ -108,7 +88,11 @@ GHCB = Kind(
     "ghcb",
     GhcbPage,
     "version 1 or 2, usage 0",
-    _ghcb_sieve(),
+    Sieve(
+        GhcbPage,
+        Condition("protocol_version", Is.IN, range(1, 3)),
+        Condition("ghcb_usage", Is.ZERO),
+    ),
     (
         Rule("version 1 or 2, usage 0", 2, lambda page: True),
         Rule("reserved areas zero", 4, _reserved_zero),
@@ -127,27 +111,6 @@ GHCB = Kind(
 
 
 # --- #HV doorbell page --------------------------------------------------------------------------------
-
-
-def _doorbell_sieve() -> Sieve:
-    after, descriptors = _span(DoorbellPage, "reserved_0x004")
-    tail, _ = _span(DoorbellPage, "reserved_0x100")
-    gap, rest = bytes(descriptors - after), bytes(PAGE - tail)
-    vector, _ = _span(DoorbellPage, "vector")
-    flags, _ = _span(DoorbellPage, "flags")
-    events, _ = _span(DoorbellPage, "per_vmpl_events")
-    no_flags, no_events = _reserved_bits(DoorbellFlags), _reserved_bits(VmplEvents)
-
-    def sieve(page: bytes) -> bool:
-        return (
-            page[after:descriptors] == gap
-            and not page[flags] & no_flags
-            and not page[events] & no_events
-            and (not page[vector] or page[vector] >= LOWEST_VECTOR)
-            and page[tail:] == rest
-        )
-
-    return sieve
 
 
 def _statuses(page: DoorbellPage) -> bool:
@@ -185,7 +148,14 @@ DOORBELL = Kind(
     "doorbell",
     DoorbellPage,
     "reserved areas zero, vector 0 or from 31 on",
-    _doorbell_sieve(),
+    Sieve(
+        DoorbellPage,
+        Condition("flags.reserved_6_2", Is.ZERO),
+        Condition("per_vmpl_events.reserved_7_3", Is.ZERO),
+        Condition("vector", Is.OUTSIDE, range(1, LOWEST_VECTOR)),
+        Condition("reserved_0x004", Is.ZERO),
+        Condition("reserved_0x100", Is.ZERO),
+    ),
     (
         Rule("reserved areas zero", 1, _reserved_zero),
         Rule("vectors 0 or from 31 on, reserved bits zero", 1, _statuses),
@@ -211,14 +181,6 @@ _PAT_TYPES = frozenset((0, 1, 4, 5, 6, 7))
 _SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs", "ldt", "tr")
 
 
-def _vmsa_sieve() -> Sieve:
-    efer, _ = _span(Vmsa, "efer")
-    features, _ = _span(Vmsa, "sev_features")
-    vmpl, _ = _span(Vmsa, "vmpl")
-    svme, bit = efer + EFER_SVME.bit_length() // 8, EFER_SVME >> 8
-    return lambda page: bool(page[svme] & bit) and bool(page[features] & 1) and page[vmpl] <= 3
-
-
 def _long_mode(page: Vmsa) -> bool:
     """LMA exactly where LME and paging are on."""
     return bool(page.efer & _LMA) == bool(page.efer & _LME and page.cr0 & _PG)
@@ -238,7 +200,12 @@ VMSA = Kind(
     "vmsa",
     Vmsa,
     "EFER.SVME set, SEV-SNP on, VMPL 0 to 3",
-    _vmsa_sieve(),
+    Sieve(
+        Vmsa,
+        Condition("vmpl", Is.IN, range(4)),
+        Condition("sev_features.snp_active", Is.SET, 1),
+        Condition("efer", Is.SET, EFER_SVME),
+    ),
     (
         Rule("EFER.SVME set, SEV-SNP on, VMPL 0 to 3", 1, lambda page: True),
         Rule("reserved areas zero", 4, _reserved_zero),
@@ -269,26 +236,14 @@ def _keeps(value: Structure) -> bool:
 
 # --- secrets page -------------------------------------------------------------------------------------
 
-_VERSIONS = range(1, 5)
 _KEYS = ("vmpck0", "vmpck1", "vmpck2", "vmpck3")
 _RANDOM = 20
 """Different bytes in 32 of a random key, at least: fewer have a chance of 1 to 10 million."""
 
 
-def _secrets_sieve() -> Sieve:
-    gap, end = _span(SecretsPage, "reserved_0x00c")
-    area, area_end = _span(SecretsPage, "reserved_0x0b8")
-    versions = {version.to_bytes(4, "little") for version in _VERSIONS}
-    nothing, no_area = bytes(end - gap), bytes(area_end - area)
-    keys = [slice(*_span(SecretsPage, name)) for name in _KEYS]
-
-    def sieve(page: bytes) -> bool:
-        if page[:4] not in versions or page[gap:end] != nothing or page[area:area_end] != no_area:
-            return False
-        present = [key for key in (page[key] for key in keys) if any(key)]
-        return bool(present) and all(len(set(key)) >= _RANDOM for key in present)
-
-    return sieve
+def _random(page: SecretsPage) -> bool:
+    present = [key for key in (getattr(page, name) for name in _KEYS) if any(key)]
+    return bool(present) and all(len(set(key)) >= _RANDOM for key in present)
 
 
 def _svsm(page: SecretsPage) -> bool:
@@ -301,11 +256,16 @@ def _svsm(page: SecretsPage) -> bool:
 SECRETS = Kind(
     "secrets",
     SecretsPage,
-    "version 1 to 4, areas beside the keys zero, keys random or erased and one there",
-    _secrets_sieve(),
+    "version 1 to 4, areas beside the keys zero",
+    Sieve(
+        SecretsPage,
+        Condition("version", Is.IN, range(1, 5)),
+        Condition("reserved_0x00c", Is.ZERO),
+        Condition("reserved_0x0b8", Is.ZERO),
+    ),
     (
         Rule("version 1 to 4, areas beside the keys zero", 1, lambda page: True),
-        Rule("keys random or erased, and one there", 3, lambda page: True),
+        Rule("keys random or erased, and one there", 3, _random, must=True),
         # The first bytes of the last area may hold a launch mitigation vector (zyuiop/ghcb).
         Rule("rest of the page zero", 4, lambda page: not any(page.reserved_0x164[16:])),
         Rule("flags known", 1, lambda page: _keeps(page.flags)),
