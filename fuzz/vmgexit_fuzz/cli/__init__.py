@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from . import corpus, findings, listing, run, seeing
+from . import bench, corpus, findings, listing, run, seeing
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -19,5 +19,5 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         description="Fuzzing campaigns: run them, see how they do, keep what they find.",
     )
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for module in (run, listing, seeing, findings, corpus):
+    for module in (run, listing, seeing, findings, corpus, bench):
         module.register(actions)

@@ -1,4 +1,4 @@
-"""`vmgexit fuzz status`, `report` and `bench`: how a campaign does, and how good campaigns are."""
+"""`vmgexit fuzz status` and `report`: how campaigns are doing."""
 
 from __future__ import annotations
 
