@@ -19,7 +19,7 @@ from vmgexit_fuzz.bench import baselines
 from vmgexit_fuzz.bench.cases import LEFT_OUT, QUICK, Case, cases
 from vmgexit_fuzz.bench.methods import METHODS
 from vmgexit_fuzz.bench.report import Bench
-from vmgexit_fuzz.bench.run import trials
+from vmgexit_fuzz.bench.run import make, trials
 from vmgexit_fuzz.bench.score import Score, late, worse
 from vmgexit_fuzz.bench.trial import Outcome, Trial
 from vmgexit_fuzz.planted import bugs
@@ -81,11 +81,16 @@ def test_what_is_worse_and_what_is_late() -> None:
     scores = {
         "equal": {"campaign": score(1), "random": score(1), "atheris": score(9)},
         "worse": {"campaign": score(4), "random": score(2), "atheris": score(9)},
+        "lost": {"campaign": score(30), "random": score(9), "atheris": score(3)},
         "hard": {"campaign": score(3), "random": score(30), "atheris": score(30)},
         "never": {"campaign": score(30), "random": score(30), "atheris": score(30)},
     }
-    assert list(worse(scores)) == [("worse", 4, "random", 2)]
-    assert list(late(scores)) == [("hard", 3, math.inf), ("never", math.inf, math.inf)]
+    assert list(worse(scores)) == [("lost", math.inf, "atheris", 3), ("worse", 4, "random", 2)]
+    assert list(late(scores)) == [
+        ("lost", math.inf, 9),
+        ("hard", 3, math.inf),
+        ("never", math.inf, math.inf),
+    ]
 
 
 def test_the_report_says_what_was_found() -> None:
@@ -100,6 +105,17 @@ def test_the_report_says_what_was_found() -> None:
     held = json.loads(some.as_json())
     assert len(held["trials"]) == 4
     assert held["trials"][1]["inputs"] == 9000
+
+
+def test_a_trial_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = Case("broken", "scenario", plant="vmgexit_fuzz.planted.machine:no_such_bug")
+    some = Bench({"broken": broken}, ["random"], 1, 1, 1)
+    assert not make(some)
+    assert some.outcomes == []
+    [message] = some.failed
+    assert message.startswith("random on broken, seed 1: ended with code 2: ")
+    assert "no_such_bug" in capsys.readouterr().out
+    assert f"- {message}" in some.markdown()
 
 
 @pytest.mark.parametrize("name", ["random", "hypothesis"])

@@ -23,16 +23,13 @@ _EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
 class _Ended(BaseException):
     """The trial is over. No `Exception`, which hypothesis would keep to itself."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
-
 
 class _Stopwatch:
     """Counts inputs, and ends the trial with the first finding or when its time is used up."""
 
     def __init__(self, seconds: float) -> None:
         self.inputs = 0
+        self.outcome: Outcome | None = None
         self.started = time.monotonic()
         self.deadline = self.started + seconds
 
@@ -56,16 +53,21 @@ class _Stopwatch:
 
     def _end(self, cause: str = "") -> None:
         seconds = time.monotonic() - self.started
-        raise _Ended(Outcome(bool(cause), round(seconds, 3), self.inputs + 1, cause))
+        self.outcome = Outcome(bool(cause), round(seconds, 3), self.inputs + 1, cause)
+        raise _Ended
 
 
 def _timed(trial: Trial, search: Callable[[_Stopwatch], None]) -> Outcome:
     """Start the time, and search until it ends."""
+    watch = _Stopwatch(trial.seconds)
     try:
-        search(_Stopwatch(trial.seconds))
-    except _Ended as ended:
-        return ended.outcome
-    raise AssertionError("a search ended by itself")
+        search(watch)
+    except (Exception, _Ended):
+        if watch.outcome is None:
+            raise
+        # Of a run cut short hypothesis may say besides that it differs from the run before.
+    assert watch.outcome is not None
+    return watch.outcome
 
 
 def _target(trial: Trial) -> Target:

@@ -28,6 +28,7 @@ class Bench:
     seconds: float  # of each trial
     jobs: int
     outcomes: list[tuple[Trial, Outcome]] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)  # trials, and how
 
     def scores(self) -> dict[str, dict[str, Score]]:
         """The score of each method on each case that has any."""
@@ -60,7 +61,9 @@ class Bench:
         return find(self.cases[case].target).is_program
 
     def _seconds(self, value: float) -> str:
-        return f"> {self.seconds:g}" if math.isinf(value) else f"{value:.{2 * (value < 10)}f}"
+        if math.isinf(value):
+            return f"> {self.seconds:g}"
+        return f"{value:.{3 if value < 0.1 else 2 if value < 10 else 0}f}"
 
     def notes(self) -> Iterator[str]:
         """What the table means, and how the methods compare."""
@@ -73,6 +76,8 @@ class Bench:
             yield f"{name}: {METHODS[name].what}."
         for name, reason in LEFT_OUT.items():
             yield f"{name} is left out: it {reason}."
+        yield f"Trials that failed, and are left out: {len(self.failed)}."
+        yield from (f"- {message}" for message in self.failed)
         scores = self.scores()
         if US not in self.methods or len(self.methods) < 2:
             return
@@ -116,6 +121,7 @@ class Bench:
             "jobs": self.jobs,
             "methods": {name: METHODS[name].what for name in self.methods},
             "left_out": LEFT_OUT,
+            "failed": self.failed,
             "cases": {name: dataclasses.asdict(case) for name, case in self.cases.items()},
             "trials": [
                 {"bug": t.case.name, "method": t.method, "seed": t.seed, **dataclasses.asdict(o)}

@@ -78,11 +78,11 @@ def run(
     output: Path | None = None,
 ) -> int:
     """Let `methods` search for `bugs` (all of them where none is named) and say how soon they found
-    them: 0, or 130 when interrupted, with what there was by then.
+    them: 0; 1 when a trial failed, which is left out; 130 when interrupted, with what there was then.
 
     `seconds` is each trial's budget; `jobs` trials run at a time; `output` is a folder for `bench.md`
-    and `bench.json`. Raises UsageError for a name that there is not, VmgexitError when a trial fails,
-    and OSError when the folder cannot be written.
+    and `bench.json`. Raises UsageError for a name that there is not, and OSError when the folder
+    cannot be written.
     """
     bench = Bench(
         _chosen("bug", bugs, cases()),
@@ -91,13 +91,13 @@ def run(
         seconds,
         jobs,
     )
-    interrupted = _make(bench)
+    interrupted = make(bench)
     show(list(bench.rows()), list(bench.notes()))
     if output is not None:
         write(output / "bench.md", bench.markdown().encode())
         write(output / "bench.json", bench.as_json())
         print(f"written: {output / 'bench.md'}, {output / 'bench.json'}")
-    return 130 if interrupted else 0
+    return 130 if interrupted else int(bool(bench.failed))
 
 
 def _chosen(what: str, names: Iterable[str], there_are: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,20 +118,26 @@ def trials(bench: Bench) -> Iterator[Trial]:
                 yield Trial(method, case, seed, bench.seconds)
 
 
-def _make(bench: Bench) -> bool:
+def make(bench: Bench) -> bool:
     """Make the trials; whether we were interrupted."""
     screen, processes = Screen(), _Processes()
     total = len(bench.cases) * len(bench.methods) * bench.seeds
+    minutes = total * bench.seconds / bench.jobs / 60
+    screen.say(f"{total} trials, at most {minutes:.0f} minutes and the time to start them")
     with ThreadPoolExecutor(bench.jobs) as pool:
         waiting = {pool.submit(processes.outcome, trial): trial for trial in trials(bench)}
         try:
-            for future in as_completed(waiting):
-                trial, outcome = waiting[future], future.result()
+            for number, future in enumerate(as_completed(waiting), 1):
+                trial = waiting[future]
+                try:
+                    outcome = future.result()
+                except VmgexitError as error:
+                    bench.failed.append(str(error))
+                    screen.say(str(error))
+                    continue
                 bench.outcomes.append((trial, outcome))
                 found = f"in {outcome.seconds:.2f} s" if outcome.found else "not found"
-                screen.show(
-                    f"{len(bench.outcomes)} of {total}: {trial.case.name}, {trial.method}: {found}"
-                )
+                screen.show(f"{number} of {total}: {trial.case.name}, {trial.method}: {found}")
         except KeyboardInterrupt:
             return True
         finally:
