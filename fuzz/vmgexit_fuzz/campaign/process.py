@@ -50,9 +50,10 @@ class Process:
     last: str = ""  # line of the engine that may say what went wrong
     inputs: int = 0
     coverage: int = 0
+    seconds: float = 0.0  # that it ran
     overtime: bool = False  # it had to be ended
+    hangs_in: str = ""  # module and function
     _artifact: str = ""
-    _hangs_in: str = ""
 
     def run(self) -> int:
         """Run it to its end; its exit code, 0 when we ended it."""
@@ -60,6 +61,7 @@ class Process:
         if self.recording is not None:
             self.order.record = self.recording.fileno()
             kept_open = (self.order.record,)
+        started = time.monotonic()
         with subprocess.Popen(
             [sys.executable, "-P", "-m", "vmgexit_fuzz.campaign.child"],
             stdin=subprocess.PIPE,
@@ -77,6 +79,7 @@ class Process:
                 return 0 if self.stop.is_set() or self.overtime else child.wait()
             finally:
                 _end(child)
+                self.seconds = time.monotonic() - started
 
     def _follow(self, child: subprocess.Popen[bytes]) -> None:
         """Read both streams until they close, or it is to stop, or its time is long over."""
@@ -121,8 +124,8 @@ class Process:
             self.coverage = int(match[2] or self.coverage)
         elif match := _ARTIFACT.search(line):
             self._artifact = match[1]
-        elif (match := _FRAME.match(line)) and not self._hangs_in:
-            self._hangs_in = f"{match[1]}.{match[2]}"
+        elif (match := _FRAME.match(line)) and not self.hangs_in:
+            self.hangs_in = f"{match[1]}.{match[2]}"
 
     def death(self, code: int) -> Finding:
         """What ended it, as a finding."""
@@ -132,7 +135,7 @@ class Process:
             cause = f"ended by {signal.Signals(-code).name}"
         else:
             cause = f"ended with code {code}"
-        place = self._hangs_in if code == 70 else ""
+        place = self.hangs_in if code == 70 else ""
         where = f" in {place}" if place else ""
         return Finding(cause, f"{cause}{where}: the input ended the fuzzing process", place=place)
 

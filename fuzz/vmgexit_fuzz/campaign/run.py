@@ -18,7 +18,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -72,10 +72,13 @@ class Settings:
         }
 
 
-def run(settings: Settings) -> int:
-    """Run a campaign to its end and print what came of it: 0, or 1 with findings, 130 interrupted."""
+def run(settings: Settings, make: Callable[[Settings], Campaign] | None = None) -> int:
+    """Run a campaign to its end and print what came of it: 0, or 1 with findings, 130 interrupted.
+
+    `make` makes it, where it is to be another kind of campaign.
+    """
     with settings.directory.used(**settings.about) as torn:
-        campaign = Campaign(settings)
+        campaign = (make or Campaign)(settings)
         if torn:
             campaign.screen.say(f"{settings.directory.corpus}: {torn} torn inputs dropped")
         interrupted = False
@@ -134,28 +137,38 @@ class Campaign:
         self.orders = 0
         self.pruned = 0  # inputs that pruning left, the last time
         self.pruning = threading.Lock()
+        self.threads: list[threading.Thread] = []  # one for each worker
 
     def go(self) -> None:
         """Let all workers work, until time or runs are used up. Raises KeyboardInterrupt."""
-        workers = [_Worker(self, number) for number in range(self.settings.workers)]
-        threads = [threading.Thread(target=worker.go) for worker in workers]
         try:
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads):
+            self.employ()
+            while any(thread.is_alive() for thread in self.threads):
                 time.sleep(_SHOW_SECONDS)
-                self._look()
+                self.look()
         finally:
             self.stop.set()
-            for thread in threads:
+            for thread in self.threads:
                 thread.join()
-            self._look()
+            self.look()
             with contextlib.suppress(OSError):
                 self.store.flush()
         if self.progress.interrupted:
             raise KeyboardInterrupt
 
-    def _look(self) -> None:
+    def employ(self) -> None:
+        """Have as many workers as the settings say."""
+        while len(self.threads) < self.settings.workers:
+            thread = threading.Thread(target=self.worker(len(self.threads)).go)
+            thread.start()
+            self.threads.append(thread)
+
+    def worker(self, number: int) -> Worker:
+        """The worker of that number."""
+        return Worker(self, number)
+
+    def look(self) -> None:
+        """See to the campaign as a whole, several times a second."""
         self.progress.seconds = time.monotonic() - self.started
         self.screen.show(str(self.progress))
         if not self.error and self.settings.directory.free() < LEAST_FREE:
@@ -243,7 +256,7 @@ class Campaign:
             self.stop.set()
 
 
-class _Worker:
+class Worker:
     """One of a campaign's workers: a process at a time."""
 
     def __init__(self, campaign: Campaign, number: int) -> None:
@@ -281,14 +294,13 @@ class _Worker:
             campaign.spent[order.kind] += planned
             if campaign.recording and self.recording is None:
                 self.recording = recording()
-        started = time.monotonic()
         with (self.places.logs / f"{self.number}.log").open("ab", buffering=0) as log:
-            self.process = Process(order, self._told, log.write, campaign.stop, self.recording)
+            self.process = self.make(order, log.write)
             code = self.process.run()
         self._count(self.process.inputs, self.steps)
         self._write()
         with campaign.lock:
-            campaign.spent[order.kind] += time.monotonic() - started - planned
+            campaign.spent[order.kind] += self.process.seconds - planned
         if self.process.error:
             raise VmgexitError(self.process.error)
         if not code:
@@ -303,6 +315,10 @@ class _Worker:
             )
         self._died(code)
 
+    def make(self, order: Order, log: Callable[[bytes], object]) -> Process:
+        """The process for an order."""
+        return Process(order, self._told, log, self.campaign.stop, self.recording)
+
     def _prune(self) -> None:
         """Make the corpus small again, one worker at a time."""
         campaign = self.campaign
@@ -316,6 +332,12 @@ class _Worker:
 
     def _told(self, told: dict[str, Any]) -> None:
         """A line of the process, or none for a while."""
+        self.take(told)
+        if time.monotonic() - self.written > statistics.WRITE_SECONDS:
+            self._write()
+
+    def take(self, told: dict[str, Any]) -> None:
+        """Put what a process told into the books."""
         campaign = self.campaign
         if "inputs" in told:
             self._count(told["inputs"], told["steps"])
@@ -326,8 +348,6 @@ class _Worker:
         if told.get("samples"):
             with campaign.lock:
                 campaign.census.add(told["samples"], told["states"])
-        if time.monotonic() - self.written > statistics.WRITE_SECONDS:
-            self._write()
 
     def _count(self, inputs: int, steps: int) -> None:
         progress = self.campaign.progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,18 @@ def register(actions: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument("target", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument(
-        "--workers", type=positive, metavar="N", default=1, help="processes at a time (1)"
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="processes at a time (1; of a cluster as many as it has threads)",
+    )
+    parser.add_argument(
+        "--cluster",
+        type=_address,
+        metavar="ADDRESS",
+        help="have the processes run on the nodes of a dask cluster, HOST:PORT of its scheduler; start"
+        " it by `dask scheduler`, and `dask worker ADDRESS` on each node, where vmgexit[fuzz,cluster]"
+        " is installed as it is here",
     )
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="the campaign's folder (.vmgexit/TARGET...)"
@@ -54,6 +66,12 @@ def register(actions: argparse._SubParsersAction[Any]) -> None:
     parser.set_defaults(run=_run)
 
 
+def _address(text: str) -> str:
+    if not re.fullmatch(r"(tcp://)?[^\s/]+:\d{1,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return text
+
+
 def _kinds(text: str) -> list[str]:
     names = text.split(",")
     for name in names:
@@ -71,24 +89,28 @@ def _run(arguments: argparse.Namespace) -> int:
     target = find(arguments.target)
     profile(arguments.profile)  # a wrong name is told here, not by the child
     use_peer([target], arguments.peer, arguments.hang)
-    _engine()
+    if not arguments.cluster:
+        _engine()
     home = arguments.dir or usual_folder(target, arguments.profile, arguments.peer, arguments.plant)
-    return run(
-        Settings(
-            target=target,
-            directory=Directory.at(home, arguments.corpus, arguments.findings),
-            workers=arguments.workers,
-            kinds=arguments.kinds,
-            seconds=arguments.time,
-            runs=arguments.runs,
-            seed=arguments.seed,
-            profile=arguments.profile,
-            plant=arguments.plant,
-            peer=arguments.peer,
-            hang_seconds=arguments.hang,
-            stop_on_finding=arguments.stop_on_finding,
-        )
+    settings = Settings(
+        target=target,
+        directory=Directory.at(home, arguments.corpus, arguments.findings),
+        workers=arguments.workers or 1,
+        kinds=arguments.kinds,
+        seconds=arguments.time,
+        runs=arguments.runs,
+        seed=arguments.seed,
+        profile=arguments.profile,
+        plant=arguments.plant,
+        peer=arguments.peer,
+        hang_seconds=arguments.hang,
+        stop_on_finding=arguments.stop_on_finding,
     )
+    if arguments.cluster:
+        from ..campaign import cluster
+
+        return cluster.run(settings, arguments.cluster, arguments.workers)
+    return run(settings)
 
 
 def _engine() -> None:
