@@ -1,0 +1,26 @@
+"""One self-contained HTML page about a campaign, made from its folder alone.
+
+`load` reads the folder, `replay` runs its corpus again under watch and counts what that reaches
+(`census`, `exercise`), `sections` makes of all this what `page.html.j2` draws. The page needs no network
+and no script, and says the same of the same folder. Whatever stands in the folder is text to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+REPLAY_SECONDS = 60.0
+
+
+def write(directory: Path, output: Path, *, seconds: float = REPLAY_SECONDS) -> Path:
+    """Write the page about the campaign in `directory` to `output`, and return `output`.
+
+    The corpus is replayed for `seconds` at most; the page says how much of it was. Raises VmgexitError
+    when `directory` is no campaign's or one of a newer version, OSError where it cannot be written.
+    """
+    # The replay imports this package before the machine, which it is to see imported.
+    from vmgexit.files import write as write_file
+
+    from .page import render
+
+    return write_file(output, render(directory, seconds))

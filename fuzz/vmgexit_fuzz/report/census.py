@@ -1,0 +1,183 @@
+"""What of the protocol a corpus reaches: its inputs run again on the machine under watch, and counted.
+
+Counted are answers of calls by result code, accesses to APIC registers by outcome, how often each
+invariant had something to check (`exercise`), and what came between the steps of an entry. `Scope` says
+what could be counted: every call of the wire tables, and of each the codes that the oracle of INV-9
+gives for some request or other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from vmgexit.machine import host
+from vmgexit.machine.documented import documented_code
+from vmgexit.machine.invariants import Invariant, Violation, Watch
+from vmgexit.machine.ledger import Ledger, Step
+from vmgexit.machine.quirks import Quirks
+from vmgexit.machine.scenario import U32, U64, Answer, Command
+from vmgexit.machine.system import FIRST_CALLING_AREA, Machine
+from vmgexit.wire.apic import ApicCall, ApicRegister
+from vmgexit.wire.svsm import Protocol, ResultCode, calls, find_call
+
+from .exercise import exercises
+
+OTHER = U32
+"""In the place of the number of a call, protocol or register that the wire tables do not know: one that
+none of them has."""
+
+WAYS = {ApicCall.READ_REGISTER: "read", ApicCall.WRITE_REGISTER: "write"}
+
+WHOLE_POST, LATE_POST, REWRITTEN, IPI = "whole post", "late post", "page rewritten", "IPI"
+BETWEEN = (*host.STEPS, WHOLE_POST, LATE_POST, REWRITTEN, IPI)
+"""What can come between two steps of an entry: one access of a post or all of one, one inside the
+switch window of a whole entry, a doorbell page that the host overwrites, an IPI from another vCPU."""
+
+
+@dataclass(slots=True)
+class Census:
+    """What was counted. Calls are (protocol, number, result code), registers (number, way, result
+    code), exercises a place in `INVARIANTS`, races (step of the entry to come, of `BETWEEN`)."""
+
+    inputs: int = 0
+    broken: int = 0  # inputs that ended where they broke an invariant, or the machine failed
+    steps: int = 0  # commands
+    calls: Counter[tuple[int, int, int]] = field(default_factory=Counter)
+    registers: Counter[tuple[int, str, int]] = field(default_factory=Counter)
+    exercised: Counter[tuple[int]] = field(default_factory=Counter)
+    races: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, commands: Iterable[Command], quirks: Quirks) -> None:
+        """Run a scenario, to its end or to where it breaks an invariant, and count."""
+        self.inputs += 1
+        watch = Watch(Machine(quirks), invariants=self._counting())
+        try:
+            for command in commands:
+                self.steps += 1
+                racing = list(_races(watch.machine, command))
+                answer = watch.execute(command)
+                self._answered(command, answer)
+                self.races.update(racing)
+                self.races.update(_interrupted(watch.machine, command))
+        except (Violation, Exception):
+            self.broken += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain lists; `from_json` reads it."""
+        return {
+            each.name: [[*key, count] for key, count in value.items()]
+            if isinstance(value := getattr(self, each.name), Counter)
+            else value
+            for each in dataclasses.fields(self)
+        }
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Census:
+        """What `as_json` made."""
+        census = cls()
+        for name, value in told.items():
+            if isinstance(value, list):
+                value = Counter({tuple(key): count for *key, count in value})
+            setattr(census, name, value)
+        return census
+
+    def _counting(self) -> Iterator[Invariant]:
+        """The invariants; each counts before it checks."""
+        for place, (invariant, exercise) in enumerate(exercises()):
+            yield dataclasses.replace(
+                invariant, check=self._counted(place, invariant.check, exercise.applies)
+            )
+
+    def _counted(
+        self,
+        place: int,
+        check: Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]],
+        applies: Callable[[Machine, Ledger, Step], bool],
+    ) -> Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]:
+        def counted(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+            self.exercised[(place,)] += applies(machine, ledger, step)
+            return check(machine, ledger, step)
+
+        return counted
+
+    def _answered(self, command: Command, answer: Answer) -> None:
+        if command["op"] != "call" or "rax" not in answer:
+            return
+        protocol, number, code = command["protocol"], command["request"], answer["rax"]
+        if find_call(protocol, number) is None:
+            number = OTHER
+            protocol = protocol if protocol in _PROTOCOLS else OTHER
+        self.calls[protocol, number, code] += 1
+        if protocol == Protocol.APIC and number in WAYS:
+            register = command["rcx"] if command["rcx"] in _REGISTERS else OTHER
+            self.registers[register, WAYS[number], code] += 1
+
+
+_PROTOCOLS = frozenset(Protocol)
+_REGISTERS = frozenset(ApicRegister)
+
+
+def _races(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
+    """What the host is about to do while an entry of the same vCPU is under way."""
+    if command["op"] == "init" or command["cpu"] >= len(machine.vcpus) or machine.stopped:
+        return
+    cpu = machine.vcpus[command["cpu"]]
+    if command["op"] == "enter":
+        yield from [("vmgexit", LATE_POST)] * len(command.get("late", ()))
+    if cpu.entry is None:
+        return
+    step, posting = cpu.entry.step, cpu.posting
+    match command["op"]:
+        case "host_step" if posting is not None:
+            yield step, posting.step
+        case "host_irq":
+            yield step, WHOLE_POST
+        case "host_begin" if posting is not None:  # which is finished first
+            yield step, WHOLE_POST
+        case "set_doorbell":
+            yield step, REWRITTEN
+
+
+def _interrupted(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
+    """The IPIs that were just sent to vCPUs whose entry is under way."""
+    for sent in machine.sent:
+        target = machine.vcpus[sent.target]
+        if target.entry is not None and sent.target != command["cpu"]:
+            yield target.entry.step, IPI
+
+
+@cache
+def answerable(protocol: int, number: int, register: int | None = None) -> frozenset[ResultCode]:
+    """The codes that a call can be answered with here, of an APIC register the outcomes: what the
+    oracle of INV-9 says of requests that between them meet every condition of it."""
+    machine = Machine()
+    machine.execute({"op": "init", "cpus": 2, "reg_count": 1})
+    cpu, other = machine.vcpus
+    pages = (cpu.calling.address, other.calling.address, FIRST_CALLING_AREA + 1)
+    registers = (ApicRegister.ID, ApicRegister.TPR, ApicRegister.EOI)
+    rcxs = (*range(4), 1 << 8 | 31, 1 << 9, *registers, *pages, U64)
+    found = set()
+    for rcx, rdx, count, emulated in itertools.product(
+        rcxs if register is None else (register,), (0, 0x40, U64), (0, 1, U32), (False, True)
+    ):
+        command = {"op": "call", "protocol": protocol, "request": number, "rcx": rcx, "rdx": rdx}
+        step = Step(0, command, {}, count_before=count, emulated_before=emulated)
+        found.add(documented_code(machine, cpu, step))
+    return frozenset(found)
+
+
+def call_rows() -> Iterator[tuple[int, int, str, str]]:
+    """Protocol, number, name and meaning of every call, and what stands for all others."""
+    described = calls()
+    for protocol in Protocol:
+        for call in described:
+            if call.protocol == protocol:
+                yield protocol, call.number, call.name, call.meaning
+        yield protocol, OTHER, "other numbers", "calls that the protocol does not have"
+    yield OTHER, OTHER, "other protocols", "protocols that there are not"

@@ -1,0 +1,129 @@
+"""The maps: what the census counted, against what there is, as heat tables."""
+
+from __future__ import annotations
+
+from vmgexit.machine import entry
+from vmgexit.wire.apic import ApicRegister, access
+from vmgexit.wire.svsm import Protocol, ResultCode, find_call
+
+from .blocks import Cell, Table
+from .census import BETWEEN, OTHER, WAYS, Census, answerable, call_rows
+from .exercise import exercises
+
+_HOTTEST = 5
+
+
+def hot(count: int) -> Cell:
+    """A count that was reached, the darker the more digits it has."""
+    return Cell(f"{count:,}", f"heat h{min(len(str(count)), _HOTTEST)}")
+
+
+def _cell(count: int, *, reachable: bool, listed: bool = False, what: str = "") -> Cell:
+    if count:
+        return hot(count)
+    if reachable:
+        return Cell("0", "gap", f"never: {what}" if what else "")
+    return Cell("-" if listed else "", "none")
+
+
+def calls(census: Census) -> Table:
+    """Calls by result code."""
+    rows, reached, reachable = [], 0, 0
+    for protocol, number, name, meaning in call_rows():
+        call = find_call(protocol, number)
+        listed = call.results if call else ()
+        can = answerable(protocol, number)
+        counts = {code: census.calls[protocol, number, code] for code in ResultCode}
+        reachable += len(can)
+        reached += sum(bool(counts[code]) for code in can)
+        place = f"{protocol}.{number} " if call else f"{protocol}. " if protocol != OTHER else ""
+        rows.append(
+            [
+                Cell(f"{place}{name}", "code", meaning),
+                Cell(f"{sum(counts.values()):,}", "number"),
+                *(
+                    _cell(
+                        counts[code],
+                        reachable=code in can,
+                        listed=code in listed,
+                        what=f"{name} answered {code.name}",
+                    )
+                    for code in ResultCode
+                ),
+            ]
+        )
+    return Table(
+        f"Calls by result code: {reached} of {reachable} answers of the machine reached",
+        ["call", "calls", *(code.name for code in ResultCode)],
+        rows,
+        upright=len(ResultCode),
+    )
+
+
+def registers(census: Census) -> Table:
+    """Accesses to APIC registers by outcome."""
+    outcomes = [
+        (way, number, code)
+        for number, way in WAYS.items()
+        for code in ResultCode
+        if code in answerable(Protocol.APIC, number)
+    ]
+    rows, reached, reachable = [], 0, 0
+    for register in (*ApicRegister, OTHER):
+        name = (
+            "other numbers" if register == OTHER else f"{register:#x} {ApicRegister(register).name}"
+        )
+        cells = []
+        for way, number, code in outcomes:
+            count = census.registers[register, way, code]
+            can = code in answerable(Protocol.APIC, number, register)
+            reachable += can
+            reached += bool(count) and can
+            cells.append(_cell(count, reachable=can, what=f"{way} of {name} answered {code.name}"))
+        rows.append([Cell(name, "code"), Cell(access(register) or "-"), *cells])
+    return Table(
+        f"APIC registers by access and outcome: {reached} of {reachable} reached",
+        ["register", "access", *(f"{way} {code.name}" for way, _, code in outcomes)],
+        rows,
+        upright=len(outcomes),
+    )
+
+
+def invariants(census: Census) -> Table:
+    """How often each invariant was exercised."""
+    rows = []
+    for place, (invariant, exercise) in enumerate(exercises()):
+        count = census.exercised[(place,)]
+        share = 100 * count / census.steps if census.steps else 0.0
+        rows.append(
+            [
+                Cell(invariant.name, "code"),
+                Cell(invariant.meaning),
+                hot(count) if count else Cell("never", "gap"),
+                Cell(f"{share:.{1 if share >= 1 else 2}f} %", "number", share=share),
+                Cell(exercise.words),
+            ]
+        )
+    return Table(
+        f"Steps that exercised each invariant, of {census.steps:,}",
+        ["invariant", "sentence", "exercised", "share of steps", "when"],
+        rows,
+    )
+
+
+def races(census: Census) -> Table:
+    """Steps of an entry by what came between."""
+    reached = sum(bool(count) for count in census.races.values())
+    return Table(
+        f"Steps of an entry by what came before them: {reached} of"
+        f" {len(entry.STEPS) * len(BETWEEN)} pairs",
+        ["next step", *BETWEEN],
+        [
+            [
+                Cell(step, "code"),
+                *(_cell(census.races[step, what], reachable=True) for what in BETWEEN),
+            ]
+            for step in entry.STEPS
+        ],
+        upright=len(BETWEEN),
+    )

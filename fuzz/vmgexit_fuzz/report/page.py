@@ -1,0 +1,53 @@
+"""The page: the sections, drawn by the template.
+
+Everything that the template prints is escaped twice over: by Jinja, so that no text becomes markup, and
+by `text.visible`, so that none hides. The page forbids itself scripts and any request.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from .load import load
+from .replay import replayed
+from .sections import Subject, about, head, sections, utc, verdict
+from .text import one_line, visible
+
+
+def render(directory: Path, seconds: float) -> bytes:
+    """The page about the campaign in `directory`, in UTF-8; its corpus is replayed for `seconds` at
+    most. Raises VmgexitError."""
+    campaign = load(directory)
+    replay = None
+    if campaign.target.is_program:
+        replay = replayed(campaign.corpus, campaign.target.name, campaign.profile, seconds)
+    subject = Subject(campaign, replay)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=f"{campaign.target.name}, profile {campaign.profile}",
+            verdict=verdict(subject),
+            alarm=any(not found.record.known for found in campaign.findings),
+            about=about(subject),
+            head=list(head(subject)),
+            sections=sections(subject),
+        )
+        .encode()
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(__package__, "."),
+        autoescape=True,
+        finalize=visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"one_line": one_line, "utc": utc}
+    return environment

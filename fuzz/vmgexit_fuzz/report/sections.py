@@ -1,0 +1,419 @@
+"""What the page says, section by section, as data: the template knows their shapes and nothing else.
+
+`SECTIONS` is the table of contents. Each is a function of the subject, the campaign and its replay, and
+yields blocks; one that yields a sentence alone says why it has nothing to show.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ..campaign.statistics import Line, unseen
+from . import maps
+from .blocks import Block, Cell, Charts, Facts, Findings, Legend, Prose, Section, Table, Texts
+from .chart import Clock, chart, duration
+from .load import Campaign
+from .replay import Replayed
+
+MOST_FINDINGS = 500  # on one page
+
+
+@dataclass(slots=True)
+class Subject:
+    """What the page is about."""
+
+    campaign: Campaign
+    replayed: Replayed | None  # None where an input is no scenario
+    clock: Clock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.campaign.lines)
+
+
+# --- head ------------------------------------------------------------------------------------------
+
+
+def verdict(subject: Subject) -> str:
+    """The campaign in one sentence."""
+    campaign, clock = subject.campaign, subject.clock
+    known = sum(found.record.known for found in campaign.findings)
+    news = len(campaign.findings) - known
+    inputs = sum(line.inputs for line in campaign.lines)
+    if news:
+        newest = max(found.record.first for found in campaign.findings if not found.record.known)
+        when = f", the newest after {duration(clock.at(newest))}" if newest and clock.lines else ""
+        are = "finding is" if news == 1 else "findings are"
+        return f"{news} {are} not marked as known{when} of campaign time."
+    if not campaign.lines:
+        return "Nothing is known of how this campaign went: there are no statistics."
+    what = f"Nothing new: all {known} findings are marked as known" if known else "No finding"
+    return f"{what} in {inputs:,} executions; {_last_growth(subject)}."
+
+
+def _last_growth(subject: Subject) -> str:
+    growth = [points[-1][0] for points in _coverage(subject.campaign.lines).values()]
+    if not growth:
+        return "no worker measured coverage"
+    clock = subject.clock
+    quiet = clock.seconds - clock.at(max(growth))
+    return f"coverage last grew {duration(quiet)} before the end"
+
+
+def head(subject: Subject) -> Iterator[Block]:
+    """The figures of the whole campaign."""
+    campaign, clock = subject.campaign, subject.clock
+    lines = campaign.lines
+    inputs, steps = sum(line.inputs for line in lines), sum(line.steps for line in lines)
+    known = sum(found.record.known for found in campaign.findings)
+    workers = len({line.worker for line in lines})
+    rate = inputs / clock.seconds if clock.seconds else 0.0
+    yield Facts(
+        [
+            ("findings", str(len(campaign.findings) - known), f"and {known} known"),
+            ("executions", f"{inputs:,}", f"{steps:,} {campaign.target.steps}"),
+            ("executions a second", f"{rate:,.0f}", "of campaign time, all workers together"),
+            ("campaign time", duration(clock.seconds), _runs(clock)),
+            (
+                "worker time",
+                duration(sum(line.seconds for line in lines)),
+                f"{_counted(workers, 'worker')},"
+                f" {_counted(sum(line.restarts for line in lines), 'restart')}",
+            ),
+            ("corpus", f"{len(campaign.corpus):,}", "inputs kept, each reaching something new"),
+        ]
+    )
+    if campaign.unreadable or campaign.unreadable_findings:
+        yield Prose(
+            f"Passed over as unreadable: {campaign.unreadable} lines of statistics,"
+            f" {campaign.unreadable_findings} records of findings."
+        )
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def _runs(clock: Clock) -> str:
+    if not clock.pauses:
+        return "without a pause"
+    paused = sum(end - start for start, end in clock.pauses)
+    return f"in {len(clock.pauses) + 1} runs; {duration(paused)} of pauses left out"
+
+
+def about(subject: Subject) -> list[tuple[str, str]]:
+    """What was fuzzed, and when."""
+    campaign, lines = subject.campaign, subject.campaign.lines
+    told = [
+        ("target", f"{campaign.target.name}: {campaign.target.invariant}"),
+        ("profile", campaign.profile),
+        ("planted bug", campaign.plant),
+        ("peer", campaign.peer),
+        ("folder", str(campaign.path)),
+        ("created", utc(campaign.created)),
+        ("ran", f"{utc(subject.clock.start)} to {utc(lines[-1].at)}" if lines else ""),
+    ]
+    return [(name, text) for name, text in told if text]
+
+
+def utc(time: float) -> str:
+    """A time since 1970 for a person; nothing for 0."""
+    try:
+        return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M:%S} UTC" if time else ""
+    except (ValueError, OverflowError, OSError):
+        return "an impossible time"
+
+
+# --- how it went -----------------------------------------------------------------------------------
+
+
+def course(subject: Subject) -> Iterator[Block]:
+    """Coverage, findings and corpus over time."""
+    lines = subject.campaign.lines
+    if not lines:
+        yield Prose("Not measured: there are no statistics.")
+        return
+    start = subject.clock.start
+    causes: list[tuple[float, float]] = [(start, 0)]
+    corpus: list[tuple[float, float]] = []
+    for line in lines:
+        causes.append((line.at, max(line.causes, causes[-1][1])))
+        corpus.append((line.at, line.corpus))
+    drawn = [
+        ("Coverage", _coverage(lines, whole=True)),
+        ("Findings", {"findings": causes}),
+        ("Corpus", {"inputs": corpus}),
+    ]
+    yield Charts([chart(title, subject.clock, values) for title, values in drawn if values])
+    yield Prose(
+        "Coverage is the most counters that any worker of a kind had reached. Kinds count different"
+        " things, so their heights are not to be compared. A dashed line is a pause that is left out."
+    )
+
+
+def _coverage(lines: list[Line], *, whole: bool = False) -> dict[str, list[tuple[float, float]]]:
+    """When the coverage of each kind grew, and to what; with `whole` every line."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for line in lines:
+        if line.coverage:
+            points = found.setdefault(line.kind, [])
+            most = points[-1][1] if points else 0
+            if whole or line.coverage > most:
+                points.append((line.at, max(line.coverage, most)))
+    return dict(sorted(found.items()))
+
+
+def rates(subject: Subject) -> Iterator[Block]:
+    """Executions by worker and kind."""
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for line in subject.campaign.lines:
+        groups.setdefault((str(line.worker), line.kind), []).append(line)
+        groups.setdefault(("all", line.kind), []).append(line)
+    if not groups:
+        yield Prose("Not measured: there are no statistics.")
+        return
+    found = {key: _rate(group) for key, group in groups.items()}
+    fastest = max(found.values()) or 1
+    yield Table(
+        "Executions a second of worker time",
+        [
+            "worker",
+            "kind",
+            "time",
+            "executions",
+            subject.campaign.target.steps,
+            "restarts",
+            "a second",
+        ],
+        [
+            [
+                Cell(worker),
+                Cell(kind),
+                Cell(duration(sum(line.seconds for line in group)), "number"),
+                _number(sum(line.inputs for line in group)),
+                _number(sum(line.steps for line in group)),
+                _number(sum(line.restarts for line in group)),
+                Cell(
+                    f"{found[worker, kind]:,.0f}",
+                    "number",
+                    share=100 * found[worker, kind] / fastest,
+                ),
+            ]
+            for (worker, kind), group in sorted(groups.items(), key=_by_worker)
+        ],
+    )
+
+
+def _by_worker(group: tuple[tuple[str, str], list[Line]]) -> tuple[bool, int, str]:
+    (worker, kind), lines = group
+    return worker == "all", lines[0].worker if worker != "all" else 0, kind
+
+
+def _rate(lines: list[Line]) -> float:
+    seconds = sum(line.seconds for line in lines)
+    return sum(line.inputs for line in lines) / seconds if seconds else 0.0
+
+
+def _number(value: int) -> Cell:
+    return Cell(f"{value:,}", "number")
+
+
+def unseen_share(subject: Subject) -> Iterator[Block]:
+    """What inputs from nothing would still reach that none reached yet."""
+    lines = subject.campaign.lines
+    estimate = unseen(lines)
+    if estimate is None:
+        yield Facts([("unseen share", "not measured", "no worker of kind random ran")])
+    else:
+        share, samples = estimate
+        alone = max(lines, key=lambda line: line.samples).singletons
+        yield Facts(
+            [
+                ("unseen share", _percent(share), f"n = {samples:,} inputs from nothing"),
+                (
+                    "chance that the next is new",
+                    _percent(alone / samples if samples else 1),
+                    f"{alone:,} states were reached by one input alone",
+                ),
+            ]
+        )
+    yield Prose(
+        "The share of what inputs from nothing reach that none of them reached so far, as Good and"
+        " Turing estimate it: states reached by one input alone, over all that inputs reached; and"
+        " over the number of inputs, the chance that the next one reaches a new state. I. J. Good, The"
+        " population frequencies of species and the estimation of population parameters, Biometrika"
+        " 1953; for fuzzing M. Böhme, STADS: software testing as species discovery, TOSEM 2018. It"
+        " holds for inputs drawn independently. Those of coverage-guided workers are not, and their"
+        " estimate is biased (M. Böhme, D. Liyanage, V. Wüstholz, Estimating residual risk in greybox"
+        " fuzzing, ESEC/FSE 2021), so it is taken from the random worker only: it says nothing of"
+        " states that such inputs cannot reach."
+    )
+
+
+def _percent(share: float) -> str:
+    share = min(share, 1.0)
+    return f"{100 * share:.{2 if share < 0.1 else 1}f} %"
+
+
+# --- findings --------------------------------------------------------------------------------------
+
+
+def findings(subject: Subject) -> Iterator[Block]:
+    """Every finding, news first."""
+    campaign = subject.campaign
+    if not campaign.findings:
+        yield Prose("None.")
+        return
+    yield Prose("Those not marked as known first, of these the newest; each is one cause.")
+    folder = shlex.quote(str(campaign.path))
+    yield Findings(
+        [
+            (found, f"vmgexit fuzz replay {shlex.quote(found.record.id)} --dir {folder}")
+            for found in campaign.findings[:MOST_FINDINGS]
+        ]
+    )
+    left = len(campaign.findings) - MOST_FINDINGS
+    if left > 0:
+        yield Prose(f"{left:,} more are left out: vmgexit fuzz triage --dir {folder} lists them.")
+
+
+# --- what was reached ------------------------------------------------------------------------------
+
+
+def _replayed(subject: Subject) -> Iterator[Block]:
+    """How much of the corpus was replayed, or why nothing is known."""
+    replay = subject.replayed
+    if replay is None:
+        yield Prose(f"Left out: an input of {subject.campaign.target.name} is no scenario.")
+    elif replay.census is None:
+        yield Prose(f"Not measured: {replay.why}.")
+    else:
+        census = replay.census
+        part = "All" if census.inputs == replay.found else "Until the time was up"
+        broken = f", {census.broken:,} of which broke an invariant" if census.broken else ""
+        planted = " without the planted bug" if subject.campaign.plant else ""
+        yield Prose(
+            f"{part} {census.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the"
+            f" machine of profile {subject.campaign.profile}{planted}{broken}; {census.steps:,} commands."
+        )
+
+
+def protocol_map(subject: Subject) -> Iterator[Block]:
+    """Calls and registers by what they answered."""
+    yield from _replayed(subject)
+    if subject.replayed is None or subject.replayed.census is None:
+        return
+    census = subject.replayed.census
+    yield Legend(
+        [
+            ("heat h3", "42", "reached, so often; darker: ten times as often"),
+            ("gap", "0", "the oracle of INV-9 answers so to some request, but to none of these"),
+            (
+                "none",
+                "-",
+                "in the wire table; the machine, which has no guest memory, never answers so",
+            ),
+        ]
+    )
+    yield maps.calls(census)
+    yield maps.registers(census)
+
+
+def invariants(subject: Subject) -> Iterator[Block]:
+    """How often each invariant had something to check."""
+    yield from _replayed(subject)
+    if subject.replayed is None or subject.replayed.census is None:
+        return
+    yield Prose(
+        "A step exercises an invariant when it gives it something to check: something to compare that"
+        " could have been wrong. The column on the right says of each when that is. A campaign says"
+        " nothing of an invariant that was never exercised."
+    )
+    yield maps.invariants(subject.replayed.census)
+
+
+def races(subject: Subject) -> Iterator[Block]:
+    """What came between the steps of an entry."""
+    yield from _replayed(subject)
+    if subject.replayed is None or subject.replayed.census is None:
+        return
+    yield Prose(
+        "How often what stands above a column came while an entry of the guest was under way and the"
+        " step at the left was its next. The SVSM looks at NoFurtherSignal in test_signal and leaves in"
+        " vmgexit: what comes before vmgexit is inside the switch window. A whole post is one that"
+        " nothing of this entry could divide; a late post came in an entry that was not divided."
+    )
+    yield maps.races(subject.replayed.census)
+
+
+def code(subject: Subject) -> Iterator[Block]:
+    """Lines of the machine that the replay passed."""
+    yield from _replayed(subject)
+    replay = subject.replayed
+    if replay is None or replay.census is None:
+        return
+    if replay.why_no_lines:
+        yield Prose(f"Not measured: {replay.why_no_lines}.")
+        return
+    passed, lines = sum(f.passed for f in replay.files), sum(f.lines for f in replay.files)
+    yield Prose(
+        "Lines of the reference that the replay passes, imports included. In invariants.py the lines"
+        " that report a broken invariant stay missing as long as none is broken, elsewhere those of"
+        " quirks that the profile does not have; program.py and scenario.py also write and show."
+    )
+    yield Table(
+        f"{passed:,} of {lines:,} lines passed",
+        ["file", "lines", "passed", "share", "missing"],
+        [
+            [
+                Cell(file.name, "code"),
+                _number(file.lines),
+                _number(file.passed),
+                Cell(
+                    f"{100 * file.passed / file.lines:.1f} %",
+                    "number",
+                    share=100 * file.passed / file.lines,
+                ),
+                Cell(f"{file.lines - file.passed} lines", more=file.missing)
+                if file.missing
+                else Cell("none"),
+            ]
+            for file in replay.files
+            if file.lines
+        ],
+    )
+
+
+def _share(share: float) -> Cell:
+    return Cell(f"{share:.1f} %", "number", share=share)
+
+
+def logs(subject: Subject) -> Iterator[Block]:
+    """The end of what the workers said."""
+    said = [(name, text) for name, text in subject.campaign.logs if text.strip()]
+    if said:
+        yield Texts(said)
+    else:
+        yield Prose("The workers said nothing.")
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Subject], Iterable[Block]]]] = {
+    "course": ("Over time", course),
+    "findings": ("Findings", findings),
+    "protocol": ("Protocol coverage", protocol_map),
+    "invariants": ("Invariants exercised", invariants),
+    "races": ("Races in the switch window", races),
+    "unseen": ("What random inputs have not seen", unseen_share),
+    "rates": ("Workers", rates),
+    "code": ("Lines of the reference", code),
+    "logs": ("Logs", logs),
+}
+
+
+def sections(subject: Subject) -> list[Section]:
+    """All of them."""
+    return [
+        Section(anchor, title, list(fill(subject))) for anchor, (title, fill) in SECTIONS.items()
+    ]
