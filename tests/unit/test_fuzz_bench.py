@@ -19,9 +19,9 @@ from vmgexit_fuzz.bench import baselines
 from vmgexit_fuzz.bench.cases import LEFT_OUT, QUICK, Case, cases
 from vmgexit_fuzz.bench.methods import METHODS
 from vmgexit_fuzz.bench.report import Bench
-from vmgexit_fuzz.bench.run import make, trials
 from vmgexit_fuzz.bench.score import Score, late, worse
 from vmgexit_fuzz.bench.trial import Outcome, Trial
+from vmgexit_fuzz.bench.turns import make, trials
 from vmgexit_fuzz.planted import bugs
 
 needs_atheris = pytest.mark.skipif(

@@ -15,9 +15,6 @@ from ..campaign.run import Campaign, Settings
 from ..targets import find
 from .trial import Outcome, Trial
 
-# Seeds of two trials are so far apart, since every turn of a campaign has one of its own.
-_SEEDS_OF_A_TRIAL = 1000
-
 
 def run(trial: Trial, *, kinds: list[str]) -> Outcome:
     """Search until the first finding with the kinds of worker named, or the usual mix."""
@@ -26,7 +23,7 @@ def run(trial: Trial, *, kinds: list[str]) -> Outcome:
             find(trial.case.target),
             Directory.at(Path(folder)),
             kinds=kinds,
-            seed=trial.seed * _SEEDS_OF_A_TRIAL,
+            seed=trial.first,
             profile=trial.case.profile,
             plant=trial.case.plant,
         )

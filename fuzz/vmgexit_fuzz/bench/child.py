@@ -1,5 +1,5 @@
 """One search in a process of its own: a trial on standard input, its outcome on standard output, both as
-one line of JSON. `run` starts it."""
+one line of JSON. `turns` starts it."""
 
 from __future__ import annotations
 

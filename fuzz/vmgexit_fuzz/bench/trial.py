@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from .cases import Case
 
+_APART = 1000  # the seeds of two trials, since a campaign's turns count up from theirs
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -17,6 +19,12 @@ class Trial:
     case: Case
     seed: int
     seconds: float
+
+    @property
+    def first(self) -> int:
+        """Where randomness starts. It is every method's, so that a campaign, whose first turn has no
+        feedback either, does not differ from the baseline by luck while that lasts."""
+        return self.seed * _APART
 
     @classmethod
     def read(cls, text: str) -> Trial:

@@ -1,111 +1,23 @@
-"""Running a bench: all methods in turns on each case and seed, some trials at a time."""
+"""Letting the methods take turns: all of them on each case and seed, some trials at a time."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
-from typing import Any
 
-from vmgexit.errors import UsageError, VmgexitError
-from vmgexit.files import write
+from vmgexit.errors import VmgexitError
 
 from ..campaign.screen import Screen
-from .cases import QUICK, cases
-from .methods import BASELINE, METHODS, US
-from .report import Bench, show
+from .report import Bench
 from .trial import Outcome, Trial
 
-SEEDS, SECONDS, JOBS = 5, 20.0, 2
-QUICK_SECONDS = 5.0
 _AROUND_A_TRIAL = 60.0  # seconds for imports, and to shorten what was found
 _INTERRUPT_SECONDS = 5.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a bench."""
-    from ..cli.options import positive
-
-    parser.add_argument("--bugs", type=_names, default=[], metavar="NAME,...", help="these only")
-    parser.add_argument(
-        "--methods", type=_names, default=[], metavar="NAME,...", help=f"of {', '.join(METHODS)}"
-    )
-    parser.add_argument("--seeds", type=positive, metavar="N", help=f"trials of each ({SEEDS})")
-    parser.add_argument(
-        "--budget", type=positive, metavar="S", help=f"seconds of each trial ({SECONDS:g})"
-    )
-    parser.add_argument(
-        "--jobs", type=positive, default=JOBS, metavar="N", help=f"trials at a time ({JOBS})"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help=f"{len(QUICK)} bugs, 1 seed, {QUICK_SECONDS:g} s"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="where bench.md and bench.json go"
-    )
-
-
-def _names(text: str) -> list[str]:
-    return text.split(",")
-
-
-def main(arguments: argparse.Namespace) -> int:
-    """A bench with the options of `add_arguments`."""
-    quick = arguments.quick
-    return run(
-        bugs=arguments.bugs or QUICK * quick,
-        methods=arguments.methods or (US, BASELINE) * quick,
-        seeds=arguments.seeds or (1 if quick else SEEDS),
-        seconds=arguments.budget or (QUICK_SECONDS if quick else SECONDS),
-        jobs=arguments.jobs,
-        output=arguments.output,
-    )
-
-
-def run(
-    *,
-    bugs: Sequence[str] = (),
-    methods: Sequence[str] = (),
-    seeds: int = SEEDS,
-    seconds: float = SECONDS,
-    jobs: int = JOBS,
-    output: Path | None = None,
-) -> int:
-    """Let `methods` search for `bugs` (all of them where none is named) and say how soon they found
-    them: 0; 1 when a trial failed, which is left out; 130 when interrupted, with what there was then.
-
-    `seconds` is each trial's budget; `jobs` trials run at a time; `output` is a folder for `bench.md`
-    and `bench.json`. Raises UsageError for a name that there is not, and OSError when the folder
-    cannot be written.
-    """
-    bench = Bench(
-        _chosen("bug", bugs, cases()),
-        list(_chosen("method", methods, METHODS)),
-        seeds,
-        seconds,
-        jobs,
-    )
-    interrupted = make(bench)
-    show(list(bench.rows()), list(bench.notes()))
-    if output is not None:
-        write(output / "bench.md", bench.markdown().encode())
-        write(output / "bench.json", bench.as_json())
-        print(f"written: {output / 'bench.md'}, {output / 'bench.json'}")
-    return 130 if interrupted else int(bool(bench.failed))
-
-
-def _chosen(what: str, names: Iterable[str], there_are: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries named, or all. Raises UsageError."""
-    for name in names:
-        if name not in there_are:
-            raise UsageError(f"unknown {what} {name}; there are {', '.join(there_are)}")
-    return {name: there_are[name] for name in names or there_are}
 
 
 def trials(bench: Bench) -> Iterator[Trial]:
