@@ -79,16 +79,18 @@ class Target:
         return REPOSITORY / "corpus" / "seeds" / ("scenario" if self.is_program else self.name)
 
 
+def _message(name: str, invariant: str, longest: int = 8 + 4096) -> Target:
+    """A target whose inputs are messages, which it mutates itself."""
+    module = f"vmgexit_fuzz.targets.{name.replace('-', '_')}"
+    probed = ("vmgexit.schema", "vmgexit.wire")
+    return Target(name, invariant, module, probed, longest, "structures", mutator=module)
+
+
 TARGETS = {
     target.name: target
     for target in (
-        Target(
-            "codec",
-            "any bytes of the right length decode, encode back, and equal construct",
-            "vmgexit_fuzz.targets.codec",
-            ("vmgexit.schema", "vmgexit.wire"),
-            4 + 4096,
-            "structures",
+        _message(
+            "codec", "any bytes of the right length decode and encode back, all others do not"
         ),
         Target(
             "scenario",
@@ -115,6 +117,12 @@ TARGETS = {
             is_program=True,
             mutator="vmgexit_fuzz.mutate.scenario",
         ),
+        _message("codec-ghcb", "as codec: the GHCB page, its exits, the words of its MSR"),
+        _message("codec-svsm", "as codec: the calling area, SVSM calls, what they point to"),
+        _message("codec-doorbell", "as codec: the #HV doorbell page, every revision"),
+        _message("codec-vmsa", "as codec: the VMSA, operands of RMPADJUST and PVALIDATE"),
+        _message("codec-firmware", "as codec: guest messages, reports, secrets"),
+        _message("codec-differential", "compiled codec, construct and views agree in all they do"),
     )
 }
 
