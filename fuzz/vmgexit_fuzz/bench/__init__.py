@@ -15,7 +15,7 @@ from typing import Any
 from vmgexit.errors import UsageError
 
 from .cases import QUICK, cases
-from .methods import BASELINE, METHODS, US
+from .methods import BASELINE, METHODS, US, USUAL
 
 SEEDS, SECONDS, JOBS = 5, 20.0, 2
 QUICK_SECONDS = 5.0
@@ -84,7 +84,7 @@ def run(
 
     bench = Bench(
         _chosen("bug", bugs, cases()),
-        list(_chosen("method", methods, METHODS)),
+        list(_chosen("method", methods or USUAL, METHODS)),
         seeds,
         seconds,
         jobs,

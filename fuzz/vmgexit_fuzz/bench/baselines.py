@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 import time
@@ -9,13 +10,19 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vmgexit.machine.program import Code, Flags, Operation
+from vmgexit.wire.apic import ApicRegister
+from vmgexit.wire.svsm import Protocol
+
 from ..campaign import child
+from ..mutate.scenario import EXITS, NUMBERS, PAGES, VECTORS
 from ..targets import Target, as_finding, find, plant
 from .trial import Outcome, Trial
 
 if TYPE_CHECKING:
     from hypothesis import settings
 
+_CODES = [code for code in Code if code not in (Code.INIT, Code.STATE, Code.DOORBELL)]
 STEPS = 50  # of one run of a state machine
 _EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
 
@@ -79,19 +86,50 @@ def _target(trial: Trial) -> Target:
 
         module.quirks = profile(trial.case.profile)
     plant(trial.case.plant)
-    target.run(b"")  # imports what is imported late
+    with contextlib.suppress(Exception, SystemExit):  # which a bug may raise
+        target.run(b"")  # imports what is imported late
     return target
 
 
+def commands(trial: Trial) -> Outcome:
+    """Well-formed scenarios of commands that are chosen one by one; of other inputs, random bytes."""
+    target, pick = _target(trial), random.Random(trial.first)
+
+    def made() -> bytes:
+        if not target.is_program:
+            return pick.randbytes(pick.randrange(target.longest))
+        return b"".join(_operation(pick) for _ in range(pick.randint(1, STEPS)))
+
+    return _plain_loop(trial, target, made)
+
+
+def _operation(pick: random.Random) -> bytes:
+    """A command with the values that our own mutator takes, each argument by itself."""
+    return Operation(
+        code=pick.choice(_CODES),
+        cpu=pick.randrange(3),
+        vector=pick.choice(VECTORS),
+        flags=Flags.decode(bytes([pick.randrange(8)])),
+        protocol=pick.choice((Protocol.CORE, Protocol.APIC, Protocol.APIC, Protocol.APIC)),
+        request=pick.randrange(6),
+        rcx=pick.choice((*ApicRegister, *NUMBERS, *PAGES, *EXITS, 0x300, 0x300)),
+        rdx=pick.choice((*NUMBERS, *VECTORS, 0, 0)),
+    ).encode()
+
+
 def from_nothing(trial: Trial) -> Outcome:
-    """Well-formed inputs, each made from nothing."""
-    target, pick = _target(trial), random.Random(trial.seed)
-    run = target.run
+    """What our own mutator makes from nothing, in the order of our campaign's first turn."""
+    target, pick = _target(trial), random.Random(trial.first)
     child.from_nothing(target, random.Random())  # imports the mutator
+    return _plain_loop(trial, target, lambda: child.from_nothing(target, pick))
+
+
+def _plain_loop(trial: Trial, target: Target, made: Callable[[], bytes]) -> Outcome:
+    run = target.run
 
     def search(watch: _Stopwatch) -> None:
         while True:
-            watch.one(run, child.from_nothing(target, pick))
+            watch.one(run, made())
 
     return _timed(trial, search)
 
@@ -100,7 +138,7 @@ def hypothesis(trial: Trial) -> Outcome:
     """What hypothesis makes, run after run until it finds something: no database, no shrinking."""
     from hypothesis import HealthCheck, Phase, configuration, settings
 
-    target, pick = _target(trial), random.Random(trial.seed)
+    target, pick = _target(trial), random.Random(trial.first)
     with tempfile.TemporaryDirectory() as folder:
         configuration.set_hypothesis_home_dir(folder)
         limits = settings(

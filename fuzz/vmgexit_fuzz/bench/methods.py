@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
 
-from . import baselines, campaign
 from .trial import Outcome, Trial
 
 US = "campaign"
 BASELINE = "random"
-"""Needs nothing but the declarations: what feedback has to earn its place against."""
+"""Needs nothing but the declarations: the one to beat."""
+OURS = (US, "bursts", "state", "probes", "compare", "none")
+"""Our campaign and its parts: no baselines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +22,56 @@ class Method:
     name: str
     what: str
     run: Callable[[Trial], Outcome]
+    usual: bool = True  # takes part where no methods are named
+
+
+def _by(place: str, **options: list[str]) -> Callable[[Trial], Outcome]:
+    """The function at `MODULE:FUNCTION`, imported only when it is run: naming methods is to be cheap."""
+
+    def run(trial: Trial) -> Outcome:
+        module, _, function = place.partition(":")
+        outcome: Outcome = getattr(import_module(f".{module}", __package__), function)(
+            trial, **options
+        )
+        return outcome
+
+    return run
+
+
+def _only(kind: str) -> Callable[[Trial], Outcome]:
+    return _by("campaign:run", kinds=[kind])
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method(US, "our mix of workers, one process at a time", partial(campaign.run, kinds=[])),
+        Method(US, "our mix of workers, one process at a time", _by("campaign:run", kinds=[])),
         Method(
             BASELINE,
-            "well-formed inputs from nothing, in a plain loop without engine or feedback",
-            baselines.from_nothing,
+            "well-formed scenarios of random commands, in a plain loop without engine or feedback;"
+            " of other inputs, random bytes",
+            _by("baselines:commands"),
+        ),
+        Method(
+            "bursts",
+            "what our mutator makes from nothing, in a plain loop: our campaign without feedback,"
+            " whose first turn draws the same inputs",
+            _by("baselines:from_nothing"),
         ),
         Method(
             "atheris",
             "atheris with its own instrumentation, on plain bytes",
-            partial(campaign.run, kinds=["atheris"]),
+            _by("campaign:run", kinds=["atheris"]),
         ),
         Method(
             "hypothesis",
             "hypothesis: a rule-based state machine of 50 steps; of other inputs, bytes",
-            baselines.hypothesis,
+            _by("baselines:hypothesis"),
+        ),
+        *(
+            Method(kind, f"only our workers of the kind {kind}", _only(kind), usual=False)
+            for kind in ("state", "probes", "compare", "none")
         ),
     )
 }
+USUAL = tuple(name for name, method in METHODS.items() if method.usual)

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .methods import BASELINE, US
+from .methods import BASELINE, OURS, US
 from .trial import Outcome
 
 WORSE = 1.5  # times the best baseline's median: what is worth telling
@@ -58,7 +58,7 @@ def worse(scores: Scores) -> Iterator[tuple[str, float, str, float]]:
     case, our median, that baseline and its median."""
     found = []
     for case, of in scores.items():
-        others = [(score.median, name) for name, score in of.items() if name != US]
+        others = [(score.median, name) for name, score in of.items() if name not in OURS]
         if US in of and others:
             best, name = min(others)
             if of[US].median > WORSE * best:
