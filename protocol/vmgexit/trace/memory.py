@@ -2,8 +2,12 @@
 
 The image is mapped, not loaded, and what has been looked at is given back. Pages without content are
 passed over in blocks, holes of sparse files without a look. Every other page is put through the
-sieves of `page_rules`, a block at once where numpy is installed, else one by one; only a page that
-passes one is decoded and held against the kind's table of rules.
+sieves of `page_rules`, a block at once by columns where numpy is installed, else one by one; only a
+page that passes one is decoded and held against the kind's table of rules.
+
+Columns look at noise three times as fast, at memory of all sorts twice. They gain nothing in short
+runs of pages between holes, which are always looked at one by one, nor where every page is a find:
+judging one takes some 40 microseconds either way.
 
 An image is raw when byte n of the file is byte n of memory: a dump of an ELF core or a compressed one
 is to be converted first. A VMSA and a secrets page are encrypted, so an image made by the host shows
@@ -25,9 +29,12 @@ from types import ModuleType
 from ..errors import DecodeError
 from .page_rules import KINDS, PAGE, Kind
 
-BLOCK = 1 << 20
+# Bytes looked at in one go: a copy should stay in the processor's cache, columns be worth their calls.
+_BLOCK = 1 << 20
+_BLOCK_OF_COLUMNS = 4 << 20
+_SHORT = 64 * PAGE  # with fewer bytes, columns are slower
 _FORGET = 64 << 20  # bytes after which what was read is given back
-_NO_BLOCK = bytes(BLOCK)
+_NO_BLOCK = bytes(_BLOCK)
 _NO_PAGE = bytes(PAGE)
 
 
@@ -58,7 +65,7 @@ def judge(kind: Kind, page: bytes, offset: int = 0) -> Find:
 
     0 where the sieve says no, or a rule that must hold: nothing else can make up for that.
     """
-    if not kind.sieve(page):
+    if not kind.sieve.passes(page):
         return Find(offset, kind.name, kind.structure.declaration.name, 0.0, (), (kind.sieved,))
     value = kind.structure.decode(page)
     held = [(rule, bool(rule.holds(value))) for rule in kind.rules]
@@ -93,13 +100,13 @@ def scan(
     `watch` is told how far the scan has come, at the start and after each block. Raises DecodeError
     for a file that cannot be mapped or holds no page.
     """
-    pick = _picker()
+    pick, most = _picker()
     with _mapped(name) as (image, descriptor):
         state = Scan(len(image), rest=len(image) % PAGE)
         end = state.size - state.rest
         forgotten = 0
         watch(state)
-        for start, stop in _blocks(descriptor, end):
+        for start, stop in _blocks(descriptor, end, most):
             count, picked = pick(image, start, stop, kinds)
             state.pages += count
             for at, fits in picked:
@@ -119,12 +126,13 @@ Picked = tuple[int, list[tuple[int, list[Kind]]]]
 """How many pages of a block have content, and which pass sieves: offset in the image, and whose."""
 
 
-def _picker() -> Callable[[mmap.mmap, int, int, Sequence[Kind]], Picked]:
+def _picker() -> tuple[Callable[[mmap.mmap, int, int, Sequence[Kind]], Picked], int]:
+    """What picks from a block, and how many bytes of a block at most."""
     try:
         import numpy
     except ImportError:
-        return _pick
-    return functools.partial(_pick_by_columns, numpy)
+        return _pick, _BLOCK
+    return functools.partial(_pick_by_columns, numpy), _BLOCK_OF_COLUMNS
 
 
 def _pick(image: mmap.mmap, start: int, stop: int, kinds: Sequence[Kind]) -> Picked:
@@ -136,7 +144,7 @@ def _pick(image: mmap.mmap, start: int, stop: int, kinds: Sequence[Kind]) -> Pic
         page = block[at : at + PAGE]
         if page != _NO_PAGE:
             count += 1
-            fits = [kind for kind in kinds if kind.sieve(page)]
+            fits = [kind for kind in kinds if kind.sieve.passes(page)]
             if fits:
                 picked.append((start + at, fits))
     return count, picked
@@ -145,6 +153,8 @@ def _pick(image: mmap.mmap, start: int, stop: int, kinds: Sequence[Kind]) -> Pic
 def _pick_by_columns(
     np: ModuleType, image: mmap.mmap, start: int, stop: int, kinds: Sequence[Kind]
 ) -> Picked:
+    if stop - start < _SHORT:
+        return _pick(image, start, stop, kinds)
     block = memoryview(image)[start:stop]
     words = np.frombuffer(block, np.uint64).reshape(-1, PAGE // 8)
     content = words[:, 0] != 0
@@ -184,14 +194,14 @@ def _mapped(name: str) -> Iterator[tuple[mmap.mmap, int]]:
         raise DecodeError(f"{name}: {error.strerror or error}") from None
 
 
-def _blocks(descriptor: int, end: int) -> Iterator[tuple[int, int]]:
-    """The parts of the file to look at, page-aligned and at most a block each."""
+def _blocks(descriptor: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+    """The parts of the file to look at, page-aligned and of `most` bytes at most."""
     at = 0
     while at < end:
         at, stop = _data(descriptor, at, end)
         while at < stop:
-            yield at, min(at + BLOCK, stop)
-            at = min(at + BLOCK, stop)
+            yield at, min(at + most, stop)
+            at = min(at + most, stop)
 
 
 def _data(descriptor: int, at: int, end: int) -> tuple[int, int]:

@@ -48,7 +48,7 @@ class Kind:
 def _reserved_zero(value: Structure) -> bool:
     """Whether every reserved area of whole bytes is zero."""
     return not any(
-        any(getattr(value, field.name))
+        getattr(value, field.name) != field.default
         for field in value.declaration.fields
         if field.rule is not None and field.kind is FieldKind.BYTES
     )
@@ -90,8 +90,8 @@ GHCB = Kind(
     "version 1 or 2, usage 0",
     Sieve(
         GhcbPage,
-        Condition("protocol_version", Is.IN, range(1, 3)),
         Condition("ghcb_usage", Is.ZERO),
+        Condition("protocol_version", Is.IN, range(1, 3)),
     ),
     (
         Rule("version 1 or 2, usage 0", 2, lambda page: True),
@@ -259,8 +259,8 @@ SECRETS = Kind(
     "version 1 to 4, areas beside the keys zero",
     Sieve(
         SecretsPage,
-        Condition("version", Is.IN, range(1, 5)),
         Condition("reserved_0x00c", Is.ZERO),
+        Condition("version", Is.IN, range(1, 5)),
         Condition("reserved_0x0b8", Is.ZERO),
     ),
     (

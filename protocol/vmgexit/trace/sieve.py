@@ -7,13 +7,12 @@ page is read at offsets computed from the declaration; with numpy, a block of pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..columns import columns
 from ..schema import Structure
-from ..schema.fields import Kind
 from ..schema.walk import locate
 
 if TYPE_CHECKING:
@@ -55,11 +54,8 @@ class Sieve:
     def __init__(self, structure: type[Structure], *conditions: Condition) -> None:
         self.structure = structure
         self.conditions = conditions
-        self._tests = [_test(structure, condition) for condition in conditions]
-
-    def __call__(self, page: bytes) -> bool:
-        """Whether the one page passes; it has the structure's size."""
-        return all(test(page) for test in self._tests)
+        self.passes = _every([_test(structure, condition) for condition in conditions])
+        """Whether one page passes, bytes of the structure's size."""
 
     def pages(self, block: Any, among: Column) -> list[int]:
         """Which pages pass of those whose numbers are `among`, in a buffer of pages. Needs numpy."""
@@ -74,16 +70,28 @@ class Sieve:
         return list(among.tolist())
 
 
-def _test(structure: type[Structure], condition: Condition) -> Callable[[bytes], bool]:
+Test = Callable[[bytes], bool]
+
+
+def _every(tests: Sequence[Test]) -> Test:
+    """All of them, in their order; nested calls take half the time of a loop."""
+    first, *others = tests
+    if not others:
+        return first
+    then = _every(others)
+    return lambda page: first(page) and then(page)
+
+
+def _test(structure: type[Structure], condition: Condition) -> Test:
     """The condition as a question to the bytes of one page."""
     place = locate(structure, condition.path)
     start, low = divmod(place.bit_offset, 8)
     stop = start + (low + place.field.width + 7) // 8
-    if place.field.kind is Kind.BYTES:
-        zeros = bytes(stop - start)
-        return lambda page: page[start:stop] == zeros
     ones = (1 << place.field.width) - 1
     _, comparison, value = condition
+    if comparison is Is.ZERO and not low and not place.field.width % 8:
+        zeros = bytes(stop - start)
+        return lambda page: page[start:stop] == zeros
 
     def holds(raw: int) -> bool:
         return bool(comparison.holds(raw >> low & ones, value))
