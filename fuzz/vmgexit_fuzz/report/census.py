@@ -39,6 +39,8 @@ BETWEEN = (*host.STEPS, WHOLE_POST, LATE_POST, REWRITTEN, IPI)
 """What can come between two steps of an entry: one access of a post or all of one, one inside the
 switch window of a whole entry, a doorbell page that the host overwrites, an IPI from another vCPU."""
 
+_WINDOW = "vmgexit"  # the step that the switch window ends with
+
 
 @dataclass(slots=True)
 class Census:
@@ -129,7 +131,7 @@ def _races(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
         return
     cpu = machine.vcpus[command["cpu"]]
     if command["op"] == "enter":
-        yield from [("vmgexit", LATE_POST)] * len(command.get("late", ()))
+        yield from [(_WINDOW, LATE_POST)] * len(command.get("late", ()))
     if cpu.entry is None:
         return
     step, posting = cpu.entry.step, cpu.posting
@@ -142,6 +144,11 @@ def _races(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
             yield step, WHOLE_POST
         case "set_doorbell":
             yield step, REWRITTEN
+
+
+def may_race(step: str, what: str) -> bool:
+    """Whether `what` can come before that step of an entry: a late post only inside the window."""
+    return what != LATE_POST or step == _WINDOW
 
 
 def _interrupted(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ def render(directory: Path, seconds: float) -> bytes:
             alarm=any(not found.record.known for found in campaign.findings),
             about=about(subject),
             head=list(head(subject)),
-            sections=sections(subject),
+            sections=list(sections(subject)),
         )
         .encode()
     )

@@ -52,13 +52,16 @@ def replayed(corpus: list[Path], target: str, profile: str, seconds: float) -> R
     """Run the inputs for `seconds` at most, in the order given."""
     from .census import Census
 
+    result = Replayed(len(corpus))
+    if not corpus:
+        result.why = "the corpus is empty"
+        return result
     order = {
         "corpus": [str(path) for path in corpus],
         "target": target,
         "profile": profile,
         "seconds": seconds,
     }
-    result = Replayed(len(corpus))
     try:
         done = subprocess.run(
             # -P: a module in the current folder is not ours.
@@ -129,7 +132,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
     signal.signal(signal.SIGALRM, end)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would be for ever
         yield
     except _TimeUp:
         pass

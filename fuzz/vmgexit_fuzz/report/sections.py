@@ -1,19 +1,20 @@
 """What the page says, section by section, as data: the template knows their shapes and nothing else.
 
-`SECTIONS` is the table of contents. Each is a function of the subject, the campaign and its replay, and
-yields blocks; one that yields a sentence alone says why it has nothing to show.
+`SECTIONS` is the table of contents. Each section is a function of the subject, the campaign and its
+replay, that yields blocks; one that yields a sentence alone says why it has nothing to show.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..campaign.statistics import Line, unseen
 from . import maps
 from .blocks import Block, Cell, Charts, Facts, Findings, Legend, Prose, Section, Table, Texts
+from .census import Census
 from .chart import Clock, chart, duration
 from .load import Campaign
 from .replay import Replayed
@@ -31,6 +32,13 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.campaign.lines)
+
+    @property
+    def census(self) -> Census:
+        """Of a section that is left out where there is none."""
+        assert self.replayed is not None
+        assert self.replayed.census is not None
+        return self.replayed.census
 
 
 # --- head ------------------------------------------------------------------------------------------
@@ -165,7 +173,7 @@ def _coverage(lines: list[Line], *, whole: bool = False) -> dict[str, list[tuple
     return dict(sorted(found.items()))
 
 
-def rates(subject: Subject) -> Iterator[Block]:
+def workers(subject: Subject) -> Iterator[Block]:
     """Executions by worker and kind."""
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in subject.campaign.lines:
@@ -279,41 +287,40 @@ def findings(subject: Subject) -> Iterator[Block]:
         yield Prose(f"{left:,} more are left out: vmgexit fuzz triage --dir {folder} lists them.")
 
 
-# --- what was reached ------------------------------------------------------------------------------
+# --- what the corpus reaches -----------------------------------------------------------------------
 
 
-def _replayed(subject: Subject) -> Iterator[Block]:
-    """How much of the corpus was replayed, or why nothing is known."""
-    replay = subject.replayed
+def reached(subject: Subject) -> Iterator[Block]:
+    """Calls and registers by what they answered; or why nothing is known of what was reached."""
+    campaign, replay = subject.campaign, subject.replayed
     if replay is None:
-        yield Prose(f"Left out: an input of {subject.campaign.target.name} is no scenario.")
-    elif replay.census is None:
-        yield Prose(f"Not measured: {replay.why}.")
-    else:
-        census = replay.census
-        part = "All" if census.inputs == replay.found else "Until the time was up"
-        broken = f", {census.broken:,} of which broke an invariant" if census.broken else ""
-        planted = " without the planted bug" if subject.campaign.plant else ""
         yield Prose(
-            f"{part} {census.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the"
-            f" machine of profile {subject.campaign.profile}{planted}{broken}; {census.steps:,} commands."
+            f"Left out, with invariants, races and lines: an input of {campaign.target.name} is no"
+            " scenario, and reaches nothing of the machine."
         )
-
-
-def protocol_map(subject: Subject) -> Iterator[Block]:
-    """Calls and registers by what they answered."""
-    yield from _replayed(subject)
-    if subject.replayed is None or subject.replayed.census is None:
         return
-    census = subject.replayed.census
+    census = replay.census
+    if census is None:
+        yield Prose(f"Not measured: {replay.why}.")
+        return
+    part = "All" if census.inputs == replay.found else "Until the time was up"
+    broken = f", {census.broken:,} of which ended where they broke an invariant" * bool(
+        census.broken
+    )
+    planted = " without the planted bug" if campaign.plant else ""
+    yield Prose(
+        f"{part} {census.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the machine"
+        f" of profile {campaign.profile}{planted}{broken}: {census.steps:,} commands. So were those of"
+        " the sections on invariants, races and lines."
+    )
     yield Legend(
         [
-            ("heat h3", "42", "reached, so often; darker: ten times as often"),
-            ("gap", "0", "the oracle of INV-9 answers so to some request, but to none of these"),
+            ("heat h3", "420", "reached, so often"),
+            ("gap", "0", "never, though the oracle of INV-9 answers so to some request"),
             (
                 "none",
                 "-",
-                "in the wire table; the machine, which has no guest memory, never answers so",
+                "in the wire table, but never here: the machine has no guest memory, no vTPM",
             ),
         ]
     )
@@ -323,65 +330,52 @@ def protocol_map(subject: Subject) -> Iterator[Block]:
 
 def invariants(subject: Subject) -> Iterator[Block]:
     """How often each invariant had something to check."""
-    yield from _replayed(subject)
-    if subject.replayed is None or subject.replayed.census is None:
-        return
     yield Prose(
         "A step exercises an invariant when it gives it something to check: something to compare that"
-        " could have been wrong. The column on the right says of each when that is. A campaign says"
-        " nothing of an invariant that was never exercised."
+        " could have been wrong; the last column says when that is. Steps after the one that breaks an"
+        " invariant are not run. A campaign says nothing of an invariant that was never exercised."
     )
-    yield maps.invariants(subject.replayed.census)
+    yield maps.invariants(subject.census)
 
 
 def races(subject: Subject) -> Iterator[Block]:
     """What came between the steps of an entry."""
-    yield from _replayed(subject)
-    if subject.replayed is None or subject.replayed.census is None:
-        return
     yield Prose(
         "How often what stands above a column came while an entry of the guest was under way and the"
         " step at the left was its next. The SVSM looks at NoFurtherSignal in test_signal and leaves in"
-        " vmgexit: what comes before vmgexit is inside the switch window. A whole post is one that"
-        " nothing of this entry could divide; a late post came in an entry that was not divided."
+        " vmgexit: what comes before vmgexit is inside the switch window. The first columns are single"
+        " accesses of a post; a whole post is one that the entry did not divide; a late post is one in"
+        " the window of an entry that is otherwise not divided."
     )
-    yield maps.races(subject.replayed.census)
+    yield maps.races(subject.census)
 
 
 def code(subject: Subject) -> Iterator[Block]:
     """Lines of the machine that the replay passed."""
-    yield from _replayed(subject)
     replay = subject.replayed
-    if replay is None or replay.census is None:
-        return
+    assert replay is not None
     if replay.why_no_lines:
         yield Prose(f"Not measured: {replay.why_no_lines}.")
         return
-    passed, lines = sum(f.passed for f in replay.files), sum(f.lines for f in replay.files)
+    files = [file for file in replay.files if file.lines]
     yield Prose(
         "Lines of the reference that the replay passes, imports included. In invariants.py the lines"
         " that report a broken invariant stay missing as long as none is broken, elsewhere those of"
-        " quirks that the profile does not have; program.py and scenario.py also write and show."
+        " quirks that the profile does not have; program.py, scenario.py and snapshot.py also write and"
+        " show."
     )
     yield Table(
-        f"{passed:,} of {lines:,} lines passed",
+        f"{sum(file.passed for file in files):,} of {sum(file.lines for file in files):,} lines passed",
         ["file", "lines", "passed", "share", "missing"],
         [
             [
                 Cell(file.name, "code"),
                 _number(file.lines),
                 _number(file.passed),
-                Cell(
-                    f"{100 * file.passed / file.lines:.1f} %",
-                    "number",
-                    share=100 * file.passed / file.lines,
-                ),
-                Cell(f"{file.lines - file.passed} lines", more=file.missing)
-                if file.missing
-                else Cell("none"),
+                _share(100 * file.passed / file.lines),
+                Cell(_counted(file.lines - file.passed, "line"), more=file.missing),
             ]
-            for file in replay.files
-            if file.lines
+            for file in files
         ],
     )
 
@@ -399,21 +393,32 @@ def logs(subject: Subject) -> Iterator[Block]:
         yield Prose("The workers said nothing.")
 
 
-SECTIONS: dict[str, tuple[str, Callable[[Subject], Iterable[Block]]]] = {
-    "course": ("Over time", course),
-    "findings": ("Findings", findings),
-    "protocol": ("Protocol coverage", protocol_map),
-    "invariants": ("Invariants exercised", invariants),
-    "races": ("Races in the switch window", races),
-    "unseen": ("What random inputs have not seen", unseen_share),
-    "rates": ("Workers", rates),
-    "code": ("Lines of the reference", code),
-    "logs": ("Logs", logs),
-}
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A section to be. One that `needs_replay` is left out where there is none."""
+
+    anchor: str
+    title: str
+    fill: Callable[[Subject], Iterator[Block]]
+    needs_replay: bool = False
 
 
-def sections(subject: Subject) -> list[Section]:
-    """All of them."""
-    return [
-        Section(anchor, title, list(fill(subject))) for anchor, (title, fill) in SECTIONS.items()
-    ]
+SECTIONS = (
+    _Row("course", "Over time", course),
+    _Row("findings", "Findings", findings),
+    _Row("reached", "Protocol coverage", reached),
+    _Row("invariants", "Invariants exercised", invariants, needs_replay=True),
+    _Row("races", "Races in the switch window", races, needs_replay=True),
+    _Row("unseen", "What random inputs have not seen", unseen_share),
+    _Row("workers", "Workers", workers),
+    _Row("lines", "Lines of the reference", code, needs_replay=True),
+    _Row("logs", "Logs", logs),
+)
+
+
+def sections(subject: Subject) -> Iterator[Section]:
+    """The sections that have something to say; `reached` says why others have not."""
+    is_replayed = subject.replayed is not None and subject.replayed.census is not None
+    for row in SECTIONS:
+        if is_replayed or not row.needs_replay:
+            yield Section(row.anchor, row.title, list(row.fill(subject)))

@@ -1,0 +1,224 @@
+"""What a report counts: calls, registers, races and exercised invariants, on scenarios counted by hand."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmgexit.machine import program
+from vmgexit.machine.invariants import INVARIANTS, Invariant, Violation, Watch
+from vmgexit.machine.ledger import Ledger, Step
+from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, profile
+from vmgexit.machine.scenario import Command, sequences
+from vmgexit.machine.system import Machine
+from vmgexit.wire.apic import ApicRegister
+from vmgexit.wire.svsm import Protocol, ResultCode
+from vmgexit_fuzz.report.census import (
+    IPI,
+    LATE_POST,
+    OTHER,
+    REWRITTEN,
+    WHOLE_POST,
+    Census,
+    answerable,
+    call_rows,
+    may_race,
+)
+from vmgexit_fuzz.report.exercise import EXERCISES, exercises
+from vmgexit_fuzz.targets import REPOSITORY, find
+
+QUIRKS = sorted((REPOSITORY / "corpus" / "quirks").glob("*.jsonl"))
+INIT: Command = {"op": "init", "cpus": 2, "reg_count": 1}
+
+
+def call(protocol: int, request: int, rcx: int = 0, rdx: int = 0, cpu: int = 0) -> Command:
+    numbers = {"protocol": protocol, "request": request, "rcx": rcx, "rdx": rdx, "r8": 0}
+    return {"op": "call", "cpu": cpu, **numbers}
+
+
+def counted(*commands: Command, quirks: Quirks = REFERENCE) -> Census:
+    census = Census()
+    census.add([INIT, *commands], quirks)
+    return census
+
+
+def exercised(census: Census) -> dict[str, int]:
+    """The counts by invariant; of the two INV-8 the second with a mark."""
+    names: list[str] = []
+    for invariant in INVARIANTS:
+        names.append(invariant.name + "'" * (invariant.name in names))
+    return {name: census.exercised[(place,)] for place, name in enumerate(names)}
+
+
+def test_calls_are_counted_by_result_code() -> None:
+    census = counted(
+        call(0, 6),  # QUERY_PROTOCOL
+        call(3, 3, 0x808, 0x20),  # TPR
+        call(3, 3, 0x808, 0x20),
+        call(3, 2, 0x80B),  # EOI cannot be read
+        call(3, 2, 0x8FF),  # no register
+        call(3, 77),
+        call(9, 9),
+    )
+    assert census.calls == {
+        (0, 6, 0): 1,
+        (3, 3, 0): 2,
+        (3, 2, ResultCode.INVALID_PARAMETER): 1,
+        (3, 2, ResultCode.INVALID_ADDRESS): 1,
+        (3, OTHER, ResultCode.UNSUPPORTED_CALL): 1,
+        (OTHER, OTHER, ResultCode.UNSUPPORTED_PROTOCOL): 1,
+    }
+    assert census.registers == {
+        (ApicRegister.TPR, "write", 0): 2,
+        (ApicRegister.EOI, "read", ResultCode.INVALID_PARAMETER): 1,
+        (OTHER, "read", ResultCode.INVALID_ADDRESS): 1,
+    }
+    assert (census.inputs, census.broken, census.steps) == (1, 0, 8)
+
+
+def test_what_comes_between_the_steps_of_an_entry_is_counted() -> None:
+    begin, step = {"op": "svsm_step", "cpu": 0}, {"op": "host_step", "cpu": 0}
+    post = {"cpu": 0, "vector": 0x61, "level": False}
+    census = counted(
+        {"op": "host_irq", **post},  # before any entry: no race
+        begin,  # handle_hv is done, swap_events is next
+        {"op": "host_begin", **post},
+        step,  # read_status
+        {"op": "host_irq", **post},
+        begin,  # load_status is next
+        call(3, 3, 0x830, 1 << 18 | 0x70, cpu=1),  # an IPI to self is none to another
+        call(3, 3, 0x830, 3 << 18 | 0x70, cpu=1),  # to all but self
+        {"op": "set_doorbell", "cpu": 0, "hex": "00" * 256},
+        {"op": "enter", "cpu": 0, "late": [{"vector": 0x62, "level": False}] * 2},
+    )
+    assert census.broken == 0
+    assert census.races == {
+        ("swap_events", "read_status"): 1,
+        ("swap_events", WHOLE_POST): 1,
+        ("load_status", IPI): 1,
+        ("load_status", REWRITTEN): 1,
+        ("vmgexit", LATE_POST): 2,
+    }
+    assert all(may_race(*pair) for pair in census.races)
+    assert not may_race("test_signal", LATE_POST)
+
+
+def test_invariants_are_exercised_where_there_is_something_to_check() -> None:
+    assert exercised(counted()) == dict.fromkeys(exercised(Census()), 0) | {"INV-10": 1}
+    census = counted(
+        call(3, 4, 0x300),  # allow all vectors: INV-9
+        {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True},
+        {"op": "guest", "cpu": 0, "if": True, "shadow": False},
+        {"op": "enter", "cpu": 0},  # owed: INV-1; entered: INV-3; presented, so in service: INV-5
+        {"op": "guest_take", "cpu": 0},  # INV-2
+        call(3, 3, 0x80B),  # EOI: INV-4, INV-9
+        call(3, 2, 0x80A),  # PPR: INV-6, INV-9
+        call(3, 1, 3),  # configured, in vain: INV-7, INV-9
+        call(3, 3, 0x830, 1 << 18 | 4 << 8),  # an NMI to itself: INV-8, INV-9
+    )
+    assert census.broken == 0
+    assert exercised(census) == {
+        "INV-1": 1,
+        "INV-2": 1,
+        "INV-3": 1,
+        "INV-4": 1,
+        "INV-5": 0,  # presented and not taken is not yet in service
+        "INV-6": 1,
+        "INV-7": 1,
+        "INV-8": 1,
+        "INV-8'": 0,
+        "INV-9": 5,
+        "INV-10": 10,
+    }
+
+
+def test_every_invariant_says_when_it_is_exercised() -> None:
+    assert [row.invariant for row in EXERCISES] == [invariant.name for invariant in INVARIANTS]
+    assert [invariant for invariant, _ in exercises()] == INVARIANTS
+    assert all(row.words for row in EXERCISES)
+
+
+def broken_by(commands: list[Command], quirks: Quirks) -> tuple[Violation, bool] | None:
+    """The invariant that a scenario breaks, and whether that step was one that exercises it."""
+    last: dict[int, bool] = {}
+
+    def told(place: int, invariant: Invariant, applies: Any) -> Invariant:
+        def check(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+            last[place] = applies(machine, ledger, step)
+            return invariant.check(machine, ledger, step)
+
+        return dataclasses.replace(invariant, check=check)
+
+    invariants = [told(n, inv, row.applies) for n, (inv, row) in enumerate(exercises())]
+    watch = Watch(Machine(quirks), invariants=invariants)
+    try:
+        for command in commands:
+            watch.execute(command)
+    except Violation as violation:
+        return violation, last[invariants.index(violation.invariant)]
+    return None
+
+
+@pytest.mark.parametrize("path", QUIRKS, ids=lambda path: path.stem)
+def test_a_step_that_breaks_an_invariant_exercises_it(path: Path) -> None:
+    broken = 0
+    for sequence in sequences(path.read_text().splitlines()):
+        for quirks in (profile(path.stem), COCONUT):
+            found = broken_by(sequence.commands, quirks)
+            if found:
+                broken += 1
+                assert found[1], found[0]
+    assert broken
+
+
+def test_the_oracle_answers_whatever_is_answered() -> None:
+    census = Census()
+    seeds = find("scenario").seeds
+    for path in sorted(seeds.iterdir()):
+        census.add(program.read(path.read_bytes()), REFERENCE)
+    assert (census.inputs, census.broken) == (len(list(seeds.iterdir())), 0)
+    for protocol, number, code in census.calls:
+        assert code in answerable(protocol, number)
+    ways = {"read": 2, "write": 3}
+    for register, way, code in census.registers:
+        assert code in answerable(Protocol.APIC, ways[way], register)
+
+
+def test_answers_that_the_machine_has() -> None:
+    code = ResultCode
+    assert answerable(0, 0) == {code.SUCCESS, code.INVALID_PARAMETER, code.INVALID_ADDRESS}
+    assert answerable(0, 1) == {code.INVALID_PARAMETER, code.INVALID_ADDRESS}
+    assert answerable(0, 7) == {code.SUCCESS, code.INVALID_REQUEST}
+    assert answerable(1, OTHER) == answerable(2, 0) == {code.UNSUPPORTED_PROTOCOL}
+    off = {code.UNSUPPORTED_PROTOCOL}
+    assert answerable(3, 1) == off | {code.SUCCESS, code.INVALID_PARAMETER, code.CANNOT_REGISTER}
+    assert answerable(3, 4) == off | {code.SUCCESS, code.INVALID_PARAMETER}
+    refused, done = off | {code.INVALID_PARAMETER}, off | {code.SUCCESS}
+    assert answerable(3, 2, ApicRegister.EOI) == answerable(3, 3, ApicRegister.ISR3) == refused
+    assert answerable(3, 2, ApicRegister.ISR3) == done
+    for register in (ApicRegister.TPR, ApicRegister.EOI, ApicRegister.ICR, ApicRegister.SELF_IPI):
+        assert answerable(3, 3, register) == refused | done
+    assert answerable(3, 2, OTHER) == off | {code.INVALID_ADDRESS}
+
+
+def test_every_call_is_a_row() -> None:
+    rows = [(protocol, number) for protocol, number, _, _ in call_rows()]
+    assert len(set(rows)) == len(rows)
+    assert {(0, n) for n in range(8)} | {(3, n) for n in range(5)} < set(rows)
+    assert {(protocol, OTHER) for protocol in (*range(5), OTHER)} < set(rows)
+
+
+def test_a_census_survives_json() -> None:
+    census = counted(call(0, 6), {"op": "svsm_step", "cpu": 0}, call(9, 9))
+    assert Census.from_json(json.loads(json.dumps(census.as_json()))) == census
+
+
+def test_an_input_that_breaks_an_invariant_ends_there() -> None:
+    path = next(path for path in QUIRKS if path.stem == "allow-below-31")
+    sequence = next(iter(sequences(path.read_text().splitlines())))
+    census = Census()
+    census.add(sequence.commands, profile("allow-below-31"))
+    assert (census.inputs, census.broken) == (1, 1)
