@@ -85,8 +85,14 @@ def test_what_is_worse_and_what_is_late() -> None:
         "hard": {"campaign": score(3), "random": score(30), "atheris": score(30)},
         "never": {"campaign": score(30), "random": score(30), "atheris": score(30)},
     }
-    assert list(worse(scores)) == [("lost", math.inf, "atheris", 3), ("worse", 4, "random", 2)]
-    assert list(late(scores)) == [
+    both = ("random", "atheris")
+    assert list(worse(scores, both)) == [
+        ("lost", math.inf, "atheris", 3),
+        ("worse", 4, "random", 2),
+    ]
+    assert list(worse(scores, ["bursts"])) == []
+    assert list(late(scores, "bursts")) == []
+    assert list(late(scores, "random")) == [
         ("lost", math.inf, 9),
         ("hard", 3, math.inf),
         ("never", math.inf, math.inf),
@@ -100,11 +106,23 @@ def test_the_report_says_what_was_found() -> None:
         some.outcomes.append((Trial("random", ROW, seed, 20), Outcome(False, 20, 9000)))
     assert "| row | 2/2: 2.00 s (1.50 to 2.50), 300 runs | 0/2: > 20 s" in some.markdown()
     assert "| 4 commands |" in some.markdown()
-    assert "- row: 2.00 s, random > 20 s, 0.1 times" in some.markdown()
+    assert "- row: 2.00 s, random > 20 s, at most 0.1 times" in some.markdown()
+    assert "of the best baseline on 0 of 1:" in some.markdown()
+    assert "bursts" not in some.markdown()
     assert LEFT_OUT["level-vector-zero"] in some.markdown()
     held = json.loads(some.as_json())
     assert len(held["trials"]) == 4
     assert held["trials"][1]["inputs"] == 9000
+
+
+def test_a_part_that_does_better_alone_is_told() -> None:
+    some = Bench({"row": ROW}, ["campaign", "random", "bursts"], 1, 20, 1)
+    for name, seconds in ("campaign", 3), ("random", 15), ("bursts", 1):
+        some.outcomes.append((Trial(name, ROW, 1, 20), found(seconds)))
+    assert "of the best baseline on 0 of 1:" in some.markdown()
+    assert "of the best of our parts alone on 1 of 1:\n- row: 3.00 s, bursts 1.00 s, 3 times" in (
+        some.markdown()
+    )
 
 
 def test_a_trial_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,10 @@ from .trial import Outcome, Trial
 US = "campaign"
 BASELINE = "random"
 """Needs nothing but the declarations: the one to beat."""
-OURS = (US, "bursts", "state", "probes", "compare", "none")
-"""Our campaign and its parts: no baselines."""
+NO_FEEDBACK = "bursts"
+"""Has our mutator and nothing else: what feedback has to earn its place against."""
+PARTS = (NO_FEEDBACK, "state", "probes", "compare", "none")
+"""What our campaign is made of: no baselines, but none should do better alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ METHODS = {
             _by("baselines:commands"),
         ),
         Method(
-            "bursts",
+            NO_FEEDBACK,
             "what our mutator makes from nothing, in a plain loop: our campaign without feedback,"
             " whose first turn draws the same inputs",
             _by("baselines:from_nothing"),
@@ -70,7 +72,8 @@ METHODS = {
         ),
         *(
             Method(kind, f"only our workers of the kind {kind}", _only(kind), usual=False)
-            for kind in ("state", "probes", "compare", "none")
+            for kind in PARTS
+            if kind != NO_FEEDBACK
         ),
     )
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..targets import find
 from .cases import LEFT_OUT, Case
-from .methods import BASELINE, METHODS, US
+from .methods import BASELINE, METHODS, NO_FEEDBACK, PARTS, US
 from .score import LATE, MOST_COMMANDS, WORSE, Score, late, worse
 from .trial import Outcome, Trial
 
@@ -79,18 +79,13 @@ class Bench:
         yield f"Trials that failed, and are left out: {len(self.failed)}."
         yield from (f"- {message}" for message in self.failed)
         scores = self.scores()
-        if US not in self.methods or len(self.methods) < 2:
+        if US not in self.methods:
             return
-        slow = list(worse(scores))
-        yield f"Our median is above {WORSE:g} times the best baseline's on {len(slow)} of {len(scores)}:"
-        for case, ours, name, best in slow:
-            yield f"- {case}: {self._seconds(ours)} s, {name} {self._seconds(best)} s{_times(ours, best)}"
-        if BASELINE in self.methods:
-            hard = list(late(scores))
-            yield f"{BASELINE} takes more than {LATE:g} s or never finds {len(hard)} of {len(scores)}:"
-            for case, ours, theirs in hard:
-                told = f"{self._seconds(ours)} s, {BASELINE} {self._seconds(theirs)} s"
-                yield f"- {case}: {told}{_times(ours, theirs if theirs < math.inf else self.seconds)}"
+        baselines = [name for name in self.methods if name not in (US, *PARTS)]
+        for what, others in ("baseline", baselines), ("of our parts alone", PARTS):
+            yield from self._worse(scores, what, others)
+        for other in (BASELINE, NO_FEEDBACK):
+            yield from self._late(scores, other)
         sizes = {case: of[US].size for case, of in scores.items() if US in of}
         long = [
             f"- {case}: {size} commands"
@@ -99,6 +94,27 @@ class Bench:
         ]
         yield f"Shortened scenarios above {MOST_COMMANDS} commands: {len(long)}."
         yield from long
+
+    def _worse(
+        self, scores: dict[str, dict[str, Score]], what: str, others: Sequence[str]
+    ) -> Iterator[str]:
+        if not set(others) & set(self.methods):
+            return
+        slow = list(worse(scores, others))
+        on = f"{len(slow)} of {len(scores)}"
+        yield f"Our median is above {WORSE:g} times that of the best {what} on {on}:"
+        for case, ours, name, best in slow:
+            yield f"- {case}: {self._seconds(ours)} s, {name} {self._seconds(best)} s{_times(ours, best)}"
+
+    def _late(self, scores: dict[str, dict[str, Score]], other: str) -> Iterator[str]:
+        if other not in self.methods:
+            return
+        hard = list(late(scores, other))
+        yield f"{other} takes more than {LATE:g} s or never finds {len(hard)} of {len(scores)}:"
+        for case, ours, theirs in hard:
+            told = f"{self._seconds(ours)} s, {other} {self._seconds(theirs)} s"
+            least = "at most " * math.isinf(theirs)
+            yield f"- {case}: {told}{_times(ours, min(theirs, self.seconds), least)}"
 
     def markdown(self) -> str:
         """The table and the notes."""
@@ -131,8 +147,8 @@ class Bench:
         return json.dumps(found, indent=1).encode() + b"\n"
 
 
-def _times(ours: float, theirs: float) -> str:
-    return "" if math.isinf(ours) or not theirs else f", {ours / theirs:.2g} times"
+def _times(ours: float, theirs: float, least: str = "") -> str:
+    return "" if math.isinf(ours) or not theirs else f", {least}{ours / theirs:.2g} times"
 
 
 def show(rows: Sequence[list[str]], notes: Sequence[str]) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from .methods import BASELINE, OURS, US
+from .methods import US
 from .trial import Outcome
 
-WORSE = 1.5  # times the best baseline's median: what is worth telling
-LATE = 5.0  # seconds; what the baseline finds later is where a campaign has to be better
+WORSE = 1.5  # times the best median of others: what is worth telling
+LATE = 5.0  # seconds; what is found later without feedback is where a campaign has to be better
 MOST_COMMANDS = 15  # of a shortened scenario
 
 
@@ -53,21 +53,21 @@ class Score:
 Scores = Mapping[str, Mapping[str, Score]]  # of cases, of methods
 
 
-def worse(scores: Scores) -> Iterator[tuple[str, float, str, float]]:
-    """Cases on which our median is above `WORSE` times the best baseline's, by most seconds first: the
-    case, our median, that baseline and its median."""
+def worse(scores: Scores, others: Collection[str]) -> Iterator[tuple[str, float, str, float]]:
+    """Cases on which our median is above `WORSE` times the best of the others', by most seconds first:
+    the case, our median, the other's name and its median."""
     found = []
     for case, of in scores.items():
-        others = [(score.median, name) for name, score in of.items() if name not in OURS]
-        if US in of and others:
-            best, name = min(others)
+        medians = [(score.median, name) for name, score in of.items() if name in others]
+        if US in of and medians:
+            best, name = min(medians)
             if of[US].median > WORSE * best:
                 found.append((case, of[US].median, name, best))
     yield from sorted(found, key=lambda row: row[3] - row[1])
 
 
-def late(scores: Scores) -> Iterator[tuple[str, float, float]]:
-    """Cases that the baseline finds late or never: the case, our median, the baseline's."""
+def late(scores: Scores, other: str) -> Iterator[tuple[str, float, float]]:
+    """Cases that the other finds late or never: the case, our median, the other's."""
     for case, of in scores.items():
-        if US in of and BASELINE in of and of[BASELINE].median > LATE:
-            yield case, of[US].median, of[BASELINE].median
+        if US in of and other in of and of[other].median > LATE:
+            yield case, of[US].median, of[other].median
