@@ -21,7 +21,7 @@ from ..campaign.directory import Directory
 from ..campaign.findings import Record
 from ..campaign.statistics import Line
 from ..targets import Target, find
-from .text import decoded
+from .text import decoded, one_line
 
 PAUSE = 30.0  # seconds without a word of any worker: the campaign was not running
 LARGEST = 1 << 20  # bytes of an input or a record; what is larger is none of ours
@@ -72,7 +72,7 @@ def load(path: Path) -> Campaign:
         target = find(texts["target"])
         profile(texts["profile"] or "reference")
     except UsageError as error:
-        raise VmgexitError(f"{path / 'campaign.json'}: {error}") from None
+        raise VmgexitError(one_line(f"{path / 'campaign.json'}: {error}")) from None
     lines, unreadable = _lines(directory.statistics)
     findings, unreadable_findings = _findings(directory.findings)
     return Campaign(

@@ -57,8 +57,11 @@ def verdict(subject: Subject) -> str:
         return f"{news} {are} not marked as known{when} of campaign time."
     if not campaign.lines:
         return "Nothing is known of how this campaign went: there are no statistics."
-    what = f"Nothing new: all {known} findings are marked as known" if known else "No finding"
-    return f"{what} in {inputs:,} executions; {_last_growth(subject)}."
+    growth = _last_growth(subject)
+    if known:
+        all_known = "the finding is" if known == 1 else f"all {known} findings are"
+        return f"Nothing new in {inputs:,} executions: {all_known} marked as known; {growth}."
+    return f"No finding in {inputs:,} executions; {growth}."
 
 
 def _last_growth(subject: Subject) -> str:
@@ -95,8 +98,8 @@ def head(subject: Subject) -> Iterator[Block]:
     )
     if campaign.unreadable or campaign.unreadable_findings:
         yield Prose(
-            f"Passed over as unreadable: {campaign.unreadable} lines of statistics,"
-            f" {campaign.unreadable_findings} records of findings."
+            f"Passed over as unreadable: {_counted(campaign.unreadable, 'line')} of statistics,"
+            f" {_counted(campaign.unreadable_findings, 'record')} of findings."
         )
 
 

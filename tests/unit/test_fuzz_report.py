@@ -1,0 +1,498 @@
+"""The report of a campaign: what it says of a folder, and that nothing in a folder becomes markup."""
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vmgexit_fuzz.report
+from vmgexit.errors import VmgexitError
+from vmgexit.machine import program
+from vmgexit_fuzz.campaign.statistics import Line
+from vmgexit_fuzz.report import replay, write
+from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
+from vmgexit_fuzz.report.load import load
+from vmgexit_fuzz.report.text import decoded, one_line, visible
+from vmgexit_fuzz.targets import find
+
+START = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style></title></pre></details><h1>&amp;&lt;",
+    "{{ 7 * 7 }}{% raw %}",
+    "\x00\x07\x1b[31m\x7f\x85",
+    "user\u202egnp.exe\u2066\u2069\u200f\u2028\ufeff",
+    "\ud800 \udcff",
+    "javascript:alert(1) https://example.invalid/",
+]
+
+
+def campaign(
+    folder: Path,
+    *,
+    target: str = "scenario",
+    text: str = "",
+    seeds: int = 0,
+    workers: int = 2,
+    **about: Any,
+) -> Path:
+    """A campaign's folder, resumed once. `text` stands in every text of a stranger's making."""
+    told = {"target": target, "profile": "reference", "plant": text, "peer": text, "created": START}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "campaign.json").write_text(json.dumps({"format": 1, **told, **about}))
+    for name in ("corpus", "statistics", "findings", "logs"):
+        (folder / name).mkdir()
+    for path in sorted(find("scenario").seeds.iterdir())[:seeds]:
+        (folder / "corpus" / path.stem).write_bytes(path.read_bytes())
+    for worker in range(workers):
+        lines = "".join(json.dumps(line) + "\n" for line in statistics(worker, text))
+        (folder / "statistics" / f"{worker}.jsonl").write_text(f'{lines}{{"at": 17')
+        (folder / "logs" / f"{worker}.log").write_bytes(
+            f"log {text}".encode(errors="replace") + b"\xff"
+        )
+    finding(folder, "plain", known=True, text=text)
+    finding(folder, "news", known=False, text=text)
+    (folder / "findings" / "torn.json").write_text('{"id": "to')
+    return folder
+
+
+def statistics(worker: int, kind: str) -> Iterator[dict[str, Any]]:
+    """20 lines, with an hour of pause in the middle."""
+    for number in range(20):
+        yield {
+            "at": START + 2 * number + 2 + (3600 if number >= 10 else 0),
+            "kind": kind or ("random", "state")[worker % 2],
+            "worker": worker,
+            "seconds": 2.0,
+            "inputs": 100,
+            "steps": 1000,
+            "restarts": 0,
+            "coverage": 100 + 10 * number if worker else 0,
+            "corpus": 10 * number,
+            "causes": number // 10,
+            "samples": 100 * number,
+            "species": 40,
+            "singletons": 3,
+            "incidences": 1000 * number,
+        }
+
+
+def finding(folder: Path, name: str, *, text: str = "", **more: Any) -> None:
+    """A finding with a text that is no UTF-8."""
+    told = {
+        "id": "elsewhere",
+        "count": 3,
+        "first": START + 5,
+        "last": START + 6,
+        "size": 72,
+        **more,
+    }
+    for key in ("cause", "message", "invariant", "clause", "meaning", "place", "kind"):
+        told[key] = f"{key} of {name} {text}"
+    path = folder / "findings" / f"{name}.json"
+    path.write_text(json.dumps(told))
+    path.with_suffix(".txt").write_bytes(
+        f"-> step {text}\n".encode(errors="replace") + b"\xc3\x28\xff"
+    )
+
+
+class Page(HTMLParser):
+    """What a browser would see of a page: elements with their attributes, text, and that they nest."""
+
+    VOID = ("meta", "line", "rect", "path")
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.raw = data.decode()
+        self.feed(self.raw)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs)
+        self.text += " "
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.text += " "
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    @property
+    def tags(self) -> list[str]:
+        return [tag for tag, _ in self.elements]
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def page(folder: Path, **more: Any) -> Page:
+    return Page(write(folder, folder / "report.html", **more).read_bytes())
+
+
+@pytest.fixture
+def no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what has nothing to do with it."""
+    monkeypatch.setattr(
+        "vmgexit_fuzz.report.page.replayed", lambda *_: replay.Replayed(0, why="no")
+    )
+
+
+# --- nothing in a folder becomes markup ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_text_becomes_markup(tmp_path: Path, text: str, no_replay: None) -> None:
+    plain = page(campaign(tmp_path / "plain", text="harmless"))
+    hostile = page(campaign(tmp_path / "hostile", text=text))
+    assert hostile.tags == plain.tags
+    assert [sorted(a) for _, a in hostile.elements] == [sorted(a) for _, a in plain.elements]
+    assert visible(text) in hostile.text
+    is_plain = all(letter.isprintable() or letter in "\n\t" for letter in hostile.raw)
+    assert is_plain
+
+
+@pytest.mark.parametrize("name", ["<img src=x>", "a\nb\u202e", "$(id);'x\"", "\udcff&lt;"])
+def test_no_file_name_becomes_markup(tmp_path: Path, name: str, no_replay: None) -> None:
+    folder = campaign(tmp_path / name.replace("/", ""))
+    (folder / "logs" / f"{name}.log").write_text("said")
+    finding(folder, name, known=False)
+    seen = page(folder)
+    assert not set(seen.tags) - ELEMENTS
+    assert one_line(name) in seen.text
+
+
+ELEMENTS = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "nav",
+        "main",
+        "section",
+        "article",
+    ),
+    *(
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "pre",
+        "code",
+        "strong",
+        "span",
+        "a",
+        "ul",
+        "li",
+        "div",
+        "dl",
+        "dt",
+        "dd",
+    ),
+    *("table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary"),
+    *("figure", "figcaption", "svg", "path", "line", "rect", "text"),
+}
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(tmp_path: Path) -> None:
+    seen = page(campaign(tmp_path, seeds=2))
+    assert set(seen.tags) <= ELEMENTS
+    for _, attributes in seen.elements:
+        assert not {name for name in attributes if name.startswith("on")}
+        assert not {"src", "srcset", "action", "xlink:href", "style"} & set(attributes)
+    targets = {f"#{attributes['id']}" for _, attributes in seen.elements if "id" in attributes}
+    assert {link["href"] for link in seen.all("a")} <= targets
+    assert "default-src 'none'" in str(seen.all("meta"))
+    assert not re.search(r"url\(|@import|https?:", seen.raw)
+
+
+def test_the_page_can_be_read_without_eyes(tmp_path: Path) -> None:
+    seen = page(campaign(tmp_path, seeds=2))
+    assert seen.all("html") == [{"lang": "en"}]
+    assert len(seen.all("caption")) == len(seen.all("table")) >= 5
+    assert all(head.get("scope") in ("col", "row") for head in seen.all("th"))
+    for drawing in seen.all("svg"):
+        told = drawing.get("role") == "img" and drawing.get("aria-label")
+        assert told or drawing.get("aria-hidden") == "true" or "preserveaspectratio" in drawing
+    ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    levels = [int(tag[1]) for tag in seen.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_colours_contrast() -> None:
+    style = Path(vmgexit_fuzz.report.__file__).with_name("page.css").read_text()
+    light, dark = (
+        dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", part))
+        for part in style.split("prefers-color-scheme: dark")[:2]
+    )
+    assert light.keys() == dark.keys()
+    for colours in (light, dark):
+        pairs = [("ink", ground) for ground in ("paper", "panel", "h1", "h2", "h3", "h4")]
+        pairs += [("faint", "paper"), ("faint", "panel"), ("faint", "track"), ("link", "paper")]
+        pairs += [("good", "good-paper"), ("bad", "bad-paper"), ("on-hot", "h5")]
+        for ink, ground in pairs:
+            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+        for series in range(6):
+            assert contrast(colours[f"s{series}"], colours["paper"]) >= 3
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2: the ratio of relative luminances."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+# --- what it says ----------------------------------------------------------------------------------
+
+
+def test_what_the_page_says_of_a_campaign(tmp_path: Path) -> None:
+    seen = page(campaign(tmp_path, seeds=3))
+    text = " ".join(seen.text.split())
+    assert "1 finding is not marked as known, the newest after 5 s of campaign time." in text
+    assert "executions 4,000 40,000 commands" in text
+    assert "executions a second 100" in text
+    assert "campaign time 40 s in 2 runs; 1 h of pauses left out" in text
+    assert "worker time 1 min 20 s 2 workers, 0 restarts" in text
+    assert "unseen share 0.02 % n = 1,900 inputs from nothing" in text  # 3 of 19,000
+    assert "Passed over as unreadable: 2 lines of statistics, 1 record of findings." in text
+    assert (
+        "All 3 of 3 inputs of the corpus were replayed on the machine of profile reference" in text
+    )
+    assert f"vmgexit fuzz replay news --dir {tmp_path}" in text
+    assert text.index("cause of news") < text.index("cause of plain")
+    assert "3.3 SVSM_APIC_WRITE_REGISTER" in text
+    assert "0.4 SVSM_CORE_DEPOSIT_MEM" in text  # never called
+    for step in ("swap_events", "test_signal", "vmgexit"):
+        assert f"{step} " in text
+    assert "lines passed" in text
+    assert "entry.py" in text
+
+
+def test_the_same_folder_makes_the_same_page(tmp_path: Path) -> None:
+    folder = campaign(tmp_path, seeds=2)
+    pages = {write(folder, tmp_path / name).read_bytes() for name in ("one.html", "two.html")}
+    assert len(pages) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "lines", "verdict"),
+    [
+        (None, 2, "No finding in 4,000 executions; coverage last grew 0 s before the end."),
+        (None, 0, "Nothing is known of how this campaign went: there are no statistics."),
+        (None, 1, "No finding in 2,000 executions; no worker measured coverage."),
+        (True, 2, "Nothing new in 4,000 executions: all 2 findings are marked as known; coverage"),
+        (False, 2, "2 findings are not marked as known, the newest after 5 s of campaign time."),
+    ],
+)
+def test_the_verdict(
+    tmp_path: Path, known: bool | None, lines: int, verdict: str, no_replay: None
+) -> None:
+    folder = campaign(tmp_path, workers=lines)
+    for path in (folder / "findings").iterdir():
+        path.unlink()
+    if known is not None:
+        finding(folder, "a", known=known)
+        finding(folder, "b", known=known)
+    assert verdict in page(folder).text
+
+
+def test_a_codec_campaign_has_no_protocol_map(tmp_path: Path) -> None:
+    seen = page(campaign(tmp_path, target="codec", seeds=1))
+    assert "an input of codec is no scenario" in seen.text
+    assert "Races" not in seen.text
+    assert len(seen.all("table")) == 1  # workers
+
+
+def test_a_folder_of_next_to_nothing_is_a_page(tmp_path: Path) -> None:
+    (tmp_path / "campaign.json").write_text('{"format": 1, "target": "scenario"}')
+    assert "Not measured: the corpus is empty." in page(tmp_path).text
+
+
+def test_numbers_of_the_wrong_type_are_passed_over(tmp_path: Path, no_replay: None) -> None:
+    folder = campaign(tmp_path)
+    wrong: list[Any] = ["x", None, [], {}, -1, 1e300, float("nan"), True, 10**400]
+    with (folder / "statistics" / "0.jsonl").open("a") as stream:
+        for value in wrong:
+            for key in ("at", "inputs", "coverage", "kind", "worker", "seconds"):
+                line = {"at": START + 100, "kind": "random"} | {key: value}
+                stream.write(f"\n{json.dumps(line)}")
+    for number, value in enumerate(wrong[:-1]):
+        told = dict.fromkeys(("cause", "count", "first", "known", "size", "message"), value)
+        (folder / "findings" / f"{number}.json").write_text(json.dumps(told))
+    (folder / "findings" / "deep.json").write_text("[" * 100_000)
+    text = " ".join(page(folder).text.split())
+    assert "8 findings are not marked as known" in text  # one says that it is known, truly
+    assert "records of findings" in text
+    assert "executions 4,000" in text
+
+
+def test_links_are_not_followed(tmp_path: Path, no_replay: None) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden from all")
+    folder = campaign(tmp_path / "campaign")
+    (folder / "findings" / "news.txt").unlink()
+    (folder / "findings" / "news.txt").symlink_to(secret)
+    (folder / "logs" / "9.log").symlink_to(secret)
+    os.mkfifo(folder / "corpus" / "pipe")
+    assert "hidden" not in page(folder).text
+    assert load(folder).corpus == []
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (None, ": no campaign: a campaign.json expected"),
+        ("", "/campaign.json: unreadable, a JSON object expected"),
+        ('{"format": 1, "targ', "/campaign.json: unreadable, a JSON object expected"),
+        ("[" * 100_000, "/campaign.json: unreadable, a JSON object expected"),
+        ("[]", "/campaign.json: no format found, 1 expected"),
+        ('{"name": "other"}', "/campaign.json: no format found, 1 expected"),
+        ('{"format": 2}', "/campaign.json: format 2 found, written by a newer version"),
+        ('{"format": 1}', "/campaign.json: unknown target "),
+        ('{"format": 1, "target": "\\u001b<b>"}', "/campaign.json: unknown target "),
+        ('{"format": 1, "target": "codec", "profile": "x"}', "/campaign.json: unknown profile x"),
+    ],
+)
+def test_what_is_no_campaign_is_told_in_one_line(
+    tmp_path: Path, written: str | None, told: str
+) -> None:
+    if written is not None:
+        (tmp_path / "campaign.json").write_text(written)
+    with pytest.raises(VmgexitError) as raised:
+        write(tmp_path, tmp_path / "report.html")
+    message = str(raised.value)
+    assert message.startswith(f"{tmp_path}{told}")
+    assert message.isprintable()
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for name in ("file", "missing"):
+        with pytest.raises(VmgexitError, match=f"^{tmp_path}/{name}"):
+            write(tmp_path / name, tmp_path / "report.html")
+
+
+# --- the replay ------------------------------------------------------------------------------------
+
+
+def test_the_replay_ends_in_time(tmp_path: Path) -> None:
+    seen = page(campaign(tmp_path, seeds=60), seconds=0.001)
+    assert re.search(r"Until the time was up \d+ of 60 inputs", seen.text)
+
+
+def test_lines_are_left_out_without_coverage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "coverage.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    seen = page(campaign(tmp_path / "campaign", seeds=1))
+    assert "Not measured: coverage.py is not installed" in seen.text
+    assert "Invariants exercised" in seen.text
+
+
+def test_a_replay_that_fails_is_told(tmp_path: Path) -> None:
+    told = replay.replayed([tmp_path / "gone"], "scenario", "reference", 5)
+    assert told.census is None
+    assert "the replay ended with status 1: FileNotFoundError" in told.why
+
+
+def test_a_replay_counts_what_the_profile_answers(tmp_path: Path) -> None:
+    init = {"op": "init", "cpus": 1, "reg_count": 0}
+    call = {"op": "call", "cpu": 0, "protocol": 3, "request": 4, "rcx": 0x10E, "rdx": 0, "r8": 0}
+    path = tmp_path / "input"
+    path.write_bytes(program.write([init, call]))
+    told = replay.replayed([path], "scenario", "reference", 30)
+    assert told.census is not None
+    assert told.census.calls == {(3, 4, 0x80000005): 1}
+    assert {"apic.py", "entry.py", "svsm.py", "system.py"} <= {file.name for file in told.files}
+    assert all(0 <= file.passed <= file.lines for file in told.files)
+    broken = replay.replayed([path], "scenario", "coconut", 30).census
+    assert broken is not None
+    assert broken.broken == 1
+
+
+def test_no_code_of_the_folders_choosing_runs(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    folder = campaign(
+        tmp_path / "campaign", seeds=1, plant="os:abort", peer=f"touch {marker}", target="peer"
+    )
+    (folder / "jinja2.py").write_text("raise SystemExit")
+    assert "without the planted bug" in page(folder).text
+    assert not marker.exists()
+
+
+# --- its parts -------------------------------------------------------------------------------------
+
+
+def test_text_is_made_visible() -> None:
+    assert visible("a\x1b\u202e\ud800\x00\n\té") == "a\\x1b\\u202e\\ud800\\x00\n\té"
+    assert visible(3) == 3
+    assert one_line("a\n\tb") == "a\\n\\tb"
+    assert decoded(b"\xff\xc3\xa9") == "\\xffé"
+
+
+def line(at: float, **more: Any) -> Line:
+    return Line(at, 0, "state", 2.0, 1, 1, 0, 0, 0, 0, **more)
+
+
+def test_pauses_are_cut_out_of_the_time() -> None:
+    clock = Clock([line(102), line(104), line(1002), line(1004)])
+    assert (clock.start, clock.seconds) == (100, 8)
+    assert clock.pauses == [(104, 1000)]
+    assert [clock.at(at) for at in (0, 100, 103, 500, 1001, 1004)] == [0, 0, 3, 4, 5, 8]
+    assert clock.share(1004) == 100
+    assert Clock([]).share(5) == 0
+
+
+def test_a_chart_is_steps() -> None:
+    clock = Clock([line(102), line(104), line(106), line(108)])
+    drawn = chart("Findings", clock, {"findings": [(102, 0), (104, 3), (106, 3), (108, 10)]})
+    assert [tick.text for tick in drawn.up] == ["0", "2", "4", "6", "8", "10"]
+    assert [(tick.at, tick.text) for tick in drawn.across][-1] == (100, "8 s")
+    assert drawn.series[0].path == "M250 1000H500V700H1000V0H1000"
+    assert drawn.summary == "Findings over 8 s: findings ends at 10"
+
+
+@pytest.mark.parametrize(
+    ("most", "step"), [(0, 1), (5, 1), (6, 2), (21, 5), (1522, 500), (9e6, 2e6)]
+)
+def test_axes_have_round_steps(most: float, step: float) -> None:
+    assert nice_step(most) == step
+
+
+def test_durations() -> None:
+    told = {0: "0 s", 59.6: "1 min", 61: "1 min 1 s", 3600: "1 h", 90061: "1 d 1 h"}
+    assert {seconds: duration(seconds) for seconds in told} == told
