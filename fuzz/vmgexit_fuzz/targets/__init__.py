@@ -79,10 +79,14 @@ class Target:
         return REPOSITORY / "corpus" / "seeds" / ("scenario" if self.is_program else self.name)
 
 
-def _message(name: str, invariant: str, longest: int = 8 + 4096) -> Target:
+_CODEC = ("vmgexit.schema", "vmgexit.wire")
+
+
+def _message(
+    name: str, invariant: str, longest: int = 8 + 4096, probed: tuple[str, ...] = _CODEC
+) -> Target:
     """A target whose inputs are messages, which it mutates itself."""
     module = f"vmgexit_fuzz.targets.{name.replace('-', '_')}"
-    probed = ("vmgexit.schema", "vmgexit.wire")
     return Target(name, invariant, module, probed, longest, "structures", mutator=module)
 
 
@@ -123,6 +127,13 @@ TARGETS = {
         _message("codec-vmsa", "as codec: the VMSA, operands of RMPADJUST and PVALIDATE"),
         _message("codec-firmware", "as codec: guest messages, reports, secrets"),
         _message("codec-differential", "compiled codec, construct and views agree in all they do"),
+        _message("msr", "any two values of the GHCB MSR are read, judged and paired rightly", 32),
+        _message(
+            "ghcb-exit",
+            "what the rules of an exit let pass, a host can carry out",
+            128 + 2032,
+            ("vmgexit.schema", "vmgexit.wire", "vmgexit.machine.ghcb_host"),
+        ),
     )
 }
 

@@ -1,0 +1,486 @@
+"""Invariant: what the rules of an exit let pass, a host can carry out, touching nothing that the page
+does not offer; what the builder makes, they let pass; and what is answered is an answer.
+
+The first bytes choose an exit and arguments that are right for it, from which the builder makes a page.
+Then come masks and words: which fields are replaced and by what, whose valid bits are toggled, and what
+the buffer holds instead. The page goes to `vmgexit.machine.ghcb_host`; what that did is compared with
+what the declarations say was asked for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TypeVar
+
+from vmgexit.machine.ghcb_host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
+from vmgexit.schema import Bits, Field, Kind
+from vmgexit.wire.ap_creation import ApCreation, ApOperation
+from vmgexit.wire.apic import ApicIcr
+from vmgexit.wire.exit_codes import ExitCode, IoioInfo, Status
+from vmgexit.wire.exit_rules import problems_of_answer
+from vmgexit.wire.exits import Where, exits, find_exit
+from vmgexit.wire.ghcb import BUFFER_END, BUFFER_OFFSET, GhcbPage
+from vmgexit.wire.ghcb_msr import PageOperation
+from vmgexit.wire.injection import DisableInjection, DoorbellOperation, SpecificEoi
+from vmgexit.wire.page_state import (
+    ENTRY_SIZE,
+    HEADER_SIZE,
+    PAGES_IN_LARGE,
+    PscEntry,
+    PscHeader,
+    PscRequest,
+)
+from vmgexit.wire.termination import TerminationInfo
+
+from ..mutate.message import Leaf, Messages, fields_of
+from . import Finding
+
+GPA = 0x7000  # of the page
+ROUNDS = 3  # of a page state change that the host does not finish at once
+BUDGETS = (UNLIMITED, 1, 3, 600)
+
+# Exit, arguments, budget, one unused; the masks of what is replaced and of what is toggled; the words.
+WORDS = (
+    "sw_exit_info_1",
+    "sw_exit_info_2",
+    "sw_scratch",
+    "rax",
+    "rbx",
+    "rcx",
+    "rdx",
+    "xcr0",
+    "sw_exit_code",
+    "cpl",
+    "rsi",
+    "protocol_version",
+    "ghcb_usage",
+)
+_NEAR = 0x2000  # scratch addresses below are counted from the page's own
+_BUFFER = 15  # the bit that says that the buffer is replaced
+_MASKS = struct.Struct("<4x2H")
+_HEAD = struct.Struct(f"<4B2H{len(WORDS)}Q")
+_TOGGLED = [name for name in WORDS if name not in ("protocol_version", "ghcb_usage")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Arguments that are right for an exit."""
+
+    info1: int = 0
+    info2: int = 0
+    buffer: bytes = b""
+    fields: dict[str, int] = field(default_factory=dict)
+
+
+def _pages(*entries: PscEntry) -> Asked:
+    return Asked(buffer=PscRequest.of(entries).encode())
+
+
+_SMALL = PscEntry(frame=0x12345, operation=PageOperation.SHARED)
+_HIGH = PscEntry(frame=0xFF_FFFF_FFFF, operation=PageOperation.PRIVATE)
+_LARGE = PscEntry(frame=0x40000, operation=PageOperation.PRIVATE, large=True)
+_BEGUN = PscEntry(frame=0x40200, operation=PageOperation.PRIVATE, large=True, current_page=5)
+_HINT = PscEntry(frame=0x40200, operation=PageOperation.PSMASH, large=True)
+
+RIGHT: dict[int, tuple[Asked, ...]] = {
+    ExitCode.WRITE_DR7: (Asked(fields={"rax": 0x400}),),
+    ExitCode.RDPMC: (Asked(fields={"rcx": 1}),),
+    ExitCode.CPUID: (
+        Asked(fields={"rax": 0x8000001F, "rcx": 0}),
+        Asked(fields={"rax": 0xD, "rcx": 1, "xcr0": 7}),
+    ),
+    ExitCode.IOIO: (
+        Asked(0x03F80010, fields={"rax": 0x41}),
+        Asked(0x0CFC0041),
+        Asked(0x03F8001C, 64, b"a" * 64),
+        Asked(0x01F0002D, 256),
+        Asked(0x01F0004D, 508),
+    ),
+    ExitCode.MSR: (
+        Asked(fields={"rcx": 0xC0000080}),
+        Asked(1, fields={"rcx": 0xC0000080, "rax": 0x500, "rdx": 1}),
+    ),
+    ExitCode.VMMCALL: (Asked(fields={"rax": 1, "cpl": 0}),),
+    ExitCode.MONITOR: (Asked(fields={"rax": 0, "rcx": 0, "rdx": 0}),),
+    ExitCode.MWAIT: (Asked(fields={"rax": 0, "rcx": 0}),),
+    ExitCode.MMIO_READ: (Asked(0xFEE00020, 4), Asked(0xFEE00020, 1), Asked(0xFEE00020, 8)),
+    ExitCode.MMIO_WRITE: (Asked(0xFEE000B0, 4, bytes(4)), Asked(0xFEE00300, 8, b"abcdefgh")),
+    ExitCode.AP_JUMP_TABLE: (Asked(0, 0x9000), Asked(1)),
+    ExitCode.SNP_PAGE_STATE_CHANGE: (
+        _pages(_SMALL),
+        _pages(_LARGE, _SMALL, _HIGH),
+        _pages(_LARGE, _BEGUN, _HINT),
+        _pages(*[_SMALL] * 253),
+    ),
+    ExitCode.SNP_GUEST_REQUEST: (Asked(0x10000, 0x11000),),
+    ExitCode.SNP_EXTENDED_GUEST_REQUEST: (
+        Asked(0x10000, 0x11000, fields={"rax": 0x12000, "rbx": 4}),
+    ),
+    ExitCode.SNP_AP_CREATION: (
+        Asked(0x0000000500010001, 0x13000, fields={"rax": 1}),
+        Asked(0x0000000500010000, 0x13000, fields={"rax": 1}),
+        Asked(0x0000000500010002),
+    ),
+    ExitCode.HV_DOORBELL_PAGE: (Asked(0), Asked(1, 0x14000), Asked(2), Asked(3)),
+    ExitCode.HV_IPI: (Asked(0x0000000300000061), Asked(0x00080400)),
+    ExitCode.HV_TIMER: (Asked(1, 2),),
+    ExitCode.APIC_ID_LIST: (Asked(0x15000, fields={"rax": 1}),),
+    ExitCode.SNP_RUN_VMPL: (Asked(2),),
+    ExitCode.SECURE_AVIC: (
+        Asked(0, fields={"rax": (1 << 64) - 1, "rbx": 0x16000}),
+        Asked(1, fields={"rax": 3}),
+    ),
+    ExitCode.CONFIGURE_INJECTION: (Asked(0x50),),
+    ExitCode.DISABLE_ALTERNATE_INJECTION: (Asked(0x00024001),),
+    ExitCode.SPECIFIC_EOI: (Asked(0x00020061),),
+    ExitCode.SEV_TIO_OP_RFC: (Asked(1 << 32),),
+    ExitCode.TERMINATION_REQUEST: (Asked(0x21, 5),),
+    ExitCode.UNSUPPORTED_EVENT: (Asked(0x7B),),
+}
+"""By exit, arguments that the rules must let pass; for those not named, none are needed."""
+
+
+@cache
+def _codes() -> tuple[int, ...]:
+    return tuple(int(row.code) for row in exits() if row.where is Where.GHCB)
+
+
+def chosen(data: bytes) -> tuple[int, Asked]:
+    """The exit that an input is about, and its right arguments."""
+    code = _codes()[data[0] % len(_codes())] if data else _codes()[0]
+    right = RIGHT.get(code, (Asked(),))
+    return code, right[data[1] % len(right)] if len(data) > 1 else right[0]
+
+
+def page_of(data: bytes) -> tuple[GhcbPage, bool]:
+    """The page of an input, and whether it is just as the builder made it."""
+    code, asked = chosen(data)
+    page = GhcbPage.for_exit(
+        code, asked.info1, asked.info2, gpa=GPA, buffer=asked.buffer, **asked.fields
+    )
+    head = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
+    replaced, toggled = head[4:6]
+    for number, (name, value) in enumerate(zip(WORDS, head[6:], strict=True)):
+        if replaced >> number & 1:
+            bits = page.declaration[name].width
+            if name == "sw_scratch" and value < _NEAR:
+                value += GPA
+            setattr(page, name, value & (1 << bits) - 1)
+    for number, name in enumerate(_TOGGLED):
+        if toggled >> number & 1:
+            page.mark(name, not page.is_valid(name))
+    if replaced >> _BUFFER & 1:
+        start = page.sw_scratch % 0x1000
+        start = start - BUFFER_OFFSET if BUFFER_OFFSET <= start < BUFFER_END else 0
+        held = page.shared_buffer
+        instead = data[_HEAD.size :][: len(held) - start]
+        page.shared_buffer = held[:start] + instead + held[start + len(instead) :]
+    return page, not replaced and not toggled
+
+
+def run(data: bytes) -> int:
+    """Carry out one exit."""
+    page, as_built = page_of(data)
+    host = GhcbHost(GPA, BUDGETS[data[2] % len(BUDGETS)] if len(data) > 2 else UNLIMITED)
+    name = _name(page)
+    if as_built:
+        for problem in page.problems():
+            raise Finding(f"the builder's {name} is refused", f"the builder's {name}: {problem}")
+    rounds = 0
+    while rounds < ROUNDS:
+        rounds += 1
+        shared = SharedPage(page.encode())
+        try:
+            request = host.exit(shared)
+        except Breach as breach:
+            raise Finding(f"{name}: {breach.cause}", f"{name}: {breach}") from None
+        after = GhcbPage.decode(bytes(shared.memory))
+        if after.sw_exit_info_1 == Status.DONE:
+            _as_asked(name, page, after, request.effects, host.budget)
+        elif as_built:
+            raise Finding(
+                f"the builder's {name} is refused",
+                f"the builder's {name} is answered {after.sw_exit_info_1}, {after.sw_exit_info_2}",
+            )
+        _is_an_answer(name, page, after)
+        if not _is_unfinished(page, after):
+            break
+        page.shared_buffer = after.shared_buffer
+    return rounds
+
+
+def _name(page: GhcbPage) -> str:
+    row = find_exit(page.sw_exit_code)
+    return row.name if row else "unknown exit"
+
+
+def _is_an_answer(name: str, page: GhcbPage, after: GhcbPage) -> None:
+    """The page holds an answer that breaks no rule, with what the exit returns."""
+    if not after.is_answer:
+        raise Finding(f"{name} is answered by no answer", f"{name} is answered by no answer")
+    for problem in problems_of_answer(after):
+        raise Finding(f"the answer to {name} is wrong", f"the answer to {name}: {problem}")
+    row = find_exit(page.sw_exit_code)
+    if row is None or after.sw_exit_info_1:
+        return
+    for need in row.returns:
+        if _is_returned(page, need.when) and not after.is_valid(need.field):
+            raise Finding(
+                f"the answer to {name} is wrong",
+                f"the answer to {name}: {need.field} is not marked valid",
+            )
+
+
+def _is_returned(page: GhcbPage, when: str) -> bool:
+    """Whether an exit returns what it returns `when`; by the request, as rows cannot tell."""
+    match when:
+        case "IN":
+            info = _word(IoioInfo, page.sw_exit_info_1)
+            return info.is_in and not info.string
+        case "read":
+            return page.sw_exit_info_1 == 0
+        case "unregister":
+            return page.sw_exit_info_1 == 1
+    return not when
+
+
+def _is_unfinished(page: GhcbPage, after: GhcbPage) -> bool:
+    if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE or after.sw_exit_info_1:
+        return False
+    start = page.sw_scratch % 0x1000 - BUFFER_OFFSET
+    return not PscHeader.decode(after.shared_buffer[start : start + HEADER_SIZE]).done
+
+
+# --- what was asked for, by the declarations ----------------------------------------------------------
+
+
+def _as_asked(
+    name: str, page: GhcbPage, after: GhcbPage, effects: list[Effect], budget: int
+) -> None:
+    buffer = page.shared_buffer
+    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE:
+        expected, buffer = _pages_asked(page, budget)
+    elif page.sw_exit_code in _ASKED:
+        expected = [_ASKED[page.sw_exit_code](page)]
+    else:
+        return
+    if effects != expected:
+        raise Finding(
+            f"{name} is carried out otherwise",
+            f"{name}: asked for {_listed(expected)}, done {_listed(effects)}",
+        )
+    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE and after.shared_buffer != buffer:
+        raise Finding(
+            f"{name} is left otherwise", f"{name}: the buffer is not left as it should be"
+        )
+
+
+def _listed(effects: list[Effect]) -> str:
+    return "; ".join(str(effect) for effect in effects[:6]) or "nothing"
+
+
+def _pages_asked(page: GhcbPage, budget: int) -> tuple[list[Effect], bytes]:
+    """What a page state change does within a budget, and how it leaves the buffer."""
+    start = page.sw_scratch % 0x1000 - BUFFER_OFFSET
+    buffer = bytearray(page.shared_buffer)
+    header = PscHeader.decode(buffer[start : start + HEADER_SIZE])
+    effects: list[Effect] = []
+    while not header.done and budget > 0:
+        at = start + HEADER_SIZE + ENTRY_SIZE * header.cur_entry
+        entry = PscEntry.decode(buffer[at : at + ENTRY_SIZE])
+        due = PAGES_IN_LARGE - entry.current_page if entry.large else 1
+        now = min(due, budget)
+        if now and entry.operation in (PageOperation.PRIVATE, PageOperation.SHARED):
+            first = entry.frame + entry.current_page
+            effects.append(("page state", int(header.cur_entry), first, now, int(entry.operation)))
+        entry.current_page += now if entry.large else 0
+        buffer[at : at + ENTRY_SIZE] = entry.encode()
+        header.cur_entry += now == due
+        budget -= now
+    buffer[start : start + HEADER_SIZE] = header.encode()
+    return effects, bytes(buffer)
+
+
+W = TypeVar("W", bound=Bits)
+
+
+def _word(layout: type[W], value: int) -> W:
+    return layout.decode(value.to_bytes(8, "little"))
+
+
+def _low(value: int) -> int:
+    return value & 0xFFFFFFFF
+
+
+def _cpuid(page: GhcbPage) -> Effect:
+    leaf = _low(page.rax)
+    return "cpuid", leaf, _low(page.rcx), page.xcr0 if leaf == 0xD else None
+
+
+def _ioio(page: GhcbPage) -> Effect:
+    info = _word(IoioInfo, page.sw_exit_info_1)
+    size, count = info.operand_size, page.sw_exit_info_2
+    match info.is_in, info.string:
+        case True, False:
+            return "in", info.port, size
+        case False, False:
+            return "out", info.port, size, page.rax % (1 << 8 * size)
+        case True, True:
+            return "ins", info.port, size, count
+    return "outs", info.port, size, _data(page, size * count)
+
+
+def _data(page: GhcbPage, length: int) -> bytes:
+    start = page.sw_scratch - GPA - BUFFER_OFFSET
+    return page.shared_buffer[start : start + length]
+
+
+def _msr(page: GhcbPage) -> Effect:
+    if page.sw_exit_info_1:
+        return "wrmsr", _low(page.rcx), _low(page.rdx) << 32 | _low(page.rax)
+    return "rdmsr", _low(page.rcx)
+
+
+def _jump_table(page: GhcbPage) -> Effect:
+    if page.sw_exit_info_1:
+        return ("get jump table",)
+    return "set jump table", page.sw_exit_info_2
+
+
+def _ap_creation(page: GhcbPage) -> Effect:
+    info = _word(ApCreation, page.sw_exit_info_1)
+    given = info.operation != ApOperation.DESTROY
+    vmsa, features = (page.sw_exit_info_2, page.rax) if given else (None, None)
+    return "ap", int(info.operation), info.vmpl, info.apic_id, vmsa, features
+
+
+def _doorbell(page: GhcbPage) -> Effect:
+    sets = page.sw_exit_info_1 == DoorbellOperation.SET
+    return "doorbell", page.sw_exit_info_1, page.sw_exit_info_2 if sets else None
+
+
+def _ipi(page: GhcbPage) -> Effect:
+    icr = _word(ApicIcr, page.sw_exit_info_1)
+    kind, shorthand = int(icr.message_type), int(icr.shorthand)
+    return "ipi", icr.vector, kind, int(icr.logical), shorthand, icr.destination
+
+
+def _disable(page: GhcbPage) -> Effect:
+    info = _word(DisableInjection, page.sw_exit_info_1)
+    enabled, shadow = int(info.interrupts_enabled), int(info.interrupt_shadow)
+    return "hand over", info.vmpl, enabled, shadow, info.tpr
+
+
+def _eoi(page: GhcbPage) -> Effect:
+    info = _word(SpecificEoi, page.sw_exit_info_1)
+    return "eoi", info.vmpl, info.vector
+
+
+def _terminate(page: GhcbPage) -> Effect:
+    info = _word(TerminationInfo, page.sw_exit_info_1)
+    return "terminate", int(info.reason_set), info.reason_code, page.sw_exit_info_2
+
+
+_ASKED: dict[int, Callable[[GhcbPage], Effect]] = {
+    ExitCode.CPUID: _cpuid,
+    ExitCode.IOIO: _ioio,
+    ExitCode.MSR: _msr,
+    ExitCode.MMIO_READ: lambda page: ("read", page.sw_exit_info_1, page.sw_exit_info_2),
+    ExitCode.MMIO_WRITE: lambda page: (
+        "write",
+        page.sw_exit_info_1,
+        _data(page, page.sw_exit_info_2),
+    ),
+    ExitCode.AP_JUMP_TABLE: _jump_table,
+    ExitCode.SNP_GUEST_REQUEST: lambda page: (
+        "message",
+        page.sw_exit_info_1,
+        page.sw_exit_info_2,
+    ),
+    ExitCode.SNP_EXTENDED_GUEST_REQUEST: lambda page: (
+        "message",
+        page.sw_exit_info_1,
+        page.sw_exit_info_2,
+        page.rax,
+        page.rbx,
+    ),
+    ExitCode.SNP_AP_CREATION: _ap_creation,
+    ExitCode.HV_DOORBELL_PAGE: _doorbell,
+    ExitCode.HV_IPI: _ipi,
+    ExitCode.SNP_RUN_VMPL: lambda page: ("run", page.sw_exit_info_1),
+    ExitCode.CONFIGURE_INJECTION: lambda page: ("notify by", page.sw_exit_info_1),
+    ExitCode.DISABLE_ALTERNATE_INJECTION: _disable,
+    ExitCode.SPECIFIC_EOI: _eoi,
+    ExitCode.TERMINATION_REQUEST: _terminate,
+}
+"""By exit, what a host should do, page state changes apart."""
+
+
+# --- for people, and for mutation -----------------------------------------------------------------
+
+
+def show(data: bytes) -> str:
+    """The page, field by field, and what it breaks."""
+    page, _ = page_of(data)
+    broken = "".join(f"\n   {problem}" for problem in page.problems())
+    return f"{read(data)}{broken}"
+
+
+def read(data: bytes) -> str:
+    """The exit and the fields of its page that are not 0."""
+    page, as_built = page_of(data)
+    valid = ", ".join(page.valid_fields())
+    built = " as the builder makes it" if as_built else ""
+    rest = {name: hex(getattr(page, name)) for name in WORDS if getattr(page, name)}
+    start = next((at for at, byte in enumerate(page.shared_buffer) if byte), 0)
+    buffer = page.shared_buffer[start : start + 64].rstrip(b"\0").hex(" ")
+    return (
+        f"{_name(page)}{built}\n   valid: {valid}\n   "
+        + ", ".join(f"{name} {value}" for name, value in rest.items())
+        + f"\n   buffer from {start:#x}: {buffer}"
+    )
+
+
+_MASK_BITS = tuple(
+    Leaf(Field(Kind.FLAG, 1, ""), 8 * _MASKS.size - 16 + number) for number in range(len(_TOGGLED))
+)
+_REPLACED_AT = 8 * (_MASKS.size - 4)
+_WORDS_AT = _MASKS.size
+
+
+def _fields(data: bytes) -> Sequence[Leaf]:
+    code, _ = chosen(data)
+    return _leaves(code)
+
+
+@cache
+def _leaves(code: int) -> tuple[Leaf, ...]:
+    return tuple(_leaves_of(code))
+
+
+def _leaves_of(code: int) -> Iterator[Leaf]:
+    """The words, by their layouts where they have one; what the buffer holds; the valid bits."""
+    row = find_exit(code)
+    assert row is not None
+    layouts = {"sw_exit_info_1": row.info1.layout, "sw_exit_info_2": row.info2.layout}
+    for number, name in enumerate(WORDS):
+        switch, at = _REPLACED_AT + number, _WORDS_AT + 8 * number
+        layout = layouts.get(name)
+        if layout is not None:
+            for leaf in fields_of(layout, at):
+                yield Leaf(leaf.field, leaf.at, switch)
+        yield Leaf(GhcbPage.declaration[name], 8 * at, switch)
+    yield from _MASK_BITS
+    if row.buffer:
+        switch, at = _REPLACED_AT + _BUFFER, _HEAD.size
+        kinds = (PscHeader, *[PscEntry] * 6)
+        for number, kind in enumerate(kinds):
+            for leaf in fields_of(kind, at + 8 * number):
+                yield Leaf(leaf.field, leaf.at, switch)
+
+
+_messages = Messages(4, _fields)
+mutate, crossover = _messages.mutate, _messages.crossover
