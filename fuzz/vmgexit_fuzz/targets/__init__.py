@@ -134,6 +134,28 @@ TARGETS = {
             128 + 2032,
             ("vmgexit.schema", "vmgexit.wire", "vmgexit.machine.ghcb_host"),
         ),
+        Target(
+            "svsm-calls",
+            "any SVSM calls answer and change registers as documented",
+            "vmgexit_fuzz.targets.svsm_calls",
+            ("vmgexit.machine",),
+            36 * 96,
+            "commands",
+            is_program=True,
+            mutator="vmgexit_fuzz.mutate.scenario",
+            has_states=True,
+        ),
+        Target(
+            "hostile-host",
+            "whatever a host writes and refuses, what must hold with any host holds",
+            "vmgexit_fuzz.targets.hostile_host",
+            ("vmgexit.machine",),
+            36 * 96,
+            "commands",
+            is_program=True,
+            mutator="vmgexit_fuzz.mutate.hostile",
+            has_states=True,
+        ),
     )
 }
 

@@ -1,0 +1,96 @@
+"""Invariant: whatever a host writes and refuses, at any time, what must hold with any host holds: nothing
+comes that nobody asked for, priorities and calls stay right, off is off, and the SVSM does not stop.
+
+The bytes are a program, as for `scenario`. Operations that would only look (`doorbell`, `state`) are
+acts of the host where they carry any argument: most write a doorbell page, with flags, events and a
+status that mean something, the others have a GHCB call refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vmgexit.machine import program
+from vmgexit.machine.invariants import INVARIANTS, Violation, Watch
+from vmgexit.machine.program import Code, Operation, spelled
+from vmgexit.machine.quirks import Quirks
+from vmgexit.machine.scenario import REFUSABLE, Command
+from vmgexit.machine.scenario import show as show_scenario
+from vmgexit.machine.system import Machine
+
+from . import scenario
+
+quirks: Quirks | None = None  # None: as `scenario`
+observe: Callable[[Machine, Command], None] | None = None  # told of each command carried out
+
+FOR_ANY_HOST = ("INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10")
+INVARIANTS_KEPT = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
+
+LOOKS = (Code.DOORBELL, Code.STATE)
+_SIZE = Operation.size
+_ARGUMENTS = 2  # from this byte on
+
+# What the host writes: flags, per-VMPL events, and the status of the guest's descriptor but its vector.
+FLAGS = (0x80, 0x80, 0x80, 0, 0x81, 0x82, 0xFF)
+EVENTS = (2, 2, 2, 0, 7, 0xFF)
+STATUS = (0, 0x100, 0x400, 0x4000, 0x4000, 0x4400, 0x4500, 0x80004000, 0x80000000, 0xFFFFFF00)
+_STATUS_AT, _VECTORS_AT, _VECTORS = 0x80, 0x84, 0x3C
+
+
+def act(operation: bytes) -> Command:
+    """What the host does by the arguments of an operation."""
+    cpu, kind, which, *numbers = operation[1:12]
+    if kind % 4 == 3:
+        return {"op": "host_refuse", "cpu": cpu, "call": REFUSABLE[which % len(REFUSABLE)]}
+    own, flags, lazy, events, vector, status, place, size = numbers
+    page = bytearray(256)
+    page[0], page[1] = own, FLAGS[flags % len(FLAGS)]
+    page[2], page[3] = lazy, EVENTS[events % len(EVENTS)]
+    word = vector | STATUS[status % len(STATUS)]
+    page[_STATUS_AT : _STATUS_AT + 4] = word.to_bytes(4, "little")
+    start = _VECTORS_AT + place % _VECTORS
+    held = operation[12:][: size % 25]
+    page[start : start + len(held)] = held
+    return {"op": "set_doorbell", "cpu": cpu, "hex": page[:256].hex()}
+
+
+def commands(data: bytes) -> list[Command]:
+    """The scenario of an input, to be written as JSON lines."""
+    read = []
+    for at in range(0, len(data) - _SIZE + 1, _SIZE):
+        operation = data[at : at + _SIZE]
+        if operation[0] % len(Code) in LOOKS and any(operation[_ARGUMENTS:]):
+            operation = spelled(act(operation))
+        read.append(operation)
+    return program.read(b"".join(read))
+
+
+def run(data: bytes) -> int:
+    """Run a scenario; how many commands it has."""
+    made = commands(data)
+    watch = Watch(Machine(quirks or scenario.quirks), invariants=INVARIANTS_KEPT)
+    try:
+        for command in made:
+            watch.execute(command)
+            if observe is not None:
+                observe(watch.machine, command)
+    except Violation as violation:
+        raise scenario.finding(violation) from None
+    return len(made)
+
+
+def show(data: bytes) -> str:
+    """The scenario, up to the command that breaks an invariant."""
+    made = commands(data)
+    watch = Watch(Machine(quirks or scenario.quirks), invariants=INVARIANTS_KEPT)
+    try:
+        for command in made:
+            watch.execute(command)
+    except (Exception, SystemExit):
+        return show_scenario(made[: watch.index + 1], mark=watch.index)
+    return show_scenario(made)
+
+
+def read(data: bytes) -> str:
+    """The whole scenario."""
+    return show_scenario(commands(data))

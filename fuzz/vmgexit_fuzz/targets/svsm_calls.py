@@ -1,0 +1,209 @@
+"""Invariant: any calls with any registers answer codes that their tables list, and change registers as
+documented; and no invariant of the machine breaks.
+
+The bytes are a program, as for `scenario`, read as `init` and calls alone: every other operation is a
+call too. Protocols and calls are taken from those there are and some that there are not, so that most
+bytes name one; large registers often become an address or number that means something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vmgexit.machine import program
+from vmgexit.machine.invariants import Violation, Watch
+from vmgexit.machine.program import Code, Operation
+from vmgexit.machine.quirks import Quirks
+from vmgexit.machine.scenario import Answer, Command
+from vmgexit.machine.scenario import show as show_scenario
+from vmgexit.machine.system import Machine
+from vmgexit.wire.apic import ApicCall, ApicRegister
+from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode, calls
+
+from . import Finding, scenario
+
+quirks: Quirks | None = None  # None: as `scenario`
+observe: Callable[[Machine, Command], None] | None = None  # told of each command carried out
+
+PROTOCOLS = (*Protocol, Protocol.APIC, Protocol.APIC, 5, 1 << 31, (1 << 32) - 1)
+CALLS = (*range(9), (1 << 32) - 1)
+NUMBERS = (
+    *(0x20002000, 0x30000000, 0x30000008, 0x30000800, 0xFFFFFFFFFFFFF000),  # addresses
+    *(protocol << 32 | version for protocol in (*Protocol, 5) for version in (0, 1, 2)),
+    *(0x400 | 1 << 32, 0x061 | 1 << 32, 0x80061, 0xC0061, 0xFFFFFFFF << 32 | 0x61),  # of the ICR
+    *(1 << 10 | 0x61, 1 << 32 | 2, (1 << 64) - 1),
+)
+_SMALL = 0xFFFF
+_KEPT = (Code.INIT, Code.APIC_ID)  # operations that are no call
+_NOT_THERE = (Protocol.VTPM, Protocol.UEFI_MM)  # of the protocols, in this SVSM
+
+_CALLS = {(call.protocol, call.number): call for call in calls()}
+_OUTPUTS = ("rcx", "rdx", "r8")
+
+
+def commands(data: bytes) -> list[Command]:
+    """The calls of an input, to be written as JSON lines."""
+    read = bytearray(data)
+    for at in range(0, len(read) - Operation.size + 1, Operation.size):
+        if read[at] not in _KEPT:
+            read[at] = Code.CALL
+    return [_folded(command) for command in program.read(bytes(read))]
+
+
+def _folded(command: Command) -> Command:
+    if command["op"] == "call":
+        command["protocol"] = _one_of(PROTOCOLS, command["protocol"])
+        command["request"] = _one_of(CALLS, command["request"])
+        for register in ("rcx", "rdx"):
+            value = command[register]
+            if value > _SMALL and value >> 56 & 1:
+                command[register] = _one_of(NUMBERS, value)
+    return command
+
+
+def _one_of(there_are: tuple[int, ...], value: int) -> int:
+    return value if value in there_are else int(there_are[value % len(there_are)])
+
+
+@dataclass(slots=True)
+class Books:
+    """What reading the registers of a vCPU must give, from the calls alone."""
+
+    apic_id: int
+    icr: int = 0
+    sent: set[int] = field(default_factory=set)  # vectors that anyone sent
+
+    def register(self, number: int, value: int) -> str:
+        """What is wrong with a register's value; "" for nothing. No guest runs: nothing is in service."""
+        match number:
+            case ApicRegister.ID:
+                expected = self.apic_id
+            case ApicRegister.LDR:
+                expected = (self.apic_id >> 4 << 16 | 1 << (self.apic_id & 15)) & 0xFFFFFFFF
+            case ApicRegister.ICR:
+                expected = self.icr
+            case _ if ApicRegister.ISR0 <= number <= ApicRegister.TMR7:
+                expected = 0
+            case _ if ApicRegister.IRR0 <= number <= ApicRegister.IRR7:
+                first = 32 * (number - ApicRegister.IRR0)
+                may = sum(1 << vector - first for vector in self.sent if 0 <= vector - first < 32)
+                return "" if not value & ~may else f"{value:#x}, of which only {may:#x} was sent"
+            case _:
+                return ""  # TPR and PPR are INV-6
+        return "" if value == expected else f"{value:#x}, {expected:#x} expected"
+
+
+def run(data: bytes) -> int:
+    """Make the calls; how many commands there are."""
+    made = commands(data)
+    failed = _failure(made)
+    if failed:
+        raise failed[1]
+    return len(made)
+
+
+def show(data: bytes) -> str:
+    """The calls, up to the one that fails."""
+    made = commands(data)
+    failed = _failure(made)
+    if failed:
+        return show_scenario(made[: failed[0] + 1], mark=failed[0])
+    return show_scenario(made)
+
+
+def read(data: bytes) -> str:
+    """All the calls."""
+    return show_scenario(commands(data))
+
+
+def _failure(made: list[Command]) -> tuple[int, Finding] | None:
+    watch = Watch(Machine(quirks or scenario.quirks))
+    books: list[Books] = []
+    for index, command in enumerate(made):
+        there = _is_there(watch.machine, command)
+        try:
+            answer = watch.execute(command)
+        except Violation as violation:
+            return index, scenario.finding(violation)
+        if command["op"] == "init":
+            ids = command.get("apic_ids") or range(command["cpus"])
+            books = [Books(apic_id) for apic_id in ids]
+        elif "rax" in answer:
+            wrong = _wrong_code(command, answer, there) or _wrong_registers(command, answer, books)
+            if wrong:
+                cause, message = wrong
+                return index, Finding(
+                    f"{cause} of {_name(command)}", f"{_name(command)}: {message}"
+                )
+        if observe is not None:
+            observe(watch.machine, command)
+    return None
+
+
+def _is_there(machine: Machine, command: Command) -> bool:
+    """Whether a call's protocol is present, before the call."""
+    if command["op"] != "call" or command["protocol"] in _NOT_THERE:
+        return False
+    if command["protocol"] == Protocol.APIC:
+        return machine.vcpus[command["cpu"]].guest.alternate_injection
+    return command["protocol"] in Protocol._value2member_map_
+
+
+def _name(command: Command) -> str:
+    call = _CALLS.get((command["protocol"], command["request"]))
+    return call.name if call else "a call that there is not"
+
+
+def _wrong_code(command: Command, answer: Answer, there: bool) -> tuple[str, str] | None:
+    """Whether the code is one that the tables do not list for the call."""
+    call = _CALLS.get((command["protocol"], command["request"]))
+    listed: tuple[ResultCode, ...] = (ResultCode.UNSUPPORTED_PROTOCOL,)
+    if there and call is not None:
+        listed = call.results
+        if call.protocol == Protocol.ATTESTATION:  # no memory of the guest can be read here
+            listed = (ResultCode.INVALID_PARAMETER,)
+    elif there and command["protocol"] != Protocol.ATTESTATION:
+        listed = (ResultCode.UNSUPPORTED_CALL,)
+    if answer["rax"] in listed:
+        return None
+    names = ", ".join(code.name for code in listed)
+    return "result code", f"answered {answer['rax']:#x}, listed are {names}"
+
+
+def _wrong_registers(
+    command: Command, answer: Answer, books: list[Books]
+) -> tuple[str, str] | None:
+    """Whether a register changed that is no output, or an output is not what it should be."""
+    call = _CALLS.get((command["protocol"], command["request"]))
+    done = answer["rax"] == ResultCode.SUCCESS
+    outputs = {output.register for output in call.outputs} if done and call else set()
+    for register in _OUTPUTS:
+        if register not in outputs and answer[register] != command[register]:
+            return f"{register.upper()} changed", f"{register.upper()} changed and is no output"
+    if not done:
+        return None
+    own, rcx, rdx = books[command["cpu"]], command["rcx"], command["rdx"]
+    match command["protocol"], command["request"]:
+        case Protocol.CORE, CoreCall.QUERY_PROTOCOL if rcx >> 32 != Protocol.APIC:  # that is INV-7
+            present = rcx in (Protocol.CORE << 32 | 1, Protocol.ATTESTATION << 32 | 1)
+            return _expected("RCX", answer["rcx"], 1 << 32 | 1 if present else 0)
+        case (Protocol.CORE, CoreCall.CONFIGURE_VTOM) | (Protocol.APIC, ApicCall.QUERY_FEATURES):
+            return _expected("RCX", answer["rcx"], 0)
+        case Protocol.APIC, ApicCall.WRITE_REGISTER:
+            if rcx == ApicRegister.ICR:
+                own.icr = rdx
+            if rcx in (ApicRegister.ICR, ApicRegister.SELF_IPI):
+                for each in books:
+                    each.sent.add(rdx & 0xFF)
+        case Protocol.APIC, ApicCall.READ_REGISTER:
+            wrong = own.register(rcx, answer["rdx"])
+            name = ApicRegister(rcx).name
+            return (f"value of {name}", f"{name} reads {wrong}") if wrong else None
+    return None
+
+
+def _expected(register: str, found: int, expected: int) -> tuple[str, str] | None:
+    if found == expected:
+        return None
+    return f"value of {register}", f"{register} is {found:#x}, {expected:#x} expected"
