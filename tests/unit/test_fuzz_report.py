@@ -17,7 +17,8 @@ from vmgexit.machine import program
 from vmgexit_fuzz.campaign.statistics import Line
 from vmgexit_fuzz.report import replay, write
 from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
-from vmgexit_fuzz.report.load import load
+from vmgexit_fuzz.report.load import LARGEST_TEXT, load
+from vmgexit_fuzz.report.sections import MOST_FINDINGS
 from vmgexit_fuzz.report.text import decoded, one_line, visible
 from vmgexit_fuzz.targets import find
 
@@ -403,6 +404,25 @@ def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
     for name in ("file", "missing"):
         with pytest.raises(VmgexitError, match=f"^{tmp_path}/{name}"):
             write(tmp_path / name, tmp_path / "report.html")
+
+
+def test_of_very_many_findings_the_first_are_shown(tmp_path: Path, no_replay: None) -> None:
+    folder = campaign(tmp_path)
+    for number in range(MOST_FINDINGS):
+        finding(folder, f"{number:03}", known=False)
+    seen = page(folder)
+    assert len(seen.all("article")) == MOST_FINDINGS
+    assert "2 more are left out: vmgexit fuzz triage --dir" in seen.text
+
+
+def test_long_texts_are_cut(tmp_path: Path, no_replay: None) -> None:
+    folder = campaign(tmp_path)
+    (folder / "findings" / "news.txt").write_bytes(b"x" * (LARGEST_TEXT + 5))
+    (folder / "logs" / "0.log").write_bytes(b"the beginning" + b"y" * (1 << 20))
+    seen = page(folder)
+    assert "... 5 bytes more" in seen.text
+    assert "the beginning" not in seen.text
+    assert len(seen.raw) < 200_000
 
 
 # --- the replay ------------------------------------------------------------------------------------

@@ -22,12 +22,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. The first cell of a row is its heading; `upright` columns have headings on end."""
+    """A table. The first cell of a row is its heading; `upright` columns have headings on end. A map has
+    a `score`: how much was reached, and of how much."""
 
     caption: str
     columns: list[str]
     rows: list[list[Cell]]
     upright: int = 0  # how many of the last columns
+    score: tuple[int, int] = (0, 0)
     shape: str = "table"
 
 

@@ -57,6 +57,7 @@ def calls(census: Census) -> Table:
         ["call", "calls", *(code.name for code in ResultCode)],
         rows,
         upright=len(ResultCode),
+        score=(reached, reachable),
     )
 
 
@@ -86,6 +87,7 @@ def registers(census: Census) -> Table:
         ["register", "access", *(f"{way} {code.name}" for way, _, code in outcomes)],
         rows,
         upright=len(outcomes),
+        score=(reached, reachable),
     )
 
 
@@ -98,16 +100,17 @@ def invariants(census: Census) -> Table:
         rows.append(
             [
                 Cell(invariant.name, "code"),
-                Cell(invariant.meaning),
+                Cell(invariant.meaning, "words"),
                 hot(count) if count else Cell("never", "gap"),
                 Cell(f"{share:.{1 if share >= 1 else 2}f} %", "number", share=share),
-                Cell(exercise.words),
+                Cell(exercise.words, "words"),
             ]
         )
     return Table(
         f"Steps that exercised each invariant, of {census.steps:,}",
         ["invariant", "sentence", "exercised", "share of steps", "when"],
         rows,
+        score=(sum(map(bool, census.exercised.values())), len(rows)),
     )
 
 
@@ -133,4 +136,5 @@ def races(census: Census) -> Table:
             for step in entry.STEPS
         ],
         upright=len(BETWEEN),
+        score=(reached, len(can)),
     )

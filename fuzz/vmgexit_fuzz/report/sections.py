@@ -181,10 +181,12 @@ def workers(subject: Subject) -> Iterator[Block]:
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in subject.campaign.lines:
         groups.setdefault((str(line.worker), line.kind), []).append(line)
-        groups.setdefault(("all", line.kind), []).append(line)
     if not groups:
         yield Prose("Not measured: there are no statistics.")
         return
+    if len({worker for worker, _ in groups}) > 1:
+        for line in subject.campaign.lines:
+            groups.setdefault(("all", line.kind), []).append(line)
     found = {key: _rate(group) for key, group in groups.items()}
     fastest = max(found.values()) or 1
     yield Table(
@@ -244,22 +246,23 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
             [
                 ("unseen share", _percent(share), f"n = {samples:,} inputs from nothing"),
                 (
-                    "chance that the next is new",
-                    _percent(alone / samples if samples else 1),
+                    "chance that the next input is new",
+                    f"at most {_percent(alone / samples if samples else 1)}",
                     f"{alone:,} states were reached by one input alone",
                 ),
             ]
         )
     yield Prose(
         "The share of what inputs from nothing reach that none of them reached so far, as Good and"
-        " Turing estimate it: states reached by one input alone, over all that inputs reached; and"
-        " over the number of inputs, the chance that the next one reaches a new state. I. J. Good, The"
-        " population frequencies of species and the estimation of population parameters, Biometrika"
-        " 1953; for fuzzing M. Böhme, STADS: software testing as species discovery, TOSEM 2018. It"
-        " holds for inputs drawn independently. Those of coverage-guided workers are not, and their"
-        " estimate is biased (M. Böhme, D. Liyanage, V. Wüstholz, Estimating residual risk in greybox"
-        " fuzzing, ESEC/FSE 2021), so it is taken from the random worker only: it says nothing of"
-        " states that such inputs cannot reach."
+        " Turing estimate it: states that one input alone reached, over all that inputs reached, each"
+        " state counted once for each input. Over the number of inputs n the same states say how many"
+        " new ones are to be expected of the next input. I. J. Good, The population frequencies of"
+        " species and the estimation of population parameters, Biometrika 1953; for fuzzing M. Böhme,"
+        " STADS: software testing as species discovery, TOSEM 2018. Both hold for inputs drawn"
+        " independently. Those of coverage-guided workers are not, which biases the estimate"
+        " (M. Böhme, D. Liyanage, V. Wüstholz, Estimating residual risk in greybox fuzzing, ESEC/FSE"
+        " 2021), so it is taken from the random worker only; it says nothing of what such inputs cannot"
+        " reach."
     )
 
 
@@ -316,6 +319,22 @@ def reached(subject: Subject) -> Iterator[Block]:
         f" of profile {campaign.profile}{planted}{broken}: {census.steps:,} commands. So were those of"
         " the sections on invariants, races and lines."
     )
+    tables = {
+        "answers of calls": maps.calls(census),
+        "outcomes of registers": maps.registers(census),
+        "invariants exercised": maps.invariants(census),
+        "races with an entry": maps.races(census),
+    }
+    scores = {name: table.score for name, table in tables.items()}
+    if replay.files:
+        passed, lines = sum(f.passed for f in replay.files), sum(f.lines for f in replay.files)
+        scores["lines of the machine"] = passed, lines
+    yield Facts(
+        [
+            (name, _percent(part / whole), f"{part:,} of {whole:,}")
+            for name, (part, whole) in scores.items()
+        ]
+    )
     yield Legend(
         [
             ("heat h3", "420", "reached, so often"),
@@ -327,8 +346,8 @@ def reached(subject: Subject) -> Iterator[Block]:
             ),
         ]
     )
-    yield maps.calls(census)
-    yield maps.registers(census)
+    yield tables["answers of calls"]
+    yield tables["outcomes of registers"]
 
 
 def invariants(subject: Subject) -> Iterator[Block]:
