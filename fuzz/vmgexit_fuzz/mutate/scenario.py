@@ -30,6 +30,7 @@ PAGES = (0x20002000, 0x30000000, 0x30001000, 0x30000800)
 
 # How often a burst takes a vector that the program has already: bugs sit where interrupts meet.
 SAME_VECTOR = 0.5
+FARTHEST = 24  # operations of a program that another way goes on from
 
 
 class Pick(random.Random):
@@ -110,6 +111,8 @@ def _end(pick: Pick, cpu: int) -> Command:
 def _interrupt(pick: Pick, cpu: int) -> list[Command]:
     """The host posts, the guest is entered, takes and ends."""
     run = [_post(pick, cpu), _enter(pick, cpu), _take(cpu), _end(pick, cpu), _enter(pick, cpu)]
+    if pick.random() < 0.3:
+        run[4:4] = [_post(pick, cpu)]
     return run[: pick.randint(2, len(run))]
 
 
@@ -121,6 +124,8 @@ def _ipi(pick: Pick, cpu: int) -> list[Command]:
         icr = pick.vector() | pick.choice((0, 0, 4)) << 8 | pick.randrange(2) << 11
         icr |= pick.choice((0, 0, 1, 2, 3)) << 18
         icr |= pick.choice((0, 1, 2, 3, 0xFFFFFFFF, 0x00010001)) << 32
+        if pick.random() < 0.2:  # reserved, or of no meaning to an x2APIC
+            icr |= 1 << pick.choice((12, 13, 14, 15, 16, 17, 20, 31))
         sent = _write(cpu, ApicRegister.ICR, icr)
     other = pick.randrange(4)
     return [sent, _enter(pick, cpu), _take(cpu), _enter(pick, other), _take(other)]
@@ -229,11 +234,22 @@ BURSTS: dict[Burst, int] = {
 Mutation = Callable[[Pick, list[bytes]], None]
 
 
-def _insert_burst(pick: Pick, operations: list[bytes]) -> None:
+def _burst(pick: Pick) -> list[bytes]:
     burst = pick.choices(list(BURSTS), list(BURSTS.values()))[0]
+    return [spelled(command) for command in burst(pick, pick.choice((0, 0, 1, 2)))]
+
+
+def _continue(pick: Pick, operations: list[bytes]) -> None:
+    """From some way into the program, another way on: all of what it then does is new."""
+    del operations[pick.randint(1, min(len(operations), FARTHEST)) :]
+    for _ in range(pick.randint(1, 8)):
+        pick.present = _vectors(operations)
+        operations += _burst(pick)
+
+
+def _insert_burst(pick: Pick, operations: list[bytes]) -> None:
     at = pick.randint(1, len(operations)) if operations else 0
-    cpu = pick.choice((0, 0, 1, 2))
-    operations[at:at] = [spelled(command) for command in burst(pick, cpu)]
+    operations[at:at] = _burst(pick)
 
 
 def _duplicate(pick: Pick, operations: list[bytes]) -> None:
@@ -276,6 +292,7 @@ def _change(pick: Pick, operations: list[bytes]) -> None:
 
 
 MUTATIONS: dict[Mutation, int] = {
+    _continue: 20,
     _insert_burst: 10,
     _change: 4,
     _duplicate: 3,
