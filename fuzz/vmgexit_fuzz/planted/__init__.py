@@ -8,6 +8,7 @@ that. `vmgexit fuzz run TARGET --plant vmgexit_fuzz.planted.machine:NAME` fuzzes
 from __future__ import annotations
 
 import contextlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def replace(holder: Any, name: Any, new: Any) -> Undo:
         old = holder[name]
         holder[name] = new
         return lambda: holder.__setitem__(name, old)
-    old = getattr(holder, name)
+    old = inspect.getattr_static(holder, name)  # a static method as such
     setattr(holder, name, new)
     return lambda: setattr(holder, name, old)
 

@@ -71,12 +71,13 @@ class Asked:
 
     info1: int = 0
     info2: int = 0
-    buffer: bytes = b""
+    data: bytes = b""
     fields: dict[str, int] = field(default_factory=dict)
+    entries: tuple[PscEntry, ...] = ()  # of a page state change
 
-
-def _pages(*entries: PscEntry) -> Asked:
-    return Asked(buffer=PscRequest.of(entries).encode())
+    @property
+    def buffer(self) -> bytes:
+        return PscRequest.of(self.entries).encode() if self.entries else self.data
 
 
 _SMALL = PscEntry(frame=0x12345, operation=PageOperation.SHARED)
@@ -110,10 +111,10 @@ RIGHT: dict[int, tuple[Asked, ...]] = {
     ExitCode.MMIO_WRITE: (Asked(0xFEE000B0, 4, bytes(4)), Asked(0xFEE00300, 8, b"abcdefgh")),
     ExitCode.AP_JUMP_TABLE: (Asked(0, 0x9000), Asked(1)),
     ExitCode.SNP_PAGE_STATE_CHANGE: (
-        _pages(_SMALL),
-        _pages(_LARGE, _SMALL, _HIGH),
-        _pages(_LARGE, _BEGUN, _HINT),
-        _pages(*[_SMALL] * 253),
+        Asked(entries=(_SMALL,)),
+        Asked(entries=(_LARGE, _SMALL, _HIGH)),
+        Asked(entries=(_LARGE, _BEGUN, _HINT)),
+        Asked(entries=(_SMALL,) * 253),
     ),
     ExitCode.SNP_GUEST_REQUEST: (Asked(0x10000, 0x11000),),
     ExitCode.SNP_EXTENDED_GUEST_REQUEST: (

@@ -11,7 +11,8 @@ import struct
 from collections.abc import Callable, Sequence
 
 from vmgexit.schema import Bits
-from vmgexit.wire.ghcb_msr import GhcbInfo, GhcbMsr, MsrWord, decode_msr, failure, pair
+from vmgexit.wire import ghcb_msr
+from vmgexit.wire.ghcb_msr import GhcbInfo, GhcbMsr, MsrWord, decode_msr
 
 from ..mutate.message import Leaf, Messages, fields_of
 from . import Finding
@@ -123,7 +124,8 @@ def _read(value: int) -> Bits:
         kind = "refused" if found else "accepted"
         raise Finding(f"{name} is wrongly {kind}", f"{value:#018x} as {name} is wrongly {how}")
     failed = FAILED.get(code, _never)(value)
-    if bool(failure(value)) != failed or failure(word) != failure(value):
+    told = ghcb_msr.failure(value)
+    if bool(told) != failed or ghcb_msr.failure(word) != told:
         how = "read as a failure" if not failed else "not read as a failure"
         raise Finding(f"{name} is wrongly {how}", f"{value:#018x} as {name} is wrongly {how}")
     list(word.notes())
@@ -143,7 +145,7 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
         and one != other
         and (code not in REPEATED or REPEATED[code](one, other))
     )
-    told = pair(one, other)
+    told = ghcb_msr.pair(one, other)
     if fits != (not told):
         name = decode_msr(one).declaration.name
         wrongly = f"refused: {told}" if told else "paired"
@@ -151,7 +153,7 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
         raise Finding(
             f"{name} is wrongly {kind}", f"{one:#018x} and {other:#018x}: wrongly {wrongly}"
         )
-    if len(words) == 2 and pair(*words) != told:
+    if len(words) == 2 and ghcb_msr.pair(*words) != told:
         raise Finding(
             "words pair otherwise", f"{one:#018x} and {other:#018x}: words pair otherwise"
         )
@@ -160,7 +162,7 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
 def show(data: bytes) -> str:
     """Both values field by field, and whether they pair."""
     one, other = chosen(data)
-    return f"{read(data)}\n   {pair(one, other) or 'they pair'}"
+    return f"{read(data)}\n   {ghcb_msr.pair(one, other) or 'they pair'}"
 
 
 def read(data: bytes) -> str:
