@@ -20,7 +20,7 @@ from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
 from vmgexit_fuzz.report.load import LARGEST_TEXT, load
 from vmgexit_fuzz.report.sections import MOST_FINDINGS
 from vmgexit_fuzz.report.text import decoded, one_line, visible
-from vmgexit_fuzz.targets import find
+from vmgexit_fuzz.targets import TARGETS, find
 
 START = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
 HOSTILE = [
@@ -286,6 +286,7 @@ def test_what_the_page_says_of_a_campaign(tmp_path: Path) -> None:
     assert "executions a second 100" in text
     assert "campaign time 40 s in 2 runs; 1 h of pauses left out" in text
     assert "worker time 1 min 20 s 2 workers, 0 restarts" in text
+    assert "pauses, which are left out of the time: 1 h after 20 s." in text
     assert "unseen share 0.02 % n = 1,900 inputs from nothing" in text  # 3 of 19,000
     assert "Passed over as unreadable: 2 lines of statistics, 1 record of findings." in text
     assert (
@@ -334,6 +335,13 @@ def test_a_codec_campaign_has_no_protocol_map(tmp_path: Path) -> None:
     assert "an input of codec is no scenario" in seen.text
     assert "Races" not in seen.text
     assert len(seen.all("table")) == 1  # workers
+
+
+@pytest.mark.parametrize("target", [name for name, target in TARGETS.items() if target.is_program])
+def test_every_target_of_scenarios_has_a_protocol_map(tmp_path: Path, target: str) -> None:
+    text = page(campaign(tmp_path, target=target, seeds=3)).text
+    assert "All 3 of 3 inputs of the corpus were replayed" in text
+    assert "ended where they broke" not in text
 
 
 def test_a_folder_of_next_to_nothing_is_a_page(tmp_path: Path) -> None:

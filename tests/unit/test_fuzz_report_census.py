@@ -222,3 +222,13 @@ def test_an_input_that_breaks_an_invariant_ends_there() -> None:
     census = Census()
     census.add(sequence.commands, profile("allow-below-31"))
     assert (census.inputs, census.broken) == (1, 1)
+
+
+def test_an_invariant_that_is_not_kept_is_counted_and_not_checked() -> None:
+    path = next(path for path in QUIRKS if path.stem == "ppr-keeps-low-nibble")  # breaks INV-6
+    sequence = next(iter(sequences(path.read_text().splitlines())))
+    census = Census()
+    kept = [invariant for invariant in INVARIANTS if invariant.name != "INV-6"]
+    census.add(sequence.commands, profile(path.stem), kept)
+    assert census.broken == 0
+    assert exercised(census)["INV-6"] > 0

@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from vmgexit.machine import host
 from vmgexit.machine.documented import documented_code
-from vmgexit.machine.invariants import Invariant, Violation, Watch
+from vmgexit.machine.invariants import INVARIANTS, Invariant, Violation, Watch
 from vmgexit.machine.ledger import Ledger, Step
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.scenario import U32, U64, Answer, Command
@@ -26,7 +26,7 @@ from vmgexit.machine.system import FIRST_CALLING_AREA, Machine
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode, calls, find_call
 
-from .exercise import exercises
+from .exercise import Applies, exercises
 
 OTHER = U32
 """In the place of the number of a call, protocol or register that the wire tables do not know: one that
@@ -38,6 +38,8 @@ WHOLE_POST, LATE_POST, REWRITTEN, IPI = "whole post", "late post", "page rewritt
 BETWEEN = (*host.STEPS, WHOLE_POST, LATE_POST, REWRITTEN, IPI)
 """What can come between two steps of an entry: one access of a post or all of one, one inside the
 switch window of a whole entry, a doorbell page that the host overwrites, an IPI from another vCPU."""
+
+_Check = Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]
 
 _WINDOW = "vmgexit"  # the step that the switch window ends with
 
@@ -55,10 +57,15 @@ class Census:
     exercised: Counter[tuple[int]] = field(default_factory=Counter)
     races: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def add(self, commands: Iterable[Command], quirks: Quirks) -> None:
-        """Run a scenario, to its end or to where it breaks an invariant, and count."""
+    def add(
+        self,
+        commands: Iterable[Command],
+        quirks: Quirks,
+        kept: Sequence[Invariant] = tuple(INVARIANTS),
+    ) -> None:
+        """Run a scenario, to its end or to where it breaks one of the invariants `kept`, and count."""
         self.inputs += 1
-        watch = Watch(Machine(quirks), invariants=self._counting())
+        watch = Watch(Machine(quirks), invariants=self._counting(kept))
         try:
             for command in commands:
                 self.steps += 1
@@ -89,19 +96,15 @@ class Census:
             setattr(census, name, value)
         return census
 
-    def _counting(self) -> Iterator[Invariant]:
-        """The invariants; each counts before it checks."""
+    def _counting(self, kept: Sequence[Invariant]) -> Iterator[Invariant]:
+        """The invariants; each counts before it checks, and checks if it is kept."""
         for place, (invariant, exercise) in enumerate(exercises()):
+            check = invariant.check if invariant in kept else _unchecked
             yield dataclasses.replace(
-                invariant, check=self._counted(place, invariant.check, exercise.applies)
+                invariant, check=self._counted(place, check, exercise.applies)
             )
 
-    def _counted(
-        self,
-        place: int,
-        check: Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]],
-        applies: Callable[[Machine, Ledger, Step], bool],
-    ) -> Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]:
+    def _counted(self, place: int, check: _Check, applies: Applies) -> _Check:
         def counted(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
             self.exercised[(place,)] += applies(machine, ledger, step)
             return check(machine, ledger, step)
@@ -119,6 +122,10 @@ class Census:
         if protocol == Protocol.APIC and number in WAYS:
             register = command["rcx"] if command["rcx"] in _REGISTERS else OTHER
             self.registers[register, WAYS[number], code] += 1
+
+
+def _unchecked(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+    return iter(())
 
 
 _PROTOCOLS = frozenset(Protocol)

@@ -37,14 +37,14 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing. `pauses` are places where time was cut out of the axis."""
+    """A drawing. `pauses` are places, in per cent, where time was cut out of the axis."""
 
     title: str
     summary: str  # of what is drawn, for those who do not see it
     series: list[Series]
     across: list[Tick]
     up: list[Tick]
-    pauses: list[Tick]
+    pauses: list[float]
     shape: str = "chart"
 
 
@@ -92,7 +92,7 @@ def chart(title: str, clock: Clock, values: dict[str, list[tuple[float, float]]]
         ],
         [Tick(100 * at / clock.seconds, duration(at)) for at in _times(clock.seconds)],
         [Tick(100 - 100 * value / top, f"{value:,.0f}") for value in _multiples(step, top)],
-        [Tick(clock.share(start), duration(end - start)) for start, end in clock.pauses],
+        [clock.share(start) for start, _ in clock.pauses],
     )
 
 

@@ -17,7 +17,7 @@ from vmgexit.machine.system import Machine
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 
-_Applies = Callable[[Machine, Ledger, Step], bool]
+Applies = Callable[[Machine, Ledger, Step], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Exercise:
 
     invariant: str
     words: str
-    applies: _Applies
+    applies: Applies
 
 
 EXERCISES: list[Exercise] = []
 
 
-def _when(invariant: str, words: str) -> Callable[[_Applies], _Applies]:
-    def add(applies: _Applies) -> _Applies:
+def _when(invariant: str, words: str) -> Callable[[Applies], Applies]:
+    def add(applies: Applies) -> Applies:
         EXERCISES.append(Exercise(invariant, words, applies))
         return applies
 

@@ -20,6 +20,7 @@ from .load import Campaign
 from .replay import Replayed
 
 MOST_FINDINGS = 500  # on one page
+MOST_PAUSES = 20  # named
 
 
 @dataclass(slots=True)
@@ -160,8 +161,18 @@ def course(subject: Subject) -> Iterator[Block]:
     yield Charts([chart(title, subject.clock, values) for title, values in drawn if values])
     yield Prose(
         "Coverage is the most counters that any worker of a kind had reached. Kinds count different"
-        " things, so their heights are not to be compared. A dashed line is a pause that is left out."
+        " things, so their heights are not to be compared."
     )
+    if subject.clock.pauses:
+        cut = [
+            f"{duration(end - start)} after {duration(subject.clock.at(start))}"
+            for start, end in subject.clock.pauses
+        ]
+        more = f" and {len(cut) - MOST_PAUSES:,} more" * (len(cut) > MOST_PAUSES)
+        yield Prose(
+            "Dashed lines are pauses, which are left out of the time:"
+            f" {', '.join(cut[:MOST_PAUSES])}{more}."
+        )
 
 
 def _coverage(lines: list[Line], *, whole: bool = False) -> dict[str, list[tuple[float, float]]]:
