@@ -19,6 +19,7 @@ _VECTOR, _RCX, _RDX = (
     Operation.declaration[name].bit_offset // 8 for name in ("vector", "rcx", "rdx")
 )
 _SINGLE_REGISTERS = tuple(ApicRegister)[:5]
+_NO_REGISTERS = (0, 0x800, 0x803, 0x80F, 0x82F, 0x831, 0x840, 0xFFFFFFFF)
 _SENDS = (ApicRegister.SELF_IPI & 0xFF, ApicRegister.ICR & 0xFF)
 
 # Vectors at the edges of what is allowed, and some that share a class or cross one.
@@ -66,7 +67,7 @@ def _write(cpu: int, register: int, value: int) -> Command:
 
 
 def _read(pick: Pick, cpu: int) -> Command:
-    registers = pick.choice((_SINGLE_REGISTERS, tuple(ApicRegister)))
+    registers = pick.choice((_SINGLE_REGISTERS, tuple(ApicRegister), _NO_REGISTERS))
     return _call(cpu, ApicCall.READ_REGISTER, pick.choice(registers))
 
 
@@ -135,7 +136,9 @@ def _register(pick: Pick, cpu: int) -> list[Command]:
     """Registration calls, and what a vCPU then still finds."""
     requests = pick.choices((0, 1, 2, 3), (3, 4, 3, 1), k=pick.randint(1, 4))
     calls = [_call(pick.randrange(4), ApicCall.CONFIGURE_EMULATION, r) for r in requests]
-    query = _call(cpu, CoreCall.QUERY_PROTOCOL, 3 << 32 | 1, protocol=Protocol.CORE)
+    asked = pick.choice((Protocol.APIC, Protocol.APIC, *range(6), 0xFFFFFFFF))
+    version = pick.choice((1, 1, 1, 0, 2))
+    query = _call(cpu, CoreCall.QUERY_PROTOCOL, asked << 32 | version, protocol=Protocol.CORE)
     return [*calls, query, _read(pick, cpu)]
 
 
