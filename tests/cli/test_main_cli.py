@@ -1,5 +1,6 @@
 """The command line as a process: help, pipes, full disks, interrupts, quick starts."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,9 @@ def test_every_command_has_help(run: Run) -> None:
     for command in COMMANDS:
         name = command.__name__.rpartition(".")[2].replace("listing", "list")
         assert f" {name} " in top
-        assert run(name, "--help").code == 0
+        shown = run(name, "--help")
+        assert shown.code == 0
+        assert "%%" not in shown.out
 
 
 def test_an_unknown_command_is_one_line(run: Run) -> None:
@@ -73,14 +76,40 @@ def test_a_reader_that_goes_away() -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_one_line() -> None:
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+SHORT = ["decode", "apic-eoi", "--hex", "00" * 8]  # less than what Python gathers before it writes
+
+
+@FULL
+@pytest.mark.parametrize("words", [["list"], SHORT, ["--help"], ["decode", "--help"]])
+def test_a_full_disk_is_one_line(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [*PROGRAM, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            [*PROGRAM, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # argparse passes over what fails at once
+            text=True,
+            check=False,
         )
     assert done.returncode == 2
     assert done.stderr == "vmgexit: No space left on device\n"
+
+
+@FULL
+@pytest.mark.parametrize(
+    ("words", "code"), [(SHORT, 0), (["decode"], 2), (["decode", "nothing"], 2), (["trace"], 2)]
+)
+def test_where_not_even_errors_can_be_written(words: list[str], code: int) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*PROGRAM, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode == code
 
 
 def test_an_interrupt_ends_quietly() -> None:

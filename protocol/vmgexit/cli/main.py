@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from ..errors import VmgexitError
 from . import decode, diagram, encode, explore, find, layout, listing, replay, source, spec, trace
@@ -54,7 +54,8 @@ def _complain(message: str, place: str = "vmgexit") -> None:
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     if sys.stderr is not None:
-        print(f"{place}: {line}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a full disk there: the exit code has to do
+            print(f"{place}: {line}", file=sys.stderr)
 
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:
@@ -107,21 +108,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("standard output is closed")
         return 2
     try:
-        parsed = parser(words[0] if words else "").parse_args(words)
-        code: int = parsed.run(parsed)
-        sys.stdout.flush()
-        return code
+        return _run(words)
     except VmgexitError as error:
         _complain(str(error))
         return 2
     except BrokenPipeError:
-        # The reader has gone; nothing more can be said there.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # the reader has gone; nothing more can be said there
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        _let_go(sys.stdout)
+        _let_go(sys.stderr)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        parsed = parser(words[0] if words else "").parse_args(words)
+        code: int = parsed.run(parsed)
+    except SystemExit:  # help, or a wrong command line
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return code
+
+
+def _let_go(stream: TextIO | None) -> None:
+    """Drop what cannot be written: at its end, Python would try again, and complain."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
