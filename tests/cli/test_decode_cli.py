@@ -140,6 +140,7 @@ def test_the_draft_of_may_16_shows_both_readings(run: Run) -> None:
     ran = run("decode", "doorbell-head", "--revision", "2024-05-16", "--pad", "--hex", "61810404")
     assert "VMPL 2 by bits 1 to 3 (as written)" in ran.out
     assert "VMPL 3 by bits 8 to 10 (as meant)" in ran.out
+    assert run("decode", "doorbell-head@2024-05-16", "--pad", "--hex", "61810404") == ran
 
 
 def test_reserved_bits_are_fine_unless_strict(run: Run) -> None:
@@ -164,6 +165,8 @@ def test_reserved_bits_are_fine_unless_strict(run: Run) -> None:
         (("two\nlines",), "unknown structure two\\nlines; nearest: "),
         (("doorbel-page",), "unknown structure doorbel-page; nearest: doorbell-page"),
         (("doorbell-page", "--revision", "2025"), "doorbell-page has no revision 2025; there are"),
+        (("doorbell-page@2025",), "doorbell-page has no revision 2025; there are"),
+        (("doorbel-page@edk2",), "unknown structure doorbel-page; nearest: doorbell-page"),
         (("ext-int-status", "/nowhere/at.all"), "/nowhere/at.all: No such file or directory"),
         (("ext-int-status", "/"), "/: a directory found, a file expected"),
         (("ext-int-status", "/dev/null"), "ext-int-status: 0 bytes found, 4 expected"),

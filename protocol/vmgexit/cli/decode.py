@@ -38,7 +38,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         nargs="?",
         const="-",
         metavar="H",
-        help="the bytes as a hex dump; without H, as the last word, or with -, FILE holds the dump",
+        help=(
+            "the bytes, in the order of memory, as a hex dump; without H, as the last word, or with -,"
+            " FILE holds the dump"
+        ),
     )
     parser.add_argument(
         "--offset",

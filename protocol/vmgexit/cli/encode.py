@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         _fill(value, _json("-", empty={}), "")
     for text in arguments.set:
         path, equals, wanted = text.partition("=")
-        if not equals:
+        if not (path and equals):
             raise EncodeError(f"--set {text}: path=value expected")
         place = locate(cls, path)
         if not place.is_leaf:
@@ -124,7 +124,7 @@ def _fill(value: Structure, found: Any, path: str) -> None:
         if name not in fields:
             near = _nearest(name, list(fields))
             raise EncodeError(
-                f"{where}: no such field of {value.declaration.name}{near}", path=where
+                f"{where}: {value.declaration.name} has no field {name}{near}", path=where
             )
         field = fields[name]
         if field.kind is Kind.STRUCT:
@@ -147,8 +147,17 @@ def _leaf(field: Field, held: Any, path: str) -> Any:
         return _bytes(held, path)
     if field.kind is not Kind.BYTES and isinstance(held, int):
         return held
-    expected = "hex" if field.kind is Kind.BYTES else "a number"
-    raise EncodeError(f"{path}: {_brief(held)} found, {expected} expected", path=path)
+    raise EncodeError(f"{path}: {_brief(held)} found, {_expected(field)} expected", path=path)
+
+
+def _expected(field: Field) -> str:
+    match field.kind:
+        case Kind.BYTES:
+            return "hex"
+        case Kind.FLAG:
+            return "true, false, 0 or 1"
+        case _:
+            return "an integer"
 
 
 def _value(field: Field, text: str, path: str) -> Any:
@@ -166,7 +175,7 @@ def _value(field: Field, text: str, path: str) -> Any:
     except ValueError:
         names = f", or one of {', '.join(field.enum.__members__)}" if field.enum else ""
         raise EncodeError(
-            f"{path}: {_brief(text)} found, a number expected{names}", path=path
+            f"{path}: {_brief(text)} found, {_expected(field)} expected{names}", path=path
         ) from None
 
 

@@ -10,8 +10,13 @@ from ..schema import Structure, structures
 
 
 def find(name: str, revision: str | None = None) -> type[Structure]:
-    """The structure of that name. Raises UsageError with the nearest names, or the revisions."""
+    """The structure of that name, or `NAME@REVISION` as titles have it.
+
+    Raises UsageError with the nearest names, or the revisions.
+    """
     known = structures()
+    if revision is None and "@" in name:
+        name, _, revision = name.partition("@")
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:3]
         raise UsageError(f"unknown structure {name}; nearest: {', '.join(near)}; see vmgexit list")
@@ -37,5 +42,7 @@ def number(text: str) -> int:
 
 def add_structure(parser: argparse.ArgumentParser) -> None:
     """The arguments that name one structure."""
-    parser.add_argument("name", metavar="NAME", help="structure, as vmgexit list names it")
+    parser.add_argument(
+        "name", metavar="NAME", help="structure, as vmgexit list names it; NAME@R: a revision of it"
+    )
     parser.add_argument("--revision", metavar="R", help="an earlier draft's layout")

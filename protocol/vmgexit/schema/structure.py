@@ -95,7 +95,11 @@ class Structure:
         raise NotImplementedError  # every declared structure gets its own
 
     def encode(self) -> bytes:
-        """The structure's `size` bytes. Raises EncodeError with the path of a value out of range."""
+        """The structure's `size` bytes. Raises EncodeError with the path of a value out of range.
+
+        A value that equals one in range may pass for it, such as 1.0 for a flag: to look at the type
+        of every value would cost more than it is worth.
+        """
         raise NotImplementedError
 
     @classmethod
