@@ -202,6 +202,21 @@ def test_no_progress_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\r" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("magic", "program"),
+    [(b"\x17\x08\x44tracing6\0", "trace-cmd report"), (b"PERFILE2\x68\0", "perf script")],
+)
+def test_a_binary_trace_is_one_line(
+    magic: bytes, program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.dat"
+    path.write_bytes(magic + bytes(100))
+    assert main(["trace", str(path), "--json"]) == 2
+    shown = capsys.readouterr()
+    said = f"vmgexit: {path}: a binary trace; give what {program} prints of it\n"
+    assert (shown.out, shown.err) == ("", said)
+
+
 MANY = """
 import resource, sys
 from pathlib import Path

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import DecodeError
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ..trace.summary import Row, Summary
 
 _PROGRESS_EVERY = 4096  # lines
+_BINARY = {b"\x17\x08\x44tracing": "trace-cmd report", b"PERFILE2": "perf script"}
+"""How the binary files of the tracers begin, and what prints one as text."""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -25,7 +28,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description=(
             "Read what trace-cmd report, perf script or tracefs print of KVM's kvm_vmgexit tracepoints."
             " Every exit is shown by its name and fields, each response beside its request; other lines"
-            " pass through. Closes with a summary by exit code; its medians are within 7 %%."
+            " pass through. Closes with a summary by exit code; its medians are within 7 %."
         ),
         epilog="example: trace-cmd report | vmgexit trace - --summary",
     )
@@ -92,6 +95,8 @@ def _read(name: str, summary: Summary, show: Show | None, progress: Progress) ->
     done = 0
     try:
         for line in lines(name):
+            if not summary.lines:
+                _refuse_binary(line, name)
             summary.lines += 1
             done += len(line)
             if not summary.lines % _PROGRESS_EVERY:
@@ -114,6 +119,12 @@ def _read(name: str, summary: Summary, show: Show | None, progress: Progress) ->
             if show is not None:
                 writer.put(show(b"", None, [pair]))
         writer.flush()
+
+
+def _refuse_binary(first: bytes, name: str) -> None:
+    for magic, program in _BINARY.items():
+        if first.startswith(magic):
+            raise DecodeError(f"{name}: a binary trace; give what {program} prints of it")
 
 
 class _Writer:
