@@ -76,6 +76,13 @@ def test_fewer(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out.splitlines() == lines
 
 
+def test_a_limit_says_that_there_may_be_more(
+    dump: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["find", str(dump), "--limit", "1"]) == 0
+    assert capsys.readouterr().err == "vmgexit: 1 found; what follows was not looked at\n"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

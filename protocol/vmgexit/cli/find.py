@@ -78,7 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
             progress.clear()
             _show(find, arguments.json)
     progress.clear()
-    _close(seen[-1], count, progress)
+    if arguments.limit and count == arguments.limit:
+        print(f"vmgexit: {count} found; what follows was not looked at", file=sys.stderr)
+    else:
+        _close(seen[-1], count, progress)
     return 0
 
 

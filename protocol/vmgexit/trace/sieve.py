@@ -1,6 +1,6 @@
 """Sieves: what the fields of a page must hold at least, asked of every page of an image.
 
-A sieve is a table of conditions on fields by their paths, the one that passes fewest pages first. One
+A sieve is a table of conditions on fields by their paths, first one that few pages meet. One
 page is read at offsets computed from the declaration; with numpy, a block of pages is read by
 `vmgexit.columns`, one condition after the other and only where those before it hold.
 """
