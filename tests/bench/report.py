@@ -25,7 +25,6 @@ COLUMNS = (
     "memcpy",
 )
 _HEADINGS = {"bitstruct, C": "bitstruct", "dissect.cstruct": "dissect", "Kaitai style": "Kaitai"}
-_HEADINGS["construct, compiled"] = "compiled"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -109,7 +108,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     for place, name in enumerate(names):
         at = [index + place * height for index, row in enumerate(shown) if name in row.took]
         times = [row.took[name].best / row.took[US].best for row in shown if name in row.took]
-        axes.barh(at, times, height, label=name)
+        axes.barh(at, [time - 1 for time in times], height, left=1, label=name)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(
