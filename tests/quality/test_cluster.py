@@ -3,9 +3,9 @@
 import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +22,7 @@ from vmgexit_fuzz.campaign.run import Settings
 from vmgexit_fuzz.targets import find
 
 SCRIPTS = Path(sys.executable).parent
-SECONDS = 14
+SECONDS = "12"
 PATIENCE = 60  # seconds, on a loaded machine
 
 needs_distributed = pytest.mark.skipif(
@@ -78,21 +78,18 @@ def processes_in(folder: Path) -> list[int]:
 @needs_distributed
 def test_a_killed_node_costs_its_last_inputs_only(tmp_path: Path) -> None:
     places = Directory.at(tmp_path / "center" / "campaign")
-    told = tmp_path / "scheduler" / "address"
-    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", told)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    address = f"127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
-        stack.enter_context(
-            started(tmp_path / "scheduler", "dask", "scheduler", *map(str, options))
-        )
-        assert soon(told.exists)
-        address = json.loads(told.read_bytes())["address"]
+        options = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
+        stack.enter_context(started(tmp_path / "scheduler", "dask", "scheduler", *options))
         lost = stack.enter_context(node(tmp_path / "one", address))
         stack.enter_context(node(tmp_path / "other", address))
-        words = ("fuzz", "run", "scenario", "--profile", "coconut", "--dir", "campaign")
+        assert soon(lambda: "Registered to" in (tmp_path / "other" / "output").read_text())
+        words = ("run", "scenario", "--profile", "coconut", "--time", SECONDS, "--dir", "campaign")
         center = stack.enter_context(
-            started(
-                tmp_path / "center", "vmgexit", *words, "--time", str(SECONDS), "--cluster", address
-            )
+            started(tmp_path / "center", "vmgexit", "fuzz", *words, "--cluster", address)
         )
         assert soon(lambda: places.corpus.is_dir() and any(records(places.findings)))
         assert soon(lambda: len(processes_in(tmp_path / "one")) == 2)  # in the middle of a round
@@ -128,6 +125,14 @@ def test_without_a_scheduler_there_is_one_line(
         cluster.run(settings, "127.0.0.1:9", None)
     assert "\n" not in str(raised.value)
     assert os.listdir(tmp_path) == []
+
+
+def test_without_distributed_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(VmgexitError, match=r"pip install 'vmgexit\[cluster\]'$"):
+        cluster.run(Settings(find("codec"), Directory.at(tmp_path)), "127.0.0.1:9", None)
 
 
 def test_a_sample_is_of_the_smallest_inputs(

@@ -10,6 +10,7 @@ Node and scheduler must have this package in the center's version; they are trus
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import hashlib
@@ -63,7 +64,7 @@ _COPIED = ("ready", "error", "last", "inputs", "coverage", "seconds", "hangs_in"
 
 
 def play(
-    version: str, spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool
+    spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool
 ) -> Outcome:
     """Play one round, on a node. A `brief` one ends with its first finding.
 
@@ -73,8 +74,6 @@ def play(
 
     node, worker = socket.gethostname(), get_worker()
     key = worker.get_current_task()
-    if version != _version():
-        raise VmgexitError(f"{node} has vmgexit {_version()}, the center {version}")
     stop, lines, log = Event(), list[dict[str, Any]](), deque[bytes](maxlen=LOG_LINES)
 
     def told(line: dict[str, Any]) -> None:
@@ -108,10 +107,6 @@ def play(
             last_input=process.last_input() if code else None,
             log=b"".join(log),
         )
-
-
-def _version() -> str:
-    return metadata.version("vmgexit")
 
 
 def _at_home(order: Order, folder: Path) -> Order:
@@ -160,17 +155,27 @@ def _connected(address: str) -> Iterator[Any]:
         # Whether a node can play is seen when it does.
         warnings.simplefilter("ignore", VersionMismatchWarning)
         try:
+            asyncio.run(asyncio.wait_for(_asked(address), CONNECT_SECONDS))
             client: Any = distributed.Client(  # type: ignore[no-untyped-call]
                 address, timeout=CONNECT_SECONDS, set_as_default=False
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError):
             raise VmgexitError(
-                f"{address}: no dask scheduler found ({_line(error)}); one is started by: dask scheduler"
+                f"{address}: no dask scheduler found; one is started by: dask scheduler"
             ) from None
         try:
             yield client
         finally:
             client.close()
+
+
+async def _asked(address: str) -> None:
+    """Ask who is there: dask's client would wait for good for what is no scheduler."""
+    from distributed import rpc
+
+    async with rpc(address) as there:  # type: ignore[no-untyped-call]
+        if (await there.identity())["type"] != "Scheduler":
+            raise ValueError
 
 
 def _log_to(handler: logging.Handler) -> None:
@@ -200,11 +205,16 @@ class Campaign(local.Campaign):
         super().__init__(settings)
         self.client, self.address, self.rounds = client, address, rounds
         self.looked = 0.0
+        self.known = set[str]()  # nodes that have what it takes
         self.threads_there: int | None = None  # when last looked at
         self._sample: Any = None
         self._sampled = 0.0
         self._names: list[str] = []
         _log_to(logging.FileHandler(settings.directory.logs / "cluster.log", delay=True))
+        try:
+            self._expect(address, client.run_on_scheduler(metadata.version, "vmgexit"))
+        except metadata.PackageNotFoundError:
+            self._expect(address, None)
         self._count_threads()
 
     def worker(self, number: int) -> local.Worker:
@@ -222,18 +232,33 @@ class Campaign(local.Campaign):
         before = self.threads_there
         try:
             threads = self.client.nthreads()
-        except Exception:  # the connection is made again, or else the rounds tell
-            threads = {}
+            self._check([node for node in threads if node not in self.known])
+        except (CancelledError, OSError, RuntimeError):
+            threads = {}  # the connection is made again, or else the rounds tell
         self.looked = time.monotonic()
         self.threads_there = sum(threads.values())
         # One waits for the first node.
         self.settings.workers = self.rounds or max(self.settings.workers, self.threads_there, 1)
         if not self.threads_there and before != 0:
-            self.screen.say(
-                f"{self.address}: no nodes, waiting; one is: dask worker {self.address}"
-            )
+            self.screen.say(f"{self.address}: no nodes yet; on each: dask worker {self.address}")
         elif self.threads_there and before == 0:
-            self.screen.say(f"{self.address}: {len(threads)} nodes, {self.threads_there} threads")
+            self.screen.say(f"{self.address}: nodes: {len(threads)}, threads: {self.threads_there}")
+
+    def _check(self, nodes: list[str]) -> None:
+        """See that new nodes have this package: dask ends those that cannot read a round, unheard."""
+        if not nodes:
+            return
+        ask = {"on_error": "return", "workers": nodes}
+        for node, version in self.client.run(metadata.version, "vmgexit", **ask).items():
+            if not isinstance(version, OSError):  # it is not gone again
+                self._expect(node, version)
+                self.known.add(node)
+
+    def _expect(self, place: str, version: object) -> None:
+        ours = metadata.version("vmgexit")
+        if version != ours:
+            found = version if isinstance(version, str) else "none"
+            self.fail(f"{place}: vmgexit {ours} expected there, {found} found")
 
     def order(self, turn: int) -> Order | None:
         """As everywhere, but never for long."""
@@ -249,9 +274,7 @@ class Campaign(local.Campaign):
         try:
             spelled = dataclasses.asdict(order)
             brief = self.settings.stop_on_finding
-            future = self.client.submit(
-                play, _version(), spelled, self.sample(), recorded, brief, pure=False
-            )
+            future = self.client.submit(play, spelled, self.sample(), recorded, brief, pure=False)
             while not future.done():
                 left = self.seconds_left()
                 if self.stop.wait(_POLL_SECONDS) or (left is not None and left < -LATE_SECONDS):
@@ -267,7 +290,7 @@ class Campaign(local.Campaign):
             pass  # the connection was lost, or the node before it had handed over its outcome
         except Exception as error:
             if self.client.status == "running":
-                raise VmgexitError(f"{self.address}: a node cannot play: {_line(error)}") from None
+                raise VmgexitError(f"{self.address}: a round failed: {_line(error)}") from None
         if self.client.status == "closed":
             raise VmgexitError(f"{self.address}: the scheduler is gone; the same command goes on")
         with self.lock:
