@@ -249,7 +249,7 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
     lines = subject.campaign.lines
     estimate = unseen(lines)
     if estimate is None:
-        yield Facts([("unseen share", "not measured", "no worker of kind random ran")])
+        yield Facts([("unseen share", "not measured", "no random worker counted states")])
     else:
         share, samples = estimate
         alone = max(lines, key=lambda line: line.samples).singletons
@@ -257,8 +257,8 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
             [
                 ("unseen share", _percent(share), f"n = {samples:,} inputs from nothing"),
                 (
-                    "chance that the next input is new",
-                    f"at most {_percent(alone / samples if samples else 1)}",
+                    "new states to expect of the next",
+                    f"{alone / max(samples, 1):.3g}",
                     f"{alone:,} states were reached by one input alone",
                 ),
             ]
@@ -313,7 +313,7 @@ def reached(subject: Subject) -> Iterator[Block]:
     if replay is None:
         yield Prose(
             f"Left out, with invariants, races and lines: an input of {campaign.target.name} is no"
-            " scenario, and reaches nothing of the machine."
+            " scenario."
         )
         return
     census = replay.census
