@@ -137,6 +137,6 @@ def test_a_killed_worker_is_a_finding_and_another_takes_its_place(tmp_path: Path
             time.sleep(0.2)
         assert running.poll() is None
         assert len(processes_of(tmp_path)) == 3
-        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 130
     assert "ended by SIGKILL" in (tmp_path / "output").read_text()

@@ -68,7 +68,7 @@ class Directory:
             raise VmgexitError(f"{self.path}: no campaign: a campaign.json expected") from None
         except OSError as error:
             raise VmgexitError(f"{path}: {error.strerror}") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise VmgexitError(f"{path}: unreadable, a JSON object expected") from None
         if not isinstance(about, dict) or not isinstance(about.get("format"), int):
             raise VmgexitError(f"{path}: no format found, {FORMAT} expected")

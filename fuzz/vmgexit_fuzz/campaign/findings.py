@@ -59,9 +59,7 @@ def described(
     if target.is_program:
         from vmgexit.machine.scenario import to_lines
 
-        from ..targets.scenario import commands
-
-        told["lines"] = to_lines(commands(data))
+        told["lines"] = to_lines(target.commands(data))
     return told
 
 

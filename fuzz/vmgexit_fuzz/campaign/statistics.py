@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from vmgexit.files import write
@@ -36,6 +36,9 @@ class Line:
     species: int = 0  # the states that they reached,
     singletons: int = 0  # those that one input reached alone,
     incidences: int = 0  # and of each input how many, summed
+
+
+_NUMBERS = tuple(field.name for field in fields(Line) if field.name != "kind")
 
 
 class Census:
@@ -95,9 +98,11 @@ def _lines(folder: Path) -> Iterator[Line]:
     for path in sorted(folder.glob("*.jsonl")):
         for text in path.read_bytes().splitlines():
             try:
-                yield Line(**json.loads(text))
-            except (ValueError, TypeError):
+                line = Line(**json.loads(text))
+            except (ValueError, TypeError, RecursionError):
                 continue
+            if all(isinstance(getattr(line, name), int | float) for name in _NUMBERS):
+                yield line
 
 
 def unseen(lines: list[Line]) -> tuple[float, int] | None:

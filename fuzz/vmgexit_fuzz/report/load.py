@@ -61,12 +61,7 @@ class Campaign:
 def load(path: Path) -> Campaign:
     """Read the folder. Raises VmgexitError when it is no campaign's, or one of a newer version."""
     directory = Directory.at(path)
-    try:
-        about = directory.read()
-    except RecursionError:
-        raise VmgexitError(
-            f"{path / 'campaign.json'}: unreadable, a JSON object expected"
-        ) from None
+    about = directory.read()
     texts = {name: _typed(about.get(name), "") for name in ("target", "profile", "plant", "peer")}
     try:
         target = find(texts["target"])

@@ -108,17 +108,16 @@ def _census(order: dict[str, Any]) -> Census:
     from vmgexit.machine.invariants import INVARIANTS
     from vmgexit.machine.quirks import profile
 
-    from ..targets import find, scenario
+    from ..targets import find
     from .census import Census
 
     target = find(order["target"])
     module = import_module(target.module)
-    commands = getattr(module, "commands", scenario.commands)
     kept = getattr(module, "INVARIANTS_KEPT", INVARIANTS)  # of those that hold for its inputs
     census, quirks = Census(), profile(order["profile"])
     with _limited(order["seconds"]):
         for path in order["corpus"]:
-            census.add(commands(Path(path).read_bytes()[: target.longest]), quirks, kept)
+            census.add(target.commands(Path(path).read_bytes()[: target.longest]), quirks, kept)
     return census
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import vmgexit
 from vmgexit.errors import UsageError
@@ -72,6 +73,12 @@ class Target:
         """An input for a person, without running it."""
         read: Callable[[bytes], str] = import_module(self.module).read
         return read
+
+    @property
+    def commands(self) -> Callable[[bytes], list[dict[str, Any]]]:
+        """The scenario of an input; of a program target only."""
+        commands: Callable[[bytes], list[dict[str, Any]]] = import_module(self.module).commands
+        return commands
 
     @property
     def seeds(self) -> Path:

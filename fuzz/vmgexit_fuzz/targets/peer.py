@@ -82,6 +82,11 @@ def read(data: bytes) -> str:
     return show_scenario(program.read(data))
 
 
+def commands(data: bytes) -> list[Command]:
+    """The scenario of an input, to be written as JSON lines."""
+    return program.read(data)
+
+
 def _failure(commands: list[Command]) -> tuple[int, Finding] | None:
     """The first command at which peer and machine part, and how."""
     answering: Answering = _peer or _OurOwn()
