@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from vmgexit.machine.program import Code, Operation, spelled
 from vmgexit.machine.scenario import Command
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
-from vmgexit.wire.svsm import CoreCall, Protocol
+from vmgexit.wire.svsm import CoreCall, Protocol, calls
 
 SIZE = Operation.size
 _VECTOR, _RCX, _RDX = (
@@ -221,6 +221,17 @@ def _settings(pick: Pick, cpu: int) -> list[Command]:
     ][: pick.randint(1, 4)]
 
 
+def _any_calls(pick: Pick, cpu: int) -> list[Command]:
+    """Calls of every protocol, and some that there are not."""
+    made = []
+    for _ in range(pick.randint(1, 3)):
+        call = pick.choice(calls())
+        number = call.number + pick.choice((0, 0, 0, 0, 1, 0x100))
+        rcx, rdx = pick.choice((*PAGES, *NUMBERS)), pick.choice((*PAGES, *NUMBERS))
+        made.append(_call(cpu, number, rcx, rdx, call.protocol))
+    return made
+
+
 BURSTS: dict[Burst, int] = {
     _interrupt: 6,
     _settings: 5,
@@ -232,6 +243,7 @@ BURSTS: dict[Burst, int] = {
     _remap: 2,
     _new_vcpu: 1,
     _unruly: 2,
+    _any_calls: 1,
 }
 
 Mutation = Callable[[Pick, list[bytes]], None]
