@@ -26,7 +26,7 @@ def exits(code: int, variant: int = 0, buffer: bytes | None = None, **words: int
     number = next(n for n in range(256) if chosen(bytes([n]))[0] == code)
     replaced = sum(1 << WORDS.index(name) for name in words) | (buffer is not None) << 15
     values = [words.get(name, 0) for name in WORDS]
-    head = struct.pack(f"<4B2H{len(WORDS)}Q", number, variant, 0, 0, replaced, 0, *values)
+    head = struct.pack(f"<2B4x2H{len(WORDS)}Q", number, variant, replaced, 0, *values)
     return head + (buffer or b"")
 
 

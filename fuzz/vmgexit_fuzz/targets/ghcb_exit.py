@@ -1,7 +1,8 @@
 """Invariant: what the rules of an exit let pass, a host can carry out, touching nothing that the page
 does not offer; what the builder makes, they let pass; and what is answered is an answer.
 
-The first bytes choose an exit and arguments that are right for it, from which the builder makes a page.
+The first bytes choose an exit and arguments that are right for it, from which the builder makes a page,
+and where that goes wrong: where the scratch area is, an argument at an edge, the header of a page list.
 Then come masks and words: which fields are replaced and by what, whose valid bits are toggled, and what
 the buffer holds instead. The page goes to `vmgexit.machine.ghcb_host`; what that did is compared with
 what the declarations say was asked for.
@@ -15,14 +16,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
 
-from vmgexit.machine.ghcb_host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
+from vmgexit.machine.ghcb_host import PAGE, UNLIMITED, Breach, Effect, GhcbHost, SharedPage
 from vmgexit.schema import Bits, Field, Kind
+from vmgexit.wire import exit_rules
 from vmgexit.wire.ap_creation import ApCreation, ApOperation
 from vmgexit.wire.apic import ApicIcr
 from vmgexit.wire.exit_codes import ExitCode, IoioInfo, Status
-from vmgexit.wire.exit_rules import problems_of_answer
 from vmgexit.wire.exits import Where, exits, find_exit
-from vmgexit.wire.ghcb import BUFFER_END, BUFFER_OFFSET, GhcbPage
+from vmgexit.wire.ghcb import BUFFER_OFFSET, BUFFER_SIZE, GhcbPage
 from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.injection import DisableInjection, DoorbellOperation, SpecificEoi
 from vmgexit.wire.page_state import (
@@ -42,7 +43,30 @@ GPA = 0x7000  # of the page
 ROUNDS = 3  # of a page state change that the host does not finish at once
 BUDGETS = (UNLIMITED, 1, 3, 600)
 
-# Exit, arguments, budget, one unused; the masks of what is replaced and of what is toggled; the words.
+# Each of these is chosen by a byte from here on; below, it leaves the page alone.
+AMISS = 0xC0
+PLACES = (
+    *(0x000, 0x7F0, 0x7F8, 0x7FF, 0x801, 0x808, 0xFE0, 0xFE8),  # of the scratch area in the page
+    *(0xFEC, 0xFEE, 0xFEF, 0xFF0, 0xFF8, 0xFFF, 0x1000, 0x1800),
+)
+NUDGED = ("sw_exit_info_1", "sw_exit_info_2", "rax", "rbx")
+NUDGES: tuple[Callable[[int], int], ...] = (
+    lambda value: 0,
+    lambda value: value + 1,
+    lambda value: value - 1,
+    lambda value: 2 * value,
+    lambda value: value + 0x800,
+    lambda value: value ^ 1 << 63,
+    lambda value: 4 * value + 1,
+    lambda value: -1,
+)
+HEADERS = (  # current and last entry of a page list
+    *((0, 0), (0, 1), (0, 2), (1, 1), (1, 0), (2, 2)),
+    *((0, 251), (0, 252), (252, 252), (0, 253), (253, 253), (0, 0xFFFF), (0xFFFF, 0xFFFF)),
+)
+_CHOICES = 6  # exit, arguments, budget, scratch area, nudge, header: a byte each
+
+# Then the masks of what is replaced and of what is toggled, and the words.
 WORDS = (
     "sw_exit_info_1",
     "sw_exit_info_2",
@@ -60,8 +84,7 @@ WORDS = (
 )
 _NEAR = 0x2000  # scratch addresses below are counted from the page's own
 _BUFFER = 15  # the bit that says that the buffer is replaced
-_MASKS = struct.Struct("<4x2H")
-_HEAD = struct.Struct(f"<4B2H{len(WORDS)}Q")
+_HEAD = struct.Struct(f"<{_CHOICES}B2H{len(WORDS)}Q")
 _TOGGLED = [name for name in WORDS if name not in ("protocol_version", "ghcb_usage")]
 
 
@@ -146,14 +169,21 @@ RIGHT: dict[int, tuple[Asked, ...]] = {
 
 @cache
 def _codes() -> tuple[int, ...]:
-    return tuple(int(row.code) for row in exits() if row.where is Where.GHCB)
+    """What there is to choose from; those with rules of their own more often."""
+    return tuple(
+        int(row.code)
+        for row in exits()
+        if row.where is Where.GHCB
+        for _ in range(4 if row.code in exit_rules._CHECKS else 1)
+    )
 
 
 def chosen(data: bytes) -> tuple[int, Asked]:
     """The exit that an input is about, and its right arguments."""
-    code = _codes()[data[0] % len(_codes())] if data else _codes()[0]
+    exit, arguments = data[:2].ljust(2, b"\0")
+    code = _codes()[exit % len(_codes())]
     right = RIGHT.get(code, (Asked(),))
-    return code, right[data[1] % len(right)] if len(data) > 1 else right[0]
+    return code, right[arguments % len(right)]
 
 
 def page_of(data: bytes) -> tuple[GhcbPage, bool]:
@@ -163,8 +193,23 @@ def page_of(data: bytes) -> tuple[GhcbPage, bool]:
         code, asked.info1, asked.info2, gpa=GPA, buffer=asked.buffer, **asked.fields
     )
     head = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
-    replaced, toggled = head[4:6]
-    for number, (name, value) in enumerate(zip(WORDS, head[6:], strict=True)):
+    _, _, _, place, nudge, header, replaced, toggled = head[: _CHOICES + 2]
+    as_built = not (replaced or toggled)
+    if place >= AMISS and page.is_valid("sw_scratch"):
+        as_built = False
+        page.sw_scratch = GPA + PLACES[place % len(PLACES)]
+        start = max(_start(page), 0)
+        page.shared_buffer = (bytes(start) + page.shared_buffer)[:BUFFER_SIZE]
+    if nudge >= AMISS:
+        as_built = False
+        name = NUDGED[nudge % 4]
+        value = NUDGES[nudge >> 2 & 7](getattr(page, name))
+        setattr(page, name, value & (1 << 64) - 1)
+    if header >= AMISS and code == ExitCode.SNP_PAGE_STATE_CHANGE:
+        as_built = False
+        current, last = HEADERS[header % len(HEADERS)]
+        _overwrite(page, PscHeader(cur_entry=current, end_entry=last).encode())
+    for number, (name, value) in enumerate(zip(WORDS, head[_CHOICES + 2 :], strict=True)):
         if replaced >> number & 1:
             bits = page.declaration[name].width
             if name == "sw_scratch" and value < _NEAR:
@@ -174,12 +219,19 @@ def page_of(data: bytes) -> tuple[GhcbPage, bool]:
         if toggled >> number & 1:
             page.mark(name, not page.is_valid(name))
     if replaced >> _BUFFER & 1:
-        start = page.sw_scratch % 0x1000
-        start = start - BUFFER_OFFSET if BUFFER_OFFSET <= start < BUFFER_END else 0
-        held = page.shared_buffer
-        instead = data[_HEAD.size :][: len(held) - start]
-        page.shared_buffer = held[:start] + instead + held[start + len(instead) :]
-    return page, not replaced and not toggled
+        _overwrite(page, data[_HEAD.size :])
+    return page, as_built
+
+
+def _start(page: GhcbPage) -> int:
+    """Where in the buffer the scratch area begins; not in it where that is not from 0 to its size."""
+    return page.sw_scratch % PAGE - BUFFER_OFFSET
+
+
+def _overwrite(page: GhcbPage, data: bytes) -> None:
+    """Put data into the buffer where the scratch area is; else where the buffer begins."""
+    start = _start(page) if 0 <= _start(page) < BUFFER_SIZE else 0
+    page.write_buffer(data[: BUFFER_SIZE - start], start)
 
 
 def run(data: bytes) -> int:
@@ -222,7 +274,7 @@ def _is_an_answer(name: str, page: GhcbPage, after: GhcbPage) -> None:
     """The page holds an answer that breaks no rule, with what the exit returns."""
     if not after.is_answer:
         raise Finding(f"{name} is answered by no answer", f"{name} is answered by no answer")
-    for problem in problems_of_answer(after):
+    for problem in exit_rules.problems_of_answer(after):
         raise Finding(f"the answer to {name} is wrong", f"the answer to {name}: {problem}")
     row = find_exit(page.sw_exit_code)
     if row is None or after.sw_exit_info_1:
@@ -251,7 +303,7 @@ def _is_returned(page: GhcbPage, when: str) -> bool:
 def _is_unfinished(page: GhcbPage, after: GhcbPage) -> bool:
     if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE or after.sw_exit_info_1:
         return False
-    start = page.sw_scratch % 0x1000 - BUFFER_OFFSET
+    start = _start(page)
     return not PscHeader.decode(after.shared_buffer[start : start + HEADER_SIZE]).done
 
 
@@ -285,7 +337,7 @@ def _listed(effects: list[Effect]) -> str:
 
 def _pages_asked(page: GhcbPage, budget: int) -> tuple[list[Effect], bytes]:
     """What a page state change does within a budget, and how it leaves the buffer."""
-    start = page.sw_scratch % 0x1000 - BUFFER_OFFSET
+    start = _start(page)
     buffer = bytearray(page.shared_buffer)
     header = PscHeader.decode(buffer[start : start + HEADER_SIZE])
     effects: list[Effect] = []
@@ -445,11 +497,9 @@ def read(data: bytes) -> str:
     )
 
 
-_MASK_BITS = tuple(
-    Leaf(Field(Kind.FLAG, 1, ""), 8 * _MASKS.size - 16 + number) for number in range(len(_TOGGLED))
-)
-_REPLACED_AT = 8 * (_MASKS.size - 4)
-_WORDS_AT = _MASKS.size
+_REPLACED_AT = 8 * _CHOICES
+_TOGGLED_AT = _REPLACED_AT + 16
+_WORDS_AT = _CHOICES + 4
 
 
 def _fields(data: bytes) -> Sequence[Leaf]:
@@ -466,15 +516,15 @@ def _leaves_of(code: int) -> Iterator[Leaf]:
     """The words, by their layouts where they have one; what the buffer holds; the valid bits."""
     row = find_exit(code)
     assert row is not None
-    layouts = {"sw_exit_info_1": row.info1.layout, "sw_exit_info_2": row.info2.layout}
     for number, name in enumerate(WORDS):
         switch, at = _REPLACED_AT + number, _WORDS_AT + 8 * number
-        layout = layouts.get(name)
-        if layout is not None:
-            for leaf in fields_of(layout, at):
-                yield Leaf(leaf.field, leaf.at, switch)
         yield Leaf(GhcbPage.declaration[name], 8 * at, switch)
-    yield from _MASK_BITS
+    for number in range(len(_TOGGLED)):
+        yield Leaf(Field(Kind.FLAG, 1, ""), _TOGGLED_AT + number)
+    for number, layout in enumerate((row.info1.layout, row.info2.layout)):
+        if layout is not None:
+            for leaf in fields_of(layout, _WORDS_AT + 8 * number):
+                yield Leaf(leaf.field, leaf.at, _REPLACED_AT + number)
     if row.buffer:
         switch, at = _REPLACED_AT + _BUFFER, _HEAD.size
         kinds = (PscHeader, *[PscEntry] * 6)
@@ -483,5 +533,5 @@ def _leaves_of(code: int) -> Iterator[Leaf]:
                 yield Leaf(leaf.field, leaf.at, switch)
 
 
-_messages = Messages(4, _fields)
+_messages = Messages(_CHOICES, _fields)
 mutate, crossover = _messages.mutate, _messages.crossover

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from vmgexit.schema import Bits
 from vmgexit.wire import ghcb_msr
-from vmgexit.wire.ghcb_msr import GhcbInfo, GhcbMsr, MsrWord, decode_msr
+from vmgexit.wire.ghcb_msr import DECLARATIONS, GhcbInfo, GhcbMsr, MsrWord, decode_msr
 
 from ..mutate.message import Leaf, Messages, fields_of
 from . import Finding
@@ -171,8 +171,8 @@ def read(data: bytes) -> str:
 
 
 def _fields(data: bytes) -> Sequence[Leaf]:
-    one, other = chosen(data)
-    return fields_of(type(decode_msr(one)), HEAD) + fields_of(type(decode_msr(other)), HEAD + 8)
+    one, other = (DECLARATIONS.get(value & _CODE, GhcbMsr) for value in chosen(data))
+    return fields_of(one, HEAD) + fields_of(other, HEAD + 8)
 
 
 _messages = Messages(HEAD, _fields)

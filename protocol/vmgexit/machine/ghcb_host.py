@@ -123,21 +123,23 @@ class Request:
 
     def load(self, at: int, size: int) -> bytes:
         """Bytes of the shared buffer."""
-        _inside(at, size)
+        self._guard(at, size)
         return self.copy[at : at + size]
 
     def write(self, at: int, data: bytes) -> None:
         """Put bytes into the shared buffer, when the exit is done."""
-        _inside(at, len(data))
+        self._guard(at, len(data))
         self.written[at] = data
+
+    def _guard(self, at: int, size: int) -> None:
+        if BUFFER <= at <= at + size <= BUFFER_END:
+            return
+        if self.version < 2:  # whose data may be anywhere that a host can map
+            raise Refused(MalformedInput.INVALID_SCRATCH_AREA)
+        raise Breach("outside the shared buffer", f"{size} bytes at page offset {at:#x}")
 
     def did(self, *effect: str | int | bytes | None) -> None:
         self.effects.append(effect)
-
-
-def _inside(at: int, size: int) -> None:
-    if not BUFFER <= at <= at + size <= BUFFER_END:
-        raise Breach("outside the shared buffer", f"{size} bytes at page offset {at:#x}")
 
 
 def _must(holds: bool, cause: str, value: int) -> None:

@@ -1,0 +1,174 @@
+"""Targets of the machine beside `scenario`: how their bytes become scenarios, and what they find."""
+
+from random import Random
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vmgexit.machine import apic, program, svsm
+from vmgexit.machine.program import Code, Operation, spelled
+from vmgexit.machine.quirks import profile
+from vmgexit.machine.scenario import REFUSABLE, Command, checked
+from vmgexit.wire.apic import ApicCall, ApicRegister
+from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
+from vmgexit_fuzz.mutate import hostile
+from vmgexit_fuzz.targets import Finding, hostile_host, svsm_calls
+
+INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
+ENTER: Command = {"op": "enter", "cpu": 0}
+
+
+def call(request: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) -> Command:
+    numbers = {"protocol": int(protocol), "request": int(request), "rcx": int(rcx), "rdx": rdx}
+    return {"op": "call", "cpu": 0, **numbers, "r8": 0}
+
+
+def act(*arguments: int) -> bytes:
+    """An operation that only looks, but for its arguments."""
+    return bytes([Code.DOORBELL, 0, *arguments]).ljust(Operation.size, b"\0")
+
+
+@given(data=st.binary(max_size=20 * 36))
+@settings(max_examples=100, deadline=None)
+@pytest.mark.parametrize("target", [svsm_calls, hostile_host], ids=lambda target: target.__name__)
+def test_any_bytes_are_a_scenario_that_reads_back_as_itself(
+    target: ModuleType, data: bytes
+) -> None:
+    commands = target.commands(data)
+    for command in commands:
+        checked(command)
+    assert target.commands(program.write(commands)) == commands
+    assert target.run(data) == len(commands)
+
+
+# --- svsm-calls -----------------------------------------------------------------------------------
+
+
+def test_every_operation_is_a_call_and_most_are_ones_that_there_are() -> None:
+    data = b"".join(Random(number).randbytes(36) for number in range(400))
+    made = svsm_calls.commands(data)
+    assert {command["op"] for command in made} == {"init", "call"}
+    numbers = [(c["protocol"], c["request"]) for c in made if c["op"] == "call"]
+    known = [number for number in numbers if number in svsm_calls._CALLS]
+    assert len(known) > len(numbers) // 4
+    assert set(known) == set(svsm_calls._CALLS)
+    assert {Protocol.UEFI_MM, 5, (1 << 32) - 1} <= {protocol for protocol, _ in numbers}
+
+
+BOOKED = [
+    call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x40061),
+    call(ApicCall.READ_REGISTER, ApicRegister.ICR),
+    call(ApicCall.READ_REGISTER, ApicRegister.LDR),
+    call(ApicCall.READ_REGISTER, ApicRegister.IRR3),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "at"), [(0x10061, 2), (2, 3), (1 << 5, 4)], ids=("icr", "ldr", "irr")
+)
+def test_what_registers_read_is_booked(
+    monkeypatch: pytest.MonkeyPatch, value: int, at: int
+) -> None:
+    data = program.write([INIT, *BOOKED])
+    assert svsm_calls.run(data) == 5
+    monkeypatch.setattr(apic, "read_register", lambda *_: (ResultCode.SUCCESS, value))
+    data = program.write([INIT, BOOKED[0], [INIT, *BOOKED][at]])
+    with pytest.raises(Finding, match=rf"SVSM_APIC_READ_REGISTER: \w+ reads {value:#x}"):
+        svsm_calls.run(data)
+    assert svsm_calls.show(data).splitlines()[-1].startswith("->   2 call")
+
+
+def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the oracle of INV-9 has the same mistake."""
+
+    def wrong(*_: object) -> ResultCode:
+        return ResultCode.BUSY
+
+    monkeypatch.setattr(svsm, "dispatch", wrong)
+    monkeypatch.setattr("vmgexit.machine.system.dispatch", wrong)
+    monkeypatch.setattr("vmgexit.machine.invariants.documented_code", wrong)
+    data = program.write([INIT, call(CoreCall.REMAP_CA, 0, protocol=Protocol.CORE)])
+    with pytest.raises(Finding, match="answered 0x80000007, listed are SUCCESS") as found:
+        svsm_calls.run(data)
+    assert found.value.cause == "result code of SVSM_CORE_REMAP_CA"
+
+
+def test_a_register_that_changes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stores(
+        machine: object, cpu: object, protocol: int, number: int, held: object
+    ) -> ResultCode:
+        held.r8 = 1  # type: ignore[attr-defined]
+        return ResultCode.SUCCESS
+
+    monkeypatch.setattr("vmgexit.machine.system.dispatch", stores)
+    data = program.write([INIT, call(CoreCall.QUERY_PROTOCOL, 1, protocol=Protocol.CORE)])
+    with pytest.raises(Finding, match="R8 changed and is no output"):
+        svsm_calls.run(data)
+
+
+# --- hostile-host ---------------------------------------------------------------------------------
+
+
+def test_looking_with_arguments_is_an_act_of_the_host() -> None:
+    plain = program.write([INIT, {"op": "doorbell", "cpu": 0}, {"op": "state", "cpu": 0}])
+    assert [command["op"] for command in hostile_host.commands(plain)][1:] == ["doorbell", "state"]
+    [_, refuses] = hostile_host.commands(spelled(INIT) + act(3, 1))
+    assert refuses == {"op": "host_refuse", "cpu": 0, "call": REFUSABLE[1]}
+    [_, writes] = hostile_host.commands(spelled(INIT) + act(0, 0, 0x50, 0, 0, 0, 0x61, 2))
+    page = bytes.fromhex(writes["hex"])
+    assert (page[0], page[1], page[3]) == (0x50, 0x80, 2)
+    assert page[0x80:0x84] == (0x461).to_bytes(4, "little")
+
+
+def test_mutation_puts_acts_into_programs() -> None:
+    held = [hostile.mutate(spelled(INIT) + spelled(ENTER), 36 * 96, seed) for seed in range(60)]
+    ops = [command["op"] for data in held for command in hostile_host.commands(data)]
+    assert ops.count("set_doorbell") > 30
+    assert ops.count("host_refuse") > 5
+    assert all(len(data) % 36 == 0 for data in held)
+    assert hostile.mutate(b"", 0, 1) == b""
+
+
+NMI_TO_SELF = call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400)
+
+# A quirk, the invariant that it breaks with any host, and what follows `init`.
+FOUND = {
+    "refused-ipi-crashes": (
+        "INV-10",
+        [
+            {"op": "host_refuse", "cpu": 0, "call": "hv_ipi"},
+            call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0xC0061),
+        ],
+    ),
+    "refused-disable-crashes": (
+        "INV-10",
+        [
+            {"op": "host_refuse", "cpu": 0, "call": "disable_alternate_injection"},
+            call(ApicCall.CONFIGURE_EMULATION, 1),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_quirks_that_any_host_shows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    invariant, commands = FOUND[name]
+    init: Command = {**INIT, "cpus": 2}
+    data = program.write([init, *commands])
+    assert hostile_host.run(data) == len(commands) + 1
+    monkeypatch.setattr(hostile_host, "quirks", profile(name))
+    with pytest.raises(Finding, match=invariant):
+        hostile_host.run(data)
+    assert "->" in hostile_host.show(data)
+
+
+def test_what_only_an_honest_host_promises_is_not_asked_of_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = {one.name for one in hostile_host.INVARIANTS_KEPT}
+    assert names == {"INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10"}
+    monkeypatch.setattr(hostile_host, "quirks", profile("physical-nmi-becomes-fixed"))
+    other = call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400 | 1 << 32)
+    hostile_host.run(program.write([{**INIT, "cpus": 2}, other, ENTER]))
