@@ -5,9 +5,9 @@ passed over in blocks, holes of sparse files without a look. Every other page is
 sieves of `page_rules`, a block at once by columns where numpy is installed, else one by one; only a
 page that passes one is decoded and held against the kind's table of rules.
 
-Columns look at noise three times as fast, at memory of all sorts twice. They gain nothing in short
-runs of pages between holes, which are always looked at one by one, nor where every page is a find:
-judging one takes some 40 microseconds either way.
+Columns look at noise, and at memory of all sorts, twice as fast. They gain nothing in short runs of
+pages between holes, which are always looked at one by one, nor where every page is a find: judging one
+takes some 40 microseconds either way.
 
 An image is raw when byte n of the file is byte n of memory: a dump of an ELF core or a compressed one
 is to be converted first. A VMSA and a secrets page are encrypted, so an image made by the host shows
