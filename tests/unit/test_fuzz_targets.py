@@ -15,7 +15,7 @@ from vmgexit.errors import UsageError
 from vmgexit.machine import program
 from vmgexit.machine.system import Machine
 from vmgexit.schema import structures
-from vmgexit.wire import DoorbellHead, ExtIntStatus
+from vmgexit.wire import DoorbellHead, ExtIntStatus, PscRequest, PvalidateList
 from vmgexit_fuzz.targets import (
     TARGETS,
     Finding,
@@ -70,7 +70,8 @@ def reached(name: str) -> list[type]:
 
 
 def test_codecs_reach_every_structure() -> None:
-    assert set(reached("codec")) == set(reached("codec-differential")) == set(WIRE)
+    assert set(reached("codec")) == set(WIRE)
+    assert set(WIRE) - set(reached("codec-differential")) == {PscRequest, PvalidateList}
     largest = max(cls.size for cls in WIRE)
     assert (
         find("codec-differential").longest > codec_differential.HEAD + largest
@@ -217,7 +218,7 @@ def test_a_fast_encoder_that_does_not_look_is_found(
 
 
 def test_every_way_to_set_a_field_is_tried_on_fields_of_every_kind() -> None:
-    for cls in WIRE:
+    for cls in dict.fromkeys(codec_differential.classes()):
         index = codec_differential.classes().index(cls).to_bytes(2, "little")
         for how in range(10):
             for field in (0, 1, 300, 0xFFFF):

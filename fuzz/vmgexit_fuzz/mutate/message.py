@@ -101,6 +101,7 @@ VALUES: dict[Value, int] = {
     _vector: 2,
     _any: 1,
 }
+_VALUES = [value for value, weight in VALUES.items() for _ in range(weight)]
 
 
 # --- mutations ------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def _set_fields(messages: Messages, pick: random.Random, data: bytearray) -> Non
     there_are = messages.fields(bytes(data))
     for _ in range(pick.choice((1, 1, 1, 2, MOST_FIELDS)) if there_are else 0):
         leaf = there_are[min(pick.randrange(len(there_are)), pick.randrange(len(there_are)))]
-        value = pick.choices(list(VALUES), list(VALUES.values()))[0]
+        value = pick.choice(_VALUES)
         _put(data, leaf, value(pick, leaf.field, _get(data, leaf)))
 
 
@@ -154,6 +155,7 @@ MUTATIONS: dict[Mutation, int] = {
     _change_byte: 3,
     _cut: 1,
 }
+_MUTATIONS = [mutation for mutation, weight in MUTATIONS.items() for _ in range(weight)]
 
 
 def _extent(leaf: Leaf) -> slice:
@@ -188,7 +190,7 @@ class Messages:
         if not changed:
             changed += pick.randbytes(self.head)
         for _ in range(pick.choice((1, 1, 1, 2, 3))):
-            pick.choices(list(MUTATIONS), list(MUTATIONS.values()))[0](self, pick, changed)
+            pick.choice(_MUTATIONS)(self, pick, changed)
         return bytes(changed[:longest])
 
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:

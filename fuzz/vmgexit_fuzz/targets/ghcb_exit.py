@@ -165,6 +165,7 @@ RIGHT: dict[int, tuple[Asked, ...]] = {
     ExitCode.UNSUPPORTED_EVENT: (Asked(0x7B),),
 }
 """By exit, arguments that the rules must let pass; for those not named, none are needed."""
+_NOTHING = (Asked(),)
 
 
 @cache
@@ -178,20 +179,17 @@ def _codes() -> tuple[int, ...]:
     )
 
 
-def chosen(data: bytes) -> tuple[int, Asked]:
-    """The exit that an input is about, and its right arguments."""
-    exit, arguments = data[:2].ljust(2, b"\0")
-    code = _codes()[exit % len(_codes())]
-    right = RIGHT.get(code, (Asked(),))
-    return code, right[arguments % len(right)]
+def chosen(data: bytes) -> tuple[int, int]:
+    """The exit that an input is about, and the number of its right arguments."""
+    which, arguments = data[:2].ljust(2, b"\0")
+    code = _codes()[which % len(_codes())]
+    return code, arguments % len(RIGHT.get(code, _NOTHING))
 
 
 def page_of(data: bytes) -> tuple[GhcbPage, bool]:
     """The page of an input, and whether it is just as the builder made it."""
-    code, asked = chosen(data)
-    page = GhcbPage.for_exit(
-        code, asked.info1, asked.info2, gpa=GPA, buffer=asked.buffer, **asked.fields
-    )
+    code, arguments = chosen(data)
+    page = GhcbPage.decode(_right(code, arguments))
     head = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
     _, _, _, place, nudge, header, replaced, toggled = head[: _CHOICES + 2]
     as_built = not (replaced or toggled)
@@ -220,7 +218,20 @@ def page_of(data: bytes) -> tuple[GhcbPage, bool]:
             page.mark(name, not page.is_valid(name))
     if replaced >> _BUFFER & 1:
         _overwrite(page, data[_HEAD.size :])
-    return page, as_built
+    return (_built(code, arguments), True) if as_built else (page, False)
+
+
+def _built(code: int, arguments: int) -> GhcbPage:
+    asked = RIGHT.get(code, _NOTHING)[arguments]
+    return GhcbPage.for_exit(
+        code, asked.info1, asked.info2, gpa=GPA, buffer=asked.buffer, **asked.fields
+    )
+
+
+@cache
+def _right(code: int, arguments: int) -> bytes:
+    """What the builder makes, to be changed: building takes as long as all the rest."""
+    return _built(code, arguments).encode()
 
 
 def _start(page: GhcbPage) -> int:

@@ -16,17 +16,19 @@ from collections.abc import Sequence
 from vmgexit.errors import PeerError
 from vmgexit.machine import program
 from vmgexit.machine.comparison import Answering, Lockstep, compare
-from vmgexit.machine.peer import STOPS, Peer, brief, plain
+from vmgexit.machine.peer import COUNTERS, STOPS, Peer, brief, plain
 from vmgexit.machine.quirks import REFERENCE, Quirks
 from vmgexit.machine.scenario import Answer, Command
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.machine.system import Machine
 from vmgexit.wire.svsm import find_call
 
+from .. import probes
 from . import Finding
 
 quirks: Quirks = REFERENCE
 _peer: Peer | None = None
+_first = -1  # of the counters for the peer's own coverage
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
@@ -37,6 +39,13 @@ def use(command: Sequence[str], timeout: float) -> Peer:
     close()
     _peer = Peer(command, timeout)
     return _peer
+
+
+def watch() -> None:
+    """Make room for the peer's own coverage among the counters that the engine reads."""
+    global _first
+    if _first < 0:
+        _first = probes.reserve(COUNTERS)
 
 
 @atexit.register
@@ -97,6 +106,9 @@ def _failure(commands: list[Command]) -> tuple[int, Finding] | None:
             answer, expected = both.execute(command)
         except PeerError as error:
             return index, Finding(f"{error.kind} at {place}", f"peer: {error} (at {place})")
+        if _peer is not None and _first >= 0:
+            for number in _peer.hits:
+                probes.counters[_first + number] = 1
         found = compare(answer, expected)
         if found:
             return index, _told(place, answer, found)
