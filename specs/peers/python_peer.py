@@ -3,13 +3,15 @@
     vmgexit replay scenario.jsonl --peer "python3 specs/peers/python_peer.py"
 
 `--plant ppr` puts a bug in, to see it found: PPR reads with its low bits set. `--plant panic` stops
-at a specific EOI, as an assertion in an SVSM would, and `--plant hang` never answers one.
+at a specific EOI, as an assertion in an SVSM would, and `--plant hang` never answers one. `--hits` tells
+which functions of the machine each command went through.
 """
 
 import argparse
 import json
 import sys
 import time
+import zlib
 from typing import Any
 
 from vmgexit.machine.scenario import checked
@@ -34,6 +36,17 @@ def planted(plant: str, command: Object, answer: Object) -> Object:
     return answer
 
 
+def noted(hits: set[int]) -> None:
+    """From now on, note each function of the machine that is called, by a number of its own."""
+
+    def profiled(frame: Any, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and "machine" in code.co_filename:
+            hits.add(zlib.crc32(code.co_qualname.encode()) % 4096)
+
+    sys.setprofile(profiled)
+
+
 def say(value: Object) -> None:
     """One line, at once: the driver waits for it."""
     print(json.dumps(value), flush=True)
@@ -44,13 +57,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", default="reference")
     parser.add_argument("--plant", choices=PLANTS, default="")
+    parser.add_argument("--hits", action="store_true")
     arguments = parser.parse_args()
+    hits: set[int] = set()
+    if arguments.hits:
+        noted(hits)
     machine = Machine(arguments.profile)
     say({"vmgexit": 1, "name": "python_peer", "profile": arguments.profile})
     for line in sys.stdin:
         command = checked(json.loads(line))
         answer = planted(arguments.plant, command, machine.execute(command))
-        say(answer)
+        say(answer | {"hits": sorted(hits)} if arguments.hits else answer)
+        hits.clear()
         if "panic" in answer:
             sys.exit(101)
 

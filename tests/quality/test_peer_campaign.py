@@ -3,6 +3,7 @@ machine does is left in peace, and no process stays behind."""
 
 import importlib.util
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -150,6 +151,20 @@ def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
     assert compared.returncode == 1, compared.stderr
     assert "rdx: 15 found, 0 expected" in compared.stdout
     assert left_behind(str(own)) == []
+
+
+@needs_atheris
+def test_the_peers_own_coverage_guides_too(tmp_path: Path) -> None:
+    covered = []
+    for options in ([], ["--hits"]):
+        campaign = vmgexit(
+            tmp_path,
+            *("fuzz", "run", "peer", "--peer", shlex.join([*PEER, *options])),
+            *("--kinds", "probes", "--runs", "100", "--seed", "1"),
+        )
+        assert campaign.returncode == 0, campaign.stdout + campaign.stderr
+        covered.append(int(re.findall(r"coverage (\d+)", campaign.stdout)[-1]))
+    assert covered[1] > covered[0] + 50
 
 
 @pytest.mark.parametrize(

@@ -345,3 +345,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     ran = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, timeout=20)
     assert ran.returncode == -signal.SIGKILL
     assert gone(int(ran.stdout))
+
+
+def test_hits_are_coverage_and_no_part_of_the_answer(make: Make) -> None:
+    told = '{"ok": true, "hits": [0, 7, 4095]}'
+    with make(f"hear(); say('{told}')\n{ANSWER}{STUCK}") as peer:
+        assert peer.execute(INIT) == {"ok": True}
+        assert peer.hits == [0, 7, 4095]
+        peer.execute(STATE)
+        assert peer.hits == []
+
+
+@pytest.mark.parametrize("hits", ["7", "[4096]", "[-1]", "[true]", '["a"]', "{}"])
+def test_hits_that_are_no_numbers_are_garbage(hits: str, make: Make) -> None:
+    error = failure(make(f"""hear(); say('{{"ok": true, "hits": {hits}}}')\n{STUCK}"""), INIT)
+    assert error.kind == "garbage"
+    assert "a list of numbers below 4096 expected" in str(error)

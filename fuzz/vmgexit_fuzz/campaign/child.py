@@ -185,6 +185,8 @@ def main() -> None:
         from ..targets import peer
 
         peer.use(shlex.split(order.peer), order.hang_seconds / ANSWERS_IN_A_HANG)
+        if kind.probes:
+            peer.watch()
     counter = Counter(target, log, order)
     try:
         plant(order.plant)

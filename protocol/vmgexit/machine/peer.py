@@ -28,6 +28,7 @@ from .scenario import Answer, Command
 VERSION = 1
 TIMEOUT = 10.0  # seconds for one answer
 LONGEST_ANSWER = 1 << 20  # bytes; a long `state` has some thousands
+COUNTERS = 4096  # of a peer's own coverage
 STOPS = ("panic", "terminated")  # answers after which there is no machine until the next init
 
 _CHUNK = 1 << 16
@@ -55,6 +56,7 @@ class Peer:
         self.timeout = timeout
         self.hello = Hello("")
         self.stopped: Answer | None = None
+        self.hits: list[int] = []  # what its code passed before its last answer, where it says so
         self._vcpus = 0
         self._process: _Process | None = None
 
@@ -111,6 +113,11 @@ class Peer:
         elif self.stopped is not None:
             return dict(self.stopped)
         answer = self._exchange(json.dumps(command).encode() + b"\n")
+        try:
+            self.hits = _hits(answer.pop("hits", []))
+        except PeerError:
+            self._end()
+            raise
         if any(stop in answer for stop in STOPS):
             self.stopped = dict(answer)
         if command["op"] == "init":
@@ -137,6 +144,16 @@ class Peer:
         self._vcpus = 0
         if process is not None:
             process.end(politely=politely)
+
+
+def _hits(told: object) -> list[int]:
+    """A peer's own coverage, checked."""
+    if not isinstance(told, list) or not all(type(n) is int and 0 <= n < COUNTERS for n in told):
+        raise PeerError(
+            f"hits: {brief(told)} found, a list of numbers below {COUNTERS} expected",
+            kind="garbage",
+        )
+    return told
 
 
 def _hello(told: Answer) -> Hello:
