@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from vmgexit.schema import Structure, structures
 
 # Its asserts are tests too, and should say as much as theirs when they fail.
 pytest.register_assert_rewrite("tests.structures")
+
+# How long an example takes says more of what else the machine does than of us.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture
