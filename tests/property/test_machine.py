@@ -107,7 +107,7 @@ TestGuests.settings = settings(
 
 
 @given(data=st.binary(max_size=36 * 60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_program_is_a_scenario_that_keeps_the_invariants(data: bytes) -> None:
     commands = program.read(data)
     for command in commands:
@@ -118,7 +118,7 @@ def test_every_program_is_a_scenario_that_keeps_the_invariants(data: bytes) -> N
 
 
 @given(data=st.binary(max_size=36 * 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_both_spellings_say_the_same(data: bytes) -> None:
     commands = program.read(data)
     assert program.read(program.write(commands)) == commands
@@ -127,7 +127,7 @@ def test_both_spellings_say_the_same(data: bytes) -> None:
 
 
 @given(page=st.binary(min_size=256, max_size=256), event=WORDS, vintr=WORDS, exit_info=WORDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_page_and_no_vmsa_stops_the_svsm(
     page: bytes, event: int, vintr: int, exit_info: int
 ) -> None:

@@ -135,6 +135,8 @@ def test_a_killed_worker_is_a_finding_and_another_takes_its_place(tmp_path: Path
             line.restarts for line in statistics.read(tmp_path / "night" / "statistics")
         ):
             time.sleep(0.2)
+        while time.monotonic() < deadline and len(processes_of(tmp_path)) < 3:
+            time.sleep(0.1)
         assert running.poll() is None
         assert len(processes_of(tmp_path)) == 3
         running.send_signal(signal.SIGTERM)

@@ -18,7 +18,7 @@ SEEDS = range(60)
     longest=st.integers(0, 60 * 36),
     seed=st.integers(0, (1 << 32) - 1),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_give_a_program_within_the_limit(data: bytes, longest: int, seed: int) -> None:
     changed = mutate(data, longest, seed)
     assert isinstance(changed, bytes)

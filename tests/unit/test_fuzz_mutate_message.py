@@ -30,7 +30,7 @@ MESSAGES = [name for name, target in TARGETS.items() if target.mutator == target
     longest=st.integers(0, 400),
     seed=st.integers(0, (1 << 32) - 1),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @pytest.mark.parametrize("name", MESSAGES)
 def test_any_bytes_give_an_input_within_the_limit(
     name: str, data: bytes, other: bytes, longest: int, seed: int

@@ -32,7 +32,7 @@ ENTER = program.spelled({"op": "enter", "cpu": 0})
 
 
 @given(data=st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_bytes_are_a_finding(name: str, data: bytes) -> None:
     target = find(name)

@@ -31,7 +31,7 @@ def act(*arguments: int) -> bytes:
 
 
 @given(data=st.binary(max_size=20 * 36))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @pytest.mark.parametrize("target", [svsm_calls, hostile_host], ids=lambda target: target.__name__)
 def test_any_bytes_are_a_scenario_that_reads_back_as_itself(
     target: ModuleType, data: bytes

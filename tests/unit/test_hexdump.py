@@ -165,7 +165,7 @@ def _ascii(row: bytes) -> str:
 
 @pytest.mark.parametrize("written", [as_xxd, as_canonical, as_gdb_words, as_gdb_bytes, None])
 @given(words=st.binary(min_size=1, max_size=90), page=st.integers(0, 0xFFFF))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_written_is_read(written: object, words: bytes, page: int) -> None:
     data = words * 4  # whole words
     text = written(data, page << 12) if callable(written) else data.hex(" ", 3)
@@ -192,7 +192,7 @@ def test_what_the_tools_print_is_read(tool: str) -> None:
 
 
 @given(st.text(st.sampled_from("0123456789abcdefxX:*|>< \n\t\\,+'\"{}"), max_size=60))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_text_is_read_or_refused(text: str) -> None:
     complaint = ""
     try:
