@@ -35,7 +35,7 @@ def add_conditions(parser: argparse.ArgumentParser, *, recorded: bool = False) -
     parser.add_argument(
         "--profile",
         default=None if recorded else "reference",
-        help="of scenario and peer: quirks, or coconut",
+        help="of targets with a machine: quirks, or coconut",
     )
     parser.add_argument(
         "--peer",
