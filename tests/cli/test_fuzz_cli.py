@@ -129,7 +129,7 @@ def test_list_names_every_target_and_what_must_hold(here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["run", "nothing"], "unknown target nothing; there are codec, scenario"),
+        (["run", "nothing"], "unknown target nothing; there are codec, codec-ghcb"),
         (["run", "scenario", "--profile", "x"], "unknown profile x; expected reference, coconut"),
         (["run", "scenario", "--time", "0"], "0 is below 1"),
         (["run", "scenario", "--time", "soon"], "'soon' is not a number"),
@@ -138,7 +138,7 @@ def test_list_names_every_target_and_what_must_hold(here: Path) -> None:
         (["run", "scenario", "--runs", "1", "--corpus", "plants.py"], "plants.py: "),
         (["run", "scenario", "--kinds", "probes,x"], "'x' is not one of random, state"),
         (["replay", "missing"], "missing: no such file, and no finding of that ID"),
-        (["replay", "plants.py"], "plants.py: which target? --target codec or scenario"),
+        (["replay", "plants.py"], "plants.py: which target? --target codec or codec-ghcb"),
         (["replay", "plants.py", "--target", "x"], "unknown target x"),
         (["replay", "plants.py", "--target", "codec", "--plant", "x"], "MODULE:FUNCTION expected"),
         (

@@ -49,7 +49,7 @@ def test_the_largest_input_runs(name: str) -> None:
 
 
 def test_an_unknown_target_is_told_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="unknown target x; there are codec, scenario"):
+    with pytest.raises(UsageError, match="unknown target x; there are codec, codec-ghcb"):
         find("x")
 
 

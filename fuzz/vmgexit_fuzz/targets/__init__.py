@@ -103,31 +103,6 @@ TARGETS = {
         _message(
             "codec", "any bytes of the right length decode and encode back, all others do not"
         ),
-        Target(
-            "scenario",
-            "no scenario breaks an invariant of the reference SVSM",
-            "vmgexit_fuzz.targets.scenario",
-            ("vmgexit.machine",),
-            36 * 96,
-            "commands",
-            is_program=True,
-            mutator="vmgexit_fuzz.mutate.scenario",
-            has_states=True,
-        ),
-        Target(
-            "peer",
-            "another implementation (--peer) answers as the machine does",
-            "vmgexit_fuzz.targets.peer",
-            # The machine alone: how a pipe's bytes arrive is chance.
-            tuple(
-                f"vmgexit.machine.{name}"
-                for name in ("apic", "entry", "guest", "host", "registration", "svsm", "system")
-            ),
-            36 * 96,
-            "commands",
-            is_program=True,
-            mutator="vmgexit_fuzz.mutate.scenario",
-        ),
         _message("codec-ghcb", "as codec: the GHCB page, its exits, the words of its MSR"),
         _message("codec-svsm", "as codec: the calling area, SVSM calls, what they point to"),
         _message("codec-doorbell", "as codec: the #HV doorbell page, every revision"),
@@ -153,6 +128,17 @@ TARGETS = {
             has_states=True,
         ),
         Target(
+            "scenario",
+            "no scenario breaks an invariant of the reference SVSM",
+            "vmgexit_fuzz.targets.scenario",
+            ("vmgexit.machine",),
+            36 * 96,
+            "commands",
+            is_program=True,
+            mutator="vmgexit_fuzz.mutate.scenario",
+            has_states=True,
+        ),
+        Target(
             "hostile-host",
             "whatever a host writes and refuses, what must hold with any host holds",
             "vmgexit_fuzz.targets.hostile_host",
@@ -162,6 +148,20 @@ TARGETS = {
             is_program=True,
             mutator="vmgexit_fuzz.mutate.hostile",
             has_states=True,
+        ),
+        Target(
+            "peer",
+            "another implementation (--peer) answers as the machine does",
+            "vmgexit_fuzz.targets.peer",
+            # The machine alone: how a pipe's bytes arrive is chance.
+            tuple(
+                f"vmgexit.machine.{name}"
+                for name in ("apic", "entry", "guest", "host", "registration", "svsm", "system")
+            ),
+            36 * 96,
+            "commands",
+            is_program=True,
+            mutator="vmgexit_fuzz.mutate.scenario",
         ),
     )
 }
