@@ -175,7 +175,7 @@ def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str
     cpu, account = step.cpu, step.account
     if not (step.entered or step.command["op"] == "call") or cpu is None or account is None:
         return
-    if account.closed or step.handed_over or not account.honest:
+    if account.closed or step.handed_over or not account.genuine:
         return
     in_service = settled(cpu)
     taken = [vector for vector, _ in account.delivered]
