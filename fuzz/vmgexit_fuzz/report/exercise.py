@@ -98,7 +98,7 @@ def _ends(machine: Machine, ledger: Ledger, step: Step) -> bool:
     account = step.account
     if step.cpu is None or account is None or not (step.entered or step.command["op"] == "call"):
         return False
-    if account.closed or not account.honest or step.handed_over:
+    if account.closed or not account.genuine or step.handed_over:
         return False
     return bool(account.delivered or settled(step.cpu))
 
