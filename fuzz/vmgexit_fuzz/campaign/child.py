@@ -227,7 +227,7 @@ def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
     """Hand over to libFuzzer for good."""
     import atheris
 
-    mutators = _mutators(target, atheris) if kind.mutator else {}
+    functions = mutators(target, atheris) if kind.mutator else {}
     flags = [
         f"-timeout={max(int(order.hang_seconds), 1)}",
         f"-rss_limit_mb={MEGABYTES}",
@@ -239,12 +239,13 @@ def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
         "-use_value_profile=0",
     ]
     folders = [folder for folder in (order.corpus, order.seeds) if folder]
-    atheris.Setup([sys.argv[0], *flags, *folders], one, **mutators)
-    probes.connect(with_mutator=bool(mutators))
+    atheris.Setup([sys.argv[0], *flags, *folders], one, **functions)
+    probes.connect(with_mutator=bool(functions))
     atheris.Fuzz()
 
 
-def _mutators(target: Target, atheris: Any) -> dict[str, Any]:
+def mutators(target: Target, atheris: Any) -> dict[str, Any]:
+    """What libFuzzer is to call to change the target's inputs, as arguments of `atheris.Setup`."""
     if not target.mutator:
         return {}
     module: Any = import_module(target.mutator)
