@@ -1,6 +1,5 @@
 """The bench of campaigns: what is compared, how trials take turns, what the report says of them."""
 
-import argparse
 import importlib.util
 import json
 import math
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.cli import main
 from vmgexit.errors import UsageError
 from vmgexit.machine import quirks
 from vmgexit_fuzz import bench
@@ -159,10 +159,8 @@ def test_hypothesis_gives_bytes_to_other_targets() -> None:
 
 @needs_atheris
 def test_a_quick_bench_is_written_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    bench.add_arguments(parser)
     words = ["--quick", "--bugs", "ldr-not-readable", "--budget", "20", "-o", str(tmp_path)]
-    assert bench.main(parser.parse_args(words)) == 0
+    assert main(["fuzz", "bench", *words]) == 0
     told = capsys.readouterr().out
     assert "ldr-not-readable" in told
     held = json.loads((tmp_path / "bench.json").read_text())

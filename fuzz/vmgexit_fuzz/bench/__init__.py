@@ -7,58 +7,17 @@ without seeds, and its time counts from its first input. `speed` is apart: how f
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vmgexit.errors import UsageError
 
-from .cases import QUICK, cases
-from .methods import BASELINE, METHODS, US, USUAL
+from .cases import cases
+from .methods import METHODS, USUAL
 
 SEEDS, SECONDS, JOBS = 5, 20.0, 2
 QUICK_SECONDS = 5.0
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of a bench."""
-    from ..cli.options import positive
-
-    parser.add_argument("--bugs", type=_names, default=[], metavar="NAME,...", help="these only")
-    parser.add_argument(
-        "--methods", type=_names, default=[], metavar="NAME,...", help=f"of {', '.join(METHODS)}"
-    )
-    parser.add_argument("--seeds", type=positive, metavar="N", help=f"trials of each ({SEEDS})")
-    parser.add_argument(
-        "--budget", type=positive, metavar="S", help=f"seconds of each trial ({SECONDS:g})"
-    )
-    parser.add_argument(
-        "--jobs", type=positive, default=JOBS, metavar="N", help=f"trials at a time ({JOBS})"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help=f"{len(QUICK)} bugs, 1 seed, {QUICK_SECONDS:g} s"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="where bench.md and bench.json go"
-    )
-
-
-def _names(text: str) -> list[str]:
-    return text.split(",")
-
-
-def main(arguments: argparse.Namespace) -> int:
-    """A bench with the options of `add_arguments`."""
-    quick = arguments.quick
-    return run(
-        bugs=arguments.bugs or QUICK * quick,
-        methods=arguments.methods or (US, BASELINE) * quick,
-        seeds=arguments.seeds or (1 if quick else SEEDS),
-        seconds=arguments.budget or (QUICK_SECONDS if quick else SECONDS),
-        jobs=arguments.jobs,
-        output=arguments.output,
-    )
 
 
 def run(

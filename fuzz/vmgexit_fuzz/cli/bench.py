@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from ..bench import add_arguments, main
+from ..bench import JOBS, QUICK_SECONDS, SECONDS, SEEDS, run
+from ..bench.cases import QUICK
+from ..bench.methods import BASELINE, METHODS, US
+from .options import positive
 
 
 def register(actions: argparse._SubParsersAction[Any]) -> None:
@@ -17,7 +21,7 @@ def register(actions: argparse._SubParsersAction[Any]) -> None:
         " other methods in the same run. All of it takes more than an hour.",
         epilog="example: vmgexit fuzz bench --bugs ppr-keeps-low-nibble --seeds 3",
     )
-    add_arguments(bench)
+    _add_arguments(bench)
     bench.add_argument(
         "--speed",
         action="store_true",
@@ -26,10 +30,43 @@ def register(actions: argparse._SubParsersAction[Any]) -> None:
     bench.set_defaults(run=_bench)
 
 
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a bench."""
+    parser.add_argument("--bugs", type=_names, default=[], metavar="NAME,...", help="these only")
+    parser.add_argument(
+        "--methods", type=_names, default=[], metavar="NAME,...", help=f"of {', '.join(METHODS)}"
+    )
+    parser.add_argument("--seeds", type=positive, metavar="N", help=f"trials of each ({SEEDS})")
+    parser.add_argument(
+        "--budget", type=positive, metavar="S", help=f"seconds of each trial ({SECONDS:g})"
+    )
+    parser.add_argument(
+        "--jobs", type=positive, default=JOBS, metavar="N", help=f"trials at a time ({JOBS})"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{len(QUICK)} bugs, 1 seed, {QUICK_SECONDS:g} s"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="where bench.md and bench.json go"
+    )
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     if arguments.speed:
         from ..bench import speed
 
         print(speed.report(speed.measure()), end="")
         return 0
-    return main(arguments)
+    quick = arguments.quick
+    return run(
+        bugs=arguments.bugs or QUICK * quick,
+        methods=arguments.methods or (US, BASELINE) * quick,
+        seeds=arguments.seeds or (1 if quick else SEEDS),
+        seconds=arguments.budget or (QUICK_SECONDS if quick else SECONDS),
+        jobs=arguments.jobs,
+        output=arguments.output,
+    )
