@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from vmgexit.machine.program import Code, Operation, spelled
-from vmgexit.machine.scenario import Command
+from vmgexit.machine.scenario import REFUSABLE, Command
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.svsm import CoreCall, Protocol, calls
 
@@ -22,8 +22,9 @@ _SINGLE_REGISTERS = tuple(ApicRegister)[:5]
 _NO_REGISTERS = (0, 0x800, 0x803, 0x80F, 0x82F, 0x831, 0x840, 0xFFFFFFFF)
 _SENDS = (ApicRegister.SELF_IPI & 0xFF, ApicRegister.ICR & 0xFF)
 
-# Vectors at the edges of what is allowed, and some that share a class or cross one.
-VECTORS = (0, 5, 15, 16, 30, 31, 32, 0x31, 0x47, 0x50, 0x55, 0x61, 0x80, 0x85, 0xF1, 0xFF)
+# Vectors at the edges of what is allowed, and some that share a class or cross one. 31 has a bit of its
+# own in the descriptor.
+VECTORS = (0, 5, 15, 16, 30, 31, 31, 32, 0x31, 0x47, 0x50, 0x55, 0x61, 0x80, 0x85, 0xF1, 0xFF)
 _DELIVERABLE = 31
 EXITS = (0, 0x80000000, 0x80000200, 0x80000300, 0x80000B0D)
 NUMBERS = (0, 1, 2, 3, 4, 0xFF, 0x100, 0x200, 0x300, 0xFFFFFFFF, 1 << 32, (1 << 64) - 1)
@@ -60,6 +61,10 @@ def _call(cpu: int, call: int, rcx: int, rdx: int = 0, protocol: int = Protocol.
         "rdx": int(rdx),
         "r8": 0,
     }
+
+
+def _refuse(cpu: int, call: str) -> Command:
+    return {"op": "host_refuse", "cpu": cpu, "call": call}
 
 
 def _write(cpu: int, register: int, value: int) -> Command:
@@ -129,17 +134,20 @@ def _ipi(pick: Pick, cpu: int) -> list[Command]:
             icr |= 1 << pick.choice((12, 13, 14, 15, 16, 17, 20, 31))
         sent = _write(cpu, ApicRegister.ICR, icr)
     other = pick.randrange(4)
-    return [sent, _enter(pick, cpu), _take(cpu), _enter(pick, other), _take(other)]
+    refused = [_refuse(cpu, "hv_ipi")] if pick.random() < 0.1 else []
+    return [*refused, sent, _enter(pick, cpu), _take(cpu), _enter(pick, other), _take(other)]
 
 
 def _register(pick: Pick, cpu: int) -> list[Command]:
     """Registration calls, and what a vCPU then still finds."""
     requests = pick.choices((0, 1, 2, 3), (3, 4, 3, 1), k=pick.randint(1, 4))
-    calls = [_call(pick.randrange(4), ApicCall.CONFIGURE_EMULATION, r) for r in requests]
+    made = [_call(pick.randrange(4), ApicCall.CONFIGURE_EMULATION, r) for r in requests]
+    if pick.random() < 0.15:
+        made.insert(0, _refuse(made[-1]["cpu"], "disable_alternate_injection"))
     asked = pick.choice((Protocol.APIC, Protocol.APIC, *range(6), 0xFFFFFFFF))
     version = pick.choice((1, 1, 1, 0, 2))
     query = _call(cpu, CoreCall.QUERY_PROTOCOL, asked << 32 | version, protocol=Protocol.CORE)
-    return [*calls, query, _read(pick, cpu)]
+    return [*made, query, _read(pick, cpu)]
 
 
 def _nest(pick: Pick, cpu: int) -> list[Command]:
@@ -198,8 +206,7 @@ def _new_vcpu(pick: Pick, cpu: int) -> list[Command]:
 def _unruly(pick: Pick, cpu: int) -> list[Command]:
     """A host that writes what it likes, or refuses."""
     if pick.random() < 0.3:
-        call = pick.choice(("specific_eoi", "hv_ipi", "disable_alternate_injection"))
-        return [{"op": "host_refuse", "cpu": cpu, "call": call}]
+        return [_refuse(cpu, pick.choice(REFUSABLE))]
     page = bytearray(256)
     page[1] = pick.choice((0, 0x80, 0x80, 0x81, 0x82, 0xFF))
     page[3] = pick.choice((0, 2, 2, 7))
@@ -239,7 +246,7 @@ BURSTS: dict[Burst, int] = {
     _nest: 3,
     _register: 3,
     _cut_short: 3,
-    _step_by_step: 3,
+    _step_by_step: 4,
     _remap: 2,
     _new_vcpu: 1,
     _unruly: 2,
@@ -341,6 +348,8 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
     if not operations or pick.random() < 0.05:
         cpus, count = pick.choice((1, 1, 2, 3)), pick.choice((1, 1, 1, 2, 0, 0xFFFFFFFF))
         operations[:1] = [spelled({"op": "init", "cpus": cpus, "reg_count": count})]
+        if pick.random() < 0.4:  # or the host's interrupts would mostly be dropped
+            operations.insert(1, spelled(_call(0, ApicCall.CONFIGURE_VECTOR, 0x300)))
     pick.present = _vectors(operations)
     for _ in range(pick.choice((1, 1, 1, 2, 3))):
         if operations:
