@@ -1,0 +1,80 @@
+"""Who works when: the mix of kinds, the turns, and what a process is told."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmgexit.machine import program
+from vmgexit.machine.system import Machine
+from vmgexit_fuzz import states
+from vmgexit_fuzz.campaign.directory import Directory
+from vmgexit_fuzz.campaign.kinds import FIRST_TURN, KINDS, LONGEST_TURN, mix
+from vmgexit_fuzz.campaign.run import Campaign, Settings
+from vmgexit_fuzz.mutate.scenario import mutate
+from vmgexit_fuzz.targets import find
+
+
+def campaign(tmp_path: Path, **settings: object) -> Campaign:
+    places = Directory.at(tmp_path)
+    places.findings.mkdir()
+    return Campaign(Settings(find("scenario"), places, **settings))  # type: ignore[arg-type]
+
+
+def test_the_usual_mix_leaves_out_what_is_only_measured_and_what_a_target_has_not() -> None:
+    assert mix([], find("scenario")) == {"random": 2, "state": 5, "probes": 2, "compare": 1}
+    assert "state" not in mix([], find("codec"))
+    assert mix(["none", "state"], find("scenario")) == {"none": 1, "state": 5}
+
+
+def test_every_kind_gets_its_share(tmp_path: Path) -> None:
+    made = campaign(tmp_path, seed=7)
+    spent: Counter[str] = Counter()
+    turns = []
+    for turn in range(200):
+        order = made.order(turn)
+        assert order is not None
+        assert order.seconds is not None
+        turns.append(order)
+        made.spent[order.kind] += order.seconds
+        spent[order.kind] += int(order.seconds)
+    assert [order.kind for order in turns[:4]] == ["random", "state", "probes", "compare"]
+    assert [order.seconds for order in turns[:5]] == [4, 8, 16, 32, LONGEST_TURN]
+    assert turns[0].seconds == FIRST_TURN
+    assert [order.seed for order in turns] == list(range(7, 207))
+    total = sum(spent.values())
+    for kind, share in made.shares.items():
+        assert spent[kind] / total == pytest.approx(share / 10, abs=0.02)
+
+
+def test_one_kind_alone_has_no_turns(tmp_path: Path) -> None:
+    order = campaign(tmp_path, kinds=["probes"], runs=50, workers=4).order(0)
+    assert order is not None
+    assert (order.kind, order.seconds, order.runs) == ("probes", None, 13)
+    assert set(KINDS) > {"probes"}
+
+
+def test_no_turn_is_begun_when_runs_or_time_are_used_up(tmp_path: Path) -> None:
+    made = campaign(tmp_path, runs=10, seconds=0.5)
+    assert made.order(0) is not None
+    assert made.order(1) is None  # too short to start another process for
+    made.settings.seconds = None
+    assert made.order(1) is not None
+    made.progress.inputs = 10
+    assert made.order(2) is None
+
+
+@given(seed=st.integers(0, 1 << 31))
+def test_states_stay_in_their_cells(seed: int) -> None:
+    data = b""
+    for change in range(4):
+        data = mutate(data, 36 * 96, seed + change)
+    machine = Machine()
+    for command in program.read(data):
+        machine.execute(command)
+        found = states.cells(machine, command)
+        assert len(set(found)) == len(found) == (0 if command["op"] == "init" else 4)
+        assert all(0 <= cell < states.CELLS for cell in found)
+        assert found == tuple(sorted(found))  # a group after the other
