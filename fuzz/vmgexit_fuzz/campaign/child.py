@@ -196,6 +196,7 @@ def main() -> None:
     one = _without(order.deadly, _recorded(order.record, counter.one))
     counter.tell(ready=True)
     one(b"")  # the first run imports what is imported late; the engine starts with it again
+    from_nothing(target, random.Random())  # so does the first change
     for late in ("findings", "minimize"):
         import_module(f".{late}", __package__)
     if not kind.engine and target.has_states:
