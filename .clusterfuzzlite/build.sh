@@ -1,13 +1,17 @@
 #!/bin/bash -eu
-# A fuzzer, its seeds and its dictionary in $OUT for each target; what they are is in vmgexit_fuzz.harness.
+# For each target a fuzzer, its options, dictionary and seeds in $OUT; what they are is in
+# vmgexit_fuzz.harness.
 
-pip3 install .
+# The packages run as they stand here. What they need is checked against the lock; atheris and the packer
+# are the image's own.
+pip3 install --constraint requirements.lock construct construct-typing
+export PYTHONPATH="$PWD/protocol:$PWD/fuzz"
 
 for target in $(python3 -m vmgexit_fuzz.harness targets); do
   name=fuzz_${target//-/_}
   python3 -m vmgexit_fuzz.harness source "$target" > "$WORK/$name.py"
-  # Targets are imported by name, which the packer does not see.
-  compile_python_fuzzer "$WORK/$name.py" --collect-submodules=vmgexit --collect-submodules=vmgexit_fuzz
-  python3 -m vmgexit_fuzz.harness seeds "$target" "$OUT/${name}_seed_corpus.zip"
+  compile_python_fuzzer "$WORK/$name.py" --additional-hooks-dir "$PWD/.clusterfuzzlite"
+  python3 -m vmgexit_fuzz.harness options "$target" > "$OUT/$name.options"
   python3 -m vmgexit_fuzz.harness dictionary "$target" > "$OUT/$name.dict"
+  python3 -m vmgexit_fuzz.harness seeds "$target" "$OUT/${name}_seed_corpus.zip"
 done

@@ -136,8 +136,7 @@ def connect(*, with_mutator: bool) -> int:
             import_module("atheris.custom_mutator")
         finally:
             sys.setdlopenflags(flags)
-    core: Any = import_module("atheris.core_with_libfuzzer")
-    engine = ctypes.CDLL(core.__file__)
+    engine = _engine()
     start = ctypes.addressof((ctypes.c_char * CAPACITY).from_buffer(counters))
     engine.__sanitizer_cov_8bit_counters_init(
         ctypes.c_void_p(start), ctypes.c_void_p(start + _used)
@@ -155,6 +154,15 @@ def connect(*, with_mutator: bool) -> int:
 
 
 _kept: list[Any] = []
+
+
+def _engine() -> ctypes.CDLL:
+    """The libFuzzer that will run: one loaded before Python, as fleets do, or else atheris's own."""
+    everywhere = ctypes.CDLL(None)
+    if hasattr(everywhere, "LLVMFuzzerRunDriver"):  # what atheris, too, takes for a sign of it
+        return everywhere
+    core: Any = import_module("atheris.core_with_libfuzzer")
+    return ctypes.CDLL(core.__file__)
 
 
 def covered() -> int:
