@@ -48,6 +48,7 @@ KINDS = {
         # To measure with; they have no share of a campaign.
         Kind("atheris", 0, "atheris on plain bytes", atheris=True, mutator=False),
         Kind("none", 0, "libFuzzer without feedback"),
+        Kind("plain", 0, "libFuzzer without feedback, on plain bytes", mutator=False),
     )
 }
 

@@ -18,7 +18,9 @@ SIZE = Operation.size
 _VECTOR, _RCX, _RDX = (
     Operation.declaration[name].bit_offset // 8 for name in ("vector", "rcx", "rdx")
 )
-_SINGLE_REGISTERS = tuple(ApicRegister)[:5]
+_SINGLE_REGISTERS = tuple(
+    ApicRegister[name] for name in ("ID", "TPR", "PPR", "EOI", "LDR", "ICR", "SELF_IPI")
+)
 _NO_REGISTERS = (0, 0x800, 0x803, 0x80F, 0x82F, 0x831, 0x840, 0xFFFFFFFF)
 _SENDS = (ApicRegister.SELF_IPI & 0xFF, ApicRegister.ICR & 0xFF)
 
@@ -111,7 +113,7 @@ def _guest(pick: Pick, cpu: int) -> Command:
 def _end(pick: Pick, cpu: int) -> Command:
     if pick.random() < 0.5:
         return {"op": "guest_lazy_eoi", "cpu": cpu}
-    return _write(cpu, ApicRegister.EOI, 0)
+    return _write(cpu, ApicRegister.EOI, pick.choice((0,) * 9 + (1,)))
 
 
 def _interrupt(pick: Pick, cpu: int) -> list[Command]:
@@ -119,6 +121,8 @@ def _interrupt(pick: Pick, cpu: int) -> list[Command]:
     run = [_post(pick, cpu), _enter(pick, cpu), _take(cpu), _end(pick, cpu), _enter(pick, cpu)]
     if pick.random() < 0.3:
         run[4:4] = [_post(pick, cpu)]
+    if pick.random() < 0.05:
+        run[1:1] = [_refuse(cpu, "specific_eoi")]
     return run[: pick.randint(2, len(run))]
 
 
