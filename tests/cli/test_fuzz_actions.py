@@ -148,9 +148,10 @@ def test_minimize_shortens_a_finding_in_its_store(here: Path) -> None:
     record.write_text(json.dumps(json.loads(record.read_text()) | {"size": len(blown_up)}))
     done = fuzz(here, "minimize", name)
     assert done.returncode == 0, done.stderr
-    assert f"{len(blown_up)} bytes, {len(short)} now" in done.stdout
-    assert len(path.read_bytes()) == len(short)
-    assert json.loads(record.read_text())["size"] == len(short)
+    [left] = map(int, re.findall(rf"{len(blown_up)} bytes, (\d+) now", done.stdout))
+    assert left <= len(short)  # without a campaign's limits it may do better
+    assert len(path.read_bytes()) == left
+    assert json.loads(record.read_text())["size"] == left
     nothing = fuzz(here, "minimize", name, "--profile", "reference")
     assert nothing.returncode == 2
     assert nothing.stderr.endswith("no finding, one to be shortened expected\n")

@@ -183,8 +183,9 @@ def test_a_cause_is_told_once_and_its_smaller_inputs(monkeypatch: pytest.MonkeyP
     # Minimising has tests of its own.
     monkeypatch.setattr(minimize, "minimized", lambda target, data, cause, until: data)
     counting, log = counter(monkeypatch)
+    one = counting.counting()
     for more in (2, 2, 0, 1):
-        counting.one(data + ENTER * more)
+        one(data + ENTER * more)
     findings = [line["finding"] for line in told(log)]
     assert [finding["cause"] for finding in findings] == ["INV-6 read PPR"] * 2
     assert [finding["clause"] for finding in findings] == ["INV-6"] * 2
@@ -212,14 +213,16 @@ def test_the_message_is_that_of_the_minimised_input(monkeypatch: pytest.MonkeyPa
     assert line["finding"]["text"].startswith("0 bytes\n")
 
 
-def test_the_counter_ends_with_the_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_counter_ends_with_the_last_run(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     # A look costs nothing here, so they become as rare as they may.
     for runs in (1, 2, 100, 3 * child.MOST_BETWEEN_LOOKS):
         counting, log = counter(monkeypatch, runs=runs)
+        one = counting.counting() if fast else counting.one
         for _ in range(runs - 1):
-            counting.one(INIT)
+            one(INIT)
         with pytest.raises(Ended):
-            counting.one(INIT)
+            one(INIT)
         assert told(log)[-1] == {"inputs": runs, "steps": runs, "counts": {}}
 
 

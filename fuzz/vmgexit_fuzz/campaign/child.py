@@ -17,6 +17,7 @@ import random
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -90,6 +91,32 @@ class Counter:
         self.inputs += 1
         if self.inputs == self.next_look:
             self.look()
+
+    def counting(self) -> Callable[[bytes], None]:
+        """`one` for an engine: the same, a fifth faster, which an empty target feels. `inputs` and
+        `steps` are brought up to date when somebody looks."""
+        run, left, batch, steps = self.run, 1, 1, 0
+
+        def settle() -> None:
+            nonlocal batch, steps
+            self.inputs += batch - left
+            self.steps += steps
+            batch, steps = left, 0
+
+        def one(data: bytes) -> None:
+            nonlocal left, batch, steps
+            try:
+                steps += run(data)
+            except (Exception, SystemExit) as error:
+                settle()
+                self.found(as_finding(error), data)
+            left -= 1
+            if not left:
+                settle()
+                self.look()
+                left = batch = self.next_look - self.inputs
+
+        return one
 
     def start(self) -> None:
         """Count from here on."""
@@ -193,8 +220,12 @@ def main() -> None:
     except VmgexitError as error:
         counter.fail(str(error))
     counter.run = target.run  # a planted bug may have replaced it
-    one = _without(order.deadly, _recorded(order.record, counter.one))
+
+    def wrapped(one: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        return _without(order.deadly, _recorded(order.record, one))
+
     counter.tell(ready=True)
+    one = wrapped(counter.one)
     one(b"")  # the first run imports what is imported late; the engine starts with it again
     from_nothing(target, random.Random())  # so does the first change
     for late in ("findings", "minimize"):
@@ -203,6 +234,7 @@ def main() -> None:
         counter.census = Census(module, order)
     counter.start()
     if kind.engine:
+        one = wrapped(counter.counting())
         if kind.states and target.has_states:
             from .. import states  # not before: it imports what is to be instrumented
 
@@ -333,7 +365,7 @@ class Census:
         return told
 
 
-def _recorded(descriptor: int, one: Any) -> Any:
+def _recorded(descriptor: int, one: Callable[[bytes], None]) -> Callable[[bytes], None]:
     """`one`, each input kept first where the parent finds it, however this process ends.
 
     That is a third of the time of an empty target, so it is only done once a process has ended
@@ -351,7 +383,7 @@ def _recorded(descriptor: int, one: Any) -> Any:
     return recorded
 
 
-def _without(digests: list[str], one: Any) -> Any:
+def _without(digests: list[str], one: Callable[[bytes], None]) -> Callable[[bytes], None]:
     """`one` for all inputs but those that are known to end the process."""
     if not digests:
         return one
