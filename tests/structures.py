@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from vmgexit import DecodeError, EncodeError
 from vmgexit.schema import Kind, Place, Rule, Structure, get, leaves, locate, put, structures, walk
 from vmgexit.schema.compiler import compiled, source_of
-from vmgexit.schema.subcons import construct_of, interpreted
+from vmgexit.schema.constructs import construct_of, interpreted
 
 Codec = tuple[Callable[..., Any], Callable[[Any], bytes]]
 

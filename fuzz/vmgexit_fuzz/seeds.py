@@ -10,7 +10,7 @@ from pathlib import Path
 from vmgexit.files import write
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
-from vmgexit.trace.source import lines
+from vmgexit.read.streams import lines
 
 from .targets import REPOSITORY, find
 

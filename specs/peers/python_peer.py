@@ -14,8 +14,8 @@ import time
 import zlib
 from typing import Any
 
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import checked
-from vmgexit.machine.system import Machine
 
 APIC, READ_REGISTER, PPR = 3, 2, 0x80A
 PLANTS = ("ppr", "panic", "hang")

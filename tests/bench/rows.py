@@ -20,8 +20,8 @@ from vmgexit import (
     GhcbPage,
     Vmsa,
 )
-from vmgexit.columns import columns
 from vmgexit.schema import Structure, leaves
+from vmgexit.schema.columns import columns
 
 from . import layouts
 from .peers import PEERS, Contestant, check, ctypes_of, ours

@@ -123,7 +123,7 @@ def test_a_file_that_may_not_be_read(
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("builtins.open", refuse)
-    monkeypatch.setattr("vmgexit.trace.source._OPENERS", {"": refuse})  # root may read anything
+    monkeypatch.setattr("vmgexit.read.streams._OPENERS", {"": refuse})  # root may read anything
     complaint = run("decode", "ext-int-status", str(tmp_path / "secret")).complaint
     assert complaint == f"vmgexit: {tmp_path}/secret: Permission denied"
 

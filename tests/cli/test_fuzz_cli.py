@@ -25,7 +25,7 @@ PLANTS = """
 import os
 import sys
 
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
 
 original = Machine.execute
 calls = 0
@@ -66,14 +66,14 @@ def dig():
 
 
 def count_mutations():
-    from vmgexit_fuzz.mutate import scenario
+    from vmgexit_fuzz.inputs import programs
 
     def mutate(*arguments):
         with open("mutations", "a") as stream:
             stream.write("x")
         return mutated(*arguments)
 
-    mutated, scenario.mutate = scenario.mutate, mutate
+    mutated, programs.mutate = programs.mutate, mutate
 
 
 def broken():

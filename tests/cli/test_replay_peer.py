@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from vmgexit.cli import main
-from vmgexit.machine.comparison import compare
+from vmgexit.compare.lockstep import compare
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import Command, to_lines
-from vmgexit.machine.system import Machine
 
 ROOT = Path(__file__).parents[2]
 PYTHON_PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]

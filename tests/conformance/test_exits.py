@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from vmgexit import EncodeError, GhcbPage
-from vmgexit.wire.exit_rules import answer_text
+from vmgexit.rules.exits import answer_text
 from vmgexit.wire.exits import Where, exits, find_exit
 from vmgexit.wire.features import HypervisorFeatures
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.machine.invariants import Violation, Watch
+from vmgexit.compare.replay import Tally, explain, replay
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, names
-from vmgexit.machine.replay import Tally, explain, replay
 from vmgexit.machine.scenario import Sequence, sequences
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import Violation, Watch
 
 RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings"
 KINDS = ("host", "intercept", "hostile")

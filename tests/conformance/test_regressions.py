@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.machine.invariants import run
 from vmgexit.machine.scenario import sequences
+from vmgexit.watch.invariants import run
 
 REGRESSIONS = Path(__file__).parents[2] / "corpus" / "regressions"
 

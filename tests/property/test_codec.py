@@ -108,7 +108,7 @@ from tests.structures import check_structure
 from vmgexit import ApicIcr, DoorbellHead, ExtIntStatus, SvsmResult
 
 ExtIntStatus.decode(bytes(4))
-assert ExtIntStatus.decode.__module__ == "vmgexit.schema.subcons", ExtIntStatus.decode
+assert ExtIntStatus.decode.__module__ == "vmgexit.schema.constructs", ExtIntStatus.decode
 for cls in (ExtIntStatus, DoorbellHead, ApicIcr, SvsmResult):
     check_structure(cls)
 print("checked")

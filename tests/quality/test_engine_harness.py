@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit_fuzz.harness import FROM_NOTHING, PLANT, dictionary, seeds, targets
+from vmgexit_fuzz.fleets import FROM_NOTHING, PLANT, dictionary, seeds, targets
 from vmgexit_fuzz.targets import TARGETS, find
 
 HERE = Path(__file__).parents[2]

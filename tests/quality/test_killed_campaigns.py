@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import Command
-from vmgexit.machine.system import Machine
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.findings import records
-from vmgexit_fuzz.states import cells
+from vmgexit_fuzz.process.states import cells
 from vmgexit_fuzz.targets import scenario
 
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))

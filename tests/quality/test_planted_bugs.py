@@ -23,7 +23,7 @@ QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 
 # 0b10 is accepted while the count is 0: off is no longer off.
 PLANT = """
-from vmgexit.machine import registration
+from vmgexit.machine.rules import registration
 from vmgexit.wire.apic import ConfigureRequest
 from vmgexit.wire.svsm import ResultCode
 

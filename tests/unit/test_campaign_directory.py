@@ -9,7 +9,7 @@ import pytest
 
 from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.campaign import statistics
-from vmgexit_fuzz.campaign.directory import FORMAT, LEAST_FREE, Directory
+from vmgexit_fuzz.campaign.folder import FORMAT, LEAST_FREE, Directory
 from vmgexit_fuzz.campaign.run import Settings, run
 from vmgexit_fuzz.campaign.statistics import Line, unseen
 from vmgexit_fuzz.targets import find

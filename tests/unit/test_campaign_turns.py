@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmgexit.machine import program
-from vmgexit.machine.system import Machine
-from vmgexit_fuzz import states
-from vmgexit_fuzz.campaign.directory import Directory
+from vmgexit.machine.machine import Machine
+from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.kinds import FIRST_TURN, KINDS, LONGEST_TURN, mix
 from vmgexit_fuzz.campaign.run import Campaign, Settings
-from vmgexit_fuzz.mutate.scenario import mutate
+from vmgexit_fuzz.inputs.programs import mutate
+from vmgexit_fuzz.process import states
 from vmgexit_fuzz.targets import find
 
 

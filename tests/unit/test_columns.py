@@ -19,8 +19,8 @@ from vmgexit import (
     UsageError,
     VmgexitError,
 )
-from vmgexit.columns import columns, pack, write
 from vmgexit.schema import Kind, Place, Structure
+from vmgexit.schema.columns import columns, pack, write
 
 np = pytest.importorskip("numpy", reason="the extra batch is not installed")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vmgexit.cli import main
-from vmgexit.machine.diagrams import DIAGRAMS, FORMATS, pages
-from vmgexit.machine.diagrams.model import Sequence, States
+from vmgexit.explore.diagrams import DIAGRAMS, FORMATS, pages
+from vmgexit.explore.diagrams.model import Sequence, States
 
 COMMITTED = Path(__file__).parents[2] / "specs" / "diagrams"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from vmgexit.machine.explorer import Bounds, Outcome, explore
-from vmgexit.machine.invariants import Violation, run
+from vmgexit.explore.search import Bounds, Outcome, explore
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import only
 from vmgexit.machine.scenario import Command
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import Violation, run
 
 
 def proved(bounds: Bounds) -> Outcome:

@@ -12,8 +12,7 @@ from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.quirks import only
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.campaign import child, minimize
-from vmgexit_fuzz.campaign.child import Counter, Order
+from vmgexit_fuzz.campaign import minimize
 from vmgexit_fuzz.campaign.findings import (
     Store,
     described,
@@ -23,6 +22,8 @@ from vmgexit_fuzz.campaign.findings import (
     target_of,
 )
 from vmgexit_fuzz.campaign.screen import Progress, replay_command
+from vmgexit_fuzz.process import child
+from vmgexit_fuzz.process.child import Counter, Order
 from vmgexit_fuzz.targets import Finding, find, scenario
 
 INIT = program.spelled({"op": "init", "cpus": 1, "reg_count": 1})

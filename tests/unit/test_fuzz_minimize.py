@@ -9,7 +9,7 @@ from vmgexit.machine import program
 from vmgexit.machine.quirks import only
 from vmgexit.machine.scenario import Command, sequences
 from vmgexit_fuzz.campaign.minimize import minimized
-from vmgexit_fuzz.mutate.scenario import SIZE, mutate
+from vmgexit_fuzz.inputs.programs import SIZE, mutate
 from vmgexit_fuzz.targets import Finding, find, scenario
 
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"

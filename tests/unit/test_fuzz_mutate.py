@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vmgexit.machine import program
 from vmgexit.machine.program import Code, Operation, spelled
 from vmgexit.machine.scenario import OPERATIONS, checked
-from vmgexit_fuzz.mutate.scenario import BURSTS, MUTATIONS, SIZE, Burst, Pick, mutate
+from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, SIZE, Burst, Pick, mutate
 
 INIT = spelled({"op": "init", "cpus": 2, "reg_count": 1})
 SEEDS = range(60)

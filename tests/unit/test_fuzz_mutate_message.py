@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vmgexit.schema import Kind
 from vmgexit.wire import DoorbellHead, ExtIntStatus, GhcbPage
-from vmgexit_fuzz.mutate.message import (
+from vmgexit_fuzz.inputs.messages import (
     MUTATIONS,
     VALUES,
     Leaf,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from vmgexit.machine import program
-from vmgexit.machine.invariants import INVARIANTS, Invariant, Violation, Watch
-from vmgexit.machine.ledger import Ledger, Step
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, profile
 from vmgexit.machine.scenario import Command, sequences
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch
+from vmgexit.watch.ledger import Ledger, Step
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode
 from vmgexit_fuzz.report.census import (

@@ -13,19 +13,11 @@ from hypothesis import strategies as st
 import vmgexit
 from vmgexit.errors import UsageError
 from vmgexit.machine import program
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
 from vmgexit.schema import structures
 from vmgexit.wire import DoorbellHead, ExtIntStatus, PscRequest, PvalidateList
-from vmgexit_fuzz.targets import (
-    TARGETS,
-    Finding,
-    as_finding,
-    codec,
-    codec_differential,
-    find,
-    plant,
-    scenario,
-)
+from vmgexit_fuzz.targets import TARGETS, Finding, as_finding, codec, find, plant, scenario
+from vmgexit_fuzz.targets import differential as codec_differential
 
 INIT = program.spelled({"op": "init", "cpus": 1, "reg_count": 1})
 ENTER = program.spelled({"op": "enter", "cpu": 0})
@@ -145,11 +137,11 @@ def test_an_exception_of_the_machine_is_shown_at_its_command(
         raise KeyError("planted\nsecond line")
 
     data = INIT + ENTER * 2
-    monkeypatch.setattr("vmgexit.machine.entry.enter", enter)
+    monkeypatch.setattr("vmgexit.machine.rules.entry.enter", enter)
     with pytest.raises(KeyError) as failure:
         scenario.run(data)
     finding = as_finding(failure.value)
-    assert finding.cause.startswith("KeyError in system.")
+    assert finding.cause.startswith("KeyError in machine.")
     assert "\n" not in finding.message
     assert scenario.show(data).splitlines()[1].startswith("->   1 enter")
 

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmgexit.machine import apic, program, svsm
+from vmgexit.machine import program
 from vmgexit.machine.program import Code, Operation, spelled
 from vmgexit.machine.quirks import profile
+from vmgexit.machine.rules import apic
+from vmgexit.machine.rules import calls as svsm
 from vmgexit.machine.scenario import REFUSABLE, Command, checked
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
-from vmgexit_fuzz.mutate import hostile
+from vmgexit_fuzz.inputs import hostile
 from vmgexit_fuzz.targets import Finding, hostile_host, svsm_calls
 
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
@@ -87,8 +89,8 @@ def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         return ResultCode.BUSY
 
     monkeypatch.setattr(svsm, "dispatch", wrong)
-    monkeypatch.setattr("vmgexit.machine.system.dispatch", wrong)
-    monkeypatch.setattr("vmgexit.machine.invariants.documented_code", wrong)
+    monkeypatch.setattr("vmgexit.machine.machine.dispatch", wrong)
+    monkeypatch.setattr("vmgexit.watch.invariants.documented_code", wrong)
     data = program.write([INIT, call(CoreCall.REMAP_CA, 0, protocol=Protocol.CORE)])
     with pytest.raises(Finding, match="answered 0x80000007, listed are SUCCESS") as found:
         svsm_calls.run(data)
@@ -102,7 +104,7 @@ def test_a_register_that_changes_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         held.r8 = 1  # type: ignore[attr-defined]
         return ResultCode.SUCCESS
 
-    monkeypatch.setattr("vmgexit.machine.system.dispatch", stores)
+    monkeypatch.setattr("vmgexit.machine.machine.dispatch", stores)
     data = program.write([INIT, call(CoreCall.QUERY_PROTOCOL, 1, protocol=Protocol.CORE)])
     with pytest.raises(Finding, match="R8 changed and is no output"):
         svsm_calls.run(data)

@@ -2,12 +2,14 @@
 
 import pytest
 
-from vmgexit.machine import ghcb_host
-from vmgexit.wire import exit_rules, ghcb_msr
+from vmgexit.rules import exits as exit_rules
+from vmgexit.wire import ghcb_msr
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.exits import Where, exits
 from vmgexit.wire.ghcb_msr import DECLARATIONS, RESPONSE_TO
-from vmgexit_fuzz.targets import Finding, ghcb_exit, msr
+from vmgexit_fuzz.targets import Finding, msr
+from vmgexit_fuzz.targets.ghcb import exit as ghcb_exit
+from vmgexit_fuzz.targets.ghcb import host as ghcb_host
 
 
 def exit_number(code: int) -> int:

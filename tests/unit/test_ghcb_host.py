@@ -2,9 +2,9 @@
 
 import pytest
 
-from vmgexit.machine.ghcb_host import BUFFER, Breach, GhcbHost, Request, SharedPage
 from vmgexit.wire import GhcbPage, PscEntry, PscHeader, PscRequest
 from vmgexit.wire.exit_codes import ExitCode, MalformedInput
+from vmgexit_fuzz.targets.ghcb.host import BUFFER, Breach, GhcbHost, Request, SharedPage
 
 GPA = 0x7000
 

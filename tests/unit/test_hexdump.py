@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmgexit.errors import DecodeError
-from vmgexit.trace.hexdump import parse
+from vmgexit.read.hexdump import parse
 
 SIXTEEN = bytes(range(0x60, 0x70))
 

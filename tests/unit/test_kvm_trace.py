@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmgexit.trace import kvm
-from vmgexit.trace.kvm import Event, Line, Pair, Pairing, State, lost, parse
-from vmgexit.trace.report import as_json, as_text, duration, pair_object
-from vmgexit.trace.summary import ROWS, Latencies, Summary
-from vmgexit.trace.words import read_answer, read_msr, read_request
+from vmgexit.logs import kvm
+from vmgexit.logs.kvm import Event, Line, Pair, Pairing, State, lost, parse
+from vmgexit.logs.lines import as_json, as_text, duration, pair_object
+from vmgexit.logs.names import read_answer, read_msr, read_request
+from vmgexit.logs.summary import ROWS, Latencies, Summary
 
 ENTER = b"kvm_vmgexit_enter: vcpu %d, exit_reason %x, exit_info1 %x, exit_info2 %x\n"
 EXIT = b"kvm_vmgexit_exit: vcpu %d, exit_reason %x, exit_info1 %x, exit_info2 %x\n"

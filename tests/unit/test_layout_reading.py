@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from vmgexit import ApicIcr, CallingArea, DoorbellHead, DoorbellPage, ExtIntDescriptor
 from vmgexit.layout import label, published
-from vmgexit.layout.reading import render
 from vmgexit.schema import (
     Bits,
     Record,
@@ -21,6 +20,7 @@ from vmgexit.schema import (
     structures,
     u8,
 )
+from vmgexit.show.values import render
 
 
 @structure("test-item", size=1)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from vmgexit.errors import ScenarioError
-from vmgexit.machine import host
-from vmgexit.machine.apic import logical_id
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
+from vmgexit.machine.rules import host
+from vmgexit.machine.rules.apic import logical_id
 from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Vcpu
 
 SUCCESS = 0

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from vmgexit.cli.find import NAMES
 from vmgexit.errors import DecodeError
+from vmgexit.images import scan as memory
+from vmgexit.images.page_rules import GHCB, KINDS, SECRETS, VMSA, Kind
+from vmgexit.images.scan import Find, Scan, judge, look, scan
 from vmgexit.schema import locate
-from vmgexit.trace import memory
-from vmgexit.trace.memory import Find, Scan, judge, look, scan
-from vmgexit.trace.page_rules import GHCB, KINDS, SECRETS, VMSA, Kind
 from vmgexit.wire.doorbell import DoorbellPage
 from vmgexit.wire.ghcb import GhcbPage
 from vmgexit.wire.secrets import SecretsPage

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from vmgexit.compare.peer import LONGEST_ANSWER, Peer
 from vmgexit.errors import PeerError, ScenarioError
-from vmgexit.machine.peer import LONGEST_ANSWER, Peer
 
 Make = Callable[..., Peer]
 
@@ -336,7 +336,7 @@ def test_a_peer_ends_with_a_driver_that_is_killed(make: Make) -> None:
     peer = make(STUCK)
     driver = f"""\
 import os, signal
-from vmgexit.machine.peer import Peer
+from vmgexit.compare.peer import Peer
 peer = Peer({peer.command!r})
 peer.restart()
 print(peer.pid, flush=True)

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from vmgexit.machine.peer import LONGEST_ANSWER, VERSION
+from vmgexit.compare.peer import LONGEST_ANSWER, VERSION
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import OPERATIONS, REFUSABLE, Argument, Command
-from vmgexit.machine.system import Machine
 
 PAGE = (Path(__file__).parents[2] / "specs" / "peer-protocol.md").read_text()
 

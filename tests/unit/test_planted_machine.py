@@ -6,8 +6,8 @@ import pytest
 
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
-from vmgexit.machine.invariants import Violation, run
 from vmgexit.machine.scenario import Command
+from vmgexit.watch.invariants import Violation, run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.planted import Bug, bugs, planted

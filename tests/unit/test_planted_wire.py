@@ -12,8 +12,9 @@ from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb_msr import GhcbInfo, PageStateRequest
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.planted import Bug, bugs, planted
-from vmgexit_fuzz.targets import Finding, as_finding, codec_differential, codec_ghcb, find
-from vmgexit_fuzz.targets.ghcb_exit import WORDS, chosen
+from vmgexit_fuzz.targets import Finding, as_finding, codec_ghcb, find
+from vmgexit_fuzz.targets import differential as codec_differential
+from vmgexit_fuzz.targets.ghcb.exit import WORDS, chosen
 from vmgexit_fuzz.targets.msr import _CODES
 
 OURS = {name: bug for name, bug in bugs().items() if bug.place.startswith("vmgexit_fuzz.planted.w")}

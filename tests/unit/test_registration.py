@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from vmgexit.machine.registration import FULL, LockMachine, Registration
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
+from vmgexit.machine.rules.registration import FULL, LockMachine, Registration
 
 CANNOT_REGISTER = 0x80001000
 INVALID_PARAMETER = 0x80000005

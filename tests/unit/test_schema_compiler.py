@@ -6,7 +6,7 @@ from tests.structures import check_structure
 from vmgexit import ApicIcr, EncodeError, ExtIntDescriptor, ExtIntStatus
 from vmgexit.schema import Bits, Record, Structure, array, bits, structure, u8
 from vmgexit.schema.compiler import compiled, source_of
-from vmgexit.schema.subcons import construct_of, interpreted
+from vmgexit.schema.constructs import construct_of, interpreted
 
 pytestmark = pytest.mark.usefixtures("registry")
 

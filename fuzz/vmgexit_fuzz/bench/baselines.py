@@ -14,8 +14,8 @@ from vmgexit.machine.program import Code, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
 
-from ..campaign import child
-from ..mutate.scenario import EXITS, NUMBERS, PAGES, VECTORS
+from ..inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
+from ..process import child
 from ..targets import Target, as_finding, find, plant
 from .trial import Outcome, Trial
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from vmgexit.errors import VmgexitError
 
-from ..campaign.directory import Directory
-from ..campaign.process import INTERRUPTED, Process
+from ..campaign.folder import Directory
 from ..campaign.run import Campaign, Settings
+from ..process.parent import INTERRUPTED, Process
 from ..targets import find
 from .trial import Outcome, Trial
 

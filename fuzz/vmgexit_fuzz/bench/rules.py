@@ -12,13 +12,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from vmgexit.machine.invariants import Violation, Watch
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import REFUSABLE, Command
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import Violation, Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 
-from ..mutate.scenario import EXITS, NUMBERS, PAGES, VECTORS
+from ..inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
 from ..targets import Target
 from ..targets.scenario import finding
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from vmgexit.errors import VmgexitError
 
-from ..campaign.child import Order
-from ..campaign.process import Process
+from ..process.child import Order
+from ..process.parent import Process
 from ..targets import find
 
 ROUNDS = 5

@@ -32,10 +32,10 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
+from ..process.child import Order
+from ..process.parent import INTERRUPTED, Process, recording
 from ..targets import find
 from . import run as local
-from .child import Order
-from .process import INTERRUPTED, Process, recording
 
 CONNECT_SECONDS = 10
 ROUND_SECONDS = 20.0  # at most; what a lost node costs

@@ -25,14 +25,14 @@ from typing import IO, Any
 
 from vmgexit.errors import VmgexitError
 
+from ..process.child import Order
+from ..process.merge import prune
+from ..process.parent import INTERRUPTED, Process, recording
 from ..targets import Finding, Target
 from . import statistics
-from .child import Order
-from .directory import LEAST_FREE, Directory
 from .findings import Record, Store, described
+from .folder import LEAST_FREE, Directory
 from .kinds import FIRST_TURN, LONGEST_TURN, mix
-from .merge import prune
-from .process import INTERRUPTED, Process, recording
 from .screen import Progress, Screen, replay_command
 
 HANG_SECONDS = 20  # for one input

@@ -25,7 +25,7 @@ def register(actions: argparse._SubParsersAction[Any]) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from ..campaign.merge import merge
+    from ..process.merge import merge
 
     directory = campaign_directory(arguments.dir)
     before, after = merge(directory, arguments.corpora)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vmgexit.errors import UsageError, VmgexitError
 
-from ..campaign.directory import Directory
 from ..campaign.findings import slug
+from ..campaign.folder import Directory
 from ..targets import ANSWERS_IN_A_HANG, Target
 
 MOST = (1 << 31) - 1  # of any number given

@@ -83,7 +83,7 @@ def _kinds(text: str) -> list[str]:
 def _run(arguments: argparse.Namespace) -> int:
     from vmgexit.machine.quirks import profile
 
-    from ..campaign.directory import Directory
+    from ..campaign.folder import Directory
     from ..campaign.run import Settings, run
 
     target = find(arguments.target)

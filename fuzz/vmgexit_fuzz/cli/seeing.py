@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmgexit.errors import VmgexitError
 
-from ..campaign.directory import Directory
+from ..campaign.folder import Directory
 from .options import HOME, add_directory, campaign_directory
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _seen(directories: list[Directory]) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from ..campaign.standing import Standing
+    from ..campaign.status import Standing
 
     def table(*columns: str) -> Table:
         made = Table(box=None, pad_edge=False)

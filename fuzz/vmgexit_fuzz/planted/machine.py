@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vmgexit.machine import apic, entry, registration, svsm
-from vmgexit.machine.apic import Assertion
-from vmgexit.machine.entry import Entry
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
+from vmgexit.machine.rules import apic, entry, registration
+from vmgexit.machine.rules import calls as svsm
+from vmgexit.machine.rules.apic import Assertion
+from vmgexit.machine.rules.entry import Entry
 from vmgexit.machine.vcpu import EVENT_VALID, EVENTS_AT, GUEST_EVENT, Vcpu
 from vmgexit.wire.apic import ApicIcr, ApicRegister, ConfigureRequest, MessageType, Shorthand
 from vmgexit.wire.svsm import ResultCode

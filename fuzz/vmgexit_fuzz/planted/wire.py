@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vmgexit.errors import DecodeError
-from vmgexit.machine import ghcb_host, svsm
-from vmgexit.machine.apic import Assertion
-from vmgexit.machine.ghcb_host import GhcbHost, Request
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
+from vmgexit.machine.rules import calls as svsm
+from vmgexit.machine.rules.apic import Assertion
 from vmgexit.machine.vcpu import Vcpu
+from vmgexit.rules import exits as exit_rules
 from vmgexit.schema import Problem, Structure
-from vmgexit.wire import exit_rules, ghcb_msr
+from vmgexit.wire import ghcb_msr
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.features import HypervisorFeatures
 from vmgexit.wire.ghcb import BUFFER_END, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage
@@ -31,6 +31,8 @@ from vmgexit.wire.ghcb_msr import (
 from vmgexit.wire.page_state import PscEntry, PscRequest
 from vmgexit.wire.svsm import Protocol
 from vmgexit.wire.vmsa import SevStatus
+from vmgexit_fuzz.targets.ghcb import host as ghcb_host
+from vmgexit_fuzz.targets.ghcb.host import GhcbHost, Request
 
 from . import Undo, all_of, bug, replace
 

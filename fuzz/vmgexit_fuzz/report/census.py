@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from vmgexit.machine import host
-from vmgexit.machine.documented import documented_code
-from vmgexit.machine.invariants import INVARIANTS, Invariant, Violation, Watch
-from vmgexit.machine.ledger import Ledger, Step
+from vmgexit.machine.machine import FIRST_CALLING_AREA, Machine
 from vmgexit.machine.quirks import Quirks
+from vmgexit.machine.rules import host
 from vmgexit.machine.scenario import U32, U64, Answer, Command
-from vmgexit.machine.system import FIRST_CALLING_AREA, Machine
+from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch
+from vmgexit.watch.ledger import Ledger, Step
+from vmgexit.watch.oracle import documented_code
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode, calls, find_call
 

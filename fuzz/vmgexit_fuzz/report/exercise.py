@@ -2,7 +2,7 @@
 
 An invariant holds trivially in most steps: no interrupt is lost where none was pending. `EXERCISES` says
 for each when its check compares something that could have been wrong: the same conditions under which
-the functions of `vmgexit.machine.invariants` go on to compare, and that there is something to compare.
+the functions of `vmgexit.watch.invariants` go on to compare, and that there is something to compare.
 A campaign whose corpus never exercises an invariant says nothing about it.
 """
 
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from vmgexit.machine.invariants import INVARIANTS, Invariant
-from vmgexit.machine.ledger import Account, Ledger, Step, settled
-from vmgexit.machine.system import Machine
+from vmgexit.machine.machine import Machine
+from vmgexit.watch.invariants import INVARIANTS, Invariant
+from vmgexit.watch.ledger import Account, Ledger, Step, settled
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 

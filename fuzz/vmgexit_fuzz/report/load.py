@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.machine.quirks import profile
 
-from ..campaign.directory import Directory
 from ..campaign.findings import Record
+from ..campaign.folder import Directory
 from ..campaign.statistics import Line
 from ..targets import Target, find
 from .text import decoded, one_line

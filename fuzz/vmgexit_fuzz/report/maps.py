@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmgexit.machine import entry
+from vmgexit.machine.rules import entry
 from vmgexit.wire.apic import ApicRegister, access
 from vmgexit.wire.svsm import Protocol, ResultCode, find_call
 

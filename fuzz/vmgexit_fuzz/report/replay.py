@@ -105,8 +105,8 @@ def main() -> None:
 def _census(order: dict[str, Any]) -> Census:
     from importlib import import_module
 
-    from vmgexit.machine.invariants import INVARIANTS
     from vmgexit.machine.quirks import profile
+    from vmgexit.watch.invariants import INVARIANTS
 
     from ..targets import find
     from .census import Census
@@ -155,7 +155,7 @@ class _Lines:
             self.why = "coverage.py is not installed (pip install coverage)"
             return
         self._coverage = coverage.Coverage(
-            data_file=None, config_file=False, include=[str(self._folder / "*.py")]
+            data_file=None, config_file=False, include=[f"{self._folder}/**/*.py"]
         )
 
     def __enter__(self) -> None:
@@ -171,11 +171,9 @@ class _Lines:
         if self._coverage is None:
             return
         for name in sorted(self._coverage.get_data().measured_files()):
-            if Path(name).parent != self._folder:
-                continue  # a diagram's
             _, lines, _, missing, ranges = self._coverage.analysis2(name)
             yield {
-                "name": Path(name).name,
+                "name": Path(name).relative_to(self._folder).as_posix(),
                 "lines": len(lines),
                 "passed": len(lines) - len(missing),
                 "missing": ranges,

@@ -87,13 +87,18 @@ class Target:
 
 
 _CODEC = ("vmgexit.schema", "vmgexit.wire")
+_MACHINE = ("vmgexit.machine", "vmgexit.watch")
 
 
 def _message(
-    name: str, invariant: str, longest: int = 8 + 4096, probed: tuple[str, ...] = _CODEC
+    name: str,
+    invariant: str,
+    longest: int = 8 + 4096,
+    probed: tuple[str, ...] = _CODEC,
+    module: str = "",
 ) -> Target:
     """A target whose inputs are messages, which it mutates itself."""
-    module = f"vmgexit_fuzz.targets.{name.replace('-', '_')}"
+    module = f"vmgexit_fuzz.targets.{module or name.replace('-', '_')}"
     return Target(name, invariant, module, probed, longest, "structures", mutator=module)
 
 
@@ -108,45 +113,50 @@ TARGETS = {
         _message("codec-doorbell", "as codec: the #HV doorbell page, every revision"),
         _message("codec-vmsa", "as codec: the VMSA, operands of RMPADJUST and PVALIDATE"),
         _message("codec-firmware", "as codec: guest messages, reports, secrets"),
-        _message("codec-differential", "compiled codec, construct and views agree in all they do"),
+        _message(
+            "codec-differential",
+            "compiled codec, construct and views agree in all they do",
+            module="differential",
+        ),
         _message("msr", "any two values of the GHCB MSR are read, judged and paired rightly", 32),
         _message(
             "ghcb-exit",
             "what the rules of an exit let pass, a host can carry out",
             128 + 2032,
-            ("vmgexit.schema", "vmgexit.wire", "vmgexit.machine.ghcb_host"),
+            ("vmgexit.schema", "vmgexit.wire", "vmgexit.rules", "vmgexit_fuzz.targets.ghcb.host"),
+            "ghcb.exit",
         ),
         Target(
             "svsm-calls",
             "any SVSM calls answer and change registers as documented",
             "vmgexit_fuzz.targets.svsm_calls",
-            ("vmgexit.machine",),
+            _MACHINE,
             36 * 96,
             "commands",
             is_program=True,
-            mutator="vmgexit_fuzz.mutate.scenario",
+            mutator="vmgexit_fuzz.inputs.programs",
             has_states=True,
         ),
         Target(
             "scenario",
             "no scenario breaks an invariant of the reference SVSM",
             "vmgexit_fuzz.targets.scenario",
-            ("vmgexit.machine",),
+            _MACHINE,
             36 * 96,
             "commands",
             is_program=True,
-            mutator="vmgexit_fuzz.mutate.scenario",
+            mutator="vmgexit_fuzz.inputs.programs",
             has_states=True,
         ),
         Target(
             "hostile-host",
             "whatever a host writes and refuses, what must hold with any host holds",
             "vmgexit_fuzz.targets.hostile_host",
-            ("vmgexit.machine",),
+            _MACHINE,
             36 * 96,
             "commands",
             is_program=True,
-            mutator="vmgexit_fuzz.mutate.hostile",
+            mutator="vmgexit_fuzz.inputs.hostile",
             has_states=True,
         ),
         Target(
@@ -154,14 +164,11 @@ TARGETS = {
             "another implementation (--peer) answers as the machine does",
             "vmgexit_fuzz.targets.peer",
             # The machine alone: how a pipe's bytes arrive is chance.
-            tuple(
-                f"vmgexit.machine.{name}"
-                for name in ("apic", "entry", "guest", "host", "registration", "svsm", "system")
-            ),
+            ("vmgexit.machine.machine", "vmgexit.machine.rules"),
             36 * 96,
             "commands",
             is_program=True,
-            mutator="vmgexit_fuzz.mutate.scenario",
+            mutator="vmgexit_fuzz.inputs.programs",
         ),
     )
 }

@@ -13,7 +13,7 @@ from functools import cached_property
 from vmgexit.errors import DecodeError
 from vmgexit.schema import Structure, structures
 
-from ..mutate.message import Leaf, Messages, fields_of
+from ..inputs.messages import Leaf, Messages, fields_of
 from . import Finding
 
 HEAD = 3
@@ -71,7 +71,7 @@ class Codec(Messages):
 
     def show(self, data: bytes) -> str:
         """The value, field by field."""
-        from vmgexit.layout import reading
+        from vmgexit.show import values as reading
 
         cls, body = self.chosen(data)
         if len(body) != cls.size:

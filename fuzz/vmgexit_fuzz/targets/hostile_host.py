@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vmgexit.machine import program
-from vmgexit.machine.invariants import INVARIANTS, Violation, Watch
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import Code, Operation, spelled
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.scenario import REFUSABLE, Command
 from vmgexit.machine.scenario import show as show_scenario
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import INVARIANTS, Violation, Watch
 
 from . import scenario
 

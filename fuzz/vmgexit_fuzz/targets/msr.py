@@ -14,7 +14,7 @@ from vmgexit.schema import Bits
 from vmgexit.wire import ghcb_msr
 from vmgexit.wire.ghcb_msr import DECLARATIONS, GhcbInfo, GhcbMsr, MsrWord, decode_msr
 
-from ..mutate.message import Leaf, Messages, fields_of
+from ..inputs.messages import Leaf, Messages, fields_of
 from . import Finding
 
 HEAD = 3

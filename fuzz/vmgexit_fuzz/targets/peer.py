@@ -13,17 +13,17 @@ import atexit
 import re
 from collections.abc import Sequence
 
+from vmgexit.compare.lockstep import Answering, Lockstep, compare
+from vmgexit.compare.peer import COUNTERS, STOPS, Peer, brief, plain
 from vmgexit.errors import PeerError
 from vmgexit.machine import program
-from vmgexit.machine.comparison import Answering, Lockstep, compare
-from vmgexit.machine.peer import COUNTERS, STOPS, Peer, brief, plain
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, Quirks
 from vmgexit.machine.scenario import Answer, Command
 from vmgexit.machine.scenario import show as show_scenario
-from vmgexit.machine.system import Machine
 from vmgexit.wire.svsm import find_call
 
-from .. import probes
+from ..process import probes
 from . import Finding
 
 quirks: Quirks = REFERENCE

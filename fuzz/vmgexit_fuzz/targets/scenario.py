@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vmgexit.machine import program
-from vmgexit.machine.invariants import Violation, Watch
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, Quirks
 from vmgexit.machine.scenario import Command
 from vmgexit.machine.scenario import show as show_scenario
-from vmgexit.machine.snapshot import snapshot
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import Violation, Watch
+from vmgexit.watch.snapshot import snapshot
 
 from . import Finding
 

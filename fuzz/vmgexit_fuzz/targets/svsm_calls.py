@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmgexit.machine import program
-from vmgexit.machine.invariants import Violation, Watch
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import Code, Operation
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.scenario import Answer, Command
 from vmgexit.machine.scenario import show as show_scenario
-from vmgexit.machine.system import Machine
+from vmgexit.watch.invariants import Violation, Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode, calls
 

@@ -94,7 +94,7 @@ def _decoded(cls: type[Structure], data: bytes, at: int, pad: bool) -> Structure
 
 
 def _show(value: Structure, at: int, before: int) -> None:
-    from ..layout import reading
+    from ..show import values as reading
 
     if before:
         print()
@@ -103,7 +103,7 @@ def _show(value: Structure, at: int, before: int) -> None:
 
 def _records(arguments: argparse.Namespace, size: int) -> Iterator[tuple[int, bytes]]:
     """The offset and bytes of each structure asked for."""
-    from ..trace.source import opened
+    from ..read.streams import opened
 
     name = arguments.file
     if arguments.hex is not None and arguments.hex != "-":
@@ -123,7 +123,7 @@ def _records(arguments: argparse.Namespace, size: int) -> Iterator[tuple[int, by
 
 
 def _parsed(text: str, place: str) -> bytes:
-    from ..trace.hexdump import parse
+    from ..read.hexdump import parse
 
     try:
         return parse(text)
@@ -150,7 +150,7 @@ def _from_bytes(
 def _from_stream(
     arguments: argparse.Namespace, stream: IO[bytes], size: int
 ) -> Iterator[tuple[int, bytes]]:
-    from ..trace.source import read_exactly, remaining, skip
+    from ..read.streams import read_exactly, remaining, skip
 
     at = arguments.offset or 0
     skipped = skip(stream, at) if at else 0

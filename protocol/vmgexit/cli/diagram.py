@@ -25,8 +25,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..explore.diagrams import DIAGRAMS, FORMATS, pages
     from ..files import write
-    from ..machine.diagrams import DIAGRAMS, FORMATS, pages
 
     if arguments.output:
         if not arguments.all:

@@ -98,7 +98,7 @@ def _is_piped() -> bool:
 
 def _json(name: str, empty: Any = None) -> Any:
     """The JSON of a file; `empty` where there is nothing, if that is allowed."""
-    from ..trace.source import opened
+    from ..read.streams import opened
 
     with opened(name) as stream:
         text = stream.read(JSON_LIMIT + 1)

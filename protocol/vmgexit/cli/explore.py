@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .names import number
 
 if TYPE_CHECKING:
-    from ..machine.explorer import Outcome
+    from ..explore.search import Outcome
 
 
 def _vectors(text: str) -> tuple[int, ...]:
@@ -66,7 +66,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     from ..errors import UsageError
-    from ..machine.explorer import Bounds, explore, memory
+    from ..explore.search import Bounds, explore, memory
     from ..machine.quirks import profile
     from ..machine.scenario import show, to_lines
 
@@ -120,7 +120,7 @@ def _progress() -> Callable[[Outcome], None]:
 
     def say(outcome: Outcome) -> None:
         nonlocal last
-        from ..machine.explorer import memory
+        from ..explore.search import memory
 
         if not sys.stderr.isatty() or time.monotonic() - last < 1:
             return

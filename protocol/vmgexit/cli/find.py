@@ -14,7 +14,7 @@ from .names import number
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..trace.memory import Find, Scan
+    from ..images.scan import Find, Scan
 
 NAMES = ("ghcb", "doorbell", "vmsa", "secrets")
 
@@ -60,8 +60,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..trace.memory import scan
-    from ..trace.page_rules import KINDS
+    from ..images.page_rules import KINDS
+    from ..images.scan import scan
 
     kinds = [kind for kind in KINDS if kind.name in arguments.kinds]
     progress = Progress(0)

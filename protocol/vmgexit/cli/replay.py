@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 
 if TYPE_CHECKING:
+    from ..compare.replay import Mismatch, Tally
     from ..machine.quirks import Quirks
-    from ..machine.replay import Mismatch, Tally
     from ..machine.scenario import Sequence
 
 SHOWN = 20  # mismatches printed in full; all are counted
@@ -69,8 +69,8 @@ def _seconds(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..compare.replay import Tally
     from ..machine.quirks import profile
-    from ..machine.replay import Tally
 
     quirks = profile(arguments.profile)
     tally = Tally()
@@ -90,14 +90,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> Iterator[Mismatch]:
     """What differs in any of the files, on the machine or on the peer."""
-    from ..machine.replay import replay
+    from ..compare.replay import replay
 
     if arguments.peer is None:
         for name in arguments.files:
             yield from replay(_sequences(name), quirks, tally, watched=arguments.invariants)
         return
-    from ..machine.comparison import replay_peer
-    from ..machine.peer import Peer
+    from ..compare.lockstep import replay_peer
+    from ..compare.peer import Peer
 
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
         for name in arguments.files:
@@ -106,7 +106,7 @@ def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> 
 
 def _sequences(name: str) -> Iterator[Sequence]:
     from ..machine.scenario import sequences
-    from ..trace.source import lines
+    from ..read.streams import lines
 
     return sequences(lines(name), name)
 
@@ -128,8 +128,8 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 def _explain(
     mismatch: Mismatch, quirks: object, explained: dict[int, tuple[str, ...]]
 ) -> tuple[str, ...]:
+    from ..compare.replay import explain
     from ..machine.quirks import Quirks
-    from ..machine.replay import explain
 
     assert isinstance(quirks, Quirks)
     key = id(mismatch.sequence)

@@ -13,8 +13,8 @@ from ..errors import DecodeError
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..trace.kvm import Event, Pair
-    from ..trace.summary import Row, Summary
+    from ..logs.kvm import Event, Pair
+    from ..logs.summary import Row, Summary
 
 _PROGRESS_EVERY = 4096  # lines
 _BINARY = {b"\x17\x08\x44tracing": "trace-cmd report", b"PERFILE2": "perf script"}
@@ -45,8 +45,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..trace.report import as_json, as_text
-    from ..trace.summary import Summary
+    from ..logs.lines import as_json, as_text
+    from ..logs.summary import Summary
 
     summary = Summary()
     show = None if arguments.summary else as_json if arguments.json else as_text
@@ -87,8 +87,8 @@ _BLOCK = 1 << 16  # bytes that are gathered before they are written
 
 
 def _read(name: str, summary: Summary, show: Show | None, progress: Progress) -> None:
-    from ..trace.kvm import Line, Pairing, lost, parse
-    from ..trace.source import lines
+    from ..logs.kvm import Line, Pairing, lost, parse
+    from ..read.streams import lines
 
     pairing = Pairing()
     writer = _Writer()
@@ -171,7 +171,7 @@ def _print_summary(summary: Summary) -> None:
 
 
 def _cells(row: Row, raw: bool | None) -> tuple[str, ...]:
-    from ..trace.report import duration
+    from ..logs.lines import duration
 
     held = row.latencies
     times = (held.low, held.median(), held.high) if held.count else ()

@@ -15,8 +15,8 @@ from ..wire.doorbell import DoorbellFlags, DoorbellHead, ExtIntStatus, VmplEvent
 from ..wire.vmsa import EventInj, EventType, VintrCtrl
 
 if TYPE_CHECKING:
-    from .entry import Entry
-    from .host import Posting
+    from .rules.entry import Entry
+    from .rules.host import Posting
 
 GUEST_VMPL = 2
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EncodeError
-from . import words
+from . import cuts as words
+from .checks import check_ranges, raise_first
 from .fields import Field, Kind
-from .judge import check_ranges, raise_first
 from .structure import Bits, Structure, wrong_length
 
 # Arrays are unrolled up to this many elements; longer ones become a loop over the element's codec.

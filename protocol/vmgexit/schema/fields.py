@@ -111,7 +111,7 @@ class _Metadata(dict[str, Any]):
     def __missing__(self, key: str) -> Any:
         if key != "subcon":
             raise KeyError(key)
-        from .subcons import subcon_of
+        from .constructs import subcon_of
 
         return self.setdefault("subcon", subcon_of(self["vmgexit"]))
 

@@ -120,7 +120,7 @@ class Structure:
 
         Never raises on a decoded value.
         """
-        from .judge import problems_of
+        from .checks import problems_of
 
         return problems_of(self)
 
@@ -170,9 +170,27 @@ class Record(Structure):
 
 
 class Bits(Structure):
-    """One little-endian word whose fields are bit groups, listed from bit 0 upward."""
+    """One little-endian word whose fields are bit groups, listed from bit 0 upward.
+
+    A word and an integer are one: `of` reads the fields out of the integer, `int` gives it back.
+    """
 
     __slots__ = ()
+
+    @classmethod
+    def of(cls, value: int) -> Self:
+        """The word with this integer value. Raises DecodeError where it does not fit `size` bytes."""
+        try:
+            data = int(value).to_bytes(cls.size, "little")
+        except OverflowError:
+            raise DecodeError(
+                f"{cls.declaration.name}: {value:#x} does not fit {cls.size} bytes"
+            ) from None
+        return cls.decode(data)
+
+    def __int__(self) -> int:
+        """The integer value. Raises EncodeError with the path of a value out of range."""
+        return int.from_bytes(self.encode(), "little")
 
 
 def set_numbers(bitmap: int, first: int = 0) -> list[int]:
@@ -281,7 +299,7 @@ def _install_codec(cls: type[Structure]) -> None:
     @functools.cache  # who holds on to the first decode calls it again and again
     def make() -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
         if os.environ.get("VMGEXIT_INTERPRET"):
-            from .subcons import interpreted as codec
+            from .constructs import interpreted as codec
         else:
             from .compiler import compiled as codec
         decode, encode = codec(cls)

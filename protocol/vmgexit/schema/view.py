@@ -20,10 +20,10 @@ from operator import eq
 from typing import Any, ClassVar, SupportsIndex, overload
 
 from ..errors import DecodeError, EncodeError
+from .checks import check_ranges, complaint_of
+from .cuts import CODES
 from .fields import Field, Kind
-from .judge import check_ranges, complaint_of
 from .structure import Bits, Problem, Structure
-from .words import CODES
 
 # What every view holds: the buffer, the byte in it where the structure begins, and the view that this
 # one is a part of (None for the outermost).

@@ -146,7 +146,7 @@ class GhcbPage(Record):
         the buffer; `buffer` is what the buffer begins with. Raises EncodeError when a field that
         the exit needs is not given, or one is given that it does not take.
         """
-        from .exit_rules import fill_request
+        from ..rules.exits import fill_request
 
         page = cls(protocol_version=version)
         fill_request(page, code, info1, info2, gpa=gpa, buffer=buffer, fields=fields)
@@ -203,7 +203,7 @@ class GhcbPage(Record):
         return self.is_valid("sw_exit_info_1") and not self.is_valid("sw_exit_code")
 
     def broken(self) -> Iterator[Problem]:
-        from .exit_rules import problems_of_answer, problems_of_request
+        from ..rules.exits import problems_of_answer, problems_of_request
 
         if self.ghcb_usage != GhcbUsage.STANDARD:
             return
@@ -213,7 +213,7 @@ class GhcbPage(Record):
             yield from problems_of_request(self)
 
     def notes(self) -> Iterator[Note]:
-        from .exit_rules import notes_of
+        from ..rules.exits import notes_of
 
         if self.ghcb_usage == GhcbUsage.STANDARD:
             yield from notes_of(self)

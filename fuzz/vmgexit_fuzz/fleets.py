@@ -1,0 +1,134 @@
+"""Targets as libFuzzer programs of their own, for OSS-Fuzz and ClusterFuzzLite (`.clusterfuzzlite/`).
+
+Their runners give libFuzzer's own flags and folders, or one input to run again, and take an uncaught
+exception for a finding: exit code 77, the input as an artifact. Nothing of our campaigns is in here: the
+fleet keeps corpus and findings. They load libFuzzer before Python, and that one passes over mutators in
+Python: what those know comes in with the seeds and the dictionary instead.
+
+`python -m vmgexit_fuzz.fleets` prints what a build needs: `targets`; of a target its `source`, `options`,
+`dictionary` and `seeds`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from .process import probes
+from .process.child import from_nothing, mutators
+from .targets import REPOSITORY, TARGETS, Target, find, plant
+
+PLANT = "VMGEXIT_PLANT"
+"""Environment variable: MODULE:FUNCTION that plants a bug, to see that it is found."""
+
+FROM_NOTHING = 64  # seeds that the mutator of a target makes
+
+
+def main(name: str, arguments: Sequence[str] = ()) -> None:
+    """Hand a target over to libFuzzer for good. `arguments` are those of the program, with its name."""
+    import atheris
+
+    target = find(name)
+    probes.install(target.probed)
+    module: Any = import_module(target.module)
+    plant(os.environ.get(PLANT, ""))
+    run = target.run  # a planted bug may have replaced it
+    with contextlib.suppress(Exception):  # the engine starts with it too
+        run(b"")  # imports what is imported late, for that has probes as well
+    if target.has_states:
+        from .process import states
+
+        states.install()
+        module.observe = states.mark
+
+    def one(data: bytes) -> None:
+        run(data)  # what it counts would be a verdict to libFuzzer
+
+    functions = mutators(target, atheris)
+    atheris.Setup(list(arguments or sys.argv), one, **functions)
+    probes.connect(with_mutator=bool(functions))
+    atheris.Fuzz()
+
+
+def targets() -> list[Target]:
+    """Those that need nothing but their input."""
+    return [target for target in TARGETS.values() if target.name != "peer"]
+
+
+def source(target: Target) -> str:
+    """The program."""
+    return f'from vmgexit_fuzz.fleets import main\n\nmain("{target.name}")\n'
+
+
+def options(target: Target) -> str:
+    """Flags that the runners add: without a length, libFuzzer stops at 4096 bytes."""
+    return f"[libfuzzer]\nmax_len = {target.longest}\n"
+
+
+def dictionary(target: Target) -> str:
+    """The protocol's numbers as a libFuzzer dictionary, each as the little-endian bytes of a word."""
+    from vmgexit.wire.apic import ApicRegister
+    from vmgexit.wire.exits import exits
+    from vmgexit.wire.svsm import calls
+
+    words: dict[str, int] = {f"register_{register.name}": register for register in ApicRegister}
+    # As a program's operation holds them: the protocol before the number of the call.
+    words |= {f"call_{call.name}": call.protocol | call.number << 32 for call in calls()}
+    if not target.is_program:  # no operation has an exit in it
+        words |= {f"exit_{row.name}": row.code for row in exits()}
+    lines = []
+    for name, number in sorted(words.items()):
+        text = "".join(f"\\x{byte:02x}" for byte in int(number).to_bytes(8, "little"))
+        lines.append(f'{name.lower()}="{text}"\n')
+    return "".join(lines)
+
+
+def seeds(target: Target) -> Iterator[tuple[str, bytes]]:
+    """Inputs to start from: the committed ones, quirks and regressions as programs, some from nothing."""
+    if target.seeds.is_dir():
+        for path in sorted(target.seeds.iterdir()):
+            yield path.name, path.read_bytes()
+    if target.is_program:
+        yield from _scenarios()
+    for number in range(FROM_NOTHING):
+        yield f"{target.name}-{number}.bin", from_nothing(target, random.Random(number))
+
+
+def _scenarios() -> Iterator[tuple[str, bytes]]:
+    """The committed scenarios in their binary spelling."""
+    from vmgexit.machine import program
+    from vmgexit.machine.scenario import sequences
+
+    for folder in ("quirks", "regressions"):
+        for path in sorted((REPOSITORY / "corpus" / folder).glob("*.jsonl")):
+            with path.open("rb") as stream:
+                for number, sequence in enumerate(sequences(stream)):
+                    yield f"{path.stem}-{number}.bin", program.write(sequence.commands)
+
+
+def _build(words: Sequence[str]) -> None:
+    match words:
+        case ["targets"]:
+            print(*(target.name for target in targets()), sep="\n")
+        case ["source", name]:
+            print(source(find(name)), end="")
+        case ["options", name]:
+            print(options(find(name)), end="")
+        case ["dictionary", name]:
+            print(dictionary(find(name)), end="")
+        case ["seeds", name, file]:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                for seed, data in seeds(find(name)):
+                    archive.writestr(seed, data)
+        case _:
+            sys.exit("targets; source, options or dictionary TARGET; seeds TARGET FILE expected")
+
+
+if __name__ == "__main__":
+    _build(sys.argv[1:])

@@ -1,0 +1,404 @@
+"""The fuzzing process: one target, one kind of worker, for one turn. `process` starts it.
+
+Its order is a JSON object on standard input (`Order`). Standard output carries our own lines to the
+parent, one JSON object each: findings and counts. Standard error is libFuzzer's. A finding does not
+stop the process: it is told and the search goes on. Only what Python cannot catch (a hang, memory, a
+crash of the interpreter) ends it, with libFuzzer's own exit codes and artifacts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import mmap
+import os
+import random
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from vmgexit.errors import VmgexitError
+
+from ..campaign.kinds import KINDS, Kind
+from ..targets import ANSWERS_IN_A_HANG, Finding, Target, as_finding, find, plant
+from . import probes
+from .watchdog import MEGABYTES, watch
+
+REPORT_SECONDS = 0.5
+# Looks at the clock are to be so far apart, as inputs run fast or slow.
+LOOK_SECONDS = 0.05
+MOST_BETWEEN_LOOKS = 1024  # inputs
+FAILED = 2  # exit code after an error that the parent was told
+MOST_MUTATIONS = 12  # of nothing, until it is a well-formed input
+SAMPLED = 4  # one in so many inputs from nothing is looked at for the states it reached
+
+
+@dataclass(slots=True)
+class Order:
+    """What a process is to do. Folders are paths; `record` is an open descriptor or -1."""
+
+    target: str
+    kind: str
+    corpus: str = ""
+    seeds: str = ""
+    artifacts: str = ""
+    seconds: float | None = None
+    runs: int | None = None
+    seed: int = 1
+    profile: str = "reference"
+    plant: str = ""
+    peer: str = ""
+    hang_seconds: float = 20
+    record: int = -1  # a file to hold the input at hand
+    deadly: list[str] = field(default_factory=list)  # SHA-1 of inputs that end the process
+    known: dict[str, int] = field(default_factory=dict)  # bytes of the input kept for each cause
+    reached: list[int] = field(default_factory=list)  # states that inputs from nothing reached
+
+
+class Counter:
+    """Runs inputs, tells the parent what they find and how it goes, and ends when it is enough.
+
+    libFuzzer's own limits are not used: it counts seeds apart, takes whole seconds, and exits without
+    a chance to tell the last counts.
+    """
+
+    def __init__(self, target: Target, log: Any, order: Order) -> None:
+        self.target, self.log = target, log
+        self.run = target.run
+        self.inputs = self.steps = 0
+        self.runs = order.runs
+        self.hang_seconds = order.hang_seconds  # patience with one input and all we do to it
+        self.told = self.looked = self.started = time.monotonic()
+        self.deadline = None if order.seconds is None else self.told + order.seconds
+        self.sizes = dict(order.known)
+        self.counts: dict[str, int] = {}  # of each cause since the parent was told
+        self.census: Census | None = None
+        self.between_looks = 1
+        self.next_look = 0  # none before `start`
+
+    def one(self, data: bytes) -> None:
+        """One input."""
+        try:
+            self.steps += self.run(data)
+        except (Exception, SystemExit) as error:
+            self.found(as_finding(error), data)
+        self.inputs += 1
+        if self.inputs == self.next_look:
+            self.look()
+
+    def counting(self) -> Callable[[bytes], None]:
+        """`one` for an engine: the same, a fifth faster, which an empty target feels. `inputs` and
+        `steps` are brought up to date when somebody looks."""
+        run, left, batch, steps = self.run, 1, 1, 0
+
+        def settle() -> None:
+            nonlocal batch, steps
+            self.inputs += batch - left
+            self.steps += steps
+            batch, steps = left, 0
+
+        def one(data: bytes) -> None:
+            nonlocal left, batch, steps
+            try:
+                steps += run(data)
+            except (Exception, SystemExit) as error:
+                settle()
+                self.found(as_finding(error), data)
+            left -= 1
+            if not left:
+                settle()
+                self.look()
+                left = batch = self.next_look - self.inputs
+
+        return one
+
+    def start(self) -> None:
+        """Count from here on."""
+        self.inputs = self.steps = 0
+        self.next_look = 1
+        self.started = time.monotonic()
+
+    def look(self) -> None:
+        """Tell the counts now and then; end the process when runs or time are used up."""
+        now = time.monotonic()
+        over = self.inputs == self.runs or (self.deadline is not None and now >= self.deadline)
+        if over or now - self.told > REPORT_SECONDS:
+            self.told = now
+            self.tell_counts()
+        if over:
+            os._exit(0)
+        if now - self.looked > LOOK_SECONDS:
+            self.between_looks = max(self.between_looks // 2, 1)
+        else:
+            self.between_looks = min(self.between_looks * 2, MOST_BETWEEN_LOOKS)
+        self.looked = now
+        self.next_look = self.inputs + self.between_looks
+        if self.runs is not None:
+            self.next_look = min(self.next_look, self.runs)
+
+    def found(self, finding: Finding, data: bytes) -> None:
+        """Count a finding; tell of a new cause, or of a smaller input."""
+        from ..campaign.findings import described
+        from ..campaign.minimize import minimized
+
+        cause = finding.cause
+        self.counts[cause] = self.counts.get(cause, 0) + 1
+        if len(data) >= self.sizes.get(cause, 1 << 62):
+            return
+        after = time.monotonic() - self.started
+        if cause not in self.sizes:
+            until = time.monotonic() + self.hang_seconds / 2
+            data = minimized(self.target, data, cause, until=until)
+            finding = self._as_it_is_now(finding, data)
+        self.sizes[cause] = len(data)
+        self.tell(
+            finding=described(self.target, finding, data),
+            inputs=self.inputs + 1,  # this one too
+            steps=self.steps,
+            after=round(after, 3),
+        )
+
+    def _as_it_is_now(self, finding: Finding, data: bytes) -> Finding:
+        """The finding in the words of its shortened input."""
+        try:
+            self.run(data)
+        except (Exception, SystemExit) as error:
+            again = as_finding(error)
+            if again.cause == finding.cause:
+                return again
+        return finding
+
+    def fail(self, message: str) -> None:
+        """End the process for a reason that is no finding."""
+        self.tell(error=message)
+        os._exit(FAILED)
+
+    def tell_counts(self) -> None:
+        """Tell how far it has come."""
+        counts, self.counts = self.counts, {}
+        also = self.census.since() if self.census is not None else {}
+        self.tell(inputs=self.inputs, steps=self.steps, counts=counts, **also)
+
+    def tell(self, **what: object) -> None:
+        """One line to the parent. Where the parent is gone, nobody wants to hear more."""
+        try:
+            self.log.write(json.dumps(what) + "\n")
+            self.log.flush()
+        except BrokenPipeError:
+            os._exit(FAILED)
+
+
+def main() -> None:
+    """Set up coverage, target and mutator, then run for good."""
+    order = Order(**json.loads(sys.stdin.readline()))
+    kind, target = KINDS[order.kind], find(order.target)
+    # Our lines go to the first standard output; whatever else prints there goes to the engine's log.
+    log = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    _instrumented(kind, target)
+    module: Any = import_module(target.module)
+    if target.is_program:
+        from vmgexit.machine.quirks import profile
+
+        module.quirks = profile(order.profile)
+    if order.peer:
+        from ..targets import peer
+
+        peer.use(shlex.split(order.peer), order.hang_seconds / ANSWERS_IN_A_HANG)
+        if kind.probes:
+            peer.watch()
+    counter = Counter(target, log, order)
+    try:
+        plant(order.plant)
+    except VmgexitError as error:
+        counter.fail(str(error))
+    counter.run = target.run  # a planted bug may have replaced it
+
+    def wrapped(one: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        return _without(order.deadly, _recorded(order.record, one))
+
+    counter.tell(ready=True)
+    one = wrapped(counter.one)
+    one(b"")  # the first run imports what is imported late; the engine starts with it again
+    from_nothing(target, random.Random())  # so does the first change
+    for late in ("findings", "minimize"):
+        import_module(f"vmgexit_fuzz.campaign.{late}")
+    if not kind.engine and target.has_states:
+        counter.census = Census(module, order)
+    counter.start()
+    if kind.engine:
+        one = wrapped(counter.counting())
+        if kind.states and target.has_states:
+            from . import states  # not before: it imports what is to be instrumented
+
+            states.install()
+            module.observe = states.mark
+        _engine(kind, target, order, one)
+    else:
+        _from_nothing(target, order, counter, one)
+
+
+def _instrumented(kind: Kind, target: Target) -> None:
+    """Import the target with the coverage that the kind of worker has."""
+    if kind.probes:
+        probes.install(target.probed)
+    if kind.atheris:
+        import atheris
+
+        with atheris.instrument_imports(include=list(target.probed)):
+            import_module(target.module)
+
+
+def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
+    """Hand over to libFuzzer for good."""
+    import atheris
+
+    functions = mutators(target, atheris) if kind.mutator else {}
+    flags = [
+        f"-timeout={max(int(order.hang_seconds), 1)}",
+        f"-rss_limit_mb={MEGABYTES}",
+        f"-max_len={target.longest}",
+        f"-artifact_prefix={order.artifacts}{os.sep}",
+        f"-seed={order.seed}",
+        "-print_final_stats=0",
+        "-reload=1",
+        "-use_value_profile=0",
+    ]
+    folders = [folder for folder in (order.corpus, order.seeds) if folder]
+    atheris.Setup([sys.argv[0], *flags, *folders], one, **functions)
+    probes.connect(with_mutator=bool(functions))
+    atheris.Fuzz()
+
+
+def mutators(target: Target, atheris: Any) -> dict[str, Any]:
+    """What libFuzzer is to call to change the target's inputs, as arguments of `atheris.Setup`."""
+    if not target.mutator:
+        return {}
+    module: Any = import_module(target.mutator)
+
+    def custom(data: bytes, longest: int, seed: int) -> bytes:
+        # A third is made from nothing: what is kept only changes a little, and slows the search down.
+        if seed % 3 == 0:
+            return from_nothing(target, random.Random(seed))[:longest]
+        # One in eight is left to libFuzzer, which knows what its table of compares holds.
+        if seed % 8 == 0:
+            changed: bytes = atheris.Mutate(data, longest)
+        else:
+            changed = module.mutate(data, longest, seed)
+        return changed[:longest]
+
+    def crossed(one: bytes, other: bytes, longest: int, seed: int) -> bytes:
+        changed: bytes = module.crossover(one, other, longest, seed)
+        return changed[:longest]
+
+    return {"custom_mutator": custom, "custom_crossover": crossed}
+
+
+def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> None:
+    """Well-formed inputs from nothing, each independent of the others, in a plain loop.
+
+    Of some of them it is noted which states they reached: those that reach a new one are kept for
+    the other kinds, and how many states were reached just once tells how much is still unseen.
+    """
+    pick = random.Random(order.seed)
+    held = watch(Path(order.artifacts), order.hang_seconds)
+    while True:
+        data = held.data = from_nothing(target, pick)
+        if counter.census is not None and counter.inputs % SAMPLED == 0:
+            counter.census.one(data, one)
+        else:
+            one(data)
+
+
+def from_nothing(target: Target, pick: random.Random) -> bytes:
+    """A well-formed input made from nothing by the target's mutator; any bytes where it has none."""
+    if not target.mutator:
+        return pick.randbytes(pick.randrange(min(target.longest, 512)))
+    module: Any = import_module(target.mutator)
+    data = b""
+    for _ in range(pick.randint(1, MOST_MUTATIONS)):
+        data = module.mutate(data, target.longest, pick.getrandbits(31))
+    return data
+
+
+class Census:
+    """Which states inputs reached, each input counted once for a state."""
+
+    def __init__(self, module: Any, order: Order) -> None:
+        from .states import cells
+
+        self.cells = cells
+        self.module, self.corpus = module, order.corpus
+        self.reached = set(order.reached)
+        self.counts: dict[int, int] = {}  # since the parent was told
+        self.samples = 0
+
+    def one(self, data: bytes, one: Any) -> None:
+        """Run an input and note the states; one that reached a new one is kept."""
+        now: set[int] = set()
+        cells = self.cells
+        self.module.observe = lambda machine, command: now.update(cells(machine, command))
+        try:
+            one(data)
+        finally:
+            self.module.observe = None
+        if self.corpus and not now <= self.reached:
+            from vmgexit.files import write
+
+            write(Path(self.corpus) / hashlib.sha1(data).hexdigest(), data)
+            self.reached |= now
+        for state in now:
+            self.counts[state] = self.counts.get(state, 0) + 1
+        self.samples += 1
+
+    def since(self) -> dict[str, Any]:
+        """What was counted since this was last asked for."""
+        told = {"samples": self.samples, "states": list(self.counts.items())}
+        self.samples, self.counts = 0, {}
+        return told
+
+
+def _recorded(descriptor: int, one: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """`one`, each input kept first where the parent finds it, however this process ends.
+
+    That is a third of the time of an empty target, so it is only done once a process has ended
+    without leaving its input.
+    """
+    if descriptor < 0:
+        return one
+    held = mmap.mmap(descriptor, 0)
+
+    def recorded(data: bytes) -> None:
+        held[:4] = len(data).to_bytes(4, "little")
+        held[4 : 4 + len(data)] = data
+        one(data)
+
+    return recorded
+
+
+def _without(digests: list[str], one: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """`one` for all inputs but those that are known to end the process."""
+    if not digests:
+        return one
+
+    def without(data: bytes) -> None:
+        if hashlib.sha1(data).hexdigest() not in digests:
+            one(data)
+
+    return without
+
+
+def spelled(order: Order) -> bytes:
+    """An order as the line that `main` reads."""
+    return json.dumps(dataclasses.asdict(order)).encode() + b"\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Making a corpus small: of all inputs the smallest ones that reach together what all of them reach.
+
+Runs as a process of its own (`python -m vmgexit_fuzz.process.merge`), because probes must be in place
+before the target is imported. Inputs are tried from the smallest on; one that reaches a counter that no
+smaller one did is kept. An input that is a finding is kept too: what it reaches is not all run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from vmgexit.errors import VmgexitError
+from vmgexit.files import write
+
+from ..campaign.folder import Directory
+from ..targets import find
+from . import probes
+
+
+def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
+    """Merge other corpora into a campaign's: how many inputs there were, and are. Raises VmgexitError."""
+    about = directory.read()
+    identity = {name: about[name] for name in ("target", "profile", "plant", "peer")}
+    for other in others:
+        if not other.is_dir():
+            raise VmgexitError(f"{other}: no folder")
+    with directory.used(**identity):
+        return prune(directory.corpus, identity, others)
+
+
+def prune(corpus: Path, about: dict[str, Any], others: Sequence[Path] = ()) -> tuple[int, int]:
+    """Prune a corpus, which may grow meanwhile: how many inputs there were, and are.
+
+    It may be stopped at any moment: what is taken in comes first, and what goes is not needed.
+    """
+    paths = [
+        path
+        for folder in (corpus, *others)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    kept = set(_kept(about, paths))
+    for path in kept:
+        if path.parent != corpus:
+            data = path.read_bytes()
+            write(corpus / hashlib.sha1(data).hexdigest(), data)
+    for path in paths:
+        if path.parent == corpus and path not in kept:
+            path.unlink(missing_ok=True)
+    return len(paths), len(kept)
+
+
+def _kept(about: dict[str, Any], paths: list[Path]) -> list[Path]:
+    request = json.dumps({**about, "paths": [str(path) for path in paths]})
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "vmgexit_fuzz.process.merge"],
+        input=request.encode(),
+        capture_output=True,
+    )
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise VmgexitError(f"merge: the process ended with code {done.returncode}: {last}")
+    return [Path(path) for path in json.loads(done.stdout)]
+
+
+def main() -> None:
+    """Read a request, run its inputs, write the list of those to keep."""
+    request = json.loads(sys.stdin.read())
+    target = find(request["target"])
+    probes.install(target.probed)
+    module: Any = import_module(target.module)
+    if target.is_program:
+        from vmgexit.machine.quirks import profile
+
+        module.quirks = profile(request["profile"])
+    if target.has_states:
+        from . import states
+
+        states.install()
+        module.observe = states.mark
+    reached, kept, seen = set[int](), list[str](), set[bytes]()
+    target.run(b"")  # what is imported late
+    for path in sorted(map(Path, request["paths"]), key=_size):
+        probes.clear()
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:  # the engine put a smaller one in its place
+            continue
+        if data in seen:
+            continue
+        seen.add(data)
+        try:
+            target.run(data)
+            finding = False
+        except (Exception, SystemExit):
+            finding = True
+        now = probes.passed()
+        if finding or not now <= reached:
+            kept.append(str(path))
+            reached |= now
+    json.dump(kept, sys.stdout)
+
+
+def _size(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_size, path.name
+    except FileNotFoundError:
+        return 0, path.name
+
+
+if __name__ == "__main__":
+    main()

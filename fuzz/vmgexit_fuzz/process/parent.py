@@ -1,0 +1,192 @@
+"""One fuzzing process from its start to its end: what it tells, and what ended it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import IO, Any
+
+from ..targets import Finding
+from .child import Order, spelled
+
+CLOSING_SECONDS = 2  # for a process that is to end
+_POLL_SECONDS = 0.25
+
+# libFuzzer's exit codes for what Python cannot catch.
+DEATHS = {70: "hang", 71: "out of memory", 77: "crash"}
+INTERRUPTED = (72, -signal.SIGINT, -signal.SIGTERM)
+
+_STATUS = re.compile(r"#(\d+)\s.*?(?:cov: (\d+))?(?: ft: (\d+))?(?: corp: \d+)")
+_ARTIFACT = re.compile(r"Test unit written to (.+)")
+_FRAME = re.compile(r'  File "(?:.*/)?([^"/]+)\.py", line \d+ in (\S+)')  # of a hang
+_NO_ERROR = re.compile(r"INFO|WARNING|\s|==")
+
+
+@dataclass(slots=True)
+class Process:
+    """A process on an order. `told` is called with each of its lines, and whenever it tells nothing
+    for a while; `log` takes what the engine says."""
+
+    order: Order
+    told: Callable[[dict[str, Any]], None]
+    log: Callable[[bytes], object] = lambda line: None
+    stop: Event = field(default_factory=Event)
+    recording: IO[bytes] | None = None
+
+    ready: bool = False
+    error: str = ""
+    last: str = ""  # line of the engine that may say what went wrong
+    inputs: int = 0
+    coverage: int = 0
+    seconds: float = 0.0  # that it ran
+    overtime: bool = False  # it had to be ended
+    hangs_in: str = ""  # module and function
+    _artifact: str = ""
+
+    def run(self) -> int:
+        """Run it to its end; its exit code, 0 when we ended it."""
+        kept_open: tuple[int, ...] = ()
+        if self.recording is not None:
+            self.order.record = self.recording.fileno()
+            kept_open = (self.order.record,)
+        started = time.monotonic()
+        with subprocess.Popen(
+            [sys.executable, "-P", "-m", "vmgexit_fuzz.process.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=kept_open,
+            start_new_session=True,  # Ctrl-C is for us; we end it
+        ) as child:
+            try:
+                assert child.stdin is not None
+                with contextlib.suppress(BrokenPipeError):
+                    child.stdin.write(spelled(self.order))
+                    child.stdin.close()
+                self._follow(child)
+                return 0 if self.stop.is_set() or self.overtime else child.wait()
+            finally:
+                _end(child)
+                self.seconds = time.monotonic() - started
+
+    def _follow(self, child: subprocess.Popen[bytes]) -> None:
+        """Read both streams until they close, or it is to stop, or its time is long over."""
+        assert child.stdout is not None
+        assert child.stderr is not None
+        seconds = self.order.seconds
+        with selectors.DefaultSelector() as selector:
+            for pipe, take in ((child.stdout, self._ours), (child.stderr, self._engine)):
+                selector.register(pipe, selectors.EVENT_READ, _Lines(pipe, take))
+            started = time.monotonic()
+            while selector.get_map() and not self.stop.is_set():
+                for key, _ in selector.select(timeout=_POLL_SECONDS):
+                    if not key.data.read():
+                        selector.unregister(key.fileobj)
+                if not self.ready:
+                    started = time.monotonic()
+                # It ends by itself, unless one input takes long.
+                if seconds is not None and time.monotonic() > started + seconds + 1:
+                    self.overtime = True
+                    return
+                self.told({})
+
+    def _ours(self, line: str) -> None:
+        """A line of the child's own."""
+        try:
+            told: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return  # cut short by the child's end
+        self.ready |= "ready" in told
+        self.error = told.get("error", self.error)
+        self.inputs = max(self.inputs, told.get("inputs", 0))
+        self.told(told)
+
+    def _engine(self, line: str) -> None:
+        """A line of libFuzzer's, or a traceback's."""
+        self.log(f"{line}\n".encode())
+        if line and not _NO_ERROR.match(line):
+            self.last = line
+        if match := _STATUS.search(line):
+            # The child tells its counts twice a second: of one that died, this may be all there is.
+            self.inputs = max(self.inputs, int(match[1]))
+            self.coverage = int(match[2] or self.coverage)
+        elif match := _ARTIFACT.search(line):
+            self._artifact = match[1]
+        elif (match := _FRAME.match(line)) and not self.hangs_in:
+            self.hangs_in = f"{match[1]}.{match[2]}"
+
+    def death(self, code: int) -> Finding:
+        """What ended it, as a finding."""
+        if code in DEATHS:
+            cause = DEATHS[code]
+        elif code < 0:
+            cause = f"ended by {signal.Signals(-code).name}"
+        else:
+            cause = f"ended with code {code}"
+        place = self.hangs_in if code == 70 else ""
+        where = f" in {place}" if place else ""
+        return Finding(cause, f"{cause}{where}: the input ended the fuzzing process", place=place)
+
+    def last_input(self) -> bytes | None:
+        """What it ran when it ended, as far as that is known."""
+        if self._artifact:
+            with contextlib.suppress(OSError):
+                data = Path(self._artifact).read_bytes()
+                os.unlink(self._artifact)  # the store keeps it under our own name
+                return data
+        if self.recording is None:
+            return None
+        self.recording.seek(0)
+        size = int.from_bytes(self.recording.read(4), "little")
+        return self.recording.read(size)
+
+
+def recording() -> IO[bytes]:
+    """A file for `Process.recording`: it holds the input at hand, whatever ends the process."""
+    stream = tempfile.TemporaryFile()  # noqa: SIM115 - as long as its user
+    stream.truncate(4 + (1 << 20))
+    return stream
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process that may still run: politely, then for certain."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+        try:
+            child.wait(CLOSING_SECONDS)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            child.kill()
+
+
+class _Lines:
+    """A pipe read without blocking, line by line."""
+
+    def __init__(self, pipe: IO[bytes], take: Callable[[str], None]) -> None:
+        self.pipe, self.take, self.rest = pipe, take, b""
+        os.set_blocking(pipe.fileno(), False)
+
+    def read(self) -> bool:
+        """Take what is there; False at the end."""
+        data: bytes | None = self.pipe.read(1 << 16)
+        if not data:
+            if data is None:  # nothing there yet
+                return True
+            if self.rest:
+                self.take(self.rest.decode(errors="replace"))
+            return False
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.take(line.decode(errors="replace"))
+        return True

@@ -1,0 +1,175 @@
+"""Invariant: the compiled codec, construct and views agree on every value, and on what they refuse.
+
+An input is as for `codec`, with more bytes that choose: one field of the value is set, in its range or
+out of it, on each of the three. They must give the same bytes, or refuse with the same error. Small
+structures come more often, for a page takes construct milliseconds; long lists are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from vmgexit.errors import DecodeError, EncodeError
+from vmgexit.schema import Kind, Structure
+from vmgexit.schema.constructs import interpreted
+
+from ..inputs.messages import Leaf, Messages, fields_of
+from . import Finding
+from .codec import AS_IT_IS, every
+
+# Which structure, in two bytes; its length; how the field is set; two bytes that lead to the field.
+HEAD = 6
+# Of at most so many bytes, a structure stands so often among those to choose from.
+_OFTEN = ((16, 16), (256, 4), (4096, 1))
+LONGEST_LIST = 64  # elements; of hundreds construct takes a tenth of a second, and they are alike
+
+Path = list[tuple[str, int | None]]  # names of fields, each with the element where it is an array
+_Outcome = tuple[str, str] | bytes  # an error's path and text, or what was encoded
+
+
+# What a field is set to. The first leaves it alone; some of the others do not fit.
+_NUMBERS: tuple[Callable[[int], Any], ...] = (
+    lambda width: (1 << width) - 1,
+    lambda width: 1 << width,
+    lambda width: 1 << width - 1,
+    lambda width: -1,
+    lambda width: 0,
+    lambda width: 1,
+    lambda width: 2,
+    lambda width: None,
+    lambda width: "1",
+)
+_BYTES: tuple[Callable[[int], Any], ...] = (
+    lambda size: b"\xff" * size,
+    lambda size: b"\xff" * (size + 1),
+    lambda size: bytes(size - 1),
+    bytearray,
+    lambda size: None,
+    lambda size: 0,
+)
+
+
+@cache
+def classes() -> Sequence[type[Structure]]:
+    """What there is to choose from."""
+    return [
+        cls
+        for cls in every.classes
+        if all(field.count <= LONGEST_LIST for field in cls.declaration.fields)
+        for _ in range(next(often for most, often in _OFTEN if cls.size <= most))
+    ]
+
+
+def chosen(data: bytes) -> tuple[type[Structure], bytes]:
+    """The structure that an input is about, and the bytes for it."""
+    cls = classes()[int.from_bytes(data[:2], "little") % len(classes())]
+    body = data[HEAD:]
+    if data[2:3] and data[2] >= AS_IT_IS:
+        return cls, body
+    return cls, body[: cls.size].ljust(cls.size, b"\0")
+
+
+def setting(cls: type[Structure], data: bytes) -> tuple[Path, Any] | None:
+    """Where an input sets a field, and what to; None where it leaves the value as it is."""
+    how, rest = data[3:4], int.from_bytes(data[4:6], "little")
+    if not how or not how[0]:
+        return None
+    path: Path = []
+    while True:
+        fields = cls.declaration.fields
+        rest, at = divmod(rest, len(fields))
+        field = fields[at]
+        if field.of is None:
+            path.append((field.name, None))
+            break
+        element = None
+        if field.kind is Kind.ARRAY:
+            rest, element = divmod(rest, field.count)
+        path.append((field.name, element))
+        cls = field.of
+    if field.kind is Kind.BYTES:
+        return path, _BYTES[how[0] % len(_BYTES)](field.size)
+    return path, _NUMBERS[how[0] % len(_NUMBERS)](field.width)
+
+
+def run(data: bytes) -> int:
+    """Check one value on one input."""
+    cls, body = chosen(data)
+    decode, encode = interpreted(cls)
+    if len(body) != cls.size:
+        ours, theirs = (_tried(each, body) for each in (cls.decode, decode))
+        _compare(cls, "construct", ours, theirs)
+        return 1
+    value, other, view = cls.decode(body), decode(body), cls.view(bytearray(body))
+    if value != other:
+        _differs(cls, "construct", "what is decoded")
+    put = setting(cls, data)
+    ours = _tried(_encoded, value, put, cls.encode)
+    _compare(cls, "construct", ours, _tried(_encoded, other, put, encode))
+    _compare(cls, "its view", ours, _tried(_encoded, view, put, type(view).encode))
+    return 1
+
+
+def _encoded(value: Any, put: tuple[Path, Any] | None, encode: Callable[[Any], bytes]) -> bytes:
+    """What a value is encoded to once the field is set."""
+    if put is not None:
+        path, held = put
+        inner = value
+        for name, element in path[:-1]:
+            inner = getattr(inner, name)
+            inner = inner if element is None else inner[element]
+        setattr(inner, path[-1][0], held)
+    return encode(value)
+
+
+def _tried(do: Callable[..., Any], *arguments: Any) -> _Outcome:
+    """What was encoded, or why nothing was."""
+    try:
+        made = do(*arguments)
+    except (DecodeError, EncodeError) as error:
+        return getattr(error, "path", ""), str(error)
+    return made if isinstance(made, bytes) else b""
+
+
+def _compare(cls: type[Structure], other: str, ours: _Outcome, theirs: _Outcome) -> None:
+    if ours == theirs:
+        return
+    if isinstance(ours, bytes) and isinstance(theirs, bytes):
+        _differs(cls, other, "what is encoded")
+    _differs(cls, other, f"what is refused: {_told(ours)}, {other}: {_told(theirs)}")
+
+
+def _told(outcome: _Outcome) -> str:
+    return "nothing" if isinstance(outcome, bytes) else outcome[1]
+
+
+def _differs(cls: type[Structure], other: str, how: str) -> None:
+    name = cls.declaration.name
+    kind = how.partition(":")[0]
+    raise Finding(f"{name} differs from {other} in {kind}", f"{name} differs from {other} in {how}")
+
+
+def show(data: bytes) -> str:
+    """The bytes and the field that is set."""
+    return read(data)
+
+
+def read(data: bytes) -> str:
+    """The structure's name, the bytes, and the field that is set."""
+    cls, body = chosen(data)
+    told = f"{cls.declaration.name}: {body.hex()}"
+    put = setting(cls, data)
+    if put is None:
+        return told
+    names = (name if element is None else f"{name}[{element}]" for name, element in put[0])
+    return f"{told}\n   {'.'.join(names)} = {put[1]!r}"
+
+
+def _fields(data: bytes) -> Sequence[Leaf]:
+    return fields_of(chosen(data)[0], HEAD)
+
+
+_messages = Messages(HEAD, _fields)
+mutate, crossover = _messages.mutate, _messages.crossover

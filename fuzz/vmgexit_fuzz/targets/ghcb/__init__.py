@@ -1,0 +1,1 @@
+"""What a GHCB page asks for, and whether a host that carries it out keeps to the page."""

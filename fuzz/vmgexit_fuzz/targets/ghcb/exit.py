@@ -1,0 +1,396 @@
+"""Invariant: what the rules of an exit let pass, a host can carry out, touching nothing that the page
+does not offer; what the builder makes, they let pass; and what is answered is an answer.
+
+The first bytes choose an exit and arguments that are right for it, from which the builder makes a page,
+and where that goes wrong: where the scratch area is, an argument at an edge, the header of a page list.
+Then come masks and words: which fields are replaced and by what, whose valid bits are toggled, and what
+the buffer holds instead. The page goes to `vmgexit_fuzz.targets.ghcb.host`; what that did is compared with
+what the declarations say was asked for.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from vmgexit.rules import exits as exit_rules
+from vmgexit.schema import Field, Kind
+from vmgexit.wire.exit_codes import ExitCode, IoioInfo, Status
+from vmgexit.wire.exits import Where, exits, find_exit
+from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage
+from vmgexit.wire.ghcb_msr import PageOperation
+from vmgexit.wire.page_state import (
+    HEADER_SIZE,
+    PscEntry,
+    PscHeader,
+    PscRequest,
+)
+from vmgexit_fuzz.targets.ghcb.host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
+
+from ...inputs.messages import Leaf, Messages, fields_of
+from .. import Finding
+from .expected import ASKED, GPA, pages_asked, start_of, word
+
+ROUNDS = 3  # of a page state change that the host does not finish at once
+BUDGETS = (UNLIMITED, 1, 3, 600)
+
+# Each of these is chosen by a byte from here on; below, it leaves the page alone.
+AMISS = 0xC0
+PLACES = (
+    *(0x000, 0x7F0, 0x7F8, 0x7FF, 0x801, 0x808, 0xFE0, 0xFE8),  # of the scratch area in the page
+    *(0xFEC, 0xFEE, 0xFEF, 0xFF0, 0xFF8, 0xFFF, 0x1000, 0x1800),
+)
+NUDGED = ("sw_exit_info_1", "sw_exit_info_2", "rax", "rbx")
+NUDGES: tuple[Callable[[int], int], ...] = (
+    lambda value: 0,
+    lambda value: value + 1,
+    lambda value: value - 1,
+    lambda value: 2 * value,
+    lambda value: value + 0x800,
+    lambda value: value ^ 1 << 63,
+    lambda value: 4 * value + 1,
+    lambda value: -1,
+)
+HEADERS = (  # current and last entry of a page list
+    *((0, 0), (0, 1), (0, 2), (1, 1), (1, 0), (2, 2)),
+    *((0, 251), (0, 252), (252, 252), (0, 253), (253, 253), (0, 0xFFFF), (0xFFFF, 0xFFFF)),
+)
+_CHOICES = 6  # exit, arguments, budget, scratch area, nudge, header: a byte each
+
+# Then the masks of what is replaced and of what is toggled, and the words.
+WORDS = (
+    "sw_exit_info_1",
+    "sw_exit_info_2",
+    "sw_scratch",
+    "rax",
+    "rbx",
+    "rcx",
+    "rdx",
+    "xcr0",
+    "sw_exit_code",
+    "cpl",
+    "rsi",
+    "protocol_version",
+    "ghcb_usage",
+)
+_NEAR = 0x2000  # scratch addresses below are counted from the page's own
+_BUFFER = 15  # the bit that says that the buffer is replaced
+_HEAD = struct.Struct(f"<{_CHOICES}B2H{len(WORDS)}Q")
+_TOGGLED = [name for name in WORDS if name not in ("protocol_version", "ghcb_usage")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Arguments that are right for an exit."""
+
+    info1: int = 0
+    info2: int = 0
+    data: bytes = b""
+    fields: dict[str, int] = field(default_factory=dict)
+    entries: tuple[PscEntry, ...] = ()  # of a page state change
+
+    @property
+    def buffer(self) -> bytes:
+        return PscRequest.of(self.entries).encode() if self.entries else self.data
+
+
+_SMALL = PscEntry(frame=0x12345, operation=PageOperation.SHARED)
+_HIGH = PscEntry(frame=0xFF_FFFF_FFFF, operation=PageOperation.PRIVATE)
+_LARGE = PscEntry(frame=0x40000, operation=PageOperation.PRIVATE, large=True)
+_BEGUN = PscEntry(frame=0x40200, operation=PageOperation.PRIVATE, large=True, current_page=5)
+_HINT = PscEntry(frame=0x40200, operation=PageOperation.PSMASH, large=True)
+
+RIGHT: dict[int, tuple[Asked, ...]] = {
+    ExitCode.WRITE_DR7: (Asked(fields={"rax": 0x400}),),
+    ExitCode.RDPMC: (Asked(fields={"rcx": 1}),),
+    ExitCode.CPUID: (
+        Asked(fields={"rax": 0x8000001F, "rcx": 0}),
+        Asked(fields={"rax": 0xD, "rcx": 1, "xcr0": 7}),
+    ),
+    ExitCode.IOIO: (
+        Asked(0x03F80010, fields={"rax": 0x41}),
+        Asked(0x0CFC0041),
+        Asked(0x03F8001C, 64, b"a" * 64),
+        Asked(0x01F0002D, 256),
+        Asked(0x01F0004D, 508),
+    ),
+    ExitCode.MSR: (
+        Asked(fields={"rcx": 0xC0000080}),
+        Asked(1, fields={"rcx": 0xC0000080, "rax": 0x500, "rdx": 1}),
+    ),
+    ExitCode.VMMCALL: (Asked(fields={"rax": 1, "cpl": 0}),),
+    ExitCode.MONITOR: (Asked(fields={"rax": 0, "rcx": 0, "rdx": 0}),),
+    ExitCode.MWAIT: (Asked(fields={"rax": 0, "rcx": 0}),),
+    ExitCode.MMIO_READ: (Asked(0xFEE00020, 4), Asked(0xFEE00020, 1), Asked(0xFEE00020, 8)),
+    ExitCode.MMIO_WRITE: (Asked(0xFEE000B0, 4, bytes(4)), Asked(0xFEE00300, 8, b"abcdefgh")),
+    ExitCode.AP_JUMP_TABLE: (Asked(0, 0x9000), Asked(1)),
+    ExitCode.SNP_PAGE_STATE_CHANGE: (
+        Asked(entries=(_SMALL,)),
+        Asked(entries=(_LARGE, _SMALL, _HIGH)),
+        Asked(entries=(_LARGE, _BEGUN, _HINT)),
+        Asked(entries=(_SMALL,) * 253),
+    ),
+    ExitCode.SNP_GUEST_REQUEST: (Asked(0x10000, 0x11000),),
+    ExitCode.SNP_EXTENDED_GUEST_REQUEST: (
+        Asked(0x10000, 0x11000, fields={"rax": 0x12000, "rbx": 4}),
+    ),
+    ExitCode.SNP_AP_CREATION: (
+        Asked(0x0000000500010001, 0x13000, fields={"rax": 1}),
+        Asked(0x0000000500010000, 0x13000, fields={"rax": 1}),
+        Asked(0x0000000500010002),
+    ),
+    ExitCode.HV_DOORBELL_PAGE: (Asked(0), Asked(1, 0x14000), Asked(2), Asked(3)),
+    ExitCode.HV_IPI: (Asked(0x0000000300000061), Asked(0x00080400)),
+    ExitCode.HV_TIMER: (Asked(1, 2),),
+    ExitCode.APIC_ID_LIST: (Asked(0x15000, fields={"rax": 1}),),
+    ExitCode.SNP_RUN_VMPL: (Asked(2),),
+    ExitCode.SECURE_AVIC: (
+        Asked(0, fields={"rax": (1 << 64) - 1, "rbx": 0x16000}),
+        Asked(1, fields={"rax": 3}),
+    ),
+    ExitCode.CONFIGURE_INJECTION: (Asked(0x50),),
+    ExitCode.DISABLE_ALTERNATE_INJECTION: (Asked(0x00024001),),
+    ExitCode.SPECIFIC_EOI: (Asked(0x00020061),),
+    ExitCode.SEV_TIO_OP_RFC: (Asked(1 << 32),),
+    ExitCode.TERMINATION_REQUEST: (Asked(0x21, 5),),
+    ExitCode.UNSUPPORTED_EVENT: (Asked(0x7B),),
+}
+"""By exit, arguments that the rules must let pass; for those not named, none are needed."""
+_NOTHING = (Asked(),)
+
+
+@cache
+def _codes() -> tuple[int, ...]:
+    """What there is to choose from; those with rules of their own more often."""
+    return tuple(
+        int(row.code)
+        for row in exits()
+        if row.where is Where.GHCB
+        for _ in range(4 if row.code in exit_rules._CHECKS else 1)
+    )
+
+
+def chosen(data: bytes) -> tuple[int, int]:
+    """The exit that an input is about, and the number of its right arguments."""
+    which, arguments = data[:2].ljust(2, b"\0")
+    code = _codes()[which % len(_codes())]
+    return code, arguments % len(RIGHT.get(code, _NOTHING))
+
+
+def page_of(data: bytes) -> tuple[GhcbPage, bool]:
+    """The page of an input, and whether it is just as the builder made it."""
+    code, arguments = chosen(data)
+    page = GhcbPage.decode(_right(code, arguments))
+    head = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
+    _, _, _, place, nudge, header, replaced, toggled = head[: _CHOICES + 2]
+    as_built = not (replaced or toggled)
+    if place >= AMISS and page.is_valid("sw_scratch"):
+        as_built = False
+        page.sw_scratch = GPA + PLACES[place % len(PLACES)]
+        start = max(start_of(page), 0)
+        page.shared_buffer = (bytes(start) + page.shared_buffer)[:BUFFER_SIZE]
+    if nudge >= AMISS:
+        as_built = False
+        name = NUDGED[nudge % 4]
+        value = NUDGES[nudge >> 2 & 7](getattr(page, name))
+        setattr(page, name, value & (1 << 64) - 1)
+    if header >= AMISS and code == ExitCode.SNP_PAGE_STATE_CHANGE:
+        as_built = False
+        current, last = HEADERS[header % len(HEADERS)]
+        _overwrite(page, PscHeader(cur_entry=current, end_entry=last).encode())
+    for number, (name, value) in enumerate(zip(WORDS, head[_CHOICES + 2 :], strict=True)):
+        if replaced >> number & 1:
+            bits = page.declaration[name].width
+            if name == "sw_scratch" and value < _NEAR:
+                value += GPA
+            setattr(page, name, value & (1 << bits) - 1)
+    for number, name in enumerate(_TOGGLED):
+        if toggled >> number & 1:
+            page.mark(name, not page.is_valid(name))
+    if replaced >> _BUFFER & 1:
+        _overwrite(page, data[_HEAD.size :])
+    return (_built(code, arguments), True) if as_built else (page, False)
+
+
+def _built(code: int, arguments: int) -> GhcbPage:
+    asked = RIGHT.get(code, _NOTHING)[arguments]
+    return GhcbPage.for_exit(
+        code, asked.info1, asked.info2, gpa=GPA, buffer=asked.buffer, **asked.fields
+    )
+
+
+@cache
+def _right(code: int, arguments: int) -> bytes:
+    """What the builder makes, to be changed: building takes as long as all the rest."""
+    return _built(code, arguments).encode()
+
+
+def _overwrite(page: GhcbPage, data: bytes) -> None:
+    """Put data into the buffer where the scratch area is; else where the buffer begins."""
+    start = start_of(page) if 0 <= start_of(page) < BUFFER_SIZE else 0
+    page.write_buffer(data[: BUFFER_SIZE - start], start)
+
+
+def run(data: bytes) -> int:
+    """Carry out one exit."""
+    page, as_built = page_of(data)
+    host = GhcbHost(GPA, BUDGETS[data[2] % len(BUDGETS)] if len(data) > 2 else UNLIMITED)
+    name = _name(page)
+    if as_built:
+        for problem in page.problems():
+            raise Finding(f"the builder's {name} is refused", f"the builder's {name}: {problem}")
+    rounds = 0
+    while rounds < ROUNDS:
+        rounds += 1
+        shared = SharedPage(page.encode())
+        try:
+            request = host.exit(shared)
+        except Breach as breach:
+            raise Finding(f"{name}: {breach.cause}", f"{name}: {breach}") from None
+        after = GhcbPage.decode(bytes(shared.memory))
+        if after.sw_exit_info_1 == Status.DONE:
+            _as_asked(name, page, after, request.effects, host.budget)
+        elif as_built:
+            raise Finding(
+                f"the builder's {name} is refused",
+                f"the builder's {name} is answered {after.sw_exit_info_1}, {after.sw_exit_info_2}",
+            )
+        _is_an_answer(name, page, after)
+        if not _is_unfinished(page, after):
+            break
+        page.shared_buffer = after.shared_buffer
+    return rounds
+
+
+def _name(page: GhcbPage) -> str:
+    row = find_exit(page.sw_exit_code)
+    return row.name if row else "unknown exit"
+
+
+def _is_an_answer(name: str, page: GhcbPage, after: GhcbPage) -> None:
+    """The page holds an answer that breaks no rule, with what the exit returns."""
+    if not after.is_answer:
+        raise Finding(f"{name} is answered by no answer", f"{name} is answered by no answer")
+    for problem in exit_rules.problems_of_answer(after):
+        raise Finding(f"the answer to {name} is wrong", f"the answer to {name}: {problem}")
+    row = find_exit(page.sw_exit_code)
+    if row is None or after.sw_exit_info_1:
+        return
+    for need in row.returns:
+        if _is_returned(page, need.when) and not after.is_valid(need.field):
+            raise Finding(
+                f"the answer to {name} is wrong",
+                f"the answer to {name}: {need.field} is not marked valid",
+            )
+
+
+def _is_returned(page: GhcbPage, when: str) -> bool:
+    """Whether an exit returns what it returns `when`; by the request, as rows cannot tell."""
+    match when:
+        case "IN":
+            info = word(IoioInfo, page.sw_exit_info_1)
+            return info.is_in and not info.string
+        case "read":
+            return page.sw_exit_info_1 == 0
+        case "unregister":
+            return page.sw_exit_info_1 == 1
+    return not when
+
+
+def _is_unfinished(page: GhcbPage, after: GhcbPage) -> bool:
+    if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE or after.sw_exit_info_1:
+        return False
+    start = start_of(page)
+    return not PscHeader.decode(after.shared_buffer[start : start + HEADER_SIZE]).done
+
+
+def _as_asked(
+    name: str, page: GhcbPage, after: GhcbPage, effects: list[Effect], budget: int
+) -> None:
+    buffer = page.shared_buffer
+    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE:
+        expected, buffer = pages_asked(page, budget)
+    elif page.sw_exit_code in ASKED:
+        expected = [ASKED[page.sw_exit_code](page)]
+    else:
+        return
+    if effects != expected:
+        raise Finding(
+            f"{name} is carried out otherwise",
+            f"{name}: asked for {_listed(expected)}, done {_listed(effects)}",
+        )
+    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE and after.shared_buffer != buffer:
+        raise Finding(
+            f"{name} is left otherwise", f"{name}: the buffer is not left as it should be"
+        )
+
+
+def _listed(effects: list[Effect]) -> str:
+    return "; ".join(str(effect) for effect in effects[:6]) or "nothing"
+
+
+# --- for people, and for mutation -----------------------------------------------------------------
+
+
+def show(data: bytes) -> str:
+    """The page, field by field, and what it breaks."""
+    page, _ = page_of(data)
+    broken = "".join(f"\n   {problem}" for problem in page.problems())
+    return f"{read(data)}{broken}"
+
+
+def read(data: bytes) -> str:
+    """The exit and the fields of its page that are not 0."""
+    page, as_built = page_of(data)
+    valid = ", ".join(page.valid_fields())
+    built = " as the builder makes it" if as_built else ""
+    rest = {name: hex(getattr(page, name)) for name in WORDS if getattr(page, name)}
+    start = next((at for at, byte in enumerate(page.shared_buffer) if byte), 0)
+    buffer = page.shared_buffer[start : start + 64].rstrip(b"\0").hex(" ")
+    return (
+        f"{_name(page)}{built}\n   valid: {valid}\n   "
+        + ", ".join(f"{name} {value}" for name, value in rest.items())
+        + f"\n   buffer from {start:#x}: {buffer}"
+    )
+
+
+_REPLACED_AT = 8 * _CHOICES
+_TOGGLED_AT = _REPLACED_AT + 16
+_WORDS_AT = _CHOICES + 4
+
+
+def _fields(data: bytes) -> Sequence[Leaf]:
+    code, _ = chosen(data)
+    return _leaves(code)
+
+
+@cache
+def _leaves(code: int) -> tuple[Leaf, ...]:
+    return tuple(_leaves_of(code))
+
+
+def _leaves_of(code: int) -> Iterator[Leaf]:
+    """The words, by their layouts where they have one; what the buffer holds; the valid bits."""
+    row = find_exit(code)
+    assert row is not None
+    for number, name in enumerate(WORDS):
+        switch, at = _REPLACED_AT + number, _WORDS_AT + 8 * number
+        yield Leaf(GhcbPage.declaration[name], 8 * at, switch)
+    for number in range(len(_TOGGLED)):
+        yield Leaf(Field(Kind.FLAG, 1, ""), _TOGGLED_AT + number)
+    for number, layout in enumerate((row.info1.layout, row.info2.layout)):
+        if layout is not None:
+            for leaf in fields_of(layout, _WORDS_AT + 8 * number):
+                yield Leaf(leaf.field, leaf.at, _REPLACED_AT + number)
+    if row.buffer:
+        switch, at = _REPLACED_AT + _BUFFER, _HEAD.size
+        kinds = (PscHeader, *[PscEntry] * 6)
+        for number, kind in enumerate(kinds):
+            for leaf in fields_of(kind, at + 8 * number):
+                yield Leaf(leaf.field, leaf.at, switch)
+
+
+_messages = Messages(_CHOICES, _fields)
+mutate, crossover = _messages.mutate, _messages.crossover

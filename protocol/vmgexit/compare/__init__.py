@@ -1,0 +1,1 @@
+"""Answers beside answers: recordings, another implementation, and the machine."""

@@ -1,0 +1,110 @@
+"""A peer beside what it should answer: recordings, and the machine where nothing was recorded.
+
+What a peer does not support is not held against it. An operation that it refuses as a whole is left
+out on the machine's side too, so that both stay in step; of a partial answer the keys that are
+there are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from ..errors import PeerError, ScenarioError
+from ..machine.machine import Machine
+from ..machine.quirks import Quirks
+from ..machine.scenario import Answer, Command, Sequence
+from .peer import STOPS, Peer, plain
+from .replay import Mismatch, Tally, differences
+
+UNSUPPORTED = "unsupported"
+Differences = dict[str, tuple[Any, Any]]  # by dotted key: found, expected
+
+
+def compare(answer: Answer, expected: Answer) -> Differences:
+    """Where a peer's answer is not as expected; empty when it conforms.
+
+    The text of a stop is the peer's own. An assertion is met by any stop, a termination request by
+    one.
+    """
+    if "panic" in expected and any(stop in answer for stop in STOPS):
+        return {}
+    if "terminated" in expected and "terminated" in answer:
+        return {}
+    if UNSUPPORTED in answer:
+        answer = {key: value for key, value in answer.items() if key != UNSUPPORTED}
+        expected = _only(expected, answer)
+    # A stranger's keys are shown as they can be.
+    return {plain(key): pair for key, pair in differences(answer, expected).items()}
+
+
+def _only(expected: Answer, given: Answer) -> Answer:
+    """The part of `expected` of which the peer says something."""
+    return {
+        key: _only(value, given[key])
+        if isinstance(value, dict) and isinstance(given[key], dict)
+        else value
+        for key, value in expected.items()
+        if key in given
+    }
+
+
+class Answering(Protocol):
+    """A peer, or what stands in for one."""
+
+    def forget(self) -> None: ...
+
+    def execute(self, command: Command) -> Answer: ...
+
+
+class Lockstep:
+    """A peer and a machine that get the same commands."""
+
+    def __init__(self, peer: Answering, quirks: Quirks) -> None:
+        self.peer, self.machine = peer, Machine(quirks)
+        peer.forget()
+
+    def execute(self, command: Command) -> tuple[Answer, Answer]:
+        """Both answers, the peer's first; the machine's is empty when the peer does not support the
+        operation. Raises PeerError and ScenarioError."""
+        answer = self.peer.execute(command)
+        if set(answer) == {UNSUPPORTED}:
+            return answer, {}
+        return answer, self.machine.execute(command)
+
+
+def replay_peer(
+    sequences: Iterable[Sequence], peer: Peer, quirks: Quirks, tally: Tally
+) -> Iterator[Mismatch]:
+    """Run every sequence on the peer and yield the answers that differ; `tally` counts on the way.
+
+    Expected are the recorded answers, and those of a machine with `quirks` in sequences that lack
+    some. A peer that fails ends its sequence by a mismatch and is started again for the next one.
+    Raises PeerError when it cannot be started.
+    """
+    for sequence in sequences:
+        tally.sequences += 1
+        lockstep = Lockstep(peer, quirks) if None in sequence.answers else None
+        peer.forget()
+        for index, (command, recorded) in enumerate(
+            zip(sequence.commands, sequence.answers, strict=True)
+        ):
+            tally.operations += 1
+            try:
+                if lockstep:
+                    answer, expected = lockstep.execute(command)
+                else:
+                    answer, expected = peer.execute(command), {}
+            except ScenarioError as error:
+                raise ScenarioError(f"operation {index}: {error}", line=sequence.line) from None
+            except PeerError as error:
+                if error.kind == "start":
+                    raise
+                tally.mismatches += 1
+                yield Mismatch(sequence, index, {}, failure=f"peer: {error}")
+                break
+            tally.unsupported += UNSUPPORTED in answer
+            found = compare(answer, expected if recorded is None else recorded)
+            if found:
+                tally.mismatches += 1
+                yield Mismatch(sequence, index, found, is_recorded=recorded is not None)

@@ -1,0 +1,137 @@
+"""Replaying recordings: the same commands, and where the answers differ.
+
+`replay` runs sequences on a fresh machine each. A recorded assertion is matched by any stop at the
+same place; the texts need not be alike. `explain` names the quirks without which an answer would
+have been another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ScenarioError
+from ..machine.machine import Machine
+from ..machine.quirks import COCONUT_SEEN, Quirks, names, only
+from ..machine.scenario import Answer, Sequence
+from ..watch.invariants import Violation, Watch
+from .peer import brief
+
+
+@dataclass(slots=True)
+class Mismatch:
+    """One answer that differs: where it stands, and each differing key with both values; or in a word
+    why there is none (`failure`)."""
+
+    sequence: Sequence
+    index: int
+    differences: dict[str, tuple[Any, Any]]  # found, recorded
+    explained_by: tuple[str, ...] = ()
+    failure: str = ""
+    is_recorded: bool = True  # else what is expected is a machine's answer
+
+    def __str__(self) -> str:
+        command = self.sequence.commands[self.index]
+        where = f"{self.sequence.name} line {self.sequence.line}, operation {self.index}"
+        whose = "recorded" if self.is_recorded else "expected"
+        parts = [
+            f"{key}: {brief(found)} found, {brief(expected)} {whose}"
+            for key, (found, expected) in self.differences.items()
+        ]
+        if self.failure:
+            parts.append(self.failure)
+        because = f" (explained by {', '.join(self.explained_by)})" if self.explained_by else ""
+        return f"{where}, {command['op']}: {'; '.join(parts)}{because}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a replay came to."""
+
+    sequences: int = 0
+    operations: int = 0
+    mismatches: int = 0
+    violations: list[tuple[Sequence, Violation]] = field(default_factory=list)
+    unsupported: int = 0  # operations of which a peer says that it does not know them, or not all
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.sequences} sequences",
+            f"{self.operations} operations",
+            f"{self.mismatches} mismatches",
+        ]
+        if self.violations:
+            parts.append(f"{len(self.violations)} violations")
+        if self.unsupported:
+            parts.append(f"{self.unsupported} operations the peer does not fully support")
+        return ", ".join(parts)
+
+
+def replay(
+    sequences: Iterable[Sequence], quirks: Quirks, tally: Tally, *, watched: bool = False
+) -> Iterator[Mismatch]:
+    """Run every sequence and yield the answers that differ; `tally` counts on the way.
+
+    With `watched` a broken invariant ends its sequence and is kept in the tally.
+    """
+    for sequence in sequences:
+        tally.sequences += 1
+        machine = Machine(quirks)
+        executor = Watch(machine) if watched else machine
+        for index, (command, recorded) in enumerate(
+            zip(sequence.commands, sequence.answers, strict=True)
+        ):
+            try:
+                answer = executor.execute(command)
+            except Violation as violation:
+                tally.operations += 1
+                tally.violations.append((sequence, violation))
+                break
+            except ScenarioError as error:
+                raise ScenarioError(f"operation {index}: {error}", line=sequence.line) from None
+            tally.operations += 1
+            if recorded is not None and not same(answer, recorded):
+                tally.mismatches += 1
+                yield Mismatch(sequence, index, differences(answer, recorded))
+
+
+def same(answer: Answer, recorded: Answer) -> bool:
+    """Whether an answer conforms to the recorded one."""
+    if "panic" in recorded:
+        return "panic" in answer or "terminated" in answer
+    return answer == recorded
+
+
+def differences(answer: Answer, recorded: Answer) -> dict[str, tuple[Any, Any]]:
+    """The keys whose values differ, nested ones by dotted path."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in (*recorded, *(key for key in answer if key not in recorded)):
+        ours, theirs = answer.get(key), recorded.get(key)
+        if ours == theirs:
+            continue
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            for inner, pair in differences(ours, theirs).items():
+                found[f"{key}.{inner}"] = pair
+        else:
+            found[key] = (ours, theirs)
+    return found
+
+
+def explain(sequence: Sequence, quirks: Quirks) -> tuple[str, ...]:
+    """The quirks of COCONUT-SVSM that a sequence's recorded answers need besides those of `quirks`,
+    as few as can be found by leaving out one after the other. Empty when no set of them gives the
+    answers."""
+    have = {name for name in names() if getattr(quirks, name.replace("-", "_"))}
+    needed = [name for name in names(seen=COCONUT_SEEN) if name not in have]
+    if not _conforms(sequence, only(*have, *needed)):
+        return ()
+    for name in tuple(needed):
+        fewer = [other for other in needed if other != name]
+        if _conforms(sequence, only(*have, *fewer)):
+            needed = fewer
+    return tuple(needed)
+
+
+def _conforms(sequence: Sequence, quirks: Quirks) -> bool:
+    return not any(True for _ in replay([sequence], quirks, Tally()))

@@ -1,0 +1,1 @@
+"""Lines that kernels and tools print: KVM's tracepoints, read and paired."""

@@ -1,0 +1,326 @@
+"""The machine: vCPUs, registration and host together, driven by the commands of a scenario.
+
+`Machine(profile).execute(command)` answers as an implementation of that profile answers. There are
+no threads: each command is carried out to its end, an entry of the guest by the table of `entry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..errors import ScenarioError
+from ..wire.vmsa import EventType, VintrCtrl
+from .quirks import REFERENCE, Quirks, profile
+from .rules import apic, entry, host
+from .rules.calls import Registers, dispatch
+from .rules.guest import take
+from .rules.registration import Registration
+from .scenario import Answer, Command
+from .vcpu import (
+    EVENT_TYPE,
+    EVENT_VALID,
+    EVENT_VECTOR,
+    STATUS_WORD,
+    CallingPage,
+    Guest,
+    LocalApic,
+    Vcpu,
+)
+
+FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of what guests name
+_OTHER_CALLING_AREAS = 0xFFFF_0000_0000
+
+
+_NEEDS_A_RUNNING_GUEST = frozenset(
+    {"call", "guest_take", "guest", "guest_lazy_eoi", "intercept", "set_vmsa"}
+)
+
+
+class Listener(Protocol):
+    """Something that watches the SVSM's steps, such as the ledger of the invariants."""
+
+    def before_step(self, cpu: Vcpu) -> None: ...
+
+    def after_step(self, cpu: Vcpu) -> None: ...
+
+
+class Machine:
+    """A VM of one guest VMPL. Before `init` it has no vCPU.
+
+    `calls` is every GHCB request since `init`; `sent` is what vCPUs sent in the last command. A machine
+    that stopped answers every later command by its reason.
+    """
+
+    def __init__(self, quirks: Quirks | str = REFERENCE) -> None:
+        self.quirks = profile(quirks) if isinstance(quirks, str) else quirks
+        self.vcpus: list[Vcpu] = []
+        self.registration = Registration(0)
+        self.calls: list[host.HostCall] = []
+        self.sent: list[apic.Sent] = []
+        self.listener: Listener | None = None
+        self.stopped: Answer | None = None
+
+    def execute(self, command: Command) -> Answer:
+        """Carry out one command. Raises ScenarioError on one for a vCPU that does not exist."""
+        operation = command["op"]
+        self.sent.clear()
+        if operation == "init":
+            return self._init(command)
+        if command["cpu"] >= len(self.vcpus):
+            raise ScenarioError(
+                f"{operation}: vCPU {command['cpu']} does not exist, there are {len(self.vcpus)}"
+            )
+        if self.stopped is not None:
+            return dict(self.stopped)
+        made = len(self.calls)
+        try:
+            if self.must_enter_first(command):
+                self._enter(self.vcpus[command["cpu"]], {})
+            answer = _HANDLERS[operation](self, self.vcpus[command["cpu"]], command)
+        except apic.Assertion as reason:
+            self.stopped = {"panic": str(reason)}
+            return dict(self.stopped)
+        except apic.Termination as reason:
+            self.stopped = {"terminated": str(reason)}
+            return dict(self.stopped)
+        if len(self.calls) > made:
+            answer["calls"] = [call.as_dict() for call in self.calls[made:]]
+        return answer
+
+    def must_enter_first(self, command: Command) -> bool:
+        """Whether an entry that is under way is finished before this command, since only a guest that
+        runs can cause it."""
+        under_way = self.vcpus[command["cpu"]].entry is not None
+        return under_way and command["op"] in _NEEDS_A_RUNNING_GUEST
+
+    # --- what the rules ask of the machine ---------------------------------------------------------
+
+    def emulated(self, cpu: Vcpu) -> bool:
+        """Whether the SVSM keeps this vCPU's APIC: while its Alternate Injection bit is set."""
+        if cpu.guest.alternate_injection or self.quirks.emulation_survives_disable:
+            return True
+        return self.quirks.lazy_eoi_survives_disable and cpu.apic.lazy_eoi_pending
+
+    def ghcb(self, cpu: Vcpu, call: str, info1: int) -> bool:
+        """Make a GHCB request; False when the host refuses it."""
+        self.calls.append(host.HostCall(cpu.index, call, info1))
+        if call in cpu.refusing:
+            cpu.refusing.remove(call)
+            return False
+        return True
+
+    # --- commands ----------------------------------------------------------------------------------
+
+    def _init(self, command: Command) -> Answer:
+        ids = command.get("apic_ids") or range(command["cpus"])
+        self.vcpus = [
+            Vcpu(
+                index,
+                apic_id,
+                _OTHER_CALLING_AREAS + index * 0x1000 if index else FIRST_CALLING_AREA,
+            )
+            for index, apic_id in enumerate(ids)
+        ]
+        self.registration = Registration(command["reg_count"])
+        self.calls = []
+        self.stopped = None
+        return {"ok": True, "cpus": command["cpus"], "reg_count": command["reg_count"]}
+
+    def _call(self, cpu: Vcpu, command: Command) -> Answer:
+        self._take_up(cpu)
+        cpu.guest.exit_int_info = 0
+        cpu.guest.vintr.busy = False
+        entry.answer_signal(cpu)
+        registers = Registers(command["rcx"], command["rdx"], command["r8"])
+        result = dispatch(self, cpu, command["protocol"], command["request"], registers)
+        return {
+            "rax": int(result),
+            "rcx": registers.rcx,
+            "rdx": registers.rdx,
+            "r8": registers.r8,
+        }
+
+    def _host_irq(self, cpu: Vcpu, command: Command) -> Answer:
+        accepted, raised = self._post(cpu, command)
+        return {"posted": accepted, "hv": raised, "status": cpu.words[STATUS_WORD]}
+
+    def _post(self, cpu: Vcpu, wanted: Command) -> tuple[bool, bool]:
+        """A whole post; one that is under way is finished first."""
+        if cpu.posting is not None:
+            host.finish(cpu, cpu.posting)
+            cpu.posting = None
+        post = host.Posting(wanted["vector"], wanted["level"])
+        return host.finish(cpu, post), post.raised
+
+    def _host_begin(self, cpu: Vcpu, command: Command) -> Answer:
+        if cpu.posting is not None:
+            host.finish(cpu, cpu.posting)
+        cpu.posting = host.Posting(command["vector"], command["level"])
+        return {"next": cpu.posting.step}
+
+    def _host_step(self, cpu: Vcpu, command: Command) -> Answer:
+        post = cpu.posting
+        if post is None:
+            return {"next": "none"}
+        host.advance(cpu, post)
+        if post.step in host.ENDS:
+            cpu.posting = None
+        return {"next": post.step}
+
+    def _host_refuse(self, cpu: Vcpu, command: Command) -> Answer:
+        cpu.refusing.append(command["call"])
+        return {"ok": True}
+
+    def _enter(self, cpu: Vcpu, command: Command) -> Answer:
+        under_way = self._entry(cpu)
+
+        def late() -> None:
+            for post in command.get("late", ()):
+                self._post(cpu, post)
+
+        cpu.entry = None
+        entry.enter(self, cpu, under_way, late)
+        return {**_vmrun(cpu), "flags": _flags(cpu.apic), "cancelled": under_way.cancelled}
+
+    def _svsm_step(self, cpu: Vcpu, command: Command) -> Answer:
+        under_way = cpu.entry = self._entry(cpu)
+        entry.advance(self, cpu, under_way)
+        if under_way.step == "entered":
+            cpu.entry = None
+        return {"next": under_way.step}
+
+    def _entry(self, cpu: Vcpu) -> entry.Entry:
+        """The entry that is under way, or a new one."""
+        if cpu.entry is not None:
+            return cpu.entry
+        self._take_up(cpu)
+        return entry.Entry()
+
+    def _guest_take(self, cpu: Vcpu, command: Command) -> Answer:
+        taken, vector = take(cpu.guest)
+        if taken != "none" and command.get("gate"):
+            cpu.guest.interrupts_enabled = False
+        return {"taken": taken, "vector": vector}
+
+    def _guest(self, cpu: Vcpu, command: Command) -> Answer:
+        cpu.guest.interrupts_enabled = command["if"]
+        cpu.guest.vintr.int_shadow = command["shadow"]
+        if "cr8" in command:
+            cpu.guest.vintr.v_tpr = command["cr8"]
+        return {"ok": True}
+
+    def _guest_lazy_eoi(self, cpu: Vcpu, command: Command) -> Answer:
+        was, cpu.calling.no_eoi_required = cpu.calling.no_eoi_required, 0
+        return {"was": was}
+
+    def _intercept(self, cpu: Vcpu, command: Command) -> Answer:
+        self._take_up(cpu)
+        cpu.guest.exit_int_info = command["exitintinfo"]
+        cpu.guest.vintr.busy = command["busy"]
+        entry.left_guest(self, cpu)
+        return _vmrun(cpu)
+
+    def _set_vmsa(self, cpu: Vcpu, command: Command) -> Answer:
+        vintr = VintrCtrl(vgif=True)
+        if "vintr" in command:
+            vintr = VintrCtrl.decode(command["vintr"].to_bytes(8, "little"))
+        cpu.new_guest = Guest(vintr=vintr, event_inj=command.get("event_inj", 0))
+        return {"ok": True}
+
+    def _doorbell(self, cpu: Vcpu, command: Command) -> Answer:
+        return {"hex": cpu.page.hex()}
+
+    def _set_doorbell(self, cpu: Vcpu, command: Command) -> Answer:
+        cpu.page[:] = bytes.fromhex(command["hex"])
+        return {"ok": True}
+
+    def _state(self, cpu: Vcpu, command: Command) -> Answer:
+        local, guest = cpu.apic, cpu.guest
+        return {
+            "apic": {
+                "icr": local.icr,
+                "irr": _words(local.irr),
+                "allowed": _words(local.allowed),
+                "isr_stack": list(local.isr),
+                "tmr": _words(apic.trigger_modes(local)),
+                "host_tmr": _words(apic.trigger_modes(local, from_host=True)),
+            },
+            "flags": _flags(local),
+            "ipi_irr": _words(cpu.mailbox.irr),
+            "ipi_pending": cpu.mailbox.pending,
+            "ipi_nmi": cpu.mailbox.nmi,
+            **_vmrun(cpu),
+            "if": guest.interrupts_enabled,
+            "shadow": guest.vintr.int_shadow,
+            "reg_count": self.registration.count,
+            "alt_inj": guest.alternate_injection,
+            "history": [call.as_dict() for call in self.calls],
+        }
+
+    def _take_up(self, cpu: Vcpu) -> None:
+        """Use the new VMSA and the new calling area, if there are any."""
+        if cpu.new_guest is not None:
+            new, cpu.new_guest = cpu.new_guest, None
+            new.alternate_injection = cpu.guest.alternate_injection
+            cpu.guest = new
+            cpu.new_calling = CallingPage(cpu.calling.address)
+            if not self.quirks.foreign_vmsa_crashes:
+                new.event_inj = 0
+                new.vintr.v_irq = False
+            if not self.quirks.vcpu_create_keeps_apic:
+                apic.reset(self, cpu)
+        if cpu.new_calling is not None:
+            cpu.calling, cpu.new_calling = cpu.new_calling, None
+
+
+def _vmrun(cpu: Vcpu) -> Answer:
+    """What VMRUN sees of a vCPU."""
+    event, vintr = cpu.guest.event_inj, cpu.guest.vintr
+    kind = (event & EVENT_TYPE) >> 8
+    return {
+        "event_inj": event,
+        "event_valid": bool(event & EVENT_VALID),
+        "event_type": kind,
+        "event_vector": event & EVENT_VECTOR,
+        "nmi": bool(event & EVENT_VALID) and kind == EventType.NMI,
+        "v_irq": vintr.v_irq,
+        "v_intr_vector": vintr.v_intr_vector,
+        "v_intr_prio": vintr.v_intr_prio,
+        "v_ign_tpr": vintr.v_ign_tpr,
+        "v_tpr": vintr.v_tpr,
+        "no_eoi_required": cpu.calling.no_eoi_required,
+    }
+
+
+def _flags(local: LocalApic) -> Answer:
+    return {
+        "update_required": local.update_required,
+        "interrupt_delivered": local.interrupt_delivered,
+        "interrupt_queued": local.interrupt_queued,
+        "lazy_eoi_pending": local.lazy_eoi_pending,
+        "nmi_pending": local.nmi_pending,
+    }
+
+
+def _words(vectors: int) -> list[int]:
+    return [vectors >> 32 * word & 0xFFFFFFFF for word in range(8)]
+
+
+_HANDLERS: dict[str, Callable[[Machine, Vcpu, Command], Answer]] = {
+    "call": Machine._call,
+    "host_irq": Machine._host_irq,
+    "host_begin": Machine._host_begin,
+    "host_step": Machine._host_step,
+    "svsm_step": Machine._svsm_step,
+    "host_refuse": Machine._host_refuse,
+    "enter": Machine._enter,
+    "guest_take": Machine._guest_take,
+    "guest": Machine._guest,
+    "guest_lazy_eoi": Machine._guest_lazy_eoi,
+    "intercept": Machine._intercept,
+    "set_vmsa": Machine._set_vmsa,
+    "doorbell": Machine._doorbell,
+    "set_doorbell": Machine._set_doorbell,
+    "state": Machine._state,
+}

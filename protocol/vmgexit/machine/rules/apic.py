@@ -1,0 +1,432 @@
+"""The local APIC that the SVSM emulates for the guest: presenting, rewinding, EOI, registers, IPIs.
+
+Facts: COCONUT-SVSM kernel/src/cpu/apic.rs; Intel SDM 3A chapter 10 for priorities (an AMD guest sees
+the same). A vector's class is its upper four bits. Every departure of an implementation is asked for
+by name (`quirks`) beside the rule it breaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...schema import set_numbers
+from ...wire.apic import BROADCAST, ApicIcr, ApicRegister, MessageType, Shorthand, access
+from ...wire.doorbell import LOWEST_VECTOR
+from ...wire.svsm import ResultCode
+from ..vcpu import (
+    EVENT_TYPE,
+    EVENT_VALID,
+    EVENT_VECTOR,
+    GUEST_VMPL,
+    IRR_WORD,
+    ISR_WORD,
+    LEVEL,
+    MULTIPLE,
+    NMI,
+    NMI_EVENT,
+    STATUS_WORD,
+    VECTOR,
+    VECTOR_31,
+    LocalApic,
+    Mailbox,
+    Vcpu,
+)
+from . import host
+
+if TYPE_CHECKING:
+    from ..machine import Machine
+
+NOTIFICATION_VECTOR = 0x50
+"""The vector by which the host tells a vCPU's SVSM that another vCPU sent it an IPI."""
+
+LOWEST_IPI = 16
+"""Vectors below are never deliverable: their class is 0."""
+
+_ISR, _TMR, _IRR = ApicRegister.ISR0, ApicRegister.TMR0, ApicRegister.IRR0
+_ICR_REFUSED = sum(
+    ((1 << field.width) - 1) << field.bit_offset
+    for field in ApicIcr.declaration.fields
+    if field.rule is not None or field.name in ("delivery_status", "remote_read_status")
+)
+
+
+class Assertion(Exception):
+    """The SVSM stopped on an assertion of its own. Only quirks lead here."""
+
+
+class Termination(Exception):
+    """The SVSM asked the host to terminate the guest. The message is the documented reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An interrupt that a vCPU sent to another, or to itself."""
+
+    target: int
+    vector: int
+    nmi: bool = False
+
+
+def priority(vector: int) -> int:
+    """The class of a vector or of a task priority."""
+    return vector >> 4
+
+
+def top(vectors: int) -> int:
+    """The highest vector of a set; 0 for the empty one."""
+    return max(vectors.bit_length() - 1, 0)
+
+
+# --- accepting -------------------------------------------------------------------------------------
+
+
+def accept(apic: LocalApic, vector: int, *, level: bool = False, from_host: bool = False) -> None:
+    """Make a vector pending. An edge one joins a level one that is pending already."""
+    apic.irr |= 1 << vector
+    if level:
+        apic.tmr |= 1 << vector
+    if from_host and level:
+        apic.host_tmr |= 1 << vector
+    apic.update_required = True
+
+
+def take_mailbox(cpu: Vcpu) -> None:
+    """Move what other vCPUs sent into the local APIC."""
+    mailbox, apic = cpu.mailbox, cpu.apic
+    if not mailbox.pending:
+        return
+    mailbox.pending = False
+    apic.irr |= mailbox.irr
+    apic.nmi_pending |= mailbox.nmi
+    mailbox.irr, mailbox.nmi = 0, False
+    apic.update_required = True
+
+
+# --- presenting, rewinding, ending -----------------------------------------------------------------
+
+
+def present(machine: Machine, cpu: Vcpu) -> None:
+    """Put what is pending where the hardware delivers it from: EVENTINJ or V_IRQ. One at a time."""
+    apic, guest = cpu.apic, cpu.guest
+    if not apic.update_required:
+        return
+    rewind(machine, cpu)
+    apic.update_required = False
+    if apic.nmi_pending:
+        if not guest.event_inj & EVENT_VALID or machine.quirks.nmi_overwrites_reinjection:
+            guest.event_inj = NMI_EVENT
+            apic.nmi_pending = False
+        else:
+            apic.update_required = True  # another event is being delivered; try at the next entry
+    apic.lazy_eoi_pending = False
+    cpu.calling.no_eoi_required = 0
+    vector = top(apic.irr)
+    if priority(vector) <= priority(apic.isr[-1] if apic.isr else 0):
+        return
+    in_service_before = bool(apic.isr)
+    at_once = (
+        guest.interrupts_enabled
+        and not guest.vintr.int_shadow
+        and priority(vector) > priority(processor_priority(machine, cpu))
+        and not guest.event_inj & EVENT_VALID
+    )
+    if at_once:
+        guest.event_inj = EVENT_VALID | vector
+        apic.interrupt_delivered = True
+    else:
+        guest.vintr.v_intr_vector = vector
+        guest.vintr.v_intr_prio = priority(vector)
+        guest.vintr.v_ign_tpr = False
+        guest.vintr.v_irq = True
+        apic.interrupt_queued = True
+    apic.irr &= ~(1 << vector)
+    is_level = bool(apic.tmr >> vector & 1)
+    _push(machine, apic, vector)
+    if (at_once or not in_service_before) and not is_level and top(apic.irr) == 0:
+        cpu.calling.no_eoi_required = 1
+        apic.lazy_eoi_pending = True
+
+
+def rewind(machine: Machine, cpu: Vcpu) -> None:
+    """Take back what the guest has not taken, and settle a lazy EOI that it has made."""
+    apic, guest = cpu.apic, cpu.guest
+    if apic.interrupt_delivered:
+        apic.interrupt_delivered = False
+        event = guest.event_inj
+        if event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID and _is_ours(machine, apic, event):
+            guest.event_inj = 0
+            _take_back(apic)
+    if apic.interrupt_queued:
+        apic.interrupt_queued = False
+        if guest.vintr.v_irq and _is_ours(machine, apic, guest.vintr.v_intr_vector):
+            guest.vintr.v_irq = False
+            _take_back(apic)
+    if apic.lazy_eoi_pending and not cpu.calling.no_eoi_required:
+        end_of_interrupt(machine, cpu)
+
+
+def _is_ours(machine: Machine, apic: LocalApic, event: int) -> bool:
+    """Whether the vector found is the one that was presented. Another is the guest's own business."""
+    if apic.isr and apic.isr[-1] == event & EVENT_VECTOR:
+        return True
+    if machine.quirks.foreign_vmsa_crashes:
+        raise Assertion("the vector taken back is not the newest in service")
+    return False
+
+
+def _take_back(apic: LocalApic) -> None:
+    vector = apic.isr.pop()
+    level, from_host = apic.isr_tmr.pop()
+    apic.tmr |= level << vector
+    apic.host_tmr |= from_host << vector
+    apic.irr |= 1 << vector
+    apic.update_required = True
+    apic.lazy_eoi_pending = False
+
+
+def _push(machine: Machine, apic: LocalApic, vector: int) -> None:
+    """Put a vector in service. Whether it is level-triggered goes with it, not with its number."""
+    bit = 1 << vector
+    apic.isr.append(vector)
+    if machine.quirks.level_on_edge_in_service:
+        apic.isr_tmr.append((False, False))
+        return
+    apic.isr_tmr.append((bool(apic.tmr & bit), bool(apic.host_tmr & bit)))
+    apic.tmr &= ~bit
+    apic.host_tmr &= ~bit
+
+
+def end_of_interrupt(machine: Machine, cpu: Vcpu) -> None:
+    """End the highest interrupt in service, if there is one (INV-5)."""
+    apic = cpu.apic
+    if not apic.isr:
+        return
+    vector = apic.isr.pop()
+    level, from_host = apic.isr_tmr.pop()
+    if machine.quirks.level_on_edge_in_service:
+        bit = 1 << vector
+        level, from_host = bool(apic.tmr & bit), bool(apic.host_tmr & bit)
+        apic.tmr &= ~bit
+        apic.host_tmr &= ~bit
+    if level and from_host:
+        specific_eoi(machine, cpu, vector)
+    apic.update_required = True
+    apic.lazy_eoi_pending = False
+
+
+def specific_eoi(machine: Machine, cpu: Vcpu, vector: int) -> None:
+    """Tell the host that a level-triggered interrupt ended. Its refusal is only logged."""
+    machine.ghcb(cpu, "specific_eoi", GUEST_VMPL << 16 | vector)
+
+
+def reset(machine: Machine, cpu: Vcpu) -> None:
+    """Start a new vCPU with an empty local APIC. Level-triggered interrupts of the host that are
+    dropped with the old one are acknowledged, so that their lines can rise again (INV-4)."""
+    old = cpu.apic
+    in_service = [v for v, (_, from_host) in zip(old.isr, old.isr_tmr, strict=True) if from_host]
+    cpu.apic, cpu.mailbox = LocalApic(), Mailbox()
+    for vector in (*in_service, *set_numbers(old.host_tmr)):
+        specific_eoi(machine, cpu, vector)
+
+
+# --- handing over to the host ----------------------------------------------------------------------
+
+
+def disable(machine: Machine, cpu: Vcpu) -> None:
+    """Give this vCPU's interrupts to the host through the descriptor, once (EXIT-1, INV-7)."""
+    quirks, apic, guest = machine.quirks, cpu.apic, cpu.guest
+    rewind(machine, cpu)
+    if not quirks.emulation_survives_disable:
+        take_mailbox(cpu)
+    if guest.event_inj & (EVENT_VALID | EVENT_TYPE) == NMI_EVENT:
+        guest.event_inj = 0
+        apic.nmi_pending = True
+    words = cpu.words
+    words[STATUS_WORD] |= MULTIPLE | NMI * apic.nmi_pending
+    status = words[STATUS_WORD]
+    if not status & LEVEL and status & VECTOR >= LOWEST_VECTOR:
+        apic.irr |= 1 << (status & VECTOR)
+    if apic.irr >> LOWEST_VECTOR & 1 and not quirks.handoff_drops_vector_31:
+        words[STATUS_WORD] |= VECTOR_31
+    in_service = sum({1 << vector for vector in apic.isr})
+    for word in range(8):
+        if word:
+            words[IRR_WORD + word] |= apic.irr >> 32 * word & 0xFFFFFFFF
+        words[ISR_WORD + word] = in_service >> 32 * word & 0xFFFFFFFF
+    cpu.calling.no_eoi_required = 0
+    if not quirks.lazy_eoi_survives_disable:
+        apic.lazy_eoi_pending = False
+    state = cpu.tpr << 8 | guest.vintr.int_shadow << 1 | guest.interrupts_enabled
+    guest.alternate_injection = False
+    if not machine.emulated(cpu):
+        cpu.apic = LocalApic()
+    if not machine.ghcb(cpu, "disable_alternate_injection", GUEST_VMPL << 16 | state):
+        if quirks.refused_disable_crashes:
+            raise Assertion("the host refused to disable Alternate Injection")
+        raise Termination("the host refused to disable Alternate Injection")
+
+
+# --- registers -------------------------------------------------------------------------------------
+
+
+def task_priority(machine: Machine, cpu: Vcpu) -> int:
+    """TPR. The VMSA keeps a class; the low bits are ours, as long as the guest did not write CR8."""
+    v_tpr, low = cpu.apic.tpr_low
+    kept = low if v_tpr == cpu.guest.vintr.v_tpr else 0
+    return cpu.tpr | (0 if machine.quirks.tpr_low_nibble_dropped else kept)
+
+
+def processor_priority(machine: Machine, cpu: Vcpu) -> int:
+    """PPR: the class in service where it is above the task priority's, else the task priority."""
+    newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
+    tpr = task_priority(machine, cpu)
+    if priority(newest) <= priority(tpr):
+        return tpr
+    return newest if machine.quirks.ppr_keeps_low_nibble else newest & 0xF0
+
+
+def logical_id(apic_id: int) -> int:
+    """LDR of an x2APIC id: cluster in bits 31:16, one bit of sixteen in bits 15:0."""
+    return (apic_id & ~15) << 12 | 1 << (apic_id & 15)
+
+
+def read_register(machine: Machine, cpu: Vcpu, number: int) -> tuple[ResultCode, int]:
+    """A register's value, and whether it may be read."""
+    rewind(machine, cpu)
+    allowed = access(number)
+    if not allowed:
+        return ResultCode.INVALID_ADDRESS, 0
+    if allowed == "WO":
+        return ResultCode.INVALID_PARAMETER, 0
+    apic = cpu.apic
+    if _ISR <= number < _ISR + 8:
+        in_service = sum({1 << vector for vector in apic.isr})
+        return ResultCode.SUCCESS, in_service >> 32 * (number - _ISR) & 0xFFFFFFFF
+    if _TMR <= number < _TMR + 8:
+        return ResultCode.SUCCESS, trigger_modes(apic) >> 32 * (number - _TMR) & 0xFFFFFFFF
+    if _IRR <= number < _IRR + 8:
+        return ResultCode.SUCCESS, apic.irr >> 32 * (number - _IRR) & 0xFFFFFFFF
+    return ResultCode.SUCCESS, {
+        ApicRegister.ID: lambda: cpu.apic_id,
+        ApicRegister.TPR: lambda: task_priority(machine, cpu),
+        ApicRegister.PPR: lambda: processor_priority(machine, cpu),
+        ApicRegister.LDR: lambda: logical_id(cpu.apic_id),
+        ApicRegister.ICR: lambda: apic.icr,
+    }[ApicRegister(number)]()
+
+
+def trigger_modes(apic: LocalApic, *, from_host: bool = False) -> int:
+    """TMR: level-triggered vectors, pending or in service; or those of them that the host posted."""
+    modes = apic.host_tmr if from_host else apic.tmr
+    for vector, of_host in zip(apic.isr, apic.isr_tmr, strict=True):
+        modes |= of_host[from_host] << vector
+    return modes
+
+
+def write_register(machine: Machine, cpu: Vcpu, number: int, value: int) -> ResultCode:
+    """Write a register. A refused write changes nothing that the guest can see (INV-9)."""
+    rewind(machine, cpu)
+    allowed = access(number)
+    if not allowed:
+        return ResultCode.INVALID_ADDRESS
+    if allowed == "RO":
+        return ResultCode.INVALID_PARAMETER
+    match number:
+        case ApicRegister.TPR if value <= 0xFF:
+            cpu.guest.vintr.v_tpr = value >> 4
+            cpu.apic.tpr_low = (value >> 4, value & 15)
+        case ApicRegister.EOI if value == 0:
+            end_of_interrupt(machine, cpu)
+        case ApicRegister.SELF_IPI if value <= 0xFF and _may_send(machine, value):
+            machine.sent.append(Sent(cpu.index, value))
+            accept(cpu.apic, value)
+        case ApicRegister.ICR:
+            return write_icr(machine, cpu, value)
+        case _:
+            return ResultCode.INVALID_PARAMETER
+    return ResultCode.SUCCESS
+
+
+def _may_send(machine: Machine, vector: int) -> bool:
+    return vector >= LOWEST_IPI or machine.quirks.self_ipi_below_16
+
+
+# --- IPIs ------------------------------------------------------------------------------------------
+
+
+def write_icr(machine: Machine, cpu: Vcpu, value: int) -> ResultCode:
+    """Check, store and send an interrupt command."""
+    icr = ApicIcr.decode(value.to_bytes(8, "little"))
+    if value & _ICR_REFUSED or icr.message_type not in (MessageType.FIXED, MessageType.NMI):
+        return ResultCode.INVALID_PARAMETER
+    if icr.message_type is MessageType.FIXED and not _may_send(machine, icr.vector):
+        return ResultCode.INVALID_PARAMETER
+    cpu.apic.icr = value
+    targets, ask = _targets(machine, cpu, icr)
+    for target in targets:
+        _deliver(machine, cpu, target, icr)
+    if ask:
+        shorthand = Shorthand.ALL_BUT_SELF if icr.shorthand == Shorthand.ALL else icr.shorthand
+        info = icr.destination << 32 | shorthand << 18 | icr.logical << 11 | NOTIFICATION_VECTOR
+        if not machine.ghcb(cpu, "hv_ipi", info) and machine.quirks.refused_ipi_crashes:
+            raise Assertion("the host refused an IPI")
+    return ResultCode.SUCCESS
+
+
+def _targets(machine: Machine, cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
+    """The vCPUs that an interrupt command reaches, and whether the host must be asked."""
+    others = [other for other in machine.vcpus if other is not cpu]
+    match icr.shorthand:
+        case Shorthand.SELF:
+            return [cpu], False
+        case Shorthand.ALL:
+            return [*others, cpu], True
+        case Shorthand.ALL_BUT_SELF:
+            return others, True
+    if icr.destination == BROADCAST:
+        return [*others, cpu], True
+    if icr.logical:
+        matched = [other for other in machine.vcpus if _is_logical(other, icr.destination)]
+        return matched, any(other is not cpu for other in matched)
+    if icr.destination == cpu.apic_id:
+        return [cpu], False
+    found = [other for other in others if other.apic_id == icr.destination][:1]
+    return found, bool(found)
+
+
+def _is_logical(cpu: Vcpu, destination: int) -> bool:
+    return destination >> 16 == cpu.apic_id >> 4 and bool(destination >> (cpu.apic_id & 15) & 1)
+
+
+def _deliver(machine: Machine, sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
+    """Make one target's interrupt pending: at once on the sender, by mailbox on others."""
+    is_nmi = icr.message_type is MessageType.NMI
+    machine.sent.append(Sent(target.index, icr.vector, is_nmi))
+    if target is sender:
+        if is_nmi:
+            target.apic.nmi_pending = True
+            target.apic.update_required = True
+        else:
+            accept(target.apic, icr.vector)
+        return
+    physical = not icr.logical and icr.shorthand == Shorthand.NONE and icr.destination != BROADCAST
+    if is_nmi and physical and machine.quirks.physical_nmi_becomes_fixed:
+        is_nmi = False
+    if not machine.emulated(target):
+        _give_to_host(target, icr.vector, is_nmi)
+        return
+    target.mailbox.pending = True
+    if is_nmi:
+        target.mailbox.nmi = True
+    else:
+        target.mailbox.irr |= 1 << icr.vector
+
+
+def _give_to_host(target: Vcpu, vector: int, is_nmi: bool) -> None:
+    """An IPI to a vCPU whose interrupts are the host's already is left where the host looks."""
+    if is_nmi:
+        target.words[STATUS_WORD] |= NMI
+    elif vector >= LOWEST_VECTOR:
+        host.set_irr_bit(target, vector)
+        target.words[STATUS_WORD] |= MULTIPLE

@@ -1,0 +1,145 @@
+"""The SVSM's calls: which protocol, which call, what it does, what it answers.
+
+Facts: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/. The machine has no guest memory
+but calling areas, so calls that work on memory find none (INVALID_ADDRESS, INVALID_PARAMETER).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...wire.apic import ApicCall, ConfigureVector
+from ...wire.svsm import CoreCall, Protocol, ResultCode
+from ..vcpu import CallingPage, Vcpu
+from . import apic
+
+if TYPE_CHECKING:
+    from ..machine import Machine
+
+PAGE = 0x1000
+ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
+
+Result = ResultCode
+
+
+@dataclass(slots=True)
+class Registers:
+    """The registers of a call. Handlers store their outputs here; RAX is what they return."""
+
+    rcx: int
+    rdx: int
+    r8: int
+
+
+def dispatch(
+    machine: Machine, cpu: Vcpu, protocol: int, call: int, registers: Registers
+) -> ResultCode:
+    """Carry out one call of the guest and answer its result code."""
+    match protocol:
+        case Protocol.CORE:
+            return _core(machine, cpu, call, registers)
+        case Protocol.ATTESTATION:
+            # No operation structure can be read. Any other call: COCONUT answers so, and only here.
+            return Result.INVALID_PARAMETER if call < 2 else Result.UNSUPPORTED_PROTOCOL
+        case Protocol.APIC if machine.emulated(cpu):
+            return _apic(machine, cpu, call, registers)
+    return Result.UNSUPPORTED_PROTOCOL
+
+
+def _core(machine: Machine, cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
+    match call:
+        case CoreCall.REMAP_CA:
+            return _remap(machine, cpu, registers.rcx)
+        case CoreCall.QUERY_PROTOCOL:
+            registers.rcx = _versions(machine, cpu, registers.rcx)
+            return Result.SUCCESS
+        case CoreCall.CONFIGURE_VTOM if registers.rcx & 1:
+            registers.rcx = 0
+            return Result.SUCCESS
+        case CoreCall.CONFIGURE_VTOM:
+            return Result.INVALID_REQUEST
+        case CoreCall.PVALIDATE:
+            return Result.INVALID_PARAMETER if registers.rcx % 8 else Result.INVALID_ADDRESS
+        case CoreCall.CREATE_VCPU:
+            return Result.INVALID_ADDRESS
+        case CoreCall.DELETE_VCPU:
+            return Result.INVALID_PARAMETER
+    return Result.UNSUPPORTED_CALL
+
+
+def _versions(machine: Machine, cpu: Vcpu, query: int) -> int:
+    """QUERY_PROTOCOL: highest and lowest version, or 0. Every protocol here is version 1 only."""
+    protocol, version = query >> 32, query & 0xFFFFFFFF
+    present = protocol in (Protocol.CORE, Protocol.ATTESTATION) or (
+        protocol == Protocol.APIC and machine.emulated(cpu)
+    )
+    return 1 << 32 | 1 if present and version == 1 else 0
+
+
+def _remap(machine: Machine, cpu: Vcpu, address: int) -> ResultCode:
+    """Use another page as calling area. What is in service stays so (INV-5)."""
+    quirks = machine.quirks
+    if address % PAGE:
+        return Result.INVALID_PARAMETER
+    same = address == cpu.calling.address
+    owner = next((other for other in machine.vcpus if _uses(other, address)), None)
+    in_use = owner is not None and owner is not cpu
+    if same and quirks.remap_same_page_is_eoi:
+        cpu.calling.no_eoi_required = 0
+    if in_use and quirks.refused_remap_zeroes and owner is not None:
+        owner.calling.no_eoi_required = 0
+    apic.rewind(machine, cpu)
+    if same:
+        cpu.new_calling = None
+        return Result.SUCCESS
+    if in_use:
+        return Result.INVALID_ADDRESS
+    if not quirks.remap_loses_lazy_eoi:
+        # The guest will look at the new page, which is zero: its next EOI is an explicit one.
+        cpu.apic.lazy_eoi_pending = False
+        cpu.calling.no_eoi_required = 0
+    cpu.new_calling = CallingPage(address)
+    return Result.SUCCESS
+
+
+def _uses(cpu: Vcpu, address: int) -> bool:
+    page = cpu.new_calling or cpu.calling
+    return page.address == address
+
+
+def _apic(machine: Machine, cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
+    match call:
+        case ApicCall.QUERY_FEATURES:
+            registers.rcx = 0
+            return Result.SUCCESS
+        case ApicCall.CONFIGURE_EMULATION:
+            result, off = machine.registration.configure(registers.rcx)
+            if off:
+                apic.disable(machine, cpu)
+            return result
+        case ApicCall.READ_REGISTER:
+            result, value = apic.read_register(machine, cpu, registers.rcx)
+            if result is Result.SUCCESS:
+                registers.rdx = value
+            return result
+        case ApicCall.WRITE_REGISTER:
+            return apic.write_register(machine, cpu, registers.rcx, registers.rdx)
+        case ApicCall.CONFIGURE_VECTOR:
+            return _configure_vector(machine, cpu, registers.rcx)
+    return Result.UNSUPPORTED_CALL
+
+
+def _configure_vector(machine: Machine, cpu: Vcpu, value: int) -> ResultCode:
+    request = ConfigureVector.decode(value.to_bytes(8, "little"))
+    if request.reserved_63_10:
+        return Result.INVALID_PARAMETER
+    if request.all_vectors:
+        cpu.apic.allowed = cpu.apic.allowed | ALL_ALLOWED if request.enable else 0
+    elif not request.enable:
+        cpu.apic.allowed &= ~(1 << request.vector)
+    elif ALL_ALLOWED >> request.vector & 1 or machine.quirks.allow_below_31:
+        cpu.apic.allowed |= 1 << request.vector
+    else:
+        return Result.INVALID_PARAMETER
+    return Result.SUCCESS

@@ -1,0 +1,114 @@
+"""Who wants Alternate Injection: the registration count of the VM, and the machine it replaced.
+
+Both are tables: a row for each state and request. `Registration` is the current protocol (REG-1 to
+REG-8); `LockMachine` the superseded one of the May 16, 2024 draft (REG-9), kept to be decoded, run
+and drawn beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ...wire.apic import ConfigureRequest, LockRequest
+from ...wire.svsm import ResultCode
+
+FULL = (1 << 32) - 1
+
+
+class Level(Enum):
+    """What the count amounts to."""
+
+    OFF = "0"
+    ON = "1 or more"
+    AT_MOST = "2^32 - 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request does: to the count, to this vCPU if the count is then 0, and its answer."""
+
+    step: int
+    aligns: bool
+    result: ResultCode
+
+
+_SUCCESS, _REFUSED = ResultCode.SUCCESS, ResultCode.CANNOT_REGISTER
+
+# A count of 0 is off and stays so (REG-3). Deregistering never fails.
+OUTCOMES: dict[tuple[ConfigureRequest, Level], Outcome] = {
+    (ConfigureRequest.ALIGN, Level.OFF): Outcome(0, True, _SUCCESS),
+    (ConfigureRequest.ALIGN, Level.ON): Outcome(0, False, _SUCCESS),
+    (ConfigureRequest.ALIGN, Level.AT_MOST): Outcome(0, False, _SUCCESS),
+    (ConfigureRequest.DEREGISTER, Level.OFF): Outcome(0, True, _SUCCESS),
+    (ConfigureRequest.DEREGISTER, Level.ON): Outcome(-1, True, _SUCCESS),
+    (ConfigureRequest.DEREGISTER, Level.AT_MOST): Outcome(-1, True, _SUCCESS),
+    (ConfigureRequest.REGISTER, Level.OFF): Outcome(0, False, _REFUSED),
+    (ConfigureRequest.REGISTER, Level.ON): Outcome(1, False, _SUCCESS),
+    (ConfigureRequest.REGISTER, Level.AT_MOST): Outcome(0, False, _REFUSED),
+}
+
+
+@dataclass(slots=True)
+class Registration:
+    """The VM-wide count. Alternate Injection is enabled while it is above 0."""
+
+    count: int
+
+    @property
+    def enabled(self) -> bool:
+        return self.count > 0
+
+    @property
+    def level(self) -> Level:
+        return Level.OFF if not self.count else Level.ON if self.count < FULL else Level.AT_MOST
+
+    def configure(self, request: int) -> tuple[ResultCode, bool]:
+        """Carry out a request: (result, must this vCPU now be disabled).
+
+        Any request but 0b00, 0b01 and 0b10 is refused (REG-2).
+        """
+        if request not in ConfigureRequest._value2member_map_:
+            return ResultCode.INVALID_PARAMETER, False
+        outcome = OUTCOMES[ConfigureRequest(request), self.level]
+        self.count += outcome.step
+        return outcome.result, outcome.aligns and not self.enabled
+
+
+class Lock(Enum):
+    """States of the superseded machine. Disabled is final; Locked refuses to be disabled."""
+
+    ENABLED = "Enabled"
+    LOCKED = "Locked"
+    DISABLED = "Disabled"
+
+
+CANNOT_DISABLE = 0x80001000
+CANNOT_LOCK = 0x80001001
+
+# State and request, to the next state and the result (COCONUT-SVSM commit 6c5a3650).
+LOCK_TABLE: dict[tuple[Lock, LockRequest], tuple[Lock, int]] = {
+    (Lock.ENABLED, LockRequest.DISABLED): (Lock.DISABLED, ResultCode.SUCCESS),
+    (Lock.ENABLED, LockRequest.ENABLED): (Lock.ENABLED, ResultCode.SUCCESS),
+    (Lock.ENABLED, LockRequest.LOCKED): (Lock.LOCKED, ResultCode.SUCCESS),
+    (Lock.LOCKED, LockRequest.DISABLED): (Lock.LOCKED, CANNOT_DISABLE),
+    (Lock.LOCKED, LockRequest.ENABLED): (Lock.ENABLED, ResultCode.SUCCESS),
+    (Lock.LOCKED, LockRequest.LOCKED): (Lock.LOCKED, ResultCode.SUCCESS),
+    (Lock.DISABLED, LockRequest.DISABLED): (Lock.DISABLED, ResultCode.SUCCESS),
+    (Lock.DISABLED, LockRequest.ENABLED): (Lock.DISABLED, ResultCode.SUCCESS),  # ignored
+    (Lock.DISABLED, LockRequest.LOCKED): (Lock.DISABLED, CANNOT_LOCK),
+}
+
+
+@dataclass(slots=True)
+class LockMachine:
+    """The Enabled / Locked / Disabled machine of the May 16 draft."""
+
+    state: Lock = Lock.ENABLED
+
+    def configure(self, request: int) -> int:
+        """Carry out a request and answer its result code."""
+        if request not in LockRequest._value2member_map_:
+            return ResultCode.INVALID_PARAMETER
+        self.state, result = LOCK_TABLE[self.state, LockRequest(request)]
+        return int(result)

@@ -1,0 +1,1 @@
+"""What must hold between fields: a request against its exit, an answer against its request."""

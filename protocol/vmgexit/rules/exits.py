@@ -1,0 +1,295 @@
+"""What the rows of `exits` mean for a GHCB page: judging requests and answers, building requests.
+
+A page does not say where it lies. The scratch address is therefore judged by its place within the
+page (its low 12 bits), which is what a host that knows the page's address would see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ..errors import EncodeError
+from ..schema import Note, Problem
+from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
+from ..wire.exit_codes import FORMER_CODES, ExitCode, ExitError, ExitStatus, IoioInfo, Status
+from ..wire.exits import Exit, Where, Word, find_exit
+from ..wire.ghcb import BUFFER_END, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage, ProtocolVersion
+from ..wire.injection import DoorbellOperation
+from ..wire.page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
+from ..wire.readings import notes_on_exit
+from ..wire.vmsa import EventInj, EventType
+
+ALWAYS = ("sw_exit_code", "sw_exit_info_1", "sw_exit_info_2")
+"""Marked valid at every VMGEXIT, zero or not. Source: KVM sev_es_validate_vmgexit."""
+
+PAGE = 4096
+LARGE_PAGE = 2 << 20
+MMIO_LIMIT = 8  # bytes, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+def problems_of_request(page: GhcbPage) -> Iterator[Problem]:
+    """The rules that `page` breaks as a request of a guest."""
+    row = find_exit(page.sw_exit_code)
+    clause = row.clause if row else ""
+    for name in ALWAYS:
+        if not page.is_valid(name):
+            yield Problem(name, getattr(page, name), "not marked valid", clause)
+    if row is None or row.where is not Where.GHCB:
+        found = "not a known ExitCode" if row is None else f"{row.name}: {row.direction}"
+        yield Problem("sw_exit_code", page.sw_exit_code, found, clause)
+        return
+    if page.protocol_version < row.since:
+        rule = f"{row.name} exists since version {row.since}"
+        yield Problem("protocol_version", page.protocol_version, rule, clause)
+    for need in row.needs:
+        if need.applies(page) and not page.is_valid(need.field):
+            rule = f"{row.name} needs it, and it is not marked valid"
+            yield Problem(need.field, getattr(page, need.field), rule, clause)
+    yield from _word_problems("sw_exit_info_1", page.sw_exit_info_1, row.info1, row)
+    yield from _word_problems("sw_exit_info_2", page.sw_exit_info_2, row.info2, row)
+    if row.code in _CHECKS:
+        yield from _CHECKS[row.code](page)
+
+
+def _word_problems(path: str, value: int, word: Word, row: Exit) -> Iterator[Problem]:
+    if word.layout is not None:
+        for problem in word.layout.decode(value.to_bytes(8, "little")).problems():
+            rule = f"{row.name} {problem.path}: {problem.rule}"
+            yield Problem(path, problem.value, rule, problem.clause or row.clause)
+    elif not word.value and value:
+        yield Problem(path, value, f"{row.name} has no use for it: 0 expected", row.clause)
+
+
+def _scratch_problems(page: GhcbPage, length: int) -> Iterator[Problem]:
+    """Whether `length` bytes from the scratch address on stay inside the shared buffer."""
+    if page.protocol_version < ProtocolVersion.V2 or not page.is_valid("sw_scratch"):
+        return
+    start = page.sw_scratch % PAGE
+    if not BUFFER_OFFSET <= start < BUFFER_END:
+        rule = f"outside the shared buffer, page offsets {BUFFER_OFFSET:#x} to {BUFFER_END - 1:#x}"
+        yield Problem("sw_scratch", page.sw_scratch, rule, "")
+    elif start + length > BUFFER_END:
+        rule = f"{length} bytes from here pass the end of the shared buffer"
+        yield Problem("sw_scratch", page.sw_scratch, rule, "")
+
+
+def _aligned(path: str, value: int, what: str) -> Iterator[Problem]:
+    if value % PAGE:
+        yield Problem(path, value, f"{what} is not 4 KiB aligned", "")
+
+
+def _check_ioio(page: GhcbPage) -> Iterator[Problem]:
+    info = IoioInfo.decode(page.sw_exit_info_1.to_bytes(8, "little"))
+    count = page.sw_exit_info_2
+    if not info.string:
+        if count:
+            yield Problem("sw_exit_info_2", count, "only a string form has a count", "")
+        return
+    length = count * info.operand_size
+    if not count:
+        yield Problem("sw_exit_info_2", count, "a string form moves at least one element", "")
+    if length > BUFFER_SIZE:
+        rule = f"{length} bytes do not fit the shared buffer of {BUFFER_SIZE}"
+        yield Problem("sw_exit_info_2", count, rule, "")
+    else:
+        yield from _scratch_problems(page, length)
+
+
+def _check_mmio(page: GhcbPage) -> Iterator[Problem]:
+    length = page.sw_exit_info_2
+    limit = MMIO_LIMIT if page.protocol_version >= ProtocolVersion.V2 else BUFFER_SIZE
+    if not 1 <= length <= limit:
+        yield Problem("sw_exit_info_2", length, f"a length of 1 to {limit} bytes expected", "")
+    else:
+        yield from _scratch_problems(page, length)
+
+
+def _check_jump_table(page: GhcbPage) -> Iterator[Problem]:
+    if page.sw_exit_info_1 == JumpTableOperation.GET and page.sw_exit_info_2:
+        yield Problem("sw_exit_info_2", page.sw_exit_info_2, "0 expected, to get the address", "")
+
+
+def _check_page_state(page: GhcbPage) -> Iterator[Problem]:
+    yield from _scratch_problems(page, HEADER_SIZE)
+    start = page.sw_scratch % PAGE - BUFFER_OFFSET
+    if not page.is_valid("sw_scratch") or not 0 <= start <= BUFFER_SIZE - HEADER_SIZE:
+        return
+    data = page.shared_buffer[start:]
+    header = PscHeader.decode(data[:HEADER_SIZE])
+    for problem in header.problems():
+        yield Problem("shared_buffer", problem.value, f"header.{problem.path}: {problem.rule}", "")
+    held = min(MAX_ENTRIES, (len(data) - HEADER_SIZE) // ENTRY_SIZE)
+    if header.end_entry >= held:
+        rule = f"header.end_entry: {held} entries fit the buffer from here"
+        yield Problem("shared_buffer", header.end_entry, rule, "")
+    if header.done:
+        rule = "header.cur_entry: past end_entry, nothing is to be done"
+        yield Problem("shared_buffer", header.cur_entry, rule, "")
+    for index in range(header.cur_entry, min(header.end_entry + 1, held)):
+        at = HEADER_SIZE + index * ENTRY_SIZE
+        for problem in PscEntry.decode(data[at : at + ENTRY_SIZE]).problems():
+            rule = f"entries[{index}].{problem.path}: {problem.rule}"
+            yield Problem("shared_buffer", problem.value, rule, "")
+
+
+def _check_guest_request(page: GhcbPage) -> Iterator[Problem]:
+    yield from _aligned("sw_exit_info_1", page.sw_exit_info_1, "the request page")
+    yield from _aligned("sw_exit_info_2", page.sw_exit_info_2, "the response page")
+    if page.sw_exit_info_1 == page.sw_exit_info_2:
+        rule = "request and response are one page"
+        yield Problem("sw_exit_info_2", page.sw_exit_info_2, rule, "")
+
+
+def _check_extended_guest_request(page: GhcbPage) -> Iterator[Problem]:
+    yield from _check_guest_request(page)
+    if page.is_valid("rax"):
+        yield from _aligned("rax", page.rax, "the certificate area")
+
+
+def _check_ap_creation(page: GhcbPage) -> Iterator[Problem]:
+    info = ApCreation.decode(page.sw_exit_info_1.to_bytes(8, "little"))
+    if info.operation == ApOperation.DESTROY:
+        return
+    yield from _aligned("sw_exit_info_2", page.sw_exit_info_2, "the VMSA")
+    if page.sw_exit_info_2 % LARGE_PAGE == 0:
+        rule = "a VMSA must not be 2 MiB aligned (erratum; KVM refuses it)"
+        yield Problem("sw_exit_info_2", page.sw_exit_info_2, rule, "")
+
+
+def _check_doorbell(page: GhcbPage) -> Iterator[Problem]:
+    if page.sw_exit_info_1 == DoorbellOperation.SET:
+        yield from _aligned("sw_exit_info_2", page.sw_exit_info_2, "the doorbell page")
+
+
+_CHECKS: dict[int, Callable[[GhcbPage], Iterator[Problem]]] = {
+    ExitCode.IOIO: _check_ioio,
+    ExitCode.MMIO_READ: _check_mmio,
+    ExitCode.MMIO_WRITE: _check_mmio,
+    ExitCode.AP_JUMP_TABLE: _check_jump_table,
+    ExitCode.SNP_PAGE_STATE_CHANGE: _check_page_state,
+    ExitCode.SNP_GUEST_REQUEST: _check_guest_request,
+    ExitCode.SNP_EXTENDED_GUEST_REQUEST: _check_extended_guest_request,
+    ExitCode.SNP_AP_CREATION: _check_ap_creation,
+    ExitCode.HV_DOORBELL_PAGE: _check_doorbell,
+}
+"""The rules of an exit that its row cannot say."""
+
+
+def fill_request(
+    page: GhcbPage,
+    code: int,
+    info1: int,
+    info2: int,
+    *,
+    gpa: int = 0,
+    buffer: bytes = b"",
+    fields: Mapping[str, int],
+) -> None:
+    """Make `page` the request of exit `code`; see `GhcbPage.for_exit`."""
+    row = find_exit(code)
+    if row is None or row.where is not Where.GHCB:
+        found = "not known" if row is None else row.direction
+        raise EncodeError(f"sw_exit_code: {code:#x} is no exit of a GHCB: {found}")
+    for name, value in zip(ALWAYS, (code, info1, info2), strict=True):
+        page.set(name, value)
+    needed = {need.field for need in row.needs if need.field not in fields}
+    for name, value in fields.items():
+        if name not in row.may and all(name != need.field for need in row.needs):
+            raise EncodeError(f"{name}: {row.name} does not take it", path=name)
+        page.set(name, value)
+    if buffer:
+        page.write_buffer(buffer)
+    for need in row.needs:
+        if need.field not in needed or not need.applies(page):
+            continue
+        if need.field != "sw_scratch":
+            raise EncodeError(f"{need.field}: {row.name} needs it", path=need.field)
+        page.set("sw_scratch", gpa + BUFFER_OFFSET)
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def problems_of_answer(page: GhcbPage) -> Iterator[Problem]:
+    """The rules that `page` breaks as an answer of a host to the exit that it names."""
+    status = page.sw_exit_info_1 & 0xFFFFFFFF
+    row = find_exit(page.sw_exit_code)
+    if status not in Status._value2member_map_:
+        yield Problem("sw_exit_info_1", status, "not a known Status", "")
+    if status == Status.RAISE_EVENT:
+        yield from _event_problems(page)
+    elif status == Status.MALFORMED_INPUT:
+        error = ExitError.decode(page.sw_exit_info_2.to_bytes(8, "little"))
+        if error.error <= 0xFFFF:
+            for problem in error.problems():
+                yield Problem("sw_exit_info_2", problem.value, problem.rule, "")
+    elif status == Status.DONE and row is not None:
+        for need in row.returns:
+            # A condition on what was asked cannot be tested: SW_EXITINFO1 holds the status by now.
+            if not need.when and not page.is_valid(need.field):
+                rule = f"{row.name} returns it, and it is not marked valid"
+                yield Problem(need.field, getattr(page, need.field), rule, "")
+        yield from _word_problems("sw_exit_info_2", page.sw_exit_info_2, row.result, row)
+
+
+def _event_problems(page: GhcbPage) -> Iterator[Problem]:
+    """What Linux refuses: anything but a valid #GP or #UD."""
+    event = EventInj.decode(page.sw_exit_info_2.to_bytes(8, "little"))
+    for problem in event.problems():
+        yield Problem("sw_exit_info_2", problem.value, f"{problem.path}: {problem.rule}", "")
+    expected = event.valid and event.type == EventType.EXCEPTION and event.vector in (6, 13)
+    if not expected:
+        yield Problem("sw_exit_info_2", page.sw_exit_info_2, "not a valid #GP or #UD", "")
+
+
+def answer_text(page: GhcbPage) -> str:
+    """The answer in words: `DONE`, `MALFORMED_INPUT: MISSING_INPUT`, `RAISE_EVENT: vector 13`."""
+    status = ExitStatus.decode(page.sw_exit_info_1.to_bytes(8, "little")).status
+    name = status.name if isinstance(status, Status) else f"status {status:#x}"
+    second = page.sw_exit_info_2.to_bytes(8, "little")
+    if status == Status.MALFORMED_INPUT:
+        error = ExitError.decode(second).error
+        return f"{name}: {getattr(error, 'name', '') or f'error {error:#x}'}"
+    if status == Status.RAISE_EVENT:
+        return f"{name}: vector {EventInj.decode(second).vector}"
+    row = find_exit(page.sw_exit_code)
+    if row is not None and row.result.layout is not None:
+        return f"{name}: {row.result.layout.decode(second)!r}"
+    return name
+
+
+# --- what a person should know --------------------------------------------------------------------
+
+
+def notes_of(page: GhcbPage) -> Iterator[Note]:
+    """The exit by its name, its words by their layouts, and former meanings of its number."""
+    if not page.sw_exit_code and not page.valid_bitmap:
+        yield Note("sw_exit_code", "no exit: the page is at rest")
+        return
+    row = find_exit(page.sw_exit_code)
+    named = "not known" if row is None else f"{row.name}: {row.meaning}"
+    yield Note("sw_exit_code", named)
+    for former in FORMER_CODES:
+        if former.code == page.sw_exit_code:
+            yield Note("sw_exit_code", f"formerly {former.meaning} ({former.source})")
+    yield from notes_on_exit(page.sw_exit_code)
+    yield Note("valid_bitmap", f"valid: {', '.join(page.valid_fields()) or 'none'}")
+    if page.is_answer:
+        yield Note("sw_exit_info_1", f"read as an answer: {answer_text(page)}")
+        if page.sw_exit_info_1 >> 32:
+            # COCONUT-SVSM tests all 64 bits; Linux, Oak and zyuiop/ghcb look at the low half.
+            yield Note("sw_exit_info_1", "bits 63:32 not 0: a failure to COCONUT-SVSM only")
+        return
+    if row is None:
+        return
+    words = ("sw_exit_info_1", row.info1), ("sw_exit_info_2", row.info2)
+    for name, word in words:
+        held = getattr(page, name)
+        if word.layout is not None:
+            shown = f": {word.layout.decode(held.to_bytes(8, 'little'))!r}"
+            yield Note(name, f"{word.meaning}{shown}")
+        elif word.value:
+            yield Note(name, word.meaning)

@@ -1,0 +1,1 @@
+"""Decoded values as people read them."""

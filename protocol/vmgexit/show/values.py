@@ -1,0 +1,180 @@
+"""A decoded value as text for a person: every bit of it, each on a line that says where it stands.
+
+What is zero stays quiet, so that what is set can be seen; nothing that is set is left out. Below the
+fields come the value's own notes, and the rules that it breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+
+from ..layout.table import LISTED, count_of, label
+from ..schema import Field, Kind, Place, Structure, leaves, set_numbers, walk
+
+# Of longer byte fields this many are shown, from the first that is not zero.
+_SHOWN = 32
+
+# At this many zero bytes in a row their number is shown instead.
+_ZEROS = 8
+
+# Values up to this width are padded, so that the meanings behind them stand in one column.
+_PADDED = 28
+
+_GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """`start` is the bit where it begins; bit fields also say which bits of their word they are."""
+
+    start: int
+    bits: str
+    path: str
+    value: str
+    meaning: str
+
+
+def render(value: Structure, *, base: int = 0) -> str:
+    """`value`, a decoded structure, field by field; `base` is the offset of its first byte."""
+    cls = type(value)
+    where = f" at {base:#x}" if base else ""
+    lines = [f"{label(cls)}{where}, {count_of(cls.size, 'byte')}: {cls.declaration.title}", ""]
+    lines += _aligned(list(_lines(value)), base, cls.size)
+    notes = [f"{note.path}: {note.text}".removeprefix(": ") for note in value.notes()]
+    if notes:
+        lines += ["", "Notes", *(f"  {note}" for note in notes)]
+    problems = [str(problem) for problem in value.problems()]
+    if problems:
+        lines += ["", "Problems (rules that the value breaks; it was read all the same)"]
+        lines += [f"  ! {problem}" for problem in problems]
+    return "\n".join([*lines, ""])
+
+
+def _aligned(lines: list[_Line], base: int, size: int) -> Iterator[str]:
+    digits = max(3, len(f"{base + size - 1:x}"))
+    places = [
+        f"{base + line.start // 8:#0{digits + 2}x}" + (f"[{line.bits}]" if line.bits else "")
+        for line in lines
+    ]
+    wide = max(len(place) for place in places)
+    paths = max(len(line.path) for line in lines)
+    values = max((len(line.value) for line in lines if len(line.value) <= _PADDED), default=0)
+    for place, line in zip(places, lines, strict=True):
+        cells = (f"{place:{wide}}", f"{line.path:{paths}}", f"{line.value:{values}}", line.meaning)
+        yield _GAP.join(cells).rstrip()
+
+
+def _lines(value: Structure) -> Iterator[_Line]:
+    """A line for each leaf; in long arrays one for each run of elements that are all zero."""
+    cls = type(value)
+    long = {place.path for place in walk(cls) if place.field.count > LISTED}
+    found = zip(leaves(cls), _held(value), strict=True)
+    elements = groupby(found, key=lambda leaf: _element(leaf[0].path, long))
+    parts = [(element, list(held)) for element, held in elements]
+    for is_quiet, run in groupby(parts, key=lambda part: _is_quiet(*part)):
+        if is_quiet:
+            yield from _collapsed(list(run))
+        else:
+            yield from (_line(place, held) for _, leaf in run for place, held in leaf)
+
+
+def _held(value: Structure) -> Iterator[Any]:
+    """The values of all leaves, in the order of the walk."""
+    for field in value.declaration.fields:
+        held = getattr(value, field.name)
+        if field.kind is Kind.STRUCT:
+            yield from _held(held)
+        elif field.kind is Kind.ARRAY:
+            for item in held:
+                yield from _held(item)
+        else:
+            yield held
+
+
+def _element(path: str, long: set[str]) -> tuple[str, int] | None:
+    """The long array that a leaf stands in, and its index there."""
+    for at, letter in enumerate(path):
+        if letter == "[" and path[:at] in long:
+            return path[:at], int(path[at + 1 : path.index("]", at)])
+    return None
+
+
+def _is_quiet(element: tuple[str, int] | None, held: list[tuple[Place, Any]]) -> str:
+    """The long array that an all-zero element belongs to; "" for anything else."""
+    if element is None or any(value != place.field.default for place, value in held):
+        return ""
+    return element[0]
+
+
+def _collapsed(
+    run: list[tuple[tuple[str, int] | None, list[tuple[Place, Any]]]],
+) -> Iterator[_Line]:
+    (first, held), (last, _) = run[0], run[-1]
+    assert first is not None
+    assert last is not None
+    if first == last:
+        yield from (_line(place, value) for place, value in held)
+        return
+    path = f"{first[0]}[{first[1]}-{last[1]}]"
+    yield _Line(held[0][0].bit_offset, "", path, f"0 ({len(run)} elements)", "")
+
+
+def _line(place: Place, held: Any) -> _Line:
+    field, in_bits = place.field, place.owner.declaration.is_bits
+    start = place.bit_offset - field.bit_offset if in_bits else place.bit_offset
+    bits = field.bits if in_bits else ""
+    is_set = held != field.default
+    return _Line(start, bits, place.path, _value(field, held), _meaning(field) if is_set else "")
+
+
+def _value(field: Field, held: Any) -> str:
+    match field.kind:
+        case Kind.BYTES:
+            return _bytes(bytes(held))
+        case Kind.BITMAP:
+            return _ranges(set_numbers(held, field.first)) or "none"
+        case Kind.FLAG:
+            return str(int(held))
+        case _:
+            code = f"{int(held):#x}" if held else "0"
+            return f"{code} {held.name}" if field.enum and isinstance(held, field.enum) else code
+
+
+def _meaning(field: Field) -> str:
+    """The first sentence is enough beside a value; the layout has all of them."""
+    meaning = field.meaning.partition(". ")[0]
+    if field.rule is not None:
+        return f"{meaning}; {field.rule.value}"
+    return f"{field.spec}: {meaning}"
+
+
+def _ranges(numbers: list[int]) -> str:
+    """`0x20-0x23, 0x41`."""
+    if not numbers:
+        return ""
+    gaps = [(before, after) for before, after in pairwise(numbers) if after != before + 1]
+    starts = [numbers[0], *(after for _, after in gaps)]
+    ends = [*(before for before, _ in gaps), numbers[-1]]
+    return ", ".join(
+        f"{start:#x}" if start == end else f"{start:#x}-{end:#x}"
+        for start, end in zip(starts, ends, strict=True)
+    )
+
+
+def _bytes(data: bytes) -> str:
+    """Bytes in hex; zeros before and after them only by their number."""
+    if not any(data):
+        return f"0 ({count_of(len(data), 'byte')})"
+    before = len(data) - len(data.lstrip(b"\0"))
+    after = len(data) - len(data.rstrip(b"\0"))
+    before = before if before >= _ZEROS else 0
+    after = after if after >= _ZEROS else 0
+    middle = data[before : len(data) - after]
+    parts = [f"0 ({before} bytes)"] * bool(before)
+    more = len(middle) - _SHOWN
+    parts.append(middle[:_SHOWN].hex(" ") + f" ... (+{more} bytes)" * (more > 0))
+    parts += [f"0 ({after} bytes)"] * bool(after)
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""What must hold while a machine runs: the ledger, the invariants, the documented answers."""

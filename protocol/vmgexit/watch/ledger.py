@@ -1,0 +1,439 @@
+"""The ledger: what became of every interrupt, from where it was asked for to where it ended.
+
+It keeps its own books from the commands, the answers and the memory that host and guest share, and
+never from what the SVSM believes; the invariants hold its books against the machine. One `Account`
+for each vCPU: what the host posted, what is owed to the guest, what the guest took, what it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..machine.machine import Machine
+from ..machine.rules.apic import Sent
+from ..machine.scenario import Answer, Command
+from ..machine.vcpu import (
+    EVENT_TYPE,
+    EVENT_VALID,
+    EVENT_VECTOR,
+    EVENTS_AT,
+    GUEST_EVENT,
+    IRR_WORD,
+    LEVEL,
+    MULTIPLE,
+    NMI,
+    STATUS_WORD,
+    VECTOR,
+    VECTOR_31,
+    Vcpu,
+)
+from ..schema import set_numbers
+from ..wire.apic import ApicCall, ApicRegister, ConfigureVector
+from ..wire.doorbell import LOWEST_VECTOR
+from ..wire.svsm import CoreCall, Protocol, ResultCode
+from ..wire.vmsa import EventType
+
+# Commands that first take up a new VMSA and calling area.
+_TAKES_UP = frozenset({"enter", "svsm_step", "call", "intercept"})
+
+
+@dataclass(slots=True)
+class Descriptor:
+    """What a descriptor holds: its single field, and its set of vectors (31 included)."""
+
+    field: int
+    level: bool
+    multiple: bool
+    vectors: int
+    nmi: bool
+
+    @property
+    def pending(self) -> int:
+        """Every vector in it, as a 256-bit set."""
+        return self.vectors | (1 << self.field if self.field else 0)
+
+
+def descriptor(cpu: Vcpu) -> Descriptor:
+    """The guest VMPL's descriptor as it stands in the doorbell page."""
+    status = cpu.words[STATUS_WORD]
+    vectors = (1 << LOWEST_VECTOR) * bool(status & VECTOR_31)
+    for word in range(1, 8):
+        vectors |= cpu.words[IRR_WORD + word] << 32 * word
+    return Descriptor(
+        status & VECTOR, bool(status & LEVEL), bool(status & MULTIPLE), vectors, bool(status & NMI)
+    )
+
+
+@dataclass(slots=True)
+class Account:
+    """The books of one vCPU. Vector sets are 256-bit integers.
+
+    `owed` maps each vector that the guest is still to get to whether the host waits for its end.
+    `may` are vectors that could come besides, because EXITINTINFO held what no hardware reports.
+    `delivered` is what the guest took and did not end: vector, and whether the host waits.
+    """
+
+    mailed: set[int] = field(default_factory=set)  # by other vCPUs, not looked at yet
+    owed: dict[int, bool] = field(default_factory=dict)
+    may: int = 0
+    nmi_mailed: bool = False
+    nmi_owed: bool = False
+    nmi_may: int = 0  # how many more could come
+    delivered: list[tuple[int, bool]] = field(default_factory=list)
+    allowed: int = 0
+    tpr: int = 0
+    token: int | None = None  # the vector that a lazy EOI would end
+    early: int | None = None  # a vector ended before it was taken
+    last_taken: tuple[str, int] | None = None  # taken by the command before
+    new_tpr: int | None = None  # of a new VMSA that is not in use yet
+    honest: bool = True  # the host followed the rules, and the hardware its own
+    genuine: bool = True  # the hardware did: EXITINTINFO was what hardware reports
+    meddled: bool = False  # the host rewrote the page while an entry was under way
+    closed: bool = False  # handed over: the host's from there on
+    disables: int = 0
+
+
+@dataclass(slots=True)
+class Step:
+    """One command, what was answered, and what follows from it for the invariants."""
+
+    index: int
+    command: Command
+    answer: Answer
+    cpu: Vcpu | None = None
+    account: Account | None = None
+    nmi_signalled: bool = False  # the host's NMI stood in a signalled descriptor before an entry
+    signalled: bool = False  # the event bit was set before an entry
+    multiple: bool = False  # and MultipleVectors
+    count_before: int = 0
+    emulated_before: bool = False
+    event_before: int = 0  # EVENTINJ
+    visible: tuple[object, ...] | None = None  # what guests see, before a call
+    acknowledged: list[int] = field(default_factory=list)  # specific EOIs that were made
+    to_acknowledge: list[int] = field(default_factory=list)  # and that were due
+    taken_unasked: str = ""  # what the guest took that nobody asked for
+    entered: bool = False  # the guest runs after this step
+    meddled: bool = False  # and the host rewrote the page on the way
+    handed_over: bool = False
+    at_hand_over: Account | None = None
+
+
+class Ledger:
+    """The books of a machine. `before` and `after` enclose each command."""
+
+    def __init__(self) -> None:
+        self.accounts: list[Account] = []
+        self.found = Descriptor(0, False, False, 0, False)  # before the SVSM's step
+        self.mail = False
+        self.dropped: list[int] = []  # level-triggered, taken and not allowed
+
+    def before_step(self, cpu: Vcpu) -> None:
+        """Note what stands in the shared memory before one atomic step of the SVSM."""
+        self.found = descriptor(cpu)
+        self.mail = cpu.mailbox.pending
+
+    def after_step(self, cpu: Vcpu) -> None:
+        """What left the descriptor is the SVSM's to deliver, if it was allowed; else it is gone."""
+        account, before, now = self.accounts[cpu.index], self.found, descriptor(cpu)
+        if self.mail and not cpu.mailbox.pending:
+            _look(account)
+        if before == now:
+            return
+        account.nmi_may += before.nmi and not now.nmi and account.nmi_owed
+        account.nmi_owed |= before.nmi and not now.nmi
+        gone = [(vector, False) for vector in set_numbers(before.vectors & ~now.vectors)]
+        if before.field and before.field != now.field:
+            gone.append((before.field, before.level))
+        for vector, level in gone:
+            if account.allowed >> vector & 1:
+                account.owed[vector] = level or account.owed.get(vector, False)
+            elif level:
+                self.dropped.append(vector)
+
+    def before(self, machine: Machine, index: int, command: Command) -> Step:
+        """Note what only stands before the command."""
+        step = Step(index, command, {}, count_before=machine.registration.count)
+        if command["op"] == "init":
+            return step
+        step.cpu = cpu = machine.vcpus[command["cpu"]]
+        step.account = account = self.accounts[command["cpu"]]
+        step.emulated_before = cpu.guest.alternate_injection
+        step.event_before = 0 if cpu.new_guest is not None else cpu.guest.event_inj
+        if command["op"] in _TAKES_UP and cpu.entry is None:
+            _new_vmsa(step, account)
+        if command["op"] == "call" and cpu.new_guest is None and cpu.new_calling is None:
+            step.visible = visible(machine, cpu)
+        if command["op"] == "enter":
+            found = descriptor(cpu)
+            step.signalled = bool(cpu.page[EVENTS_AT] & GUEST_EVENT)
+            step.multiple = step.signalled and found.multiple
+            step.nmi_signalled = step.signalled and found.nmi
+        return step
+
+    def after(self, machine: Machine, step: Step, answer: Answer) -> None:
+        """Bring the books up to date."""
+        step.answer = answer
+        operation = step.command["op"]
+        if operation == "init":
+            self.accounts = [Account() for _ in machine.vcpus]
+            self.dropped = []  # an entry that ended in a termination request has left some
+            return
+        cpu, account = step.cpu, step.account
+        assert cpu is not None
+        assert account is not None
+        for call in answer.get("calls", ()):
+            if call["call"] == "specific_eoi":
+                step.acknowledged.append(call["info1"] & 0xFF)
+        last_taken, account.last_taken = account.last_taken, None
+        match operation:
+            case "call":
+                _call(step, cpu, account)
+            case "enter" | "svsm_step":
+                step.to_acknowledge += self.dropped
+                self.dropped = []
+                step.entered = operation == "enter" or answer["next"] == "entered"
+                if step.entered:
+                    step.meddled, account.meddled = account.meddled, False
+                    _entered(cpu, account)
+            case "guest_take" if not account.closed:
+                _take(step, account)
+            case "guest_lazy_eoi" if answer.get("was"):
+                _lazy_eoi(account)
+            case "guest" if step.command.get("cr8", account.tpr >> 4) != account.tpr >> 4:
+                # CR8 written with the class it has is not to be told from CR8 not written.
+                account.tpr = step.command["cr8"] << 4
+            case "intercept" if step.emulated_before:
+                _intercept(step, account, last_taken)
+            case "set_vmsa":
+                account.new_tpr = (step.command.get("vintr", 0) & 0xFF) << 4 & 0xFF
+            case "set_doorbell":
+                account.honest = False
+                account.meddled = cpu.entry is not None
+        for sent in machine.sent:
+            _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
+        if step.handed_over:
+            _look(account)
+            step.at_hand_over = account
+            self.accounts[cpu.index] = Account(
+                closed=True, disables=account.disables, tpr=account.tpr, honest=account.honest
+            )
+
+
+def _new_vmsa(step: Step, account: Account) -> None:
+    """A new vCPU starts empty; what the host waits for is acknowledged."""
+    if account.new_tpr is None:
+        return
+    step.to_acknowledge += [vector for vector, level in account.delivered if level]
+    step.to_acknowledge += [vector for vector, level in account.owed.items() if level]
+    account.tpr, account.new_tpr = account.new_tpr, None
+    account.owed.clear()
+    account.mailed.clear()
+    account.nmi_mailed = False
+    account.delivered.clear()
+    account.may = account.allowed = 0
+    account.nmi_owed, account.nmi_may = False, 0
+    account.token = account.early = None
+
+
+def _send(account: Account, sent: Sent, *, to_self: bool) -> None:
+    """What a vCPU sends itself is pending at once, what others send when it looks."""
+    if sent.nmi:
+        account.nmi_may += account.nmi_owed and to_self
+        account.nmi_owed |= to_self
+        account.nmi_mailed |= not to_self
+    elif to_self:
+        account.owed.setdefault(sent.vector, False)
+    else:
+        account.mailed.add(sent.vector)
+
+
+def _look(account: Account) -> None:
+    """The mailbox is emptied: what is pending already and what was mailed become one."""
+    for vector in account.mailed:
+        account.owed.setdefault(vector, False)
+    account.mailed.clear()
+    account.nmi_may += account.nmi_owed and account.nmi_mailed
+    account.nmi_owed |= account.nmi_mailed
+    account.nmi_mailed = False
+
+
+def _call(step: Step, cpu: Vcpu, account: Account) -> None:
+    command, answer = step.command, step.answer
+    done = answer.get("rax") == ResultCode.SUCCESS
+    if any(call["call"] == "disable_alternate_injection" for call in answer.get("calls", ())):
+        account.disables += 1
+        step.handed_over = not account.closed
+    if not done:
+        return
+    rcx, rdx = command["rcx"], command["rdx"]
+    match command["protocol"], command["request"]:
+        case Protocol.CORE, CoreCall.REMAP_CA if rcx != cpu.calling.address:
+            account.token = None
+        case Protocol.APIC, ApicCall.WRITE_REGISTER if rcx == ApicRegister.EOI:
+            account.token = None
+            _end(step, account)
+        case Protocol.APIC, ApicCall.WRITE_REGISTER if rcx == ApicRegister.TPR:
+            account.tpr = rdx & 0xFF
+        case Protocol.APIC, ApicCall.CONFIGURE_VECTOR:
+            _allow(account, ConfigureVector.decode(rcx.to_bytes(8, "little")))
+
+
+def _allow(account: Account, request: ConfigureVector) -> None:
+    if request.all_vectors:
+        account.allowed = (1 << 256) - (1 << LOWEST_VECTOR) if request.enable else 0
+    elif not request.enable:
+        account.allowed &= ~(1 << request.vector)
+    elif request.vector >= LOWEST_VECTOR:
+        account.allowed |= 1 << request.vector
+
+
+def _end(step: Step, account: Account) -> None:
+    """The guest ended what it took last."""
+    if account.delivered:
+        vector, level = account.delivered.pop()
+        if level:
+            step.to_acknowledge.append(vector)
+
+
+def _entered(cpu: Vcpu, account: Account) -> None:
+    """The guest runs: a lazy EOI is offered, or not."""
+    if cpu.calling.no_eoi_required or not cpu.apic.lazy_eoi_pending:
+        account.early = None  # a lazy EOI that came too early was for an offer that is gone
+    account.token = None
+    if cpu.calling.no_eoi_required:
+        account.token = carried(cpu)
+        if account.token is None and account.delivered:
+            account.token = account.delivered[-1][0]
+
+
+def carried(cpu: Vcpu) -> int | None:
+    """The interrupt that the SVSM has put where the hardware takes it from, and that is still there."""
+    if cpu.apic.interrupt_delivered and is_external(cpu.guest.event_inj):
+        return cpu.guest.event_inj & EVENT_VECTOR
+    if cpu.apic.interrupt_queued and cpu.guest.vintr.v_irq:
+        return cpu.guest.vintr.v_intr_vector
+    return None
+
+
+def is_external(event: int) -> bool:
+    """Whether an event value holds an external interrupt."""
+    return event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID
+
+
+def _take(step: Step, account: Account) -> None:
+    taken, vector = step.answer.get("taken", "none"), step.answer.get("vector", 0)
+    if taken == "nmi":
+        if not (account.nmi_owed or account.nmi_may):
+            step.taken_unasked = "an NMI"
+        if account.nmi_owed:
+            account.nmi_owed = False
+        else:
+            account.nmi_may = max(account.nmi_may - 1, 0)
+    elif taken in ("event", "virq"):
+        if vector not in account.owed and not account.may >> vector & 1:
+            step.taken_unasked = f"vector {vector:#x}"
+        level = False
+        if account.may >> vector & 1:
+            account.may &= ~(1 << vector)
+        else:
+            level = account.owed.pop(vector, False)
+        if account.early == vector:
+            account.early = None
+        else:
+            account.delivered.append((vector, level))
+    account.last_taken = (taken, vector)
+
+
+def _lazy_eoi(account: Account) -> None:
+    """The guest wrote 0 to the calling area: it ended the interrupt that this was offered for."""
+    token, account.token = account.token, None
+    if account.delivered and account.delivered[-1][0] == token:
+        account.delivered.pop()
+    else:
+        account.early = token
+
+
+def _intercept(step: Step, account: Account, last_taken: tuple[str, int] | None) -> None:
+    """A delivery was cut short: what was taken is owed again.
+
+    EXITINTINFO holds the event that was being delivered: one that the guest has just taken, or the
+    one that still is in EVENTINJ. No hardware reports another.
+    """
+    event, waiting = step.command["exitintinfo"], step.event_before
+    if not event & EVENT_VALID or event == waiting:
+        return
+    vector, kind = event & EVENT_VECTOR, (event & EVENT_TYPE) >> 8
+    just_taken = "nmi" if kind == EventType.NMI else "external" if is_external(event) else ""
+    if waiting & EVENT_VALID or (just_taken and not _was_taken(account, last_taken, event)):
+        account.honest = account.genuine = False
+        account.may |= 1 << vector if is_external(event) else 0
+        account.nmi_may += kind == EventType.NMI
+    elif just_taken == "nmi":
+        account.nmi_owed = True
+    elif just_taken:
+        account.owed[vector] = account.delivered.pop()[1]
+
+
+def _was_taken(account: Account, last_taken: tuple[str, int] | None, event: int) -> bool:
+    if last_taken is None:
+        return False
+    if not is_external(event):
+        return last_taken[0] == "nmi"
+    vector = event & EVENT_VECTOR
+    newest = account.delivered[-1][0] if account.delivered else None
+    return last_taken in (("event", vector), ("virq", vector)) and newest == vector
+
+
+def located(cpu: Vcpu) -> int:
+    """Every vector that is pending somewhere on its way to the guest, as a 256-bit set."""
+    vectors = _in_guest(cpu)
+    if is_external(cpu.guest.exit_int_info):
+        vectors |= 1 << (cpu.guest.exit_int_info & EVENT_VECTOR)
+    return vectors
+
+
+def _in_guest(cpu: Vcpu) -> int:
+    vectors = cpu.apic.irr | cpu.mailbox.irr
+    if is_external(cpu.guest.event_inj):
+        vectors |= 1 << (cpu.guest.event_inj & EVENT_VECTOR)
+    if cpu.guest.vintr.v_irq:
+        vectors |= 1 << cpu.guest.vintr.v_intr_vector
+    return vectors
+
+
+def nmi_located(cpu: Vcpu) -> bool:
+    """Whether an NMI is pending somewhere on its way to the guest."""
+    in_event = any(
+        event & EVENT_VALID and (event & EVENT_TYPE) >> 8 == EventType.NMI
+        for event in (cpu.guest.event_inj, cpu.guest.exit_int_info)
+    )
+    return cpu.apic.nmi_pending or cpu.mailbox.nmi or in_event
+
+
+def settled(cpu: Vcpu) -> list[int]:
+    """What is in service once the SVSM has looked: without what the guest has not taken, and without
+    what it has ended lazily."""
+    vectors = list(cpu.apic.isr)
+    if carried(cpu) is not None or (cpu.apic.lazy_eoi_pending and not cpu.calling.no_eoi_required):
+        vectors = vectors[:-1]
+    # A re-injected interrupt is in service for the SVSM and not taken by the guest.
+    event = cpu.guest.event_inj
+    if carried(cpu) is None and is_external(event) and vectors[-1:] == [event & EVENT_VECTOR]:
+        vectors = vectors[:-1]
+    return vectors
+
+
+def visible(machine: Machine, cpu: Vcpu) -> tuple[object, ...]:
+    """What the guest can see of its interrupts and the VM's, whatever the SVSM took back since."""
+    pending = _in_guest(cpu)
+    event = cpu.guest.event_inj
+    nmi = cpu.apic.nmi_pending or cpu.mailbox.nmi or (event if not is_external(event) else 0)
+    tokens = tuple(other.calling.no_eoi_required for other in machine.vcpus)
+    bits = tuple(other.guest.alternate_injection for other in machine.vcpus)
+    kept = (cpu.apic.icr, cpu.apic.allowed, cpu.guest.vintr.v_tpr, machine.registration.count)
+    return (pending, nmi, settled(cpu), tokens, bits, kept)
+
+
+def listed(vectors: int) -> str:
+    """A set of vectors for a person."""
+    return ", ".join(f"{vector:#x}" for vector in set_numbers(vectors)) or "none"

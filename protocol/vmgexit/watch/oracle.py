@@ -1,0 +1,102 @@
+"""The documented result code of every call, as a table of conditions: the oracle of INV-9.
+
+It looks at the call's registers and at the state before the call (registration, whether the vCPU is
+emulated), and not at how the machine carries the call out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..wire.apic import ApicCall, ApicRegister, access
+from ..wire.svsm import CoreCall, Protocol, ResultCode
+
+if TYPE_CHECKING:
+    from ..machine.machine import Machine
+    from ..machine.vcpu import Vcpu
+    from .ledger import Step
+
+Result = ResultCode
+_FULL = (1 << 32) - 1
+
+# ICR bits that must be 0: 12 and 13, 17:16, 31:20.
+_ICR_ZERO = 1 << 12 | 1 << 13 | 3 << 16 | 0xFFF << 20
+_FIXED, _NMI = 0, 4
+_LOWEST_IPI = 16
+_LOWEST_ALLOWED = 31
+
+
+def documented_code(machine: Machine, cpu: Vcpu, step: Step) -> ResultCode:
+    """The code that the call of `step` must answer."""
+    command = step.command
+    protocol, call, rcx, rdx = (command[k] for k in ("protocol", "request", "rcx", "rdx"))
+    if protocol == Protocol.CORE:
+        return _core(machine, cpu, call, rcx)
+    if protocol == Protocol.ATTESTATION:
+        return Result.INVALID_PARAMETER if call < 2 else Result.UNSUPPORTED_PROTOCOL
+    if protocol != Protocol.APIC or not step.emulated_before:
+        return Result.UNSUPPORTED_PROTOCOL
+    match call:
+        case ApicCall.QUERY_FEATURES:
+            return Result.SUCCESS
+        case ApicCall.CONFIGURE_EMULATION:
+            return _configure(rcx, step.count_before)
+        case ApicCall.READ_REGISTER:
+            return _register(rcx, "WO")
+        case ApicCall.WRITE_REGISTER:
+            refused = _register(rcx, "RO")
+            return refused or (Result.SUCCESS if _writable(rcx, rdx) else Result.INVALID_PARAMETER)
+        case ApicCall.CONFIGURE_VECTOR:
+            single, enable = not rcx >> 9 & 1, rcx >> 8 & 1
+            low = single and enable and (rcx & 0xFF) < _LOWEST_ALLOWED
+            return Result.INVALID_PARAMETER if rcx >> 10 or low else Result.SUCCESS
+    return Result.UNSUPPORTED_CALL
+
+
+def _configure(request: int, count: int) -> ResultCode:
+    if request > 2:
+        return Result.INVALID_PARAMETER
+    return Result.CANNOT_REGISTER if request == 2 and count in (0, _FULL) else Result.SUCCESS
+
+
+def _register(number: int, wrong: str) -> ResultCode:
+    allowed = access(number)
+    if not allowed:
+        return Result.INVALID_ADDRESS
+    return Result.INVALID_PARAMETER if allowed == wrong else Result.SUCCESS
+
+
+def _writable(number: int, value: int) -> bool:
+    match number:
+        case ApicRegister.TPR:
+            return value <= 0xFF
+        case ApicRegister.EOI:
+            return value == 0
+        case ApicRegister.SELF_IPI:
+            return _LOWEST_IPI <= value <= 0xFF
+        case ApicRegister.ICR:
+            kind, vector = value >> 8 & 7, value & 0xFF
+            sendable = kind == _NMI or (kind == _FIXED and vector >= _LOWEST_IPI)
+            return sendable and not value & _ICR_ZERO
+    return False
+
+
+def _core(machine: Machine, cpu: Vcpu, call: int, rcx: int) -> ResultCode:
+    match call:
+        case CoreCall.REMAP_CA:
+            if rcx % 0x1000:
+                return Result.INVALID_PARAMETER
+            others = [other for other in machine.vcpus if other is not cpu]
+            pages = [(other.new_calling or other.calling).address for other in others]
+            return Result.INVALID_ADDRESS if rcx in pages else Result.SUCCESS
+        case CoreCall.QUERY_PROTOCOL:
+            return Result.SUCCESS
+        case CoreCall.CONFIGURE_VTOM:
+            return Result.SUCCESS if rcx & 1 else Result.INVALID_REQUEST
+        case CoreCall.PVALIDATE:
+            return Result.INVALID_PARAMETER if rcx % 8 else Result.INVALID_ADDRESS
+        case CoreCall.CREATE_VCPU:
+            return Result.INVALID_ADDRESS
+        case CoreCall.DELETE_VCPU:
+            return Result.INVALID_PARAMETER
+    return Result.UNSUPPORTED_CALL
