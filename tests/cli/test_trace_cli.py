@@ -177,7 +177,7 @@ def test_an_interrupt_ends_a_live_trace_with_its_summary(
         yield b"kvm_vmgexit_exit: vcpu 0, exit_reason 72, exit_info1 0, exit_info2 0\n"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vmgexit.read.streams.lines", two)
+    monkeypatch.setattr("vmgexit.cli.trace.lines", two)
     assert main(["trace", "--summary"]) == 130
     assert capsys.readouterr().out.endswith(
         "2 lines: 1 requests, 0 failed, 0 unpaired; 0 malformed, 0 other lines, 0 events lost\n"

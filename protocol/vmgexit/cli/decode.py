@@ -18,18 +18,14 @@ TEXT_LIMIT = 64 << 20  # bytes of dump text that are read; a page prints as some
 COUNTED = 64 << 20  # bytes of input that are read only to say how many there are
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "decode",
-        help="bytes to names",
-        description=(
-            "Read structures from a file, standard input or a hex dump (plain, xxd, hexdump, od, GDB)"
-            " and show every field."
-        ),
-        epilog=(
-            "examples: vmgexit decode doorbell-page dump.bin --offset 0x3000;"
-            " vmgexit decode doorbell-head --pad --hex 61810102"
-        ),
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Read structures from a file, standard input or a hex dump (plain, xxd, hexdump, od, GDB)"
+        " and show every field."
+    )
+    parser.epilog = (
+        "examples: vmgexit decode doorbell-page dump.bin --offset 0x3000;"
+        " vmgexit decode doorbell-head --pad --hex 61810102"
     )
     add_structure(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="file, or - for standard input")

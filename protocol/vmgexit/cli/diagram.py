@@ -6,15 +6,13 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from ..explore.diagrams import DIAGRAMS, FORMATS, pages
+from ..files import write
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "diagram",
-        help="states and sequences, drawn from the explored machine",
-        description="Explore a small system and draw what was visited.",
-        epilog="example: vmgexit diagram registration --format mermaid",
-    )
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Explore a small system and draw what was visited."
+    parser.epilog = "example: vmgexit diagram registration --format mermaid"
     parser.add_argument("names", nargs="*", metavar="NAME", help="diagrams; none: list them")
     parser.add_argument("--all", action="store_true", help="every diagram")
     parser.add_argument("--format", default="mermaid", metavar="F", help="mermaid, dot or svg")
@@ -25,9 +23,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..explore.diagrams import DIAGRAMS, FORMATS, pages
-    from ..files import write
-
     if arguments.output:
         if not arguments.all:
             raise UsageError("diagram -o needs --all")

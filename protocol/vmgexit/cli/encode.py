@@ -19,18 +19,14 @@ from .names import add_structure, find
 JSON_LIMIT = 64 << 20
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "encode",
-        help="names to bytes",
-        description=(
-            "Build a structure from JSON, as decode --json prints it, and from --set."
-            " Fields that neither names are zero."
-        ),
-        epilog=(
-            "examples: vmgexit encode doorbell-head --set vector=0x61 --hex;"
-            " vmgexit encode ext-int-descriptor --set irr=0x41,0x50-0x5f -o descriptor.bin"
-        ),
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Build a structure from JSON, as decode --json prints it, and from --set."
+        " Fields that neither names are zero."
+    )
+    parser.epilog = (
+        "examples: vmgexit encode doorbell-head --set vector=0x61 --hex;"
+        " vmgexit encode ext-int-descriptor --set irr=0x41,0x50-0x5f -o descriptor.bin"
     )
     add_structure(parser)
     parser.add_argument(

@@ -6,12 +6,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from ..errors import UsageError
+from ..explore.search import Bounds, Outcome, explore, memory
+from ..files import write
+from ..machine.quirks import profile
+from ..machine.scenario import show, to_lines
 from .names import number
-
-if TYPE_CHECKING:
-    from ..explore.search import Outcome
 
 
 def _vectors(text: str) -> tuple[int, ...]:
@@ -26,16 +28,12 @@ def _vectors(text: str) -> tuple[int, ...]:
     return vectors
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "explore",
-        help="every interleaving of a small system",
-        description=(
-            "Visit every interleaving of host, SVSMs and guests, nearest first, under all invariants."
-            " Exits 1 with a shortest scenario when one breaks."
-        ),
-        epilog="example: vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61",
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Visit every interleaving of host, SVSMs and guests, nearest first, under all invariants."
+        " Exits 1 with a shortest scenario when one breaks."
     )
+    parser.epilog = "example: vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61"
     parser.add_argument("--vcpus", type=number, default=1, metavar="N", help="1 to 4")
     parser.add_argument(
         "--depth", type=number, default=10_000, metavar="D", help="moves from the start"
@@ -65,11 +63,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..errors import UsageError
-    from ..explore.search import Bounds, explore, memory
-    from ..machine.quirks import profile
-    from ..machine.scenario import show, to_lines
-
     if not 1 <= arguments.vcpus <= 4:
         raise UsageError(f"--vcpus {arguments.vcpus}: 1 to 4 expected")
     nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)
@@ -92,10 +85,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{violation}\n  ({violation.invariant.meaning})")
         print(show(outcome.scenario, mark=len(outcome.scenario) - 1))
         if arguments.output:
-            from pathlib import Path
-
-            from ..files import write
-
             path = write(Path(arguments.output), to_lines(outcome.scenario).encode())
             print(
                 f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
@@ -120,8 +109,6 @@ def _progress() -> Callable[[Outcome], None]:
 
     def say(outcome: Outcome) -> None:
         nonlocal last
-        from ..explore.search import memory
-
         if not sys.stderr.isatty() or time.monotonic() - last < 1:
             return
         last = time.monotonic()

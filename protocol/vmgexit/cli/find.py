@@ -8,15 +8,13 @@ import sys
 from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from ..images.page_rules import KINDS
+from ..images.scan import Find, Scan, scan
 from .names import number
 from .progress import Progress
 
-if TYPE_CHECKING:
-    from ..images.scan import Find, Scan
-
-NAMES = ("ghcb", "doorbell", "vmsa", "secrets")
+NAMES = tuple(kind.name for kind in KINDS)
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -37,16 +35,12 @@ def _score(text: str) -> float:
     return value
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "find",
-        help="pages of a memory image that look like one of ours",
-        description=(
-            "List the pages of a raw memory image that look like a GHCB, a #HV doorbell page, a VMSA or"
-            " a secrets page, with a score from 0 to 1 and the reasons. The image is mapped, not loaded."
-        ),
-        epilog="example: vmgexit find guest.mem --kinds ghcb,doorbell --min-score 0.8",
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "List the pages of a raw memory image that look like a GHCB, a #HV doorbell page, a VMSA or"
+        " a secrets page, with a score from 0 to 1 and the reasons. The image is mapped, not loaded."
     )
+    parser.epilog = "example: vmgexit find guest.mem --kinds ghcb,doorbell --min-score 0.8"
     parser.add_argument("dump", metavar="DUMP", help="raw memory image")
     parser.add_argument("--json", action="store_true", help="one JSON object for each page found")
     parser.add_argument(
@@ -60,9 +54,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..images.page_rules import KINDS
-    from ..images.scan import scan
-
     kinds = [kind for kind in KINDS if kind.name in arguments.kinds]
     progress = Progress(0)
     seen: list[Scan] = []  # the one state, once the scan has begun

@@ -5,17 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import layout
 from ..errors import UsageError
 from .names import find
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "layout",
-        help="tables and drawings of the structures",
-        description="Layout tables and drawings, made from the declarations.",
-        epilog="example: vmgexit layout ext-int-descriptor --format md",
-    )
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Layout tables and drawings, made from the declarations."
+    parser.epilog = "example: vmgexit layout ext-int-descriptor --format md"
     parser.add_argument("names", nargs="*", metavar="NAME", help="structures")
     parser.add_argument("--all", action="store_true", help="every structure and revision")
     parser.add_argument("--format", metavar="F", help="text, md or svg (default: text; to -o all)")
@@ -25,8 +22,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from .. import layout
-
     if arguments.format is not None and arguments.format not in layout.FORMATS:
         raise UsageError(
             f"unknown format {arguments.format}; there are {', '.join(layout.FORMATS)}"

@@ -6,14 +6,14 @@ import argparse
 import json
 from typing import Any
 
+from ..schema import structures
+from ..wire.exits import exits
+from ..wire.svsm import calls
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "list",
-        help="every structure, its size, where it is specified; every call and exit",
-        description="Every structure with its size, clause and source; every call and exit.",
-        epilog="example: vmgexit list --json | grep doorbell",
-    )
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Every structure with its size, clause and source; every call and exit."
+    parser.epilog = "example: vmgexit list --json | grep doorbell"
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
 
@@ -30,8 +30,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _structures() -> list[dict[str, Any]]:
-    from ..schema import structures
-
     rows = []
     for name, revisions in sorted(structures().items()):
         for revision, cls in revisions.items():
@@ -52,8 +50,6 @@ def _structures() -> list[dict[str, Any]]:
 
 
 def _calls() -> list[dict[str, Any]]:
-    from ..wire.svsm import calls
-
     return [
         {
             "kind": "call",
@@ -69,8 +65,6 @@ def _calls() -> list[dict[str, Any]]:
 
 
 def _exits() -> list[dict[str, Any]]:
-    from ..wire.exits import exits
-
     return [
         {
             "kind": "exit",

@@ -7,13 +7,27 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, NoReturn, TextIO
 
-from ..errors import VmgexitError
-from . import decode, diagram, encode, explore, find, layout, listing, replay, source, spec, trace
+from ..errors import UsageError, VmgexitError
 
-COMMANDS = (listing, decode, encode, layout, source, replay, explore, diagram, trace, find, spec)
+COMMANDS = {
+    "list": ("listing", "every structure, its size, where it is specified; every call and exit"),
+    "decode": ("decode", "bytes to names"),
+    "encode": ("encode", "names to bytes"),
+    "layout": ("layout", "tables and drawings of the structures"),
+    "source": ("source", "the Python that decodes and encodes a structure"),
+    "replay": ("replay", "run recordings or scenarios and compare the answers"),
+    "explore": ("explore", "every interleaving of a small system"),
+    "diagram": ("diagram", "states and sequences, drawn from the explored machine"),
+    "trace": ("trace", "KVM trace lines, decoded"),
+    "find": ("find", "pages of a memory image that look like one of ours"),
+    "spec": ("spec", "each clause with the tests that check it"),
+}
+"""Every command: its file here, and the line that `vmgexit --help` says of it. Only the file of the
+command that is run is imported, so that each starts fast; each imports what it needs at its top."""
+
 GROUPS = "vmgexit.commands"  # entry points of further commands; `fuzz` is one
 INTERRUPTED = 130
 
@@ -22,9 +36,30 @@ _GREEDY = (argparse.PARSER, argparse.REMAINDER)  # what cannot be mixed with opt
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a wrong command line, and where to read more."""
+    """One line for a wrong command line, and where to read more.
+
+    `module` describes the command: once it is chosen, `module.register(parser)` adds the arguments.
+    `extra` is the extra of vmgexit that the module's imports need, if any.
+    """
 
     _mixing = False
+
+    def __init__(self, *args: Any, module: str = "", extra: str = "", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._module = module
+        self._extra = extra
+
+    def _describe(self) -> None:
+        """Import the module and add its arguments, once."""
+        module, self._module = self._module, ""
+        if not module:
+            return
+        try:
+            import_module(module).register(self)
+        except ImportError as error:
+            if not self._extra:
+                raise
+            raise UsageError(_missing(self._extra, error)) from None
 
     def error(self, message: str) -> NoReturn:
         _complain(f"{message} (see {self.prog} --help)", self.prog)
@@ -35,6 +70,7 @@ class _Parser(argparse.ArgumentParser):
 
         Python before 3.13 gives an optional FILE away as soon as NAME has been read.
         """
+        self._describe()
         whole = not any(action.nargs in _GREEDY for action in self._actions)
         if self._mixing or not whole:
             return super().parse_known_args(args, namespace)
@@ -68,8 +104,8 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"vmgexit {_version()}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.register(commands)
+    for name, (module, meaning) in COMMANDS.items():
+        commands.add_parser(name, help=meaning, module=f"{__package__}.{module}")
     if wanted not in commands.choices:
         for group in metadata.entry_points(group=GROUPS):
             _add_group(commands, group)
@@ -80,7 +116,7 @@ def _add_group(commands: argparse._SubParsersAction[Any], group: metadata.EntryP
     try:
         group.load()(commands)
     except ImportError as error:
-        missing = f"the {group.name} commands need: pip install 'vmgexit[{group.name}]' ({error})"
+        missing = _missing(group.name, error)
 
         def run(arguments: argparse.Namespace) -> int:
             _complain(missing)
@@ -92,6 +128,10 @@ def _add_group(commands: argparse._SubParsersAction[Any], group: metadata.EntryP
         )
         lone.add_argument("rest", nargs=argparse.REMAINDER)
         lone.set_defaults(run=run)
+
+
+def _missing(extra: str, error: ImportError) -> str:
+    return f"the {extra} commands need: pip install 'vmgexit[{extra}]' ({error})"
 
 
 def _version() -> str:

@@ -7,30 +7,26 @@ import math
 import shlex
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from ..compare.lockstep import replay_peer
+from ..compare.peer import Peer
+from ..compare.replay import Mismatch, Tally, explain, replay
 from ..errors import UsageError
-
-if TYPE_CHECKING:
-    from ..compare.replay import Mismatch, Tally
-    from ..machine.quirks import Quirks
-    from ..machine.scenario import Sequence
+from ..machine.quirks import Quirks, profile
+from ..machine.scenario import Sequence, sequences, show
+from ..read.streams import lines
 
 SHOWN = 20  # mismatches printed in full; all are counted
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "replay",
-        help="run recordings or scenarios and compare the answers",
-        description=(
-            "Run each sequence of JSON lines on a fresh machine and compare with the recorded"
-            " answers, where there are any; with --peer, run them on another implementation, and"
-            " compare with the machine where there are none. Exits 1 on a mismatch or a broken"
-            " invariant."
-        ),
-        epilog="example: vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz",
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run each sequence of JSON lines on a fresh machine and compare with the recorded"
+        " answers, where there are any; with --peer, run them on another implementation, and"
+        " compare with the machine where there are none. Exits 1 on a mismatch or a broken"
+        " invariant."
     )
+    parser.epilog = "example: vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz"
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording or scenario, or -")
     parser.add_argument(
         "--profile",
@@ -69,9 +65,6 @@ def _seconds(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..compare.replay import Tally
-    from ..machine.quirks import profile
-
     quirks = profile(arguments.profile)
     tally = Tally()
     explained: dict[int, tuple[str, ...]] = {}
@@ -90,24 +83,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> Iterator[Mismatch]:
     """What differs in any of the files, on the machine or on the peer."""
-    from ..compare.replay import replay
-
     if arguments.peer is None:
         for name in arguments.files:
             yield from replay(_sequences(name), quirks, tally, watched=arguments.invariants)
         return
-    from ..compare.lockstep import replay_peer
-    from ..compare.peer import Peer
-
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
         for name in arguments.files:
             yield from replay_peer(_sequences(name), peer, quirks, tally)
 
 
 def _sequences(name: str) -> Iterator[Sequence]:
-    from ..machine.scenario import sequences
-    from ..read.streams import lines
-
     return sequences(lines(name), name)
 
 
@@ -128,9 +113,6 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 def _explain(
     mismatch: Mismatch, quirks: object, explained: dict[int, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    from ..compare.replay import explain
-    from ..machine.quirks import Quirks
-
     assert isinstance(quirks, Quirks)
     key = id(mismatch.sequence)
     if key not in explained:
@@ -140,8 +122,6 @@ def _explain(
 
 
 def _show_violation(sequence: Sequence, index: int, message: str, meaning: str) -> None:
-    from ..machine.scenario import show
-
     print(f"{sequence.name} line {sequence.line}: {message}\n  ({meaning})")
     print(show(sequence.commands[: index + 1], mark=index))
     sys.stdout.flush()

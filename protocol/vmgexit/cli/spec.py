@@ -14,12 +14,8 @@ _CLAUSE = re.compile(r"^\*\*([A-Z]+-\d+)\.\*\* (.+)")
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "spec",
-        help="each clause with the tests that check it",
-        description="Every clause of specs/, its first sentence, and the tests marked with it.",
-    )
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Every clause of specs/, its first sentence, and the tests marked with it."
     parser.add_argument("--root", type=Path, default=_ROOT, help="the checkout (default: this one)")
     parser.add_argument("--unchecked", action="store_true", help="only clauses without a test")
     parser.set_defaults(run=run)

@@ -7,31 +7,26 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import DecodeError
+from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse
+from ..logs.lines import as_json, as_text, duration
+from ..logs.summary import Row, Summary
+from ..read.streams import lines
 from .progress import Progress
-
-if TYPE_CHECKING:
-    from ..logs.kvm import Event, Pair
-    from ..logs.summary import Row, Summary
 
 _PROGRESS_EVERY = 4096  # lines
 _BINARY = {b"\x17\x08\x44tracing": "trace-cmd report", b"PERFILE2": "perf script"}
 """How the binary files of the tracers begin, and what prints one as text."""
 
 
-def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "trace",
-        help="KVM trace lines, decoded",
-        description=(
-            "Read what trace-cmd report, perf script or tracefs print of KVM's kvm_vmgexit tracepoints."
-            " Every exit is shown by its name and fields, each response beside its request; other lines"
-            " pass through. Closes with a summary by exit code; its medians are within 7 %."
-        ),
-        epilog="example: trace-cmd report | vmgexit trace - --summary",
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Read what trace-cmd report, perf script or tracefs print of KVM's kvm_vmgexit tracepoints."
+        " Every exit is shown by its name and fields, each response beside its request; other lines"
+        " pass through. Closes with a summary by exit code; its medians are within 7 %."
     )
+    parser.epilog = "example: trace-cmd report | vmgexit trace - --summary"
     parser.add_argument(
         "file",
         nargs="?",
@@ -45,9 +40,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..logs.lines import as_json, as_text
-    from ..logs.summary import Summary
-
     summary = Summary()
     show = None if arguments.summary else as_json if arguments.json else as_text
     progress = Progress(*_watched(arguments))
@@ -87,9 +79,6 @@ _BLOCK = 1 << 16  # bytes that are gathered before they are written
 
 
 def _read(name: str, summary: Summary, show: Show | None, progress: Progress) -> None:
-    from ..logs.kvm import Line, Pairing, lost, parse
-    from ..read.streams import lines
-
     pairing = Pairing()
     writer = _Writer()
     done = 0
@@ -171,8 +160,6 @@ def _print_summary(summary: Summary) -> None:
 
 
 def _cells(row: Row, raw: bool | None) -> tuple[str, ...]:
-    from ..logs.lines import duration
-
     held = row.latencies
     times = (held.low, held.median(), held.high) if held.count else ()
     code = "" if row.code is None else f"{row.code:#05x}" if row.msr else f"{row.code:#x}"
