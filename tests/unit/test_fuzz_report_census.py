@@ -1,19 +1,11 @@
 """What a report counts: calls, registers, races and exercised invariants, on scenarios counted by hand."""
 
-import dataclasses
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
-import pytest
 
 from vmgexit.machine import program
-from vmgexit.machine.machine import Machine
-from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, profile
+from vmgexit.machine.quirks import REFERENCE, Quirks, profile
 from vmgexit.machine.scenario import Command, sequences
-from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch
-from vmgexit.watch.ledger import Ledger, Step
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode
 from vmgexit_fuzz.report.census import (
@@ -27,7 +19,6 @@ from vmgexit_fuzz.report.census import (
     call_rows,
     may_race,
 )
-from vmgexit_fuzz.report.exercise import EXERCISES, exercises
 from vmgexit_fuzz.targets import REPOSITORY, find
 
 QUIRKS = sorted((REPOSITORY / "corpus" / "quirks").glob("*.jsonl"))
@@ -133,45 +124,6 @@ def test_invariants_are_exercised_where_there_is_something_to_check() -> None:
         "INV-9": 5,
         "INV-10": 10,
     }
-
-
-def test_every_invariant_says_when_it_is_exercised() -> None:
-    assert [row.invariant for row in EXERCISES] == [invariant.name for invariant in INVARIANTS]
-    assert [invariant for invariant, _ in exercises()] == INVARIANTS
-    assert all(row.words for row in EXERCISES)
-
-
-def broken_by(commands: list[Command], quirks: Quirks) -> tuple[Violation, bool] | None:
-    """The invariant that a scenario breaks, and whether that step was one that exercises it."""
-    last: dict[int, bool] = {}
-
-    def told(place: int, invariant: Invariant, applies: Any) -> Invariant:
-        def check(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-            last[place] = applies(machine, ledger, step)
-            return invariant.check(machine, ledger, step)
-
-        return dataclasses.replace(invariant, check=check)
-
-    invariants = [told(n, inv, row.applies) for n, (inv, row) in enumerate(exercises())]
-    watch = Watch(Machine(quirks), invariants=invariants)
-    try:
-        for command in commands:
-            watch.execute(command)
-    except Violation as violation:
-        return violation, last[invariants.index(violation.invariant)]
-    return None
-
-
-@pytest.mark.parametrize("path", QUIRKS, ids=lambda path: path.stem)
-def test_a_step_that_breaks_an_invariant_exercises_it(path: Path) -> None:
-    broken = 0
-    for sequence in sequences(path.read_text().splitlines()):
-        for quirks in (profile(path.stem), COCONUT):
-            found = broken_by(sequence.commands, quirks)
-            if found:
-                broken += 1
-                assert found[1], found[0]
-    assert broken
 
 
 def test_the_oracle_answers_whatever_is_answered() -> None:

@@ -1,7 +1,7 @@
 """One self-contained HTML page about a campaign, made from its folder alone.
 
 `load` reads the folder, `replay` runs its corpus again under watch and counts what that reaches
-(`census`, `exercise`), `sections` makes of all this what `page.html.j2` draws. The page needs no network
+(`census`), `sections` makes of all this what `page.html.j2` draws. The page needs no network
 and no script, and says the same of the same folder. Whatever stands in the folder is text to it.
 """
 

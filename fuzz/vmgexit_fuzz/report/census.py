@@ -1,7 +1,7 @@
 """What of the protocol a corpus reaches: its inputs run again on the machine under watch, and counted.
 
 Counted are answers of calls by result code, accesses to APIC registers by outcome, how often each
-invariant had something to check (`exercise`), and what came between the steps of an entry. `Scope` says
+invariant had something to check, and what came between the steps of an entry. `Scope` says
 what could be counted: every call of the wire tables, and of each the codes that the oracle of INV-9
 gives for some request or other.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -20,13 +20,11 @@ from vmgexit.machine.machine import FIRST_CALLING_AREA, Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host
 from vmgexit.machine.scenario import U32, U64, Answer, Command
-from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch
+from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch, Wrong
 from vmgexit.watch.ledger import Ledger, Step
 from vmgexit.watch.oracle import documented_code
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode, calls, find_call
-
-from .exercise import Applies, exercises
 
 OTHER = U32
 """In the place of the number of a call, protocol or register that the wire tables do not know: one that
@@ -38,8 +36,6 @@ WHOLE_POST, LATE_POST, REWRITTEN, IPI = "whole post", "late post", "page rewritt
 BETWEEN = (*host.STEPS, WHOLE_POST, LATE_POST, REWRITTEN, IPI)
 """What can come between two steps of an entry: one access of a post or all of one, one inside the
 switch window of a whole entry, a doorbell page that the host overwrites, an IPI from another vCPU."""
-
-_Check = Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]
 
 _WINDOW = "vmgexit"  # the step that the switch window ends with
 
@@ -65,7 +61,8 @@ class Census:
     ) -> None:
         """Run a scenario, to its end or to where it breaks one of the invariants `kept`, and count."""
         self.inputs += 1
-        watch = Watch(Machine(quirks), invariants=self._counting(kept))
+        invariants = [one if one in kept else _unheld(one) for one in INVARIANTS]
+        watch = Watch(Machine(quirks), invariants=invariants)
         try:
             for command in commands:
                 self.steps += 1
@@ -76,6 +73,8 @@ class Census:
                 self.races.update(_interrupted(watch.machine, command))
         except (Violation, Exception):
             self.broken += 1
+        for place, invariant in enumerate(invariants):
+            self.exercised[(place,)] += watch.checked[invariant]
 
     def as_json(self) -> dict[str, Any]:
         """As plain lists; `from_json` reads it."""
@@ -96,21 +95,6 @@ class Census:
             setattr(census, name, value)
         return census
 
-    def _counting(self, kept: Sequence[Invariant]) -> Iterator[Invariant]:
-        """The invariants; each counts before it checks, and checks if it is kept."""
-        for place, (invariant, exercise) in enumerate(exercises()):
-            check = invariant.check if invariant in kept else _unchecked
-            yield dataclasses.replace(
-                invariant, check=self._counted(place, check, exercise.applies)
-            )
-
-    def _counted(self, place: int, check: _Check, applies: Applies) -> _Check:
-        def counted(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-            self.exercised[(place,)] += applies(machine, ledger, step)
-            return check(machine, ledger, step)
-
-        return counted
-
     def _answered(self, command: Command, answer: Answer) -> None:
         if command["op"] != "call" or "rax" not in answer:
             return
@@ -124,8 +108,13 @@ class Census:
             self.registers[register, WAYS[number], code] += 1
 
 
-def _unchecked(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-    return iter(())
+def _unheld(invariant: Invariant) -> Invariant:
+    """The invariant, its steps counted and nothing held against them."""
+
+    def check(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+        return None if invariant.check(machine, ledger, step) is None else []
+
+    return dataclasses.replace(invariant, check=check)
 
 
 _PROTOCOLS = frozenset(Protocol)

@@ -1,14 +1,15 @@
 """What the whole system must hold after every step: the invariants INV-1 to INV-10.
 
-Each is a function of the step, the ledger and the machine; it yields what is wrong, in words. They
-know nothing of quirks. Those that need a host that follows the rules ask the vCPU's account whether
-it is `honest`.
+Each is a function of the step, the ledger and the machine. It answers what is wrong, in words, or None
+where the step gave it nothing to check. They know nothing of quirks. Those that need a host that
+follows the rules ask the vCPU's account whether it is `honest`.
 `Watch` runs scenarios under them; a broken one is a `Violation`.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -49,49 +50,73 @@ class Violation(Exception):
         return f"{self.invariant.name} {self.place.partition(' of ')[0]}"
 
 
-@dataclass(frozen=True, slots=True)
+Wrong = list[tuple[str, str]]
+"""Where something is wrong, and what, in words; empty where the invariant holds."""
+
+_Check = Callable[[Machine, Ledger, Step], Wrong | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Invariant:
-    """A named rule: `name` is the clause, `meaning` its sentence."""
+    """A named rule: `name` is the clause, `meaning` its sentence.
+
+    `check` answers None where a step gives it nothing to compare that could be wrong; `when` says in
+    words which steps do.
+    """
 
     name: str
     meaning: str
-    check: Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]
+    when: str
+    check: _Check
 
 
 INVARIANTS: list[Invariant] = []
 
-_Check = Callable[[Machine, Ledger, Step], Iterator[tuple[str, str]]]
 
-
-def _invariant(name: str, meaning: str) -> Callable[[_Check], _Check]:
+def _invariant(name: str, meaning: str, *, when: str) -> Callable[[_Check], _Check]:
     def add(check: _Check) -> _Check:
-        INVARIANTS.append(Invariant(name, meaning, check))
+        INVARIANTS.append(Invariant(name, meaning, when, check))
         return check
 
     return add
 
 
 def _books(ledger: Ledger, step: Step, machine: Machine) -> Iterator[tuple[Vcpu, Account]]:
-    """The open accounts that the step can have touched: the vCPU's own, and those it sent to."""
+    """The open accounts, of a host that follows the rules, of the vCPUs that the step can have
+    touched: its own, and those it sent to."""
     touched = {sent.target for sent in machine.sent}
     if step.cpu is not None:
         touched.add(step.cpu.index)
     for index in sorted(touched):
-        if not ledger.accounts[index].closed:
-            yield machine.vcpus[index], ledger.accounts[index]
+        account = ledger.accounts[index]
+        if account.honest and not account.closed:
+            yield machine.vcpus[index], account
 
 
-@_invariant("INV-1", "no interrupt is lost")
-def _nothing_lost(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-1",
+    "no interrupt is lost",
+    when="the guest was owed an interrupt, or one was on its way between vCPUs; or a hand-over found"
+    " something pending or in service",
+)
+def _nothing_lost(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+    wrong: Wrong | None = None
     for cpu, account in _books(ledger, step, machine):
-        if not account.honest:
+        if not (account.owed or account.mailed):
             continue
-        there = located(cpu)
-        for vector in (*account.owed, *account.mailed):
-            if not there >> vector & 1:
-                yield f"{step.command['op']} of vCPU {cpu.index}", f"vector {vector:#x} is nowhere"
-    if step.at_hand_over is not None and step.cpu is not None and step.at_hand_over.honest:
-        yield from _handed_over(step.cpu, step.at_hand_over)
+        there, place = located(cpu), f"{step.command['op']} of vCPU {cpu.index}"
+        wrong = wrong or []
+        wrong += [
+            (place, f"vector {vector:#x} is nowhere")
+            for vector in (*account.owed, *account.mailed)
+            if not there >> vector & 1
+        ]
+    given = step.at_hand_over
+    if given is None or not given.honest or step.cpu is None:
+        return wrong
+    if given.owed or given.delivered or given.nmi_owed:
+        wrong = [*(wrong or ()), *_handed_over(step.cpu, given)]
+    return wrong
 
 
 def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
@@ -114,165 +139,257 @@ def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
         yield place, "an NMI was pending and the host does not get it"
 
 
-@_invariant("INV-2", "nothing is delivered that was not asked for and allowed")
-def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-    genuine = step.account is not None and step.account.genuine
-    if step.taken_unasked and step.cpu is not None and genuine:
-        yield (
-            f"guest_take of vCPU {step.cpu.index}",
+@_invariant(
+    "INV-2",
+    "nothing is delivered that was not asked for and allowed",
+    when="the guest took an event",
+)
+def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+    cpu, account = step.cpu, step.account
+    if step.command["op"] != "guest_take" or cpu is None or account is None:
+        return None
+    if step.answer["taken"] == "none" or account.closed or not account.genuine:
+        return None
+    if not step.taken_unasked:
+        return []
+    return [
+        (
+            f"guest_take of vCPU {cpu.index}",
             f"the guest got {step.taken_unasked}, which nobody asked for or allowed",
         )
+    ]
 
 
-@_invariant("INV-3", "an entered guest has no interrupt waiting without a carrier")
-def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-3",
+    "an entered guest has no interrupt waiting without a carrier",
+    when="a guest with an emulated APIC was entered",
+)
+def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     cpu = step.cpu
     if not step.entered or cpu is None or not step.emulated_before:
-        return
+        return None
     place = f"enter of vCPU {cpu.index}"
+    wrong: Wrong = []
     signal_left = cpu.page[FLAGS_AT] & NO_FURTHER_SIGNAL and not step.meddled
     if signal_left or cpu.hv_raised:
-        yield place, "the guest runs with NoFurtherSignal set (SCHED-3, SCHED-4)"
+        wrong.append((place, "the guest runs with NoFurtherSignal set (SCHED-3, SCHED-4)"))
     busy = cpu.posting is not None or step.meddled  # the host is not done, or obeys no order
     if cpu.page[EVENTS_AT] & GUEST_EVENT and not busy:
-        yield place, "the guest runs with its VMPL's event bit set"
+        wrong.append((place, "the guest runs with its VMPL's event bit set"))
     # A host that follows the rules signals whatever it writes; of another only what it signalled.
     left = descriptor(cpu)
     all_signalled = step.account is not None and step.account.honest
     unseen = left.field or left.multiple or ((all_signalled or step.multiple) and left.vectors)
     if (all_signalled or step.signalled) and unseen and not busy:
-        yield place, f"the descriptor still holds {listed(left.pending)}"
+        wrong.append((place, f"the descriptor still holds {listed(left.pending)}"))
     if cpu.apic.irr & 0xFFFF:
-        yield place, f"pending and never deliverable: {listed(cpu.apic.irr & 0xFFFF)}"
+        wrong.append((place, f"pending and never deliverable: {listed(cpu.apic.irr & 0xFFFF)}"))
     pending = cpu.apic.irr.bit_length() - 1
     newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
     if pending > 0 and pending >> 4 > newest >> 4:
-        yield place, f"vector {pending:#x} is pending above {newest:#x} and has no carrier"
+        wrong.append(
+            (place, f"vector {pending:#x} is pending above {newest:#x} and has no carrier")
+        )
+    return wrong
 
 
-@_invariant("INV-4", "a level-triggered interrupt is acknowledged exactly once")
-def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-4",
+    "a level-triggered interrupt is acknowledged exactly once",
+    when="an acknowledgement was due or made",
+)
+def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+    if not (step.acknowledged or step.to_acknowledge):
+        return None
     cpu, account = step.cpu, step.account
     if cpu is None or account is None or not account.honest or account.closed:
-        return
-    if sorted(step.acknowledged) != sorted(step.to_acknowledge):
-        yield (
+        return None
+    if sorted(step.acknowledged) == sorted(step.to_acknowledge):
+        return []
+    return [
+        (
             f"{step.command['op']} of vCPU {cpu.index}",
             f"specific EOIs for {_vectors(step.acknowledged)},"
             f" due were {_vectors(step.to_acknowledge)}",
         )
+    ]
 
 
-@_invariant("INV-5", "one EOI ends one interrupt, the highest in service")
-def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-5",
+    "one EOI ends one interrupt, the highest in service",
+    when="after an entry or a call, something was in service",
+)
+def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if not (step.entered or step.command["op"] == "call") or cpu is None or account is None:
-        return
+        return None
     if account.closed or step.handed_over or not account.genuine:
-        return
+        return None
     in_service = settled(cpu)
     taken = [vector for vector, _ in account.delivered]
-    if in_service != taken:
-        yield (
+    if not (in_service or taken):
+        return None
+    if in_service == taken:
+        return []
+    return [
+        (
             f"{step.command['op']} of vCPU {cpu.index}",
             f"in service are {_vectors(in_service)}, the guest took and did not end"
             f" {_vectors(taken)}",
         )
+    ]
 
 
-@_invariant("INV-6", "classes in service ascend; PPR and TPR read as the architecture says")
-def _priorities(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-6",
+    "classes in service ascend; PPR and TPR read as the architecture says",
+    when="two or more interrupts were in service, or PPR or TPR was read",
+)
+def _priorities(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if cpu is None or account is None or account.closed:
-        return
-    classes = [vector >> 4 for vector in cpu.apic.isr]
-    if any(above <= below for below, above in itertools.pairwise(classes)):
-        yield (
-            f"{step.command['op']} of vCPU {cpu.index}",
-            f"in service, oldest first: {_vectors(cpu.apic.isr)}",
-        )
+        return None
+    wrong: Wrong | None = None
+    in_service = cpu.apic.isr
+    if len(in_service) > 1:
+        wrong = []
+        if any(above >> 4 <= below >> 4 for below, above in itertools.pairwise(in_service)):
+            place = f"{step.command['op']} of vCPU {cpu.index}"
+            wrong.append((place, f"in service, oldest first: {_vectors(in_service)}"))
     if not _is_call(step, ApicCall.READ_REGISTER) or step.answer.get("rax") != 0:
-        return
-    newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
+        return wrong
+    newest = in_service[-1] if in_service else 0
     expected = {
         ApicRegister.TPR: account.tpr,
         ApicRegister.PPR: account.tpr if newest >> 4 <= account.tpr >> 4 else newest & 0xF0,
     }.get(step.command["rcx"])
-    if expected is not None and step.answer["rdx"] != expected:
+    if expected is None:
+        return wrong
+    wrong = wrong or []
+    if step.answer["rdx"] != expected:
         name = ApicRegister(step.command["rcx"]).name
-        yield (
-            f"read {name} of vCPU {cpu.index}",
-            f"{name} reads {step.answer['rdx']:#x}, {expected:#x} expected",
+        wrong.append(
+            (
+                f"read {name} of vCPU {cpu.index}",
+                f"{name} reads {step.answer['rdx']:#x}, {expected:#x} expected",
+            )
         )
+    return wrong
 
 
-@_invariant("INV-7", "off is off: the count stays 0, a disabled vCPU is left alone (REG-3, REG-4)")
-def _off_is_off(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-7",
+    "off is off: the count stays 0, a disabled vCPU is left alone (REG-3, REG-4)",
+    when="a vCPU was configured; or one that is off called or asked for the APIC protocol, or was"
+    " entered",
+)
+def _off_is_off(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if cpu is None or account is None:
-        return
-    place = f"{step.command['op']} of vCPU {cpu.index}"
+        return None
+    wrong = []
     count = machine.registration.count
     if not step.count_before and count:
-        yield place, f"the count rose from 0 to {count}"
+        wrong.append(f"the count rose from 0 to {count}")
     if account.disables > 1:
-        yield place, f"DISABLE was issued {account.disables} times for this vCPU"
-    if _is_call(step, ApicCall.CONFIGURE_EMULATION) and step.answer.get("rax") == 0:
+        wrong.append(f"DISABLE was issued {account.disables} times for this vCPU")
+    configured = _is_call(step, ApicCall.CONFIGURE_EMULATION)
+    if configured and step.answer.get("rax") == 0:
         aligned = step.command["rcx"] in (0, 1) and not count
         if aligned and cpu.guest.alternate_injection:
-            yield place, "the count is 0 and the caller's bit is still set"
+            wrong.append("the count is 0 and the caller's bit is still set")
         if not aligned and step.emulated_before and not cpu.guest.alternate_injection:
-            yield place, f"the bit was cleared while the count is {count}"
-    if step.emulated_before:
-        return
-    if step.command["op"] == "call" and step.answer.get("rax") is not None:
-        if step.command["protocol"] == Protocol.APIC and (
-            step.answer["rax"] != ResultCode.UNSUPPORTED_PROTOCOL
-        ):
-            yield place, "an APIC call was served on a disabled vCPU"
-        query = step.command["protocol"] == Protocol.CORE and (
-            step.command["request"] == CoreCall.QUERY_PROTOCOL
-        )
-        if query and step.command["rcx"] >> 32 == Protocol.APIC and step.answer["rcx"]:
-            yield place, "the APIC protocol is present on a disabled vCPU"
-    if step.entered and carried(cpu) is not None:
-        yield place, f"vector {carried(cpu):#x} was presented on a disabled vCPU"
+            wrong.append(f"the bit was cleared while the count is {count}")
+    compared = configured
+    if not step.emulated_before:
+        answered = step.command["op"] == "call" and step.answer.get("rax") is not None
+        if answered and step.command["protocol"] == Protocol.APIC:
+            compared = True
+            if step.answer["rax"] != ResultCode.UNSUPPORTED_PROTOCOL:
+                wrong.append("an APIC call was served on a disabled vCPU")
+        elif answered and _asks_for_apic(step):
+            compared = True
+            if step.answer["rcx"]:
+                wrong.append("the APIC protocol is present on a disabled vCPU")
+        elif step.entered:
+            compared = True
+            if carried(cpu) is not None:
+                wrong.append(f"vector {carried(cpu):#x} was presented on a disabled vCPU")
+    if not (compared or wrong):
+        return None
+    place = f"{step.command['op']} of vCPU {cpu.index}"
+    return [(place, message) for message in wrong]
 
 
-@_invariant("INV-8", "an NMI asked for arrives as an NMI")
-def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-    for cpu, account in _books(ledger, step, machine):
-        if account.honest and (account.nmi_owed or account.nmi_mailed) and not nmi_located(cpu):
-            yield f"{step.command['op']} of vCPU {cpu.index}", "an NMI is nowhere"
+def _asks_for_apic(step: Step) -> bool:
+    command = step.command
+    return bool(
+        command["protocol"] == Protocol.CORE
+        and command["request"] == CoreCall.QUERY_PROTOCOL
+        and command["rcx"] >> 32 == Protocol.APIC
+    )
 
 
-@_invariant("INV-8", "an NMI that the host signals is taken")
-def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-8",
+    "an NMI asked for arrives as an NMI",
+    when="the guest was owed an NMI, or one was on its way between vCPUs",
+)
+def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+    asked = [
+        c for c, account in _books(ledger, step, machine) if account.nmi_owed or account.nmi_mailed
+    ]
+    if not asked:
+        return None
+    return [
+        (f"{step.command['op']} of vCPU {cpu.index}", "an NMI is nowhere")
+        for cpu in asked
+        if not nmi_located(cpu)
+    ]
+
+
+@_invariant(
+    "INV-8",
+    "an NMI that the host signals is taken",
+    when="a guest was entered after the host had signalled an NMI",
+)
+def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     cpu = step.cpu
     if cpu is None or not (step.entered and step.emulated_before and step.nmi_signalled):
-        return
+        return None
     if cpu.posting is not None or step.meddled:  # the signal is yet to come, or obeys no order
-        return
-    if descriptor(cpu).nmi:
-        yield f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor"
+        return None
+    if not descriptor(cpu).nmi:
+        return []
+    return [(f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor")]
 
 
-@_invariant("INV-9", "a call answers as documented, and a refused one changes nothing")
-def _as_documented(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
-    cpu = step.cpu
-    if step.command["op"] != "call" or cpu is None or "rax" not in step.answer:
-        return
-    place = f"call {step.command['protocol']}.{step.command['request']} of vCPU {cpu.index}"
+@_invariant(
+    "INV-9",
+    "a call answers as documented, and a refused one changes nothing",
+    when="a call was answered",
+)
+def _as_documented(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+    cpu, answer = step.cpu, step.answer
+    if step.command["op"] != "call" or cpu is None or "rax" not in answer:
+        return None
+    wrong = []
     code = documented_code(machine, cpu, step)
-    if step.answer["rax"] != code:
-        yield place, f"answered {step.answer['rax']:#x}, {code:#x} is documented"
-    if step.answer["rax"]:
-        for register in ("rcx", "rdx", "r8"):
-            if step.answer[register] != step.command[register]:
-                yield place, f"refused, and {register.upper()} changed"
+    if answer["rax"] != code:
+        wrong.append(f"answered {answer['rax']:#x}, {code:#x} is documented")
+    if answer["rax"]:
+        wrong += [
+            f"refused, and {register.upper()} changed"
+            for register in ("rcx", "rdx", "r8")
+            if answer[register] != step.command[register]
+        ]
         genuine = step.account is not None and step.account.genuine
         if genuine and step.visible is not None and step.visible != visible(machine, cpu):
-            yield place, "refused, and something that the guest can see changed"
+            wrong.append("refused, and something that the guest can see changed")
+    place = f"call {step.command['protocol']}.{step.command['request']} of vCPU {cpu.index}"
+    return [(place, message) for message in wrong]
 
 
 TERMINATIONS = (
@@ -282,13 +399,18 @@ TERMINATIONS = (
 """The documented reasons for a termination request."""
 
 
-@_invariant("INV-10", "no input stops the SVSM but for a documented reason")
-def _never_stops(machine: Machine, ledger: Ledger, step: Step) -> Iterator[tuple[str, str]]:
+@_invariant(
+    "INV-10",
+    "no input stops the SVSM but for a documented reason",
+    when="any step, since none may stop the SVSM",
+)
+def _never_stops(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     place = step.command["op"]
     if "panic" in step.answer:
-        yield place, f"the SVSM stopped: {step.answer['panic']}"
+        return [(place, f"the SVSM stopped: {step.answer['panic']}")]
     if "terminated" in step.answer and step.answer["terminated"] not in TERMINATIONS:
-        yield place, f"terminated for an undocumented reason: {step.answer['terminated']}"
+        return [(place, f"terminated for an undocumented reason: {step.answer['terminated']}")]
+    return []
 
 
 def _is_call(step: Step, call: ApicCall) -> bool:
@@ -305,13 +427,17 @@ def _vectors(vectors: Iterable[int]) -> str:
 
 
 class Watch:
-    """A machine under watch: `execute` raises Violation when a step breaks an invariant."""
+    """A machine under watch: `execute` raises Violation when a step breaks an invariant.
+
+    `checked` counts for each invariant the steps that gave it something to check.
+    """
 
     def __init__(self, machine: Machine, *, invariants: Iterable[Invariant] | None = None) -> None:
         self.machine = machine
         self.ledger = Ledger()
         machine.listener = self.ledger
         self.invariants = tuple(INVARIANTS if invariants is None else invariants)
+        self.checked: Counter[Invariant] = Counter()
         self.index = 0
 
     def execute(self, command: Command) -> Answer:
@@ -332,21 +458,21 @@ class Watch:
             return answer
         if "panic" in answer or "terminated" in answer:
             step.answer = answer
-            self._raise(invariant for invariant in self.invariants if invariant.name == "INV-10")(
-                step
-            )
+            self._hold((one for one in self.invariants if one.name == "INV-10"), step)
             return answer
         self.ledger.after(self.machine, step, answer)
-        self._raise(self.invariants)(step)
+        self._hold(self.invariants, step)
         return answer
 
-    def _raise(self, invariants: Iterable[Invariant]) -> Callable[[Step], None]:
-        def check(step: Step) -> None:
-            for invariant in invariants:
-                for place, message in invariant.check(self.machine, self.ledger, step):
-                    raise Violation(invariant, place, message, step.index)
-
-        return check
+    def _hold(self, invariants: Iterable[Invariant], step: Step) -> None:
+        machine, ledger, checked = self.machine, self.ledger, self.checked
+        for invariant in invariants:
+            wrong = invariant.check(machine, ledger, step)
+            if wrong is None:
+                continue
+            checked[invariant] += 1
+            if wrong:
+                raise Violation(invariant, *wrong[0], step.index)
 
 
 def run(commands: Iterable[Command], machine: Machine | None = None) -> list[Answer]:
