@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vmgexit import EncodeError, GhcbPage
-from vmgexit.rules.exits import answer_text
-from vmgexit.wire.exits import Where, exits, find_exit
+from vmgexit.rules.exits import answer_text, problems_of_answer
+from vmgexit.wire.exits import Exit, Where, exits, find_exit
 from vmgexit.wire.features import HypervisorFeatures
 
 GPA = 0x7F123000
@@ -229,6 +229,57 @@ def test_answer(case: Case) -> None:
     assert any("returns it, and it is not marked valid" in text for text in broken(page))
 
 
+@pytest.mark.parametrize(
+    ("code", "info1", "returned"),
+    [
+        (0x7B, 0x03F80011, "rax"),  # IN from port 0x3F8, one byte
+        (0x7C, 0, "rdx"),  # RDMSR
+        (0x8000001A, 1, "rbx"),  # unregister the backing page
+    ],
+)
+def test_what_is_returned_depends_on_what_was_asked(code: int, info1: int, returned: str) -> None:
+    fields = {"rcx": 0x830} if code == 0x7C else {"rax": 0} if code == 0x8000001A else {}
+    request = GhcbPage.for_exit(code, info1, version=2, buffer=b"", **fields)
+    answer = GhcbPage(sw_exit_code=code, protocol_version=2)
+    for name in ("sw_exit_info_1", "sw_exit_info_2", "rax", "rdx", "rbx"):
+        answer.set(name, 0)
+    assert list(problems_of_answer(answer, request)) == []
+    answer.mark(returned, valid=False)
+    assert list(problems_of_answer(answer)) == []  # nobody can tell
+    assert [problem.path for problem in problems_of_answer(answer, request)] == [returned]
+    other = GhcbPage.for_exit(0x7B, 0x03F80010, rax=0)  # OUT: nothing is returned
+    if code == 0x7B:
+        assert list(problems_of_answer(answer, other)) == []
+
+
+def test_certificates_that_do_not_fit_return_how_many_pages() -> None:
+    request = GhcbPage.for_exit(0x80000012, 0x1000, 0x2000, rax=0x4000, rbx=0)
+    answer = GhcbPage(sw_exit_code=0x80000012, protocol_version=2)
+    answer.set("sw_exit_info_1", 0)
+    answer.set("sw_exit_info_2", 1 << 32)
+    assert [problem.path for problem in problems_of_answer(answer, request)] == ["rbx"]
+    answer.sw_exit_info_2 = 0
+    assert list(problems_of_answer(answer, request)) == []
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in exits() if row.where is Where.GHCB], ids=lambda row: row.name
+)
+def test_examples_of_a_row_break_no_rule(row: Exit) -> None:
+    assert row.examples
+    for example in row.examples:
+        page = GhcbPage.for_exit(
+            row.code,
+            example.info1,
+            example.info2,
+            gpa=GPA,
+            buffer=example.data,
+            **example.fields,
+        )
+        assert broken(page) == []
+        assert bool(example.data or page.is_valid("sw_scratch")) <= bool(row.buffer)
+
+
 @pytest.mark.parametrize(("code", "named"), NOT_IN_A_GHCB.items())
 def test_codes_that_no_ghcb_carries(code: int, named: tuple[str, Where]) -> None:
     row = find_exit(code)
@@ -440,10 +491,8 @@ def test_other_readings_of_an_exit_are_shown(code: int, text: str) -> None:
 
 
 def test_the_row_of_a_page() -> None:
-    page = first_case(0x72).page()
-    assert page.exit is find_exit(0x72)
-    assert GhcbPage(sw_exit_code=0x80000030).exit is None
-    row = page.exit
+    assert find_exit(0x80000030) is None
+    row = find_exit(0x72)
     assert row is not None
     assert row.fields_in == ("rax", "rcx", "xcr0 (leaf 0xD)")
     assert row.fields_out == ("rax", "rbx", "rcx", "rdx")

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from vmgexit import DecodeError, GhcbMsr, decode_msr
+from vmgexit.rules.msr import failure, pair
 from vmgexit.schema import Bits
 from vmgexit.wire import ghcb_msr as msr
-from vmgexit.wire.ghcb_msr import DECLARATIONS, RESPONSE_TO, failure, pair
+from vmgexit.wire.ghcb_msr import DECLARATIONS, RESPONSE_TO
 from vmgexit.wire.termination import reason
 
 VALUES: list[tuple[int, type[Bits], dict[str, Any]]] = [

@@ -3,7 +3,7 @@
 import pytest
 
 from vmgexit.rules import exits as exit_rules
-from vmgexit.wire import ghcb_msr
+from vmgexit.rules import msr as msr_rules
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.exits import Where, exits
 from vmgexit.wire.ghcb_msr import DECLARATIONS, RESPONSE_TO
@@ -19,8 +19,7 @@ def exit_number(code: int) -> int:
 def test_every_exit_of_a_ghcb_is_reached_and_carried_out() -> None:
     there_are = {row.code for row in exits() if row.where is Where.GHCB}
     assert {ghcb_exit.chosen(bytes([number]))[0] for number in range(256)} == there_are
-    assert set(ghcb_host._EXITS) == there_are
-    assert set(ghcb_exit.RIGHT) <= there_are
+    assert set(ghcb_host._EXITS) <= there_are
 
 
 @pytest.mark.parametrize("budget", range(4))
@@ -88,7 +87,7 @@ def test_codes_of_the_msr_are_all_reached_and_paired() -> None:
     for number in range(256):
         one, other = msr.chosen(bytes([number, 1]) + bytes(20))
         if one & 0xFFF in msr.ANSWERS:
-            assert ghcb_msr.pair(one, other) == ""
+            assert msr_rules.pair(one, other) == ""
 
 
 @pytest.mark.parametrize(
@@ -101,6 +100,6 @@ def test_a_wrong_word_on_a_pair_is_found(
     features = bytes(3) + (0x080).to_bytes(8, "little") + (0x1081).to_bytes(8, "little")
     assert msr.run(features) == 2
     assert "they pair" in msr.show(features)
-    monkeypatch.setattr(ghcb_msr, function, lambda *values: "no")
+    monkeypatch.setattr(msr_rules, function, lambda *values: "no")
     with pytest.raises(Finding, match=cause):
         msr.run(features)

@@ -15,11 +15,12 @@ from vmgexit.machine.rules import calls as svsm
 from vmgexit.machine.rules.apic import Assertion
 from vmgexit.machine.vcpu import Vcpu
 from vmgexit.rules import exits as exit_rules
+from vmgexit.rules import msr as msr_rules
 from vmgexit.schema import Problem, Structure
 from vmgexit.wire import ghcb_msr
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.features import HypervisorFeatures
-from vmgexit.wire.ghcb import BUFFER_END, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage
+from vmgexit.wire.ghcb import ALWAYS_VALID, BUFFER_END, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage
 from vmgexit.wire.ghcb_msr import (
     CpuidResponse,
     GhcbInfo,
@@ -202,13 +203,14 @@ def ipi_loses_its_destination() -> Undo:
 
 def _built(after: Callable[[GhcbPage], None]) -> Undo:
     """A builder of requests that leaves something out."""
-    original = exit_rules.fill_request
+    original = GhcbPage.for_exit
 
-    def fill(page: GhcbPage, *positional: Any, **named: Any) -> None:
-        original(page, *positional, **named)
+    def build(*positional: Any, **named: Any) -> GhcbPage:
+        page = original(*positional, **named)
         after(page)
+        return page
 
-    return replace(exit_rules, "fill_request", fill)
+    return replace(GhcbPage, "for_exit", staticmethod(build))
 
 
 @bug("COCONUT-SVSM 264c4a81 (pull request 684)", target="ghcb-exit")
@@ -233,7 +235,7 @@ def exit_words_not_marked() -> Undo:
     """The exit code and its words are set and not marked valid."""
 
     def leave_out(page: GhcbPage) -> None:
-        for name in exit_rules.ALWAYS:
+        for name in ALWAYS_VALID:
             page.mark(name, False)
 
     return _built(leave_out)
@@ -405,13 +407,13 @@ def unregister_awaits_another_code() -> Undo:
 @bug("COCONUT-SVSM f4bc4bcd, switch_to_vmpl", target="msr")
 def run_vmpl_error_ignored() -> Undo:
     """A run VMPL response with an error is a success."""
-    original = ghcb_msr.failure
+    original = msr_rules.failure
 
     def failure(response: Any) -> str:
         word = response if not isinstance(response, int) else ghcb_msr.decode_msr(response)
         return "" if isinstance(word, RunVmplResponse) else original(response)
 
-    return replace(ghcb_msr, "failure", failure)
+    return replace(msr_rules, "failure", failure)
 
 
 # --- calls --------------------------------------------------------------------------------------------

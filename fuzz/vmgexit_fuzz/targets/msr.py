@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 
+from vmgexit.rules import msr as msr_rules
 from vmgexit.schema import Bits
-from vmgexit.wire import ghcb_msr
 from vmgexit.wire.ghcb_msr import DECLARATIONS, GhcbInfo, GhcbMsr, MsrWord, decode_msr
 
 from ..inputs.messages import Leaf, Messages, fields_of
@@ -124,8 +124,8 @@ def _read(value: int) -> Bits:
         kind = "refused" if found else "accepted"
         raise Finding(f"{name} is wrongly {kind}", f"{value:#018x} as {name} is wrongly {how}")
     failed = FAILED.get(code, _never)(value)
-    told = ghcb_msr.failure(value)
-    if bool(told) != failed or ghcb_msr.failure(word) != told:
+    told = msr_rules.failure(value)
+    if bool(told) != failed or msr_rules.failure(word) != told:
         how = "read as a failure" if not failed else "not read as a failure"
         raise Finding(f"{name} is wrongly {how}", f"{value:#018x} as {name} is wrongly {how}")
     list(word.notes())
@@ -145,7 +145,7 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
         and one != other
         and (code not in REPEATED or REPEATED[code](one, other))
     )
-    told = ghcb_msr.pair(one, other)
+    told = msr_rules.pair(one, other)
     if fits != (not told):
         name = decode_msr(one).declaration.name
         wrongly = f"refused: {told}" if told else "paired"
@@ -153,7 +153,7 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
         raise Finding(
             f"{name} is wrongly {kind}", f"{one:#018x} and {other:#018x}: wrongly {wrongly}"
         )
-    if len(words) == 2 and ghcb_msr.pair(*words) != told:
+    if len(words) == 2 and msr_rules.pair(*words) != told:
         raise Finding(
             "words pair otherwise", f"{one:#018x} and {other:#018x}: words pair otherwise"
         )
@@ -162,7 +162,7 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
 def show(data: bytes) -> str:
     """Both values field by field, and whether they pair."""
     one, other = chosen(data)
-    return f"{read(data)}\n   {ghcb_msr.pair(one, other) or 'they pair'}"
+    return f"{read(data)}\n   {msr_rules.pair(one, other) or 'they pair'}"
 
 
 def read(data: bytes) -> str:

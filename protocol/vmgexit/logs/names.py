@@ -15,17 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..rules.msr import failure, pair
 from ..schema import Bits
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
 from ..wire.exits import Exit, Where, Word, find_exit
-from ..wire.ghcb_msr import (
-    ApResetHoldResponse,
-    GhcbInfo,
-    TerminationRequest,
-    decode_msr,
-    failure,
-    pair,
-)
+from ..wire.ghcb_msr import ApResetHoldResponse, GhcbInfo, TerminationRequest, decode_msr
 from ..wire.guest_message import GuestRequestResult
 from ..wire.page_state import PscResult
 from ..wire.termination import TerminationInfo, reason

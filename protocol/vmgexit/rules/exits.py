@@ -1,4 +1,4 @@
-"""What the rows of `exits` mean for a GHCB page: judging requests and answers, building requests.
+"""What the rows of `wire.exits` mean for a GHCB page: judging requests, and answers to them.
 
 A page does not say where it lies. The scratch address is therefore judged by its place within the
 page (its low 12 bits), which is what a host that knows the page's address would see.
@@ -6,21 +6,24 @@ page (its low 12 bits), which is what a host that knows the page's address would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
-from ..errors import EncodeError
 from ..schema import Note, Problem
 from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
 from ..wire.exit_codes import FORMER_CODES, ExitCode, ExitError, ExitStatus, IoioInfo, Status
 from ..wire.exits import Exit, Where, Word, find_exit
-from ..wire.ghcb import BUFFER_END, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage, ProtocolVersion
+from ..wire.ghcb import (
+    ALWAYS_VALID,
+    BUFFER_END,
+    BUFFER_OFFSET,
+    BUFFER_SIZE,
+    GhcbPage,
+    ProtocolVersion,
+)
 from ..wire.injection import DoorbellOperation
 from ..wire.page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
 from ..wire.readings import notes_on_exit
 from ..wire.vmsa import EventInj, EventType
-
-ALWAYS = ("sw_exit_code", "sw_exit_info_1", "sw_exit_info_2")
-"""Marked valid at every VMGEXIT, zero or not. Source: KVM sev_es_validate_vmgexit."""
 
 PAGE = 4096
 LARGE_PAGE = 2 << 20
@@ -34,7 +37,7 @@ def problems_of_request(page: GhcbPage) -> Iterator[Problem]:
     """The rules that `page` breaks as a request of a guest."""
     row = find_exit(page.sw_exit_code)
     clause = row.clause if row else ""
-    for name in ALWAYS:
+    for name in ALWAYS_VALID:
         if not page.is_valid(name):
             yield Problem(name, getattr(page, name), "not marked valid", clause)
     if row is None or row.where is not Where.GHCB:
@@ -56,7 +59,7 @@ def problems_of_request(page: GhcbPage) -> Iterator[Problem]:
 
 def _word_problems(path: str, value: int, word: Word, row: Exit) -> Iterator[Problem]:
     if word.layout is not None:
-        for problem in word.layout.decode(value.to_bytes(8, "little")).problems():
+        for problem in word.layout.of(value).problems():
             rule = f"{row.name} {problem.path}: {problem.rule}"
             yield Problem(path, problem.value, rule, problem.clause or row.clause)
     elif not word.value and value:
@@ -82,7 +85,7 @@ def _aligned(path: str, value: int, what: str) -> Iterator[Problem]:
 
 
 def _check_ioio(page: GhcbPage) -> Iterator[Problem]:
-    info = IoioInfo.decode(page.sw_exit_info_1.to_bytes(8, "little"))
+    info = IoioInfo.of(page.sw_exit_info_1)
     count = page.sw_exit_info_2
     if not info.string:
         if count:
@@ -150,7 +153,7 @@ def _check_extended_guest_request(page: GhcbPage) -> Iterator[Problem]:
 
 
 def _check_ap_creation(page: GhcbPage) -> Iterator[Problem]:
-    info = ApCreation.decode(page.sw_exit_info_1.to_bytes(8, "little"))
+    info = ApCreation.of(page.sw_exit_info_1)
     if info.operation == ApOperation.DESTROY:
         return
     yield from _aligned("sw_exit_info_2", page.sw_exit_info_2, "the VMSA")
@@ -178,43 +181,15 @@ _CHECKS: dict[int, Callable[[GhcbPage], Iterator[Problem]]] = {
 """The rules of an exit that its row cannot say."""
 
 
-def fill_request(
-    page: GhcbPage,
-    code: int,
-    info1: int,
-    info2: int,
-    *,
-    gpa: int = 0,
-    buffer: bytes = b"",
-    fields: Mapping[str, int],
-) -> None:
-    """Make `page` the request of exit `code`; see `GhcbPage.for_exit`."""
-    row = find_exit(code)
-    if row is None or row.where is not Where.GHCB:
-        found = "not known" if row is None else row.direction
-        raise EncodeError(f"sw_exit_code: {code:#x} is no exit of a GHCB: {found}")
-    for name, value in zip(ALWAYS, (code, info1, info2), strict=True):
-        page.set(name, value)
-    needed = {need.field for need in row.needs if need.field not in fields}
-    for name, value in fields.items():
-        if name not in row.may and all(name != need.field for need in row.needs):
-            raise EncodeError(f"{name}: {row.name} does not take it", path=name)
-        page.set(name, value)
-    if buffer:
-        page.write_buffer(buffer)
-    for need in row.needs:
-        if need.field not in needed or not need.applies(page):
-            continue
-        if need.field != "sw_scratch":
-            raise EncodeError(f"{need.field}: {row.name} needs it", path=need.field)
-        page.set("sw_scratch", gpa + BUFFER_OFFSET)
-
-
 # --- answers --------------------------------------------------------------------------------------
 
 
-def problems_of_answer(page: GhcbPage) -> Iterator[Problem]:
-    """The rules that `page` breaks as an answer of a host to the exit that it names."""
+def problems_of_answer(page: GhcbPage, request: GhcbPage | None = None) -> Iterator[Problem]:
+    """The rules that `page` breaks as an answer of a host to the exit that it names.
+
+    An answer keeps the exit code, but its SW_EXITINFO1 is the status: which fields it must return may
+    depend on what was asked. With `request`, the page before the exit, that is judged as well.
+    """
     status = page.sw_exit_info_1 & 0xFFFFFFFF
     row = find_exit(page.sw_exit_code)
     if status not in Status._value2member_map_:
@@ -222,22 +197,22 @@ def problems_of_answer(page: GhcbPage) -> Iterator[Problem]:
     if status == Status.RAISE_EVENT:
         yield from _event_problems(page)
     elif status == Status.MALFORMED_INPUT:
-        error = ExitError.decode(page.sw_exit_info_2.to_bytes(8, "little"))
+        error = ExitError.of(page.sw_exit_info_2)
         if error.error <= 0xFFFF:
             for problem in error.problems():
                 yield Problem("sw_exit_info_2", problem.value, problem.rule, "")
     elif status == Status.DONE and row is not None:
-        for need in row.returns:
-            # A condition on what was asked cannot be tested: SW_EXITINFO1 holds the status by now.
-            if not need.when and not page.is_valid(need.field):
+        for returned in row.returns:
+            due = returned.applies(request, page) if request is not None else not returned.when
+            if due and not page.is_valid(returned.field):
                 rule = f"{row.name} returns it, and it is not marked valid"
-                yield Problem(need.field, getattr(page, need.field), rule, "")
+                yield Problem(returned.field, getattr(page, returned.field), rule, "")
         yield from _word_problems("sw_exit_info_2", page.sw_exit_info_2, row.result, row)
 
 
 def _event_problems(page: GhcbPage) -> Iterator[Problem]:
     """What Linux refuses: anything but a valid #GP or #UD."""
-    event = EventInj.decode(page.sw_exit_info_2.to_bytes(8, "little"))
+    event = EventInj.of(page.sw_exit_info_2)
     for problem in event.problems():
         yield Problem("sw_exit_info_2", problem.value, f"{problem.path}: {problem.rule}", "")
     expected = event.valid and event.type == EventType.EXCEPTION and event.vector in (6, 13)
@@ -247,17 +222,17 @@ def _event_problems(page: GhcbPage) -> Iterator[Problem]:
 
 def answer_text(page: GhcbPage) -> str:
     """The answer in words: `DONE`, `MALFORMED_INPUT: MISSING_INPUT`, `RAISE_EVENT: vector 13`."""
-    status = ExitStatus.decode(page.sw_exit_info_1.to_bytes(8, "little")).status
+    status = ExitStatus.of(page.sw_exit_info_1).status
     name = status.name if isinstance(status, Status) else f"status {status:#x}"
-    second = page.sw_exit_info_2.to_bytes(8, "little")
+    second = page.sw_exit_info_2
     if status == Status.MALFORMED_INPUT:
-        error = ExitError.decode(second).error
+        error = ExitError.of(second).error
         return f"{name}: {getattr(error, 'name', '') or f'error {error:#x}'}"
     if status == Status.RAISE_EVENT:
-        return f"{name}: vector {EventInj.decode(second).vector}"
+        return f"{name}: vector {EventInj.of(second).vector}"
     row = find_exit(page.sw_exit_code)
     if row is not None and row.result.layout is not None:
-        return f"{name}: {row.result.layout.decode(second)!r}"
+        return f"{name}: {row.result.layout.of(second)!r}"
     return name
 
 
@@ -289,7 +264,7 @@ def notes_of(page: GhcbPage) -> Iterator[Note]:
     for name, word in words:
         held = getattr(page, name)
         if word.layout is not None:
-            shown = f": {word.layout.decode(held.to_bytes(8, 'little'))!r}"
+            shown = f": {word.layout.of(held)!r}"
             yield Note(name, f"{word.meaning}{shown}")
         elif word.value:
             yield Note(name, word.meaning)

@@ -2,8 +2,9 @@
 
 One row per exit code. A row says which fields of the GHCB must be valid besides the exit code and
 both information words, which may be, how the words are laid out in both directions, and what the
-host marks valid in its answer. `exit_rules` judges and builds pages by these rows; the words that
-belong to a chapter are declared there.
+host marks valid in its answer. Its examples are requests that a guest could make. `GhcbPage.for_exit`
+builds pages by these rows, `vmgexit.rules.exits` judges pages by them; the words that belong to a
+chapter are declared there.
 
 A row's `source` is where the inputs and outputs were read off. The version is that of the GHCB
 standard from which on the exit exists: what needs SNP needs version 2 (Linux arch/x86/coco/sev).
@@ -11,32 +12,34 @@ standard from which on the exit exists: what needs SNP needs version 2 (Linux ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..schema import Bits
 from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOperation
 from .apic import ApicIcr
 from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioOpInfo
 from .features import HypervisorFeatures
+from .firmware_status import VmmStatus
+from .ghcb_msr import PageOperation
 from .guest_message import GuestRequestResult
 from .injection import (
+    NOTIFY_VECTOR,
+    SELF,
     ConfigureInjection,
     DisableInjection,
     DoorbellInfo,
+    DoorbellOperation,
     RunVmpl,
     SecureAvicInfo,
     SecureAvicOperation,
     SpecificEoi,
 )
-from .page_state import PscResult
+from .page_state import MAX_ENTRIES, PscEntry, PscRequest, PscResult
 from .termination import TerminationInfo
-
-if TYPE_CHECKING:
-    from .ghcb import GhcbPage
 
 KVM = "KVM arch/x86/kvm/svm/sev.c; edk2 CcExitVcHandler.c"
 COCONUT = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
@@ -57,16 +60,53 @@ class Where(Enum):
     NOWHERE = "reserved, never on the wire"
 
 
+class Page(Protocol):
+    """What conditions look at; a `GhcbPage` is one."""
+
+    sw_exit_info_1: int
+    sw_exit_info_2: int
+    rax: int
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A field of the GHCB that must be valid; with `test`, only where it holds."""
+    """A field of the GHCB that a request must mark valid; with `test`, only where it holds."""
 
     field: str
     when: str = ""  # `test` in words
-    test: Callable[[GhcbPage], bool] | None = None
+    test: Callable[[Page], bool] | None = None
 
-    def applies(self, page: GhcbPage) -> bool:
-        return self.test is None or self.test(page)
+    def applies(self, request: Page) -> bool:
+        return self.test is None or self.test(request)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A field that an answer marks valid; with `test`, only where it holds of request and answer."""
+
+    field: str
+    when: str = ""  # `test` in words
+    test: Callable[[Page, Page], bool] | None = None
+
+    def applies(self, request: Page, answer: Page) -> bool:
+        return self.test is None or self.test(request, answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What a guest could ask of an exit: both information words, the buffer, further fields."""
+
+    info1: int = 0
+    info2: int = 0
+    buffer: bytes | tuple[PscEntry, ...] = b""  # or the entries of a page state change
+    fields: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def data(self) -> bytes:
+        """What the shared buffer begins with."""
+        return (
+            self.buffer if isinstance(self.buffer, bytes) else PscRequest.of(self.buffer).encode()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +129,14 @@ class Exit:
     info1: Word = Word()
     info2: Word = Word()
     buffer: str = ""  # what SW_SCRATCH leads to; "" = not used
-    returns: tuple[Need, ...] = ()  # fields of the answer
+    returns: tuple[Return, ...] = ()  # fields of the answer
     result: Word = Word()  # SW_EXITINFO2 of an answer with status 0
     since: int = 1  # version of the GHCB standard
     feature: str = ""  # bit of HypervisorFeatures that announces it
     where: Where = Where.GHCB
     source: str = KVM
     clause: str = ""
+    examples: tuple[Example, ...] = (Example(),)
 
     @property
     def name(self) -> str:
@@ -108,46 +149,47 @@ class Exit:
     @property
     def fields_in(self) -> tuple[str, ...]:
         """Fields that a request may need, with the condition in words."""
-        return tuple(
-            f"{need.field} ({need.when})" if need.when else need.field for need in self.needs
-        )
+        return tuple(_conditional(need) for need in self.needs)
 
     @property
     def fields_out(self) -> tuple[str, ...]:
-        return tuple(
-            f"{need.field} ({need.when})" if need.when else need.field for need in self.returns
-        )
+        """Fields that an answer may return, with the condition in words."""
+        return tuple(_conditional(returned) for returned in self.returns)
+
+
+def _conditional(entry: Need | Return) -> str:
+    return f"{entry.field} ({entry.when})" if entry.when else entry.field
 
 
 def _fields(*names: str) -> tuple[Need, ...]:
     return tuple(Need(name) for name in names)
 
 
-def _info1(page: GhcbPage) -> bytes:
-    return page.sw_exit_info_1.to_bytes(8, "little")
+def _returned(*names: str) -> tuple[Return, ...]:
+    return tuple(Return(name) for name in names)
 
 
-def _ioio(page: GhcbPage) -> IoioInfo:
-    return IoioInfo.decode(_info1(page))
+def _ioio(request: Page) -> IoioInfo:
+    return IoioInfo.of(request.sw_exit_info_1)
 
 
-def _writes_msr(page: GhcbPage) -> bool:
-    return bool(page.sw_exit_info_1 & 1)
+def _writes_msr(request: Page) -> bool:
+    return bool(request.sw_exit_info_1 & 1)
 
 
-def _destroys(page: GhcbPage) -> bool:
-    return ApCreation.decode(_info1(page)).operation == ApOperation.DESTROY
+def _destroys(request: Page) -> bool:
+    return ApCreation.of(request.sw_exit_info_1).operation == ApOperation.DESTROY
 
 
-def _gets(page: GhcbPage) -> bool:
-    return page.sw_exit_info_1 == JumpTableOperation.GET
+def _registers_avic(request: Page) -> bool:
+    return request.sw_exit_info_1 == SecureAvicOperation.REGISTER
 
 
-def _registers_avic(page: GhcbPage) -> bool:
-    return page.sw_exit_info_1 == SecureAvicOperation.REGISTER
+def _certificates_do_not_fit(_: Page, answer: Page) -> bool:
+    return GuestRequestResult.of(answer.sw_exit_info_2).vmm == VmmStatus.INVALID_LEN
 
 
-def _mmio(code: ExitCode, meaning: str, buffer: str) -> Exit:
+def _mmio(code: ExitCode, meaning: str, buffer: str, *examples: Example) -> Exit:
     return Exit(
         code,
         meaning,
@@ -156,24 +198,38 @@ def _mmio(code: ExitCode, meaning: str, buffer: str) -> Exit:
         info2=Word("length in bytes, 1 to 8 from version 2 on", value=True),
         buffer=buffer,
         source=f"{KVM}; {COCONUT}",
+        examples=examples,
     )
+
+
+_SMALL = PscEntry(frame=0x12345, operation=PageOperation.SHARED)
+_HIGH = PscEntry(frame=0xFF_FFFF_FFFF, operation=PageOperation.PRIVATE)
+_LARGE = PscEntry(frame=0x40000, operation=PageOperation.PRIVATE, large=True)
+_BEGUN = PscEntry(frame=0x40200, operation=PageOperation.PRIVATE, large=True, current_page=5)
+_HINT = PscEntry(frame=0x40200, operation=PageOperation.PSMASH, large=True)
 
 
 ARCHITECTURAL = (
     Exit(ExitCode.READ_DR7, "read DR7; edk2 answers it without a VMGEXIT", source=KVM),
-    Exit(ExitCode.WRITE_DR7, "write DR7", _fields("rax")),
+    Exit(
+        ExitCode.WRITE_DR7,
+        "write DR7",
+        _fields("rax"),
+        examples=(Example(fields={"rax": 0x400}),),
+    ),
     Exit(
         ExitCode.EXCEPTION_AC,
         "alignment check, 0x40 + 17; handled in the guest",
         where=Where.EXCEPTION,
         source="Linux arch/x86/coco/sev",
     ),
-    Exit(ExitCode.RDTSC, "read the time stamp counter", returns=_fields("rax", "rdx")),
+    Exit(ExitCode.RDTSC, "read the time stamp counter", returns=_returned("rax", "rdx")),
     Exit(
         ExitCode.RDPMC,
         "read a performance counter",
         _fields("rcx"),
-        returns=_fields("rax", "rdx"),
+        returns=_returned("rax", "rdx"),
+        examples=(Example(fields={"rcx": 1}),),
     ),
     Exit(
         ExitCode.CPUID,
@@ -183,8 +239,12 @@ ARCHITECTURAL = (
             Need("xcr0", "leaf 0xD", lambda page: page.rax & 0xFFFFFFFF == 0xD),
         ),
         may=("xss", "xcr0"),  # XSS for leaf 0xD, sub-leaf 1: newer KVM reads it when valid
-        returns=_fields("rax", "rbx", "rcx", "rdx"),
+        returns=_returned("rax", "rbx", "rcx", "rdx"),
         source=f"{KVM}; COCONUT-SVSM commit 264c4a81",
+        examples=(
+            Example(fields={"rax": 0x8000001F, "rcx": 0}),
+            Example(fields={"rax": 0xD, "rcx": 1, "xcr0": 7}),
+        ),
     ),
     Exit(ExitCode.INVD, "invalidate caches; Linux refuses it, edk2 forwards it"),
     Exit(
@@ -198,8 +258,17 @@ ARCHITECTURAL = (
         info1=Word("which instruction, width and port", IoioInfo),
         info2=Word("repeat count of a string form, else 0", value=True),
         buffer="data of a string form",
-        returns=(Need("rax", "IN", lambda page: _ioio(page).is_in and not _ioio(page).string),),
+        returns=(
+            Return("rax", "IN", lambda asked, _: _ioio(asked).is_in and not _ioio(asked).string),
+        ),
         source=f"{KVM}; zyuiop/ghcb src/protocols/ioio.rs",
+        examples=(
+            Example(0x03F80010, fields={"rax": 0x41}),  # OUT 0x3F8, one byte
+            Example(0x0CFC0041),  # IN 0xCFC, four bytes
+            Example(0x03F8001C, 64, b"a" * 64),  # REP OUTSB
+            Example(0x01F0002D, 256),  # REP INSW
+            Example(0x01F0004D, 508),  # REP INSD, as much as the buffer holds
+        ),
     ),
     Exit(
         ExitCode.MSR,
@@ -207,26 +276,41 @@ ARCHITECTURAL = (
         (*_fields("rcx"), Need("rax", "write", _writes_msr), Need("rdx", "write", _writes_msr)),
         info1=Word("read or write", MsrInfo),
         returns=(
-            Need("rax", "read", lambda page: not _writes_msr(page)),
-            Need("rdx", "read", lambda page: not _writes_msr(page)),
+            Return("rax", "read", lambda asked, _: not _writes_msr(asked)),
+            Return("rdx", "read", lambda asked, _: not _writes_msr(asked)),
         ),
         source=f"{KVM}; {COCONUT}",
+        examples=(
+            Example(fields={"rcx": 0xC0000080}),
+            Example(1, fields={"rcx": 0xC0000080, "rax": 0x500, "rdx": 1}),
+        ),
     ),
     Exit(
         ExitCode.VMMCALL,
         "hypercall; which registers, only the host knows",
         _fields("rax", "cpl"),
         may=REGISTERS,
-        returns=_fields("rax"),
+        returns=_returned("rax"),
+        examples=(Example(fields={"rax": 1, "cpl": 0}),),
     ),
     Exit(
         ExitCode.RDTSCP,
         "read the time stamp counter and TSC_AUX",
-        returns=_fields("rax", "rdx", "rcx"),
+        returns=_returned("rax", "rdx", "rcx"),
     ),
     Exit(ExitCode.WBINVD, "write back and invalidate caches"),
-    Exit(ExitCode.MONITOR, "MONITOR; Linux does nothing for it", _fields("rax", "rcx", "rdx")),
-    Exit(ExitCode.MWAIT, "MWAIT; Linux does nothing for it", _fields("rax", "rcx")),
+    Exit(
+        ExitCode.MONITOR,
+        "MONITOR; Linux does nothing for it",
+        _fields("rax", "rcx", "rdx"),
+        examples=(Example(fields={"rax": 0, "rcx": 0, "rdx": 0}),),
+    ),
+    Exit(
+        ExitCode.MWAIT,
+        "MWAIT; Linux does nothing for it",
+        _fields("rax", "rcx"),
+        examples=(Example(fields={"rax": 0, "rcx": 0}),),
+    ),
     Exit(
         ExitCode.NPF,
         "nested page fault: MMIO that the guest emulates by exits 0x80000001 and 0x80000002",
@@ -254,8 +338,21 @@ ARCHITECTURAL = (
 )
 
 SOFTWARE_DEFINED = (
-    _mmio(ExitCode.MMIO_READ, "read a memory-mapped register into the buffer", "what was read"),
-    _mmio(ExitCode.MMIO_WRITE, "write a memory-mapped register from the buffer", "what to write"),
+    _mmio(
+        ExitCode.MMIO_READ,
+        "read a memory-mapped register into the buffer",
+        "what was read",
+        Example(0xFEE00020, 4),
+        Example(0xFEE00020, 1),
+        Example(0xFEE00020, 8),
+    ),
+    _mmio(
+        ExitCode.MMIO_WRITE,
+        "write a memory-mapped register from the buffer",
+        "what to write",
+        Example(0xFEE000B0, 4, bytes(4)),
+        Example(0xFEE00300, 8, b"abcdefgh"),
+    ),
     Exit(ExitCode.NMI_COMPLETE, "the guest has handled an NMI", source=LINUX),
     Exit(
         ExitCode.AP_RESET_HOLD,
@@ -269,6 +366,10 @@ SOFTWARE_DEFINED = (
         info2=Word("address to set", value=True),
         result=Word("address, where it was asked for", value=True),
         source=f"{LINUX}; Oak oak_sev_guest/src/ghcb.rs",
+        examples=(
+            Example(JumpTableOperation.SET, 0x9000),
+            Example(JumpTableOperation.GET),
+        ),
     ),
     Exit(
         ExitCode.SNP_PAGE_STATE_CHANGE,
@@ -279,6 +380,12 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="snp",
         source="edk2 SnpPageStateChangeInternal.c; COCONUT-SVSM kernel/src/sev/ghcb.rs",
+        examples=(
+            Example(buffer=(_SMALL,)),
+            Example(buffer=(_LARGE, _SMALL, _HIGH)),
+            Example(buffer=(_LARGE, _BEGUN, _HINT)),
+            Example(buffer=(_SMALL,) * MAX_ENTRIES),
+        ),
     ),
     Exit(
         ExitCode.SNP_GUEST_REQUEST,
@@ -289,6 +396,7 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="snp",
         source=f"{COCONUT}; Oak oak_sev_guest/src/ghcb.rs",
+        examples=(Example(0x10000, 0x11000),),
     ),
     Exit(
         ExitCode.SNP_EXTENDED_GUEST_REQUEST,
@@ -296,11 +404,12 @@ SOFTWARE_DEFINED = (
         _fields("rax", "rbx"),
         info1=Word("address of the request page", value=True),
         info2=Word("address of the response page", value=True),
-        returns=(Need("rbx", "certificates do not fit", lambda page: _vmm(page) == 1),),
+        returns=(Return("rbx", "certificates do not fit", _certificates_do_not_fit),),
         result=Word("status of firmware and host", GuestRequestResult),
         since=2,
         feature="snp",
         source=f"{COCONUT}; Linux include/uapi/linux/sev-guest.h",
+        examples=(Example(0x10000, 0x11000, fields={"rax": 0x12000, "rbx": 4}),),
     ),
     Exit(
         ExitCode.SNP_AP_CREATION,
@@ -312,6 +421,11 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="ap_creation",
         source=f"{COCONUT}; KVM arch/x86/kvm/svm/sev.c",
+        examples=(
+            Example(0x0000000500010001, 0x13000, fields={"rax": 1}),  # create and start
+            Example(0x0000000500010000, 0x13000, fields={"rax": 1}),  # create at the next INIT
+            Example(0x0000000500010002),  # destroy
+        ),
     ),
     Exit(
         ExitCode.HV_DOORBELL_PAGE,
@@ -322,6 +436,12 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="restricted_injection",
         source=f"KVM restricted-injection RFC (mail); {COCONUT}",
+        examples=(
+            Example(DoorbellOperation.GET_PREFERRED),
+            Example(DoorbellOperation.SET, 0x14000),
+            Example(DoorbellOperation.QUERY),
+            Example(DoorbellOperation.CLEAR),
+        ),
     ),
     Exit(
         ExitCode.HV_IPI,
@@ -330,6 +450,10 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="restricted_injection",
         source=COCONUT,
+        examples=(
+            Example(0x0000000300000061),  # vector 0x61 to APIC ID 3
+            Example(0x00080400),  # NMI to all
+        ),
     ),
     Exit(
         ExitCode.HV_TIMER,
@@ -340,16 +464,18 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="restricted_injection_timer",
         source=ZYUIOP,
+        examples=(Example(1, 2),),
     ),
     Exit(
         ExitCode.APIC_ID_LIST,
         "list the APIC IDs of the guest's vCPUs",
         _fields("rax"),  # pages offered, 0 asks how many are needed
         info1=Word("address of the shared pages", value=True),
-        returns=_fields("rax"),  # pages needed, where those offered do not do
+        returns=_returned("rax"),  # pages needed, where those offered do not do
         since=2,
         feature="apic_id_list",
         source="edk2 UefiCpuPkg/Library/MpInitLib; linux-svsm src/cpu/vc.rs",
+        examples=(Example(0x15000, fields={"rax": 1}),),
     ),
     Exit(
         ExitCode.SNP_RUN_VMPL,
@@ -358,6 +484,7 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="multi_vmpl",
         source="linux-svsm src/cpu/vc.rs; Linux arch/x86/coco/sev",
+        examples=(Example(2),),
     ),
     Exit(
         ExitCode.SNP_TIO_GUEST_REQUEST,
@@ -375,9 +502,13 @@ SOFTWARE_DEFINED = (
         "register or unregister the backing page of the secure AVIC",
         (Need("rax"), Need("rbx", "register", _registers_avic)),
         info1=Word("register or unregister", SecureAvicInfo),
-        returns=(Need("rbx", "unregister", lambda page: not _registers_avic(page)),),
+        returns=(Return("rbx", "unregister", lambda asked, _: not _registers_avic(asked)),),
         since=2,
         source=LINUX,
+        examples=(
+            Example(SecureAvicOperation.REGISTER, fields={"rax": SELF, "rbx": 0x16000}),
+            Example(SecureAvicOperation.UNREGISTER, fields={"rax": 3}),
+        ),
     ),
     Exit(
         ExitCode.CONFIGURE_INJECTION,
@@ -386,6 +517,7 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="extended_interrupts",
         source=COCONUT,
+        examples=(Example(NOTIFY_VECTOR),),
     ),
     Exit(
         ExitCode.DISABLE_ALTERNATE_INJECTION,
@@ -395,6 +527,9 @@ SOFTWARE_DEFINED = (
         feature="extended_interrupts",
         source=COCONUT,
         clause="EXIT-1",
+        examples=(
+            Example(0x00024001),  # VMPL 2, TPR 0x40, interrupts enabled
+        ),
     ),
     Exit(
         ExitCode.SPECIFIC_EOI,
@@ -403,6 +538,9 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="extended_interrupts",
         source=COCONUT,
+        examples=(
+            Example(0x00020061),  # VMPL 2, vector 0x61
+        ),
     ),
     Exit(
         ExitCode.SEV_TIO_GUEST_REQUEST_RFC,
@@ -425,6 +563,7 @@ SOFTWARE_DEFINED = (
         since=2,
         feature="sev_tio",
         source="Linux TIO RFC (mail)",
+        examples=(Example(1 << 32),),
     ),
     Exit(
         ExitCode.HYPERVISOR_FEATURES,
@@ -440,6 +579,7 @@ SOFTWARE_DEFINED = (
         info2=Word("details, of the reason's own", value=True),
         since=2,
         source=LINUX,
+        examples=(Example(0x21, 5),),
     ),
     Exit(
         ExitCode.UNSUPPORTED_EVENT,
@@ -447,6 +587,7 @@ SOFTWARE_DEFINED = (
         info1=Word("error code of the #VC", value=True),
         info2=Word("details", value=True),
         source="edk2 OvmfPkg/Library/CcExitLib/CcExitVcHandler.c",
+        examples=(Example(0x7B),),
     ),
     Exit(
         ExitCode.SOFTWARE,
@@ -455,10 +596,6 @@ SOFTWARE_DEFINED = (
         source=LINUX,
     ),
 )
-
-
-def _vmm(page: GhcbPage) -> int:
-    return page.sw_exit_info_2 >> 32
 
 
 def exits() -> tuple[Exit, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
@@ -30,10 +30,8 @@ from ..schema import (
     u32,
     u64,
 )
+from .exits import Where, find_exit
 from .readings import notes_on
-
-if TYPE_CHECKING:
-    from .exits import Exit
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 NAMED_BY = "COCONUT-SVSM kernel/src/sev/ghcb.rs; OpenVMM x86defs snp.rs; Linux asm/svm.h"
@@ -43,6 +41,9 @@ BUFFER_SIZE = 0x7F0
 BUFFER_END = BUFFER_OFFSET + BUFFER_SIZE
 BITMAP_OFFSET = 0x3F0
 """Fields from here on have no valid bit."""
+
+ALWAYS_VALID = ("sw_exit_code", "sw_exit_info_1", "sw_exit_info_2")
+"""Marked valid at every VMGEXIT, zero or not. Source: KVM sev_es_validate_vmgexit."""
 
 
 class ProtocolVersion(IntEnum):
@@ -146,10 +147,25 @@ class GhcbPage(Record):
         the buffer; `buffer` is what the buffer begins with. Raises EncodeError when a field that
         the exit needs is not given, or one is given that it does not take.
         """
-        from ..rules.exits import fill_request
-
+        row = find_exit(code)
+        if row is None or row.where is not Where.GHCB:
+            found = "not known" if row is None else row.direction
+            raise EncodeError(f"sw_exit_code: {code:#x} is no exit of a GHCB: {found}")
         page = cls(protocol_version=version)
-        fill_request(page, code, info1, info2, gpa=gpa, buffer=buffer, fields=fields)
+        for name, value in zip(ALWAYS_VALID, (code, info1, info2), strict=True):
+            page.set(name, value)
+        for name, value in fields.items():
+            if name not in row.may and all(name != need.field for need in row.needs):
+                raise EncodeError(f"{name}: {row.name} does not take it", path=name)
+            page.set(name, value)
+        if buffer:
+            page.write_buffer(buffer)
+        for need in row.needs:
+            if need.field in fields or not need.applies(page):
+                continue
+            if need.field != "sw_scratch":
+                raise EncodeError(f"{need.field}: {row.name} needs it", path=need.field)
+            page.set("sw_scratch", gpa + BUFFER_OFFSET)
         return page
 
     def is_valid(self, name: str) -> bool:
@@ -186,13 +202,6 @@ class GhcbPage(Record):
             )
         held = self.shared_buffer
         self.shared_buffer = held[:offset] + bytes(data) + held[offset + len(data) :]
-
-    @property
-    def exit(self) -> Exit | None:
-        """The row of the exit that the page names, or None where there is none."""
-        from .exits import find_exit
-
-        return find_exit(self.sw_exit_code)
 
     @property
     def is_answer(self) -> bool:
@@ -261,8 +270,3 @@ class GhcbHypercallPage(Record):
     reserved_0xff8: bytes = reserved_bytes(2)
     protocol_version: int = u16("Version that the guest speaks", enum=ProtocolVersion)
     ghcb_usage: int = u32("1: this layout", enum=GhcbUsage)
-
-
-def field_values(page: GhcbPage) -> dict[str, Any]:
-    """The fields that are marked valid, with their values."""
-    return {name: getattr(page, name) for name in page.valid_fields()}

@@ -12,26 +12,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 
 from vmgexit.rules import exits as exit_rules
 from vmgexit.schema import Field, Kind
-from vmgexit.wire.exit_codes import ExitCode, IoioInfo, Status
-from vmgexit.wire.exits import Where, exits, find_exit
+from vmgexit.wire.exit_codes import ExitCode, Status
+from vmgexit.wire.exits import Exit, Where, exits, find_exit
 from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage
-from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.page_state import (
     HEADER_SIZE,
     PscEntry,
     PscHeader,
-    PscRequest,
 )
 from vmgexit_fuzz.targets.ghcb.host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
 
 from ...inputs.messages import Leaf, Messages, fields_of
 from .. import Finding
-from .expected import ASKED, GPA, pages_asked, start_of, word
+from .expected import ASKED, GPA, pages_asked, start_of
 
 ROUNDS = 3  # of a page state change that the host does not finish at once
 BUDGETS = (UNLIMITED, 1, 3, 600)
@@ -81,86 +78,6 @@ _HEAD = struct.Struct(f"<{_CHOICES}B2H{len(WORDS)}Q")
 _TOGGLED = [name for name in WORDS if name not in ("protocol_version", "ghcb_usage")]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Arguments that are right for an exit."""
-
-    info1: int = 0
-    info2: int = 0
-    data: bytes = b""
-    fields: dict[str, int] = field(default_factory=dict)
-    entries: tuple[PscEntry, ...] = ()  # of a page state change
-
-    @property
-    def buffer(self) -> bytes:
-        return PscRequest.of(self.entries).encode() if self.entries else self.data
-
-
-_SMALL = PscEntry(frame=0x12345, operation=PageOperation.SHARED)
-_HIGH = PscEntry(frame=0xFF_FFFF_FFFF, operation=PageOperation.PRIVATE)
-_LARGE = PscEntry(frame=0x40000, operation=PageOperation.PRIVATE, large=True)
-_BEGUN = PscEntry(frame=0x40200, operation=PageOperation.PRIVATE, large=True, current_page=5)
-_HINT = PscEntry(frame=0x40200, operation=PageOperation.PSMASH, large=True)
-
-RIGHT: dict[int, tuple[Asked, ...]] = {
-    ExitCode.WRITE_DR7: (Asked(fields={"rax": 0x400}),),
-    ExitCode.RDPMC: (Asked(fields={"rcx": 1}),),
-    ExitCode.CPUID: (
-        Asked(fields={"rax": 0x8000001F, "rcx": 0}),
-        Asked(fields={"rax": 0xD, "rcx": 1, "xcr0": 7}),
-    ),
-    ExitCode.IOIO: (
-        Asked(0x03F80010, fields={"rax": 0x41}),
-        Asked(0x0CFC0041),
-        Asked(0x03F8001C, 64, b"a" * 64),
-        Asked(0x01F0002D, 256),
-        Asked(0x01F0004D, 508),
-    ),
-    ExitCode.MSR: (
-        Asked(fields={"rcx": 0xC0000080}),
-        Asked(1, fields={"rcx": 0xC0000080, "rax": 0x500, "rdx": 1}),
-    ),
-    ExitCode.VMMCALL: (Asked(fields={"rax": 1, "cpl": 0}),),
-    ExitCode.MONITOR: (Asked(fields={"rax": 0, "rcx": 0, "rdx": 0}),),
-    ExitCode.MWAIT: (Asked(fields={"rax": 0, "rcx": 0}),),
-    ExitCode.MMIO_READ: (Asked(0xFEE00020, 4), Asked(0xFEE00020, 1), Asked(0xFEE00020, 8)),
-    ExitCode.MMIO_WRITE: (Asked(0xFEE000B0, 4, bytes(4)), Asked(0xFEE00300, 8, b"abcdefgh")),
-    ExitCode.AP_JUMP_TABLE: (Asked(0, 0x9000), Asked(1)),
-    ExitCode.SNP_PAGE_STATE_CHANGE: (
-        Asked(entries=(_SMALL,)),
-        Asked(entries=(_LARGE, _SMALL, _HIGH)),
-        Asked(entries=(_LARGE, _BEGUN, _HINT)),
-        Asked(entries=(_SMALL,) * 253),
-    ),
-    ExitCode.SNP_GUEST_REQUEST: (Asked(0x10000, 0x11000),),
-    ExitCode.SNP_EXTENDED_GUEST_REQUEST: (
-        Asked(0x10000, 0x11000, fields={"rax": 0x12000, "rbx": 4}),
-    ),
-    ExitCode.SNP_AP_CREATION: (
-        Asked(0x0000000500010001, 0x13000, fields={"rax": 1}),
-        Asked(0x0000000500010000, 0x13000, fields={"rax": 1}),
-        Asked(0x0000000500010002),
-    ),
-    ExitCode.HV_DOORBELL_PAGE: (Asked(0), Asked(1, 0x14000), Asked(2), Asked(3)),
-    ExitCode.HV_IPI: (Asked(0x0000000300000061), Asked(0x00080400)),
-    ExitCode.HV_TIMER: (Asked(1, 2),),
-    ExitCode.APIC_ID_LIST: (Asked(0x15000, fields={"rax": 1}),),
-    ExitCode.SNP_RUN_VMPL: (Asked(2),),
-    ExitCode.SECURE_AVIC: (
-        Asked(0, fields={"rax": (1 << 64) - 1, "rbx": 0x16000}),
-        Asked(1, fields={"rax": 3}),
-    ),
-    ExitCode.CONFIGURE_INJECTION: (Asked(0x50),),
-    ExitCode.DISABLE_ALTERNATE_INJECTION: (Asked(0x00024001),),
-    ExitCode.SPECIFIC_EOI: (Asked(0x00020061),),
-    ExitCode.SEV_TIO_OP_RFC: (Asked(1 << 32),),
-    ExitCode.TERMINATION_REQUEST: (Asked(0x21, 5),),
-    ExitCode.UNSUPPORTED_EVENT: (Asked(0x7B),),
-}
-"""By exit, arguments that the rules must let pass; for those not named, none are needed."""
-_NOTHING = (Asked(),)
-
-
 @cache
 def _codes() -> tuple[int, ...]:
     """What there is to choose from; those with rules of their own more often."""
@@ -172,11 +89,17 @@ def _codes() -> tuple[int, ...]:
     )
 
 
+def _row(code: int) -> Exit:
+    row = find_exit(code)
+    assert row is not None
+    return row
+
+
 def chosen(data: bytes) -> tuple[int, int]:
-    """The exit that an input is about, and the number of its right arguments."""
+    """The exit that an input is about, and the number of its example."""
     which, arguments = data[:2].ljust(2, b"\0")
     code = _codes()[which % len(_codes())]
-    return code, arguments % len(RIGHT.get(code, _NOTHING))
+    return code, arguments % len(_row(code).examples)
 
 
 def page_of(data: bytes) -> tuple[GhcbPage, bool]:
@@ -215,9 +138,9 @@ def page_of(data: bytes) -> tuple[GhcbPage, bool]:
 
 
 def _built(code: int, arguments: int) -> GhcbPage:
-    asked = RIGHT.get(code, _NOTHING)[arguments]
+    asked = _row(code).examples[arguments]
     return GhcbPage.for_exit(
-        code, asked.info1, asked.info2, gpa=GPA, buffer=asked.buffer, **asked.fields
+        code, asked.info1, asked.info2, gpa=GPA, buffer=asked.data, **asked.fields
     )
 
 
@@ -273,30 +196,8 @@ def _is_an_answer(name: str, page: GhcbPage, after: GhcbPage) -> None:
     """The page holds an answer that breaks no rule, with what the exit returns."""
     if not after.is_answer:
         raise Finding(f"{name} is answered by no answer", f"{name} is answered by no answer")
-    for problem in exit_rules.problems_of_answer(after):
+    for problem in exit_rules.problems_of_answer(after, page):
         raise Finding(f"the answer to {name} is wrong", f"the answer to {name}: {problem}")
-    row = find_exit(page.sw_exit_code)
-    if row is None or after.sw_exit_info_1:
-        return
-    for need in row.returns:
-        if _is_returned(page, need.when) and not after.is_valid(need.field):
-            raise Finding(
-                f"the answer to {name} is wrong",
-                f"the answer to {name}: {need.field} is not marked valid",
-            )
-
-
-def _is_returned(page: GhcbPage, when: str) -> bool:
-    """Whether an exit returns what it returns `when`; by the request, as rows cannot tell."""
-    match when:
-        case "IN":
-            info = word(IoioInfo, page.sw_exit_info_1)
-            return info.is_in and not info.string
-        case "read":
-            return page.sw_exit_info_1 == 0
-        case "unregister":
-            return page.sw_exit_info_1 == 1
-    return not when
 
 
 def _is_unfinished(page: GhcbPage, after: GhcbPage) -> bool:
@@ -373,8 +274,7 @@ def _leaves(code: int) -> tuple[Leaf, ...]:
 
 def _leaves_of(code: int) -> Iterator[Leaf]:
     """The words, by their layouts where they have one; what the buffer holds; the valid bits."""
-    row = find_exit(code)
-    assert row is not None
+    row = _row(code)
     for number, name in enumerate(WORDS):
         switch, at = _REPLACED_AT + number, _WORDS_AT + 8 * number
         yield Leaf(GhcbPage.declaration[name], 8 * at, switch)

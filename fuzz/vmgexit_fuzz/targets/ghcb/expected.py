@@ -1,11 +1,9 @@
-"""What a GHCB page asks a host to do, by the declarations; `ghcb_exit` compares what was done."""
+"""What a GHCB page asks a host to do, by the declarations; `exit` compares what was done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
-from vmgexit.schema import Bits
 from vmgexit.wire.ap_creation import ApCreation, ApOperation
 from vmgexit.wire.apic import ApicIcr
 from vmgexit.wire.exit_codes import ExitCode, IoioInfo
@@ -52,13 +50,6 @@ def pages_asked(page: GhcbPage, budget: int) -> tuple[list[Effect], bytes]:
     return effects, bytes(buffer)
 
 
-W = TypeVar("W", bound=Bits)
-
-
-def word(layout: type[W], value: int) -> W:
-    return layout.decode(value.to_bytes(8, "little"))
-
-
 def _low(value: int) -> int:
     return value & 0xFFFFFFFF
 
@@ -69,7 +60,7 @@ def _cpuid(page: GhcbPage) -> Effect:
 
 
 def _ioio(page: GhcbPage) -> Effect:
-    info = word(IoioInfo, page.sw_exit_info_1)
+    info = IoioInfo.of(page.sw_exit_info_1)
     size, count = info.operand_size, page.sw_exit_info_2
     match info.is_in, info.string:
         case True, False:
@@ -99,7 +90,7 @@ def _jump_table(page: GhcbPage) -> Effect:
 
 
 def _ap_creation(page: GhcbPage) -> Effect:
-    info = word(ApCreation, page.sw_exit_info_1)
+    info = ApCreation.of(page.sw_exit_info_1)
     given = info.operation != ApOperation.DESTROY
     vmsa, features = (page.sw_exit_info_2, page.rax) if given else (None, None)
     return "ap", int(info.operation), info.vmpl, info.apic_id, vmsa, features
@@ -111,24 +102,24 @@ def _doorbell(page: GhcbPage) -> Effect:
 
 
 def _ipi(page: GhcbPage) -> Effect:
-    icr = word(ApicIcr, page.sw_exit_info_1)
+    icr = ApicIcr.of(page.sw_exit_info_1)
     kind, shorthand = int(icr.message_type), int(icr.shorthand)
     return "ipi", icr.vector, kind, int(icr.logical), shorthand, icr.destination
 
 
 def _disable(page: GhcbPage) -> Effect:
-    info = word(DisableInjection, page.sw_exit_info_1)
+    info = DisableInjection.of(page.sw_exit_info_1)
     enabled, shadow = int(info.interrupts_enabled), int(info.interrupt_shadow)
     return "hand over", info.vmpl, enabled, shadow, info.tpr
 
 
 def _eoi(page: GhcbPage) -> Effect:
-    info = word(SpecificEoi, page.sw_exit_info_1)
+    info = SpecificEoi.of(page.sw_exit_info_1)
     return "eoi", info.vmpl, info.vector
 
 
 def _terminate(page: GhcbPage) -> Effect:
-    info = word(TerminationInfo, page.sw_exit_info_1)
+    info = TerminationInfo.of(page.sw_exit_info_1)
     return "terminate", int(info.reason_set), info.reason_code, page.sw_exit_info_2
 
 

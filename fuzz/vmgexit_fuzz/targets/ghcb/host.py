@@ -1,6 +1,6 @@
 """A host that carries out the exits of a GHCB page, and touches nothing that the page does not offer.
 
-It copies the page once, lets `wire.exit_rules` judge the copy, and carries out what they let pass. It
+It copies the page once, lets `vmgexit.rules.exits` judge the copy, and carries out what they let pass. It
 reads numbers by masks and shifts of its own, and every access is guarded: what no host may do, such as
 use a field that is not marked valid or pass the end of the buffer, is a `Breach`, a bug of the rules or
 of the host. What it did are plain tuples; it has no devices.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from vmgexit.rules import exits as exit_rules
 from vmgexit.wire.exit_codes import ExitCode, MalformedInput, Status
+from vmgexit.wire.exits import Exit, find_exit
 from vmgexit.wire.ghcb import GhcbPage
 
 PAGE = 4096
@@ -184,9 +185,13 @@ class GhcbHost:
         if problem is not None:
             raise Refused(_error_of(page, problem.path))
         code = request.field("sw_exit_code")
-        if code not in _EXITS:
+        if code in _EXITS:
+            _EXITS[code](self, request)
+            return
+        row = find_exit(code)
+        if row is None:
             raise Breach("not an exit", f"{code:#x}")
-        _EXITS[code](self, request)
+        _by_row(page, row, request)
 
 
 def _error_of(page: GhcbPage, path: str) -> MalformedInput:
@@ -202,23 +207,14 @@ def _error_of(page: GhcbPage, path: str) -> MalformedInput:
 # --- exits ----------------------------------------------------------------------------------------
 
 
-def _plain(host: GhcbHost, request: Request) -> None:
-    """An exit of which the host has no more to do than to answer."""
-    request.did("done", request.field("sw_exit_code"))
-
-
-def _taking(*names: str, returns: tuple[str, ...] = ()) -> Callable[[GhcbHost, Request], None]:
-    """An exit that only reads some fields and answers others."""
-
-    def carry_out(host: GhcbHost, request: Request) -> None:
-        code = request.field("sw_exit_code")
-        request.did("done", code, *(request.field(name) for name in names))
-        request.answers |= dict.fromkeys(returns, 0)
-
-    return carry_out
-
-
-_INFO = "sw_exit_info_1", "sw_exit_info_2"
+def _by_row(page: GhcbPage, row: Exit, request: Request) -> None:
+    """An exit that only reads what its row says it needs, and answers 0 where its row returns."""
+    words = ("sw_exit_info_1", row.info1), ("sw_exit_info_2", row.info2)
+    names = [name for name, word in words if word.value]
+    names += [need.field for need in row.needs if need.applies(page)]
+    request.did("done", request.field("sw_exit_code"), *(request.field(name) for name in names))
+    for returned in row.returns:
+        request.answers[returned.field] = 0
 
 
 def _cpuid(host: GhcbHost, request: Request) -> None:
@@ -414,27 +410,12 @@ def _terminate(host: GhcbHost, request: Request) -> None:
     request.did("terminate", request.info1 & 15, request.info1 >> 4 & 0xFF, request.info2)
 
 
-_TIME = _taking(returns=("rax", "rdx"))
-_UNKNOWN = _taking(*_INFO)  # what its words mean is not described
-
 _EXITS: dict[int, Callable[[GhcbHost, Request], None]] = {
-    ExitCode.READ_DR7: _plain,
-    ExitCode.WRITE_DR7: _taking("rax"),
-    ExitCode.RDTSC: _TIME,
-    ExitCode.RDPMC: _taking("rcx", returns=("rax", "rdx")),
     ExitCode.CPUID: _cpuid,
-    ExitCode.INVD: _plain,
     ExitCode.IOIO: _ioio,
     ExitCode.MSR: _msr,
-    ExitCode.VMMCALL: _taking("rax", "cpl", returns=("rax",)),
-    ExitCode.RDTSCP: _taking(returns=("rax", "rdx", "rcx")),
-    ExitCode.WBINVD: _plain,
-    ExitCode.MONITOR: _taking("rax", "rcx", "rdx"),
-    ExitCode.MWAIT: _taking("rax", "rcx"),
     ExitCode.MMIO_READ: _mmio,
     ExitCode.MMIO_WRITE: _mmio,
-    ExitCode.NMI_COMPLETE: _plain,
-    ExitCode.AP_RESET_HOLD: _plain,
     ExitCode.AP_JUMP_TABLE: _jump_table,
     ExitCode.SNP_PAGE_STATE_CHANGE: _page_state,
     ExitCode.SNP_GUEST_REQUEST: _guest_request,
@@ -442,18 +423,12 @@ _EXITS: dict[int, Callable[[GhcbHost, Request], None]] = {
     ExitCode.SNP_AP_CREATION: _ap_creation,
     ExitCode.HV_DOORBELL_PAGE: _doorbell,
     ExitCode.HV_IPI: _ipi,
-    ExitCode.HV_TIMER: _UNKNOWN,
     ExitCode.APIC_ID_LIST: _apic_id_list,
     ExitCode.SNP_RUN_VMPL: _run_vmpl,
-    ExitCode.SNP_TIO_GUEST_REQUEST: _UNKNOWN,
     ExitCode.SECURE_AVIC: _secure_avic,
     ExitCode.CONFIGURE_INJECTION: _notify,
     ExitCode.DISABLE_ALTERNATE_INJECTION: _disable,
     ExitCode.SPECIFIC_EOI: _eoi,
-    ExitCode.SEV_TIO_GUEST_REQUEST_RFC: _UNKNOWN,
-    ExitCode.SEV_TIO_OP_RFC: _UNKNOWN,
-    ExitCode.HYPERVISOR_FEATURES: _plain,
     ExitCode.TERMINATION_REQUEST: _terminate,
-    ExitCode.UNSUPPORTED_EVENT: _UNKNOWN,
 }
-"""By exit code, what the host does."""
+"""By exit code, what the host does; the others are carried out by their rows."""
