@@ -73,7 +73,7 @@ HEAD = Record(
     256,
     """
     vector:u8 flags:Flags no_eoi_required:u8 per_vmpl_events:Events reserved_0x004:b60
-    per_vmpl:Descriptor*3
+    vmpl1:Descriptor vmpl2:Descriptor vmpl3:Descriptor
     """,
 )
 GHCB = Record(

@@ -151,9 +151,9 @@ def views(effort: Effort) -> Iterator[Row]:
         lambda buffer: from_buffer(buffer).no_eoi_required,
     )
     yield both(
-        "view, per_vmpl[1].status.pending_vector",
-        lambda buffer: DoorbellPage.view(buffer).per_vmpl[1].status.pending_vector,
-        lambda buffer: from_buffer(buffer).per_vmpl[1].status.pending_vector,
+        "view, vmpl2.status.pending_vector",
+        lambda buffer: DoorbellPage.view(buffer).vmpl2.status.pending_vector,
+        lambda buffer: from_buffer(buffer).vmpl2.status.pending_vector,
     )
 
 

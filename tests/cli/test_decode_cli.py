@@ -48,7 +48,7 @@ def test_a_page_from_a_file_compressed_or_not(run: Run, tmp_path: Path) -> None:
         "reserved_6_2": 0,
         "no_further_signal": True,
     }
-    assert value["per_vmpl"][1]["irr"] == 0
+    assert value["vmpl2"]["irr"] == 0
     assert value["reserved_0x004"] == "00" * 60
 
 

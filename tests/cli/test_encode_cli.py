@@ -16,7 +16,7 @@ def test_fields_by_path(run: Run) -> None:
     ran = run(
         "encode", "doorbell-head", "--hex",
         "--set", "vector=0x61", "--set", "flags.no_further_signal=true",
-        "--set", "per_vmpl[1].status.pending_vector=98", "--set", "per_vmpl_events.vmpl2=1",
+        "--set", "vmpl2.status.pending_vector=98", "--set", "per_vmpl_events.vmpl2=1",
     )  # fmt: skip
     data = bytes.fromhex(ran.out)
     assert (len(data), data[:4].hex(), data[0x80]) == (256, "61800002", 98)
@@ -91,8 +91,8 @@ def test_the_json_of_decode_is_the_input_of_encode(run: Run, tmp_path: Path, nam
     ("words", "complaint"),
     [
         (
-            ("doorbell-head", "--set", "per_vmpl[1].status.pending_vector=300"),
-            "per_vmpl[1].status.pending_vector: 300 does not fit 8 bits",
+            ("doorbell-head", "--set", "vmpl2.status.pending_vector=300"),
+            "vmpl2.status.pending_vector: 300 does not fit 8 bits",
         ),
         (
             ("doorbell-head", "--set", "vectr=1"),
@@ -145,7 +145,7 @@ def test_bad_values_get_one_line(run: Run, words: tuple[str, ...], complaint: st
         ('{"vector": "1"}', "vector: '1' found, an integer expected"),
         ('{"vector": null}', "vector: None found, an integer expected"),
         (json.dumps({"vector": 1 << 200}), "does not fit 8 bits"),
-        ('{"per_vmpl": [{}]}', "per_vmpl: a list of 3 expected"),
+        ('{"vmpl1": [{}]}', "vmpl1: [{}] found, an object expected"),
         ('{"flags": 1}', "flags: 1 found, an object expected"),
         ('{"reserved_0x004": "0g"}', "reserved_0x004: '0g' found, hex expected"),
         ("{", "not JSON"),
@@ -158,3 +158,10 @@ def test_bad_json_gets_one_line(run: Run, tmp_path: Path, text: str, complaint: 
     path = tmp_path / "value.json"
     path.write_text(text)
     assert complaint in run("encode", "doorbell-head", str(path), "--hex").complaint
+
+
+def test_a_list_of_another_length_gets_one_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    path.write_text('{"entries": [{}]}')
+    complaint = run("encode", "psc-request", str(path), "--hex").complaint
+    assert "entries: a list of 253 expected, 1 items found" in complaint

@@ -77,7 +77,7 @@ def test_descriptor_of_vmpl_n_stands_at_0x40_n(vmpl: int, offset: int) -> None:
     page = DoorbellPage()
     page.descriptor(vmpl).status.pending_vector = 0x61
     assert page.encode().index(0x61) == offset
-    assert page.descriptor(vmpl) is page.per_vmpl[vmpl - 1]
+    assert page.descriptor(vmpl) is (page.vmpl1, page.vmpl2, page.vmpl3)[vmpl - 1]
 
 
 @pytest.mark.clause("DESC-1")

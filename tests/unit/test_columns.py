@@ -81,11 +81,11 @@ def test_every_leaf_is_there_when_nothing_is_named() -> None:
 
 
 def test_a_structures_path_stands_for_what_it_holds() -> None:
-    found = columns(DoorbellPage, bytes(8192), ["per_vmpl[1].status", "vector", "vector"])
+    found = columns(DoorbellPage, bytes(8192), ["vmpl2.status", "vector", "vector"])
     assert len(found) == 11
-    assert next(iter(found)) == "per_vmpl[1].status.pending_vector"
+    assert next(iter(found)) == "vmpl2.status.pending_vector"
     assert list(found)[-1] == "vector"
-    assert len(columns(DoorbellPage, bytes(4096), ["per_vmpl"])) == 36
+    assert len(columns(DoorbellPage, bytes(4096), ["vmpl1", "vmpl2"])) == 24
 
 
 def test_whole_fields_are_views_and_bit_fields_are_not() -> None:

@@ -105,9 +105,9 @@ def test_doorbell_page_ascends_and_numbers_its_descriptors() -> None:
         ("0x002", "1", "NoEoiRequired"),
         ("0x003", "1", "PerVmplEvents"),
         ("0x004", "60", "Reserved"),
-        ("0x040", "64", "PerVmpl[0]"),
-        ("0x080", "64", "PerVmpl[1]"),
-        ("0x0c0", "64", "PerVmpl[2]"),
+        ("0x040", "64", "VMPL1"),
+        ("0x080", "64", "VMPL2"),
+        ("0x0c0", "64", "VMPL3"),
         ("0x100", "3840", "Reserved"),
     ]
 
@@ -123,7 +123,7 @@ def test_each_nested_kind_has_one_table_that_says_where_it_stands() -> None:
     ]
     assert tables["doorbell-flags"]["Stands at"] == "0x001 flags"
     assert tables["ext-int-status"]["Stands at"] == (
-        "0x040 per_vmpl[0].status, 0x080 per_vmpl[1].status, 0x0c0 per_vmpl[2].status"
+        "0x040 vmpl1.status, 0x080 vmpl2.status, 0x0c0 vmpl3.status"
     )
     assert "Stands at" not in tables["doorbell-page"]
 

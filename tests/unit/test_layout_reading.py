@@ -68,8 +68,8 @@ def test_the_doorbell_of_the_draft_reads_clearly() -> None:
 
 def test_places_of_bit_fields_count_from_the_base() -> None:
     value = DoorbellPage()
-    assert lines_of(value)["per_vmpl[1].status.reserved_13_11"][0] == "0x080[13:11]"
-    assert lines_of(value, 0x7F000)["per_vmpl[1].status.reserved_13_11"][0] == "0x7f080[13:11]"
+    assert lines_of(value)["vmpl2.status.reserved_13_11"][0] == "0x080[13:11]"
+    assert lines_of(value, 0x7F000)["vmpl2.status.reserved_13_11"][0] == "0x7f080[13:11]"
     assert lines_of(value, 0x7F000)["reserved_0x100"][0] == "0x7f100"
 
 

@@ -285,9 +285,9 @@ def test_long_fields_are_one_block() -> None:
     assert boxes(DoorbellPage)[:6] == [
         ["Vector", "Flags", "NoEoiRequired", "PerVmplEvents"],
         ["Reserved"],
-        ["PerVmpl[0]"],
-        ["PerVmpl[1]"],
-        ["PerVmpl[2]"],
+        ["VMPL1"],
+        ["VMPL2"],
+        ["VMPL3"],
         ["Reserved"],
     ]
     assert boxes(SvsmCall) == [["RAX"], ["RCX"], ["RDX"], ["R8"], ["R9"]]

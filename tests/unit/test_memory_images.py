@@ -38,7 +38,7 @@ def doorbell() -> bytes:
     page.vector = 0x31
     page.flags.no_further_signal = True
     page.per_vmpl_events.vmpl2 = True
-    page.per_vmpl[1].status.pending_vector = 0x51
+    page.vmpl2.status.pending_vector = 0x51
     return page.encode()
 
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import pytest
 
-from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus
+from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus, PscEntry, PscRequest
 from vmgexit.schema import Kind, Rule
 from vmgexit.schema.fields import named
 
@@ -40,9 +40,12 @@ def test_bit_fields_say_their_place_as_specifications_do(
 def test_byte_fields_say_offset_and_size() -> None:
     irr = ExtIntDescriptor.declaration["irr"]
     assert (irr.byte_offset, irr.size, irr.kind, irr.first) == (4, 28, Kind.BITMAP, 32)
-    descriptors = DoorbellHead.declaration["per_vmpl"]
-    assert (descriptors.byte_offset, descriptors.size, descriptors.count) == (0x40, 192, 3)
-    assert descriptors.of is ExtIntDescriptor
+    descriptor = DoorbellHead.declaration["vmpl2"]
+    assert (descriptor.byte_offset, descriptor.size, descriptor.count) == (0x80, 64, 1)
+    assert descriptor.of is ExtIntDescriptor
+    entries = PscRequest.declaration["entries"]
+    assert (entries.byte_offset, entries.size, entries.count) == (8, 253 * 8, 253)
+    assert entries.of is PscEntry
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from vmgexit.wire.page_state import PscEntry, PscRequest
 
 def test_problems_are_listed_in_order_with_path_value_rule_and_clause() -> None:
     page = DoorbellPage()
-    page.per_vmpl[1].status.reserved_13_11 = 5
-    page.per_vmpl[1].status.pending_vector = 0x10
+    page.vmpl2.status.reserved_13_11 = 5
+    page.vmpl2.status.pending_vector = 0x10
     page.flags.reserved_6_2 = 1
     page.reserved_0x100 = b"\1" + bytes(0xEFF)
     assert [str(problem) for problem in page.problems()] == [
         "flags.reserved_6_2: 0x1: reserved, must be zero [DESC-4]",
-        "per_vmpl[1].status.reserved_13_11: 0x5: reserved, must be zero [DESC-1]",
-        "per_vmpl[1].status.pending_vector: 0x10: vectors below 31 are exceptions [INV-2]",
+        "vmpl2.status.reserved_13_11: 0x5: reserved, must be zero [DESC-1]",
+        "vmpl2.status.pending_vector: 0x10: vectors below 31 are exceptions [INV-2]",
         "reserved_0x100: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 ... (3840 bytes):"
         " reserved, must be zero [DESC-1]",
     ]
@@ -54,13 +54,13 @@ def test_strict_reading_raises_on_the_first_problem() -> None:
     with pytest.raises(DecodeError) as caught:
         DoorbellPage.decode(data, strict=True)
     assert str(caught.value) == (
-        "doorbell-page: per_vmpl[1].status.reserved_13_11: 0x7: reserved, must be zero [DESC-1]"
+        "doorbell-page: vmpl2.status.reserved_13_11: 0x7: reserved, must be zero [DESC-1]"
     )
-    assert caught.value.path == "per_vmpl[1].status.reserved_13_11"
+    assert caught.value.path == "vmpl2.status.reserved_13_11"
 
 
 def set_vector(page: DoorbellPage, value: object) -> None:
-    page.per_vmpl[1].status.pending_vector = value  # type: ignore[assignment]
+    page.vmpl2.status.pending_vector = value  # type: ignore[assignment]
 
 
 def set_flag(page: DoorbellPage, value: object) -> None:
@@ -72,33 +72,31 @@ def set_reserved(page: DoorbellPage, value: object) -> None:
 
 
 def set_irr(page: DoorbellPage, value: object) -> None:
-    page.per_vmpl[2].irr = value  # type: ignore[assignment]
+    page.vmpl3.irr = value  # type: ignore[assignment]
 
 
 def set_flags(page: DoorbellPage, value: object) -> None:
     page.flags = value  # type: ignore[assignment]
 
 
-def set_descriptors(page: DoorbellPage, value: object) -> None:
-    page.per_vmpl = value  # type: ignore[assignment]
+def set_descriptor(page: DoorbellPage, value: object) -> None:
+    page.vmpl3 = value  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(
     ("put", "value", "message"),
     [
-        (set_vector, 300, "per_vmpl[1].status.pending_vector: 300 does not fit 8 bits"),
-        (set_vector, -1, "per_vmpl[1].status.pending_vector: -1 does not fit 8 bits"),
-        (set_vector, "9", "per_vmpl[1].status.pending_vector: '9' is not an integer"),
+        (set_vector, 300, "vmpl2.status.pending_vector: 300 does not fit 8 bits"),
+        (set_vector, -1, "vmpl2.status.pending_vector: -1 does not fit 8 bits"),
+        (set_vector, "9", "vmpl2.status.pending_vector: '9' is not an integer"),
         (set_flag, 2, "flags.no_further_signal: 2 does not fit 1 bit"),
         (set_flag, None, "flags.no_further_signal: None is not an integer"),
         (set_reserved, b"", "reserved_0x004: 0 bytes found, 60 expected"),
         (set_reserved, [0] * 60, f"reserved_0x004: {[0] * 60} is not bytes"),
         (set_reserved, memoryview(bytes(60)), "reserved_0x004: <memory at "),
-        (set_irr, 1 << 224, f"per_vmpl[2].irr: {1 << 224} does not fit 224 bits"),
+        (set_irr, 1 << 224, f"vmpl3.irr: {1 << 224} does not fit 224 bits"),
         (set_flags, ExtIntStatus(), "flags: ExtIntStatus() is not a DoorbellFlags"),
-        (set_descriptors, [], "per_vmpl: 0 elements found, 3 expected"),
-        (set_descriptors, 3, "per_vmpl: 3 is not a list"),
-        (set_descriptors, [1, 2, 3], "per_vmpl: element 0, 1, is not an ExtIntDescriptor"),
+        (set_descriptor, 3, "vmpl3: 3 is not an ExtIntDescriptor"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(
@@ -111,6 +109,23 @@ def test_a_value_that_does_not_fit_is_named(
     assert str(caught.value).startswith(message)
     assert caught.value.path == message.partition(":")[0]
     assert caught.value.__suppress_context__, "no second traceback for what a user did"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "entries: 0 elements found, 253 expected"),
+        (3, "entries: 3 is not a list"),
+        ([PscEntry()] * 252 + [1], "entries: element 252, 1, is not a PscEntry"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_named(value: object, message: str) -> None:
+    request = PscRequest()
+    request.entries = value  # type: ignore[assignment]
+    with pytest.raises(EncodeError) as caught:
+        request.encode()
+    assert str(caught.value) == message
+    assert caught.value.path == "entries"
 
 
 def test_nothing_is_reported_of_what_a_structure_leaves_out() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus
+from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus, PscRequest
 from vmgexit.schema import (
     Bits,
     Record,
@@ -224,10 +224,10 @@ def test_fields_are_given_by_name() -> None:
 
 def test_two_structures_share_no_default() -> None:
     one, other = DoorbellHead(), DoorbellHead()
-    one.per_vmpl[0].status.nmi_pending = True
+    one.vmpl1.status.nmi_pending = True
     one.flags.no_further_signal = True
     assert other == DoorbellHead()
-    assert one.per_vmpl[1] == ExtIntDescriptor()
+    assert one.vmpl2 == ExtIntDescriptor()
 
 
 def test_a_misspelt_attribute_is_an_error() -> None:
@@ -263,7 +263,8 @@ def test_as_dict_is_plain_values() -> None:
         "reserved_6_2": 0,
         "no_further_signal": False,
     }
-    assert [len(descriptor) for descriptor in plain["per_vmpl"]] == [3, 3, 3]
+    assert [len(plain[f"vmpl{vmpl}"]) for vmpl in (1, 2, 3)] == [3, 3, 3]
+    assert len(PscRequest().as_dict()["entries"]) == 253
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from vmgexit import (
     EncodeError,
     ExtIntDescriptor,
     ExtIntStatus,
+    PscEntry,
+    PscRequest,
     SvsmResult,
 )
 from vmgexit.schema import Problem, Structure
@@ -30,14 +32,16 @@ def test_fields_have_their_own_types() -> None:
     assert_type(page.vector, int)
     assert_type(page.flags, DoorbellFlags)
     assert_type(page.flags.no_further_signal, bool)
-    assert_type(page.per_vmpl, list[ExtIntDescriptor])
-    assert_type(page.per_vmpl[0].status.pending_vector, int)
-    assert_type(page.per_vmpl[0].irr, int)
+    assert_type(page.vmpl1, ExtIntDescriptor)
+    assert_type(PscRequest().entries, list[PscEntry])
+    assert_type(page.vmpl1.status.pending_vector, int)
+    assert_type(page.vmpl1.irr, int)
     assert_type(page.reserved_0x100, bytes)
     assert_type(page.descriptor(1), ExtIntDescriptor)
     assert type(page.flags.no_further_signal) is bool
-    assert type(page.per_vmpl) is list
-    assert type(page.per_vmpl[0].status.pending_vector) is int
+    assert type(page.vmpl1) is ExtIntDescriptor
+    assert type(PscRequest().entries) is list
+    assert type(page.vmpl1.status.pending_vector) is int
     assert type(page.reserved_0x100) is bytes
 
 

@@ -5,6 +5,8 @@ import pytest
 from vmgexit import DoorbellHead, DoorbellPage, ExtIntStatus, UsageError
 from vmgexit.schema import get, leaves, locate, put, walk
 
+VMPLS = ("vmpl1", "vmpl2", "vmpl3")
+
 
 def test_containers_stand_before_what_they_hold() -> None:
     paths = [place.path for place in walk(DoorbellHead)]
@@ -16,19 +18,19 @@ def test_containers_stand_before_what_they_hold() -> None:
         "flags.reserved_6_2",
         "flags.no_further_signal",
     ]
-    at = paths.index("per_vmpl")
+    at = paths.index("vmpl1")
     assert paths[at : at + 3] == [
-        "per_vmpl",
-        "per_vmpl[0].status",
-        "per_vmpl[0].status.pending_vector",
+        "vmpl1",
+        "vmpl1.status",
+        "vmpl1.status.pending_vector",
     ]
-    assert paths[-1] == "per_vmpl[2].isr"
+    assert paths[-1] == "vmpl3.isr"
 
 
 def test_leaves_are_the_places_that_hold_values() -> None:
     assert {place.path for place in walk(DoorbellHead)} - {
         place.path for place in leaves(DoorbellHead)
-    } == {"flags", "per_vmpl_events", "per_vmpl", *(f"per_vmpl[{n}].status" for n in range(3))}
+    } == {"flags", "per_vmpl_events", *VMPLS, *(f"{vmpl}.status" for vmpl in VMPLS)}
 
 
 @pytest.mark.parametrize(
@@ -36,9 +38,9 @@ def test_leaves_are_the_places_that_hold_values() -> None:
     [
         ("vector", 0, 0, "DoorbellPage"),
         ("flags.no_further_signal", 15, 1, "DoorbellFlags"),
-        ("per_vmpl", 0x40 * 8, 0, "DoorbellPage"),
-        ("per_vmpl[1].status.multiple_vectors", 0x80 * 8 + 14, 2, "ExtIntStatus"),
-        ("per_vmpl[2].isr", 0xE0 * 8, 1, "ExtIntDescriptor"),
+        ("vmpl1", 0x40 * 8, 0, "DoorbellPage"),
+        ("vmpl2.status.multiple_vectors", 0x80 * 8 + 14, 2, "ExtIntStatus"),
+        ("vmpl3.isr", 0xE0 * 8, 1, "ExtIntDescriptor"),
     ],
 )
 def test_places_count_from_the_outermost_structure(
@@ -50,14 +52,14 @@ def test_places_count_from_the_outermost_structure(
 
 def test_a_place_has_its_own_clause_or_that_of_its_structure() -> None:
     assert locate(DoorbellPage, "flags.no_further_signal").clause == "DESC-4"
-    assert locate(DoorbellPage, "per_vmpl[0].irr").clause == "DESC-1"
+    assert locate(DoorbellPage, "vmpl1.irr").clause == "DESC-1"
 
 
 def test_get_and_put_follow_a_path() -> None:
     page = DoorbellPage()
-    put(page, "per_vmpl[1].status.pending_vector", 0x61)
-    assert page.per_vmpl[1].status.pending_vector == 0x61
-    assert get(page, "per_vmpl[1].status") == ExtIntStatus(pending_vector=0x61)
+    put(page, "vmpl2.status.pending_vector", 0x61)
+    assert page.vmpl2.status.pending_vector == 0x61
+    assert get(page, "vmpl2.status") == ExtIntStatus(pending_vector=0x61)
     put(page, "vector", 0x50)
     assert page.vector == 0x50
 
@@ -65,10 +67,10 @@ def test_get_and_put_follow_a_path() -> None:
 @pytest.mark.parametrize(
     ("path", "near"),
     [
-        ("per_vmpl[3].status.pending_vector", "per_vmpl[2].status.pending_vector"),
+        ("vmpl4.status.pending_vector", "vmpl3.status.pending_vector"),
         ("no_further_signal", "flags.no_further_signal"),
         ("vektor", "vector"),
-        ("per_vmpl[-1].irr", "per_vmpl[1].irr"),
+        ("vmpl[1].irr", "vmpl1.irr"),
         ("", ""),
         ("__class__", ""),
     ],

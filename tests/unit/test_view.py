@@ -20,6 +20,8 @@ from vmgexit import (
     ExtIntStatus,
     GhcbPage,
     HypervisorFeatures,
+    PscEntry,
+    PscRequest,
     Vmsa,
 )
 from vmgexit.schema import Kind, Structure
@@ -86,34 +88,43 @@ def test_a_structure_is_assigned_as_its_bytes() -> None:
     buffer = bytearray(4096)
     page = DoorbellPage.view(buffer)
     page.flags = DoorbellFlags(no_further_signal=True)
-    page.per_vmpl[-1] = ExtIntDescriptor(irr=1, status=ExtIntStatus(pending_vector=0x61))
-    page.per_vmpl[0] = page.per_vmpl[2]
+    page.vmpl3 = ExtIntDescriptor(irr=1, status=ExtIntStatus(pending_vector=0x61))
+    page.vmpl1 = page.vmpl3
     assert buffer[1] == 0x80
     assert buffer[0x40:0x45] == buffer[0xC0:0xC5] == b"\x61\0\0\0\1"
-    page.per_vmpl = [ExtIntDescriptor(isr=number) for number in (1, 2, 3)]
-    assert [descriptor.isr for descriptor in page.per_vmpl] == [1, 2, 3]
-    assert [descriptor.isr for descriptor in page.per_vmpl[1:]] == [2, 3]
-    assert page.per_vmpl == DoorbellPage.decode(buffer).per_vmpl
-    assert page.per_vmpl != page.per_vmpl[1:]
-    assert len(page.per_vmpl) == 3
+    assert page.descriptors == DoorbellPage.decode(buffer).descriptors
+
+
+def test_the_elements_of_an_array_are_views() -> None:
+    buffer = bytearray(PscRequest.size)
+    request = PscRequest.view(buffer)
+    request.entries[-1] = PscEntry(frame=0x61)
+    request.entries[0] = request.entries[252]
+    assert buffer[8:16] == buffer[-8:] == b"\0\x10\6\0\0\0\0\0"
+    request.entries = [PscEntry(frame=number) for number in range(253)]
+    assert [entry.frame for entry in request.entries] == list(range(253))
+    assert [entry.frame for entry in request.entries[250:]] == [250, 251, 252]
+    assert request.entries == PscRequest.decode(buffer).entries
+    assert request.entries != request.entries[1:]
+    assert len(request.entries) == 253
     with pytest.raises(IndexError):
-        page.per_vmpl[3]
+        request.entries[253]
 
 
 @pytest.mark.parametrize(
     ("index", "wrong", "path"),
     [
-        (1, None, "per_vmpl[1]"),
-        (-1, ExtIntStatus(), "per_vmpl[2]"),
-        (0, ExtIntDescriptor(status=ExtIntStatus(pending_vector=256)), "status.pending_vector"),
+        (1, None, "entries[1]"),
+        (-1, ExtIntStatus(), "entries[252]"),
+        (0, PscEntry(current_page=4096), "entries[0].current_page"),
     ],
 )
 def test_an_element_that_does_not_fit_is_named(index: int, wrong: Any, path: str) -> None:
-    page = DoorbellPage.view(bytearray(4096))
+    request = PscRequest.view(bytearray(PscRequest.size))
     with pytest.raises(EncodeError) as caught:
-        page.per_vmpl[index] = wrong
-    assert caught.value.path == (path if "[" in path else f"per_vmpl[{index}].{path}")
-    assert page == DoorbellPage()
+        request.entries[index] = wrong
+    assert caught.value.path == path
+    assert request == PscRequest()
 
 
 @pytest.mark.parametrize(
@@ -208,4 +219,4 @@ def test_what_others_write_is_seen() -> None:
 def test_views_have_the_types_of_the_structure() -> None:
     page = DoorbellPage.view(bytearray(4096))
     assert_type(page, DoorbellPage)
-    assert_type(page.per_vmpl[1].status.pending_vector, int)
+    assert_type(page.vmpl2.status.pending_vector, int)

@@ -1,5 +1,8 @@
 """The doorbell page and its earlier layouts: notes, and the two readings of the draft of May 16, 2024."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from vmgexit import DoorbellHead, DoorbellPage, ExtIntDescriptor, ExtIntStatus
@@ -54,14 +57,31 @@ def test_multiple_vectors_are_listed() -> None:
     )
     page.descriptor(2).irr = 1 << (0x61 - 32) | 1 << (255 - 32)
     assert notes_of(page) == [
-        ("per_vmpl[1]", "MultipleVectors: pending are 0x1f, 0x61, 0xff"),
-        ("per_vmpl[1].status.pending_vector", "not looked at: MultipleVectors is set"),
+        ("vmpl2", "MultipleVectors: pending are 0x1f, 0x61, 0xff"),
+        ("vmpl2.status.pending_vector", "not looked at: MultipleVectors is set"),
     ]
     page.descriptor(2).status.level_sensitive = True
-    assert [path for path, _ in notes_of(page)] == ["per_vmpl[1]"]
+    assert [path for path, _ in notes_of(page)] == ["vmpl2"]
     page.descriptor(2).irr = 0
     page.descriptor(2).status.vector_31 = False
-    assert notes_of(page) == [("per_vmpl[1]", "MultipleVectors: pending are none")]
+    assert notes_of(page) == [("vmpl2", "MultipleVectors: pending are none")]
+
+
+@pytest.mark.parametrize("vmpl", [0, -1, 4, True, "1", None, 1.0])
+def test_only_vmpl_1_2_and_3_have_a_descriptor(vmpl: int) -> None:
+    for page in (DoorbellPage(), DoorbellPage.view(bytearray(4096))):
+        with pytest.raises(ValueError, match=r"^vmpl: .* found, 1, 2 or 3 expected"):
+            page.descriptor(vmpl)
+
+
+def test_the_descriptors_stand_in_the_order_of_their_vmpls() -> None:
+    page = DoorbellPage.decode(
+        bytes(0x44) + b"\1" + bytes(63) + b"\2" + bytes(63) + b"\4" + bytes(3899)
+    )
+    assert [page.descriptor(vmpl).irr for vmpl in (1, 2, 3)] == [1, 2, 4]
+    assert [descriptor.irr for descriptor in page.descriptors] == [1, 2, 4]
+    number: Any = np.int64(2)
+    assert page.descriptor(number) is page.vmpl2
 
 
 @pytest.mark.clause("DESC-2")
@@ -112,8 +132,8 @@ def test_april_descriptor_says_which_msr_access_it_carries() -> None:
     write = ExtIntDescriptor20240430(status=status, isr=0x80000830 | 0x61 << 32 | 7 << 64)
     text = "GuestMsrAccess (8dda0e49): write of MSR 0x830, RAX 0x61, RDX 0x7, not vectors"
     assert notes_of(write) == [("isr", text)]
-    head = DoorbellHead20240430(per_vmpl=[ExtIntDescriptor20240430() for _ in range(3)] + [write])
-    assert notes_of(head) == [("per_vmpl[3].isr", text)]
+    head = DoorbellHead20240430(vmpl3=write)
+    assert notes_of(head) == [("vmpl3.isr", text)]
 
 
 def test_revisions_of_the_doorbell_page() -> None:

@@ -114,12 +114,12 @@ GHCB = Kind(
 
 
 def _statuses(page: DoorbellPage) -> bool:
-    return all(next(item.status.problems(), None) is None for item in page.per_vmpl)
+    return all(next(item.status.problems(), None) is None for item in page.descriptors)
 
 
 def _descriptor_used(page: DoorbellPage) -> list[bool]:
     """Of each lower VMPL: whether the descriptor has anything pending."""
-    return [bool(any(item.status.encode()) or item.irr) for item in page.per_vmpl]
+    return [bool(any(item.status.encode()) or item.irr) for item in page.descriptors]
 
 
 def _events_agree(page: DoorbellPage) -> bool:
@@ -140,7 +140,7 @@ def _lists_agree(page: DoorbellPage) -> bool:
     """A list of vectors only with MultipleVectors, and none of exceptions in service."""
     return all(
         (item.status.multiple_vectors or not item.irr) and not item.isr & ((1 << LOWEST_VECTOR) - 1)
-        for item in page.per_vmpl
+        for item in page.descriptors
     )
 
 

@@ -32,8 +32,8 @@ class Row:
     field: Field
     start: int
     width: int
-    name: str  # as the specification spells it: PerVmpl[1]
-    attribute: str  # as in Python: per_vmpl[1]
+    name: str  # as the specification spells it: Entries[1]
+    attribute: str  # as in Python: entries[1]
     description: str  # sentences, each with its full stop
 
     @property

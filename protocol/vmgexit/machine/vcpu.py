@@ -35,7 +35,7 @@ def _offset(path: str) -> int:
 # 32-bit words (the page is read and written by words, as the host and the SVSM do).
 FLAGS_AT = _offset("flags")
 EVENTS_AT = _offset("per_vmpl_events")
-_DESCRIPTOR = f"per_vmpl[{GUEST_VMPL - 1}]"
+_DESCRIPTOR = f"vmpl{GUEST_VMPL}"
 STATUS_WORD = _offset(f"{_DESCRIPTOR}.status") // 4
 IRR_WORD = _offset(f"{_DESCRIPTOR}.irr") // 4 - 1  # word k holds vectors 32k to 32k + 31, k = 1..7
 ISR_WORD = _offset(f"{_DESCRIPTOR}.isr") // 4

@@ -24,9 +24,6 @@ from .checks import check_ranges, raise_first
 from .fields import Field, Kind
 from .structure import Bits, Structure, wrong_length
 
-# Arrays are unrolled up to this many elements; longer ones become a loop over the element's codec.
-_UNROLLED = 4
-
 
 @dataclass
 class _Writer:
@@ -79,7 +76,7 @@ class _Decoder(_Writer):
                 self.structure(entry.of, local)
                 self.lines.append(f"{place} = {local}")
             case Kind.ARRAY:
-                self.array(entry, place, local)
+                self.array(entry, place)
             case Kind.BYTES:
                 self.lines.append(f"{place} = {self.slot(f'{entry.size}s')}")
             case Kind.UINT if entry.width in words.CODES:
@@ -90,14 +87,9 @@ class _Decoder(_Writer):
                 held = self.slot(f"{entry.size}s")
                 self.lines.append(f'{place} = from_bytes({held}, "little")')
 
-    def array(self, entry: Field, place: str, local: str) -> None:
+    def array(self, entry: Field, place: str) -> None:
+        """A loop over the element's own codec."""
         assert entry.of is not None
-        if entry.count <= _UNROLLED:
-            elements = [f"{local}_{index}" for index in range(entry.count)]
-            for element in elements:
-                self.structure(entry.of, element)
-            self.lines.append(f"{place} = [{', '.join(elements)}]")
-            return
         element = self.fresh(entry.of, entry.of.__name__)
         held, step = self.slot(f"{entry.size}s"), entry.of.size
         self.lines.append(
@@ -233,12 +225,6 @@ class _Encoder(_Writer):
 
     def array(self, entry: Field, place: str, local: str) -> None:
         assert entry.of is not None
-        if entry.count <= _UNROLLED:
-            elements = [f"{local}_{index}" for index in range(entry.count)]
-            self.lines.append(f"{', '.join(elements)}, = {place}")
-            for element in elements:
-                self.structure(entry.of, element)
-            return
         # The element's own encoder, not the item's: a str has an encode too.
         element = self.fresh(entry.of, entry.of.__name__)
         self.lines.append(f'{local} = b"".join([{element}.encode(item) for item in {place}])')

@@ -229,7 +229,7 @@ def _encoded(value: Structure, path: str) -> bytes:
 
 
 def _prefix(view: Any) -> str:
-    """What stands before the names of the view's own fields: `per_vmpl[1].status.`"""
+    """What stands before the names of the view's own fields: `vmpl2.status.`"""
     outer = view._outer
     if outer is None:
         return ""

@@ -15,7 +15,7 @@ from .structure import Structure
 class Place:
     """One field where it stands in the outermost structure.
 
-    `path` is unique (`per_vmpl[1].status.reserved_13_11`); `bit_offset` counts from the outermost
+    `path` is unique (`vmpl2.status.reserved_13_11`); `bit_offset` counts from the outermost
     structure's first bit; `depth` is the number of structures around it; `owner` declares it.
     """
 
@@ -69,7 +69,7 @@ def locate(cls: type[Structure], path: str) -> Place:
 
 
 def get(value: Structure, path: str) -> Any:
-    """The value at `path`, such as `per_vmpl[1].status.pending_vector`."""
+    """The value at `path`, such as `vmpl2.status.pending_vector`."""
     locate(type(value), path)
     for part in _parts(path):
         value = value[part] if isinstance(part, int) else getattr(value, part)  # type: ignore[index]

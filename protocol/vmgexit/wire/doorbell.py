@@ -11,13 +11,13 @@ the Linux and KVM restricted-injection RFCs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import SupportsIndex
 
 from ..schema import (
     Bits,
     Note,
     Problem,
     Record,
-    array,
     bit,
     bitmap,
     bits,
@@ -32,6 +32,9 @@ SOURCE = "COCONUT-SVSM kernel/src/sev/hv_doorbell.rs"
 
 LOWEST_VECTOR = 31
 """The lowest vector that the host may present to a lower VMPL; those below are exceptions."""
+
+LOWER_VMPLS = (1, 2, 3)
+"""The VMPLs below the SVSM's: those that have a descriptor."""
 
 IRR_FIRST = 32
 """The vector of bit 0 of a descriptor's `irr`; vector 31 has a bit of its own in the status word."""
@@ -149,17 +152,32 @@ class DoorbellHead(Record):
     )
     per_vmpl_events: VmplEvents = nested(VmplEvents, "Which of the descriptors changed")
     reserved_0x004: bytes = reserved_bytes(60)
-    per_vmpl: list[ExtIntDescriptor] = array(
-        ExtIntDescriptor, 3, "Extended interrupt descriptors of VMPL 1, 2 and 3"
+    vmpl1: ExtIntDescriptor = nested(
+        ExtIntDescriptor, "Extended interrupt descriptor of VMPL 1", spec="VMPL1"
+    )
+    vmpl2: ExtIntDescriptor = nested(
+        ExtIntDescriptor, "Extended interrupt descriptor of VMPL 2", spec="VMPL2"
+    )
+    vmpl3: ExtIntDescriptor = nested(
+        ExtIntDescriptor, "Extended interrupt descriptor of VMPL 3", spec="VMPL3"
     )
 
     def notes(self) -> Iterator[Note]:
-        for index, descriptor in enumerate(self.per_vmpl):
-            yield from _pending(f"per_vmpl[{index}]", descriptor)
+        for vmpl in LOWER_VMPLS:
+            yield from _pending(f"vmpl{vmpl}", self.descriptor(vmpl))
 
     def descriptor(self, vmpl: int) -> ExtIntDescriptor:
-        """The descriptor of VMPL 1, 2 or 3."""
-        return self.per_vmpl[vmpl - 1]
+        """The descriptor of VMPL 1, 2 or 3. Raises ValueError for anything else."""
+        given: object = vmpl
+        whole = isinstance(given, SupportsIndex) and not isinstance(given, bool)
+        if not whole or vmpl not in LOWER_VMPLS:
+            raise ValueError(f"vmpl: {vmpl!r} found, 1, 2 or 3 expected: these have a descriptor")
+        return self.descriptors[vmpl - 1]
+
+    @property
+    def descriptors(self) -> tuple[ExtIntDescriptor, ExtIntDescriptor, ExtIntDescriptor]:
+        """The descriptors of VMPL 1, 2 and 3, in this order."""
+        return self.vmpl1, self.vmpl2, self.vmpl3
 
 
 @structure("doorbell-page", size=4096, clause="DESC-1", source=SOURCE)

@@ -14,7 +14,6 @@ from ..schema import (
     Note,
     Record,
     Rule,
-    array,
     bit,
     bitmap,
     bits,
@@ -146,16 +145,25 @@ class ExtIntDescriptor20240430(Record):
 
 @structure("doorbell-head", size=256, revision="2024-04-30", source="msft-jlange/svsm 649160f8")
 class DoorbellHead20240430(Record):
-    """Four descriptors: index 0 is the executing VMPL (on a host of one VMPL also the guest's own)."""
+    """Four descriptors: the first is the executing VMPL's (on a host of one VMPL also the guest's own)."""
 
-    per_vmpl: list[ExtIntDescriptor20240430] = array(
-        ExtIntDescriptor20240430, 4, "Descriptors: the executing VMPL, then VMPL 1, 2 and 3"
+    executing: ExtIntDescriptor20240430 = nested(
+        ExtIntDescriptor20240430, "Descriptor of the executing VMPL"
+    )
+    vmpl1: ExtIntDescriptor20240430 = nested(
+        ExtIntDescriptor20240430, "Descriptor of VMPL 1", spec="VMPL1"
+    )
+    vmpl2: ExtIntDescriptor20240430 = nested(
+        ExtIntDescriptor20240430, "Descriptor of VMPL 2", spec="VMPL2"
+    )
+    vmpl3: ExtIntDescriptor20240430 = nested(
+        ExtIntDescriptor20240430, "Descriptor of VMPL 3", spec="VMPL3"
     )
 
     def notes(self) -> Iterator[Note]:
-        for index, descriptor in enumerate(self.per_vmpl):
-            for note in descriptor.notes():
-                yield Note(f"per_vmpl[{index}].{note.path}", note.text)
+        for name in ("executing", "vmpl1", "vmpl2", "vmpl3"):
+            for note in getattr(self, name).notes():
+                yield Note(f"{name}.{note.path}", note.text)
 
 
 @structure("doorbell-page", size=4096, revision="2024-04-30", source="msft-jlange/svsm 649160f8")
@@ -207,8 +215,14 @@ class DoorbellHead20240516(Record):
     pending_events: PendingEvents = nested(PendingEvents, "Events of the executing VMPL")
     events: EventsWord20240516 = nested(EventsWord20240516, "Which VMPL has interrupt work")
     reserved_0x004: bytes = reserved_bytes(60)
-    per_vmpl: list[ExtIntDescriptor] = array(
-        ExtIntDescriptor, 3, "Extended interrupt descriptors of VMPL 1, 2 and 3"
+    vmpl1: ExtIntDescriptor = nested(
+        ExtIntDescriptor, "Extended interrupt descriptor of VMPL 1", spec="VMPL1"
+    )
+    vmpl2: ExtIntDescriptor = nested(
+        ExtIntDescriptor, "Extended interrupt descriptor of VMPL 2", spec="VMPL2"
+    )
+    vmpl3: ExtIntDescriptor = nested(
+        ExtIntDescriptor, "Extended interrupt descriptor of VMPL 3", spec="VMPL3"
     )
 
     def notes(self) -> Iterator[Note]:

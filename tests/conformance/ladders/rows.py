@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 # (field, offset, size), in bytes, or (field, "hi:lo"), the bits of one little-endian word. A path
-# may lead into a structure: ("per_vmpl[1].irr", 0x84, 28).
+# may lead into a structure: ("vmpl2.irr", 0x84, 28).
 Row = tuple[str, int, int] | tuple[str, str]
 
 
