@@ -28,19 +28,19 @@ def test_a_codec_made_again_is_the_same() -> None:
     assert encode(decode(word)) == word
 
 
-def long_structure() -> type[Structure]:
-    @structure("test-long", size=1 + 5 * 8)
-    class Long(Record):
-        """An array of more elements than are unrolled."""
+def holder_of_five() -> type[Structure]:
+    @structure("test-five", size=1 + 5 * 8)
+    class Five(Record):
+        """An array between other fields."""
 
         head: int = u8("Head")
         icrs: list[ApicIcr] = array(ApicIcr, 5, "Five of them")
 
-    return Long
+    return Five
 
 
-def test_long_arrays_are_read_and_written_whole() -> None:
-    cls = long_structure()
+def test_arrays_are_read_and_written_whole() -> None:
+    cls = holder_of_five()
     check_structure(cls)
     value = cls.decode(bytes(range(41)))
     assert [icr["vector"] for icr in value.as_dict()["icrs"]] == [1, 9, 17, 25, 33]
@@ -56,10 +56,10 @@ def test_long_arrays_are_read_and_written_whole() -> None:
     ],
 )
 @pytest.mark.parametrize("codec", [compiled, interpreted])
-def test_a_wrong_element_of_a_long_array_is_refused(
+def test_a_wrong_element_of_an_array_is_refused(
     codec: object, wrong: object, path: str
 ) -> None:
-    cls = long_structure()
+    cls = holder_of_five()
     assert callable(codec)
     _, encode = codec(cls)
     with pytest.raises(EncodeError) as caught:
