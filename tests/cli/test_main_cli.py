@@ -49,6 +49,16 @@ def test_a_group_without_its_extra_says_what_it_needs(
     )
 
 
+def test_an_action_without_its_extra_says_what_it_needs(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "vmgexit_fuzz.cli.status", raising=False)
+    monkeypatch.setitem(sys.modules, "rich.console", None)  # as if not installed
+    complaint = run("fuzz", "status").complaint
+    assert "vmgexit: the fuzz commands need: pip install 'vmgexit[fuzz]' (" in complaint
+    assert "rich.console" in complaint
+
+
 @pytest.mark.parametrize(
     ("words", "closed", "complaint"),
     [

@@ -1,4 +1,4 @@
-"""`vmgexit fuzz`: one file for each group of actions.
+"""`vmgexit fuzz`: one file for each action.
 
 Found by the codec's command line as an entry point.
 """
@@ -8,7 +8,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from . import bench, corpus, findings, listing, run, seeing
+ACTIONS = {
+    "run": ("run", "run a campaign"),
+    "list": ("listing", "the targets and what must hold; the kinds of worker"),
+    "status": ("status", "how campaigns are doing"),
+    "report": ("report", "one HTML page about a campaign"),
+    "replay": ("replay", "run inputs once, without the engine"),
+    "minimize": ("minimize", "make a finding's input shorter"),
+    "triage": ("triage", "list the findings of a campaign, mark and export them"),
+    "merge": ("merge", "keep of a corpus what it takes to reach what it reaches"),
+    "seeds": ("seeds", "make the committed seeds from the recordings"),
+    "bench": ("bench", "how soon campaigns find planted bugs"),
+}
+"""Every action: its file here, which is imported when the action is run, and its line of help."""
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -19,5 +31,5 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         description="Fuzzing campaigns: run them, see how they do, keep what they find.",
     )
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for module in (run, listing, seeing, findings, corpus, bench):
-        module.register(actions)
+    for name, (module, meaning) in ACTIONS.items():
+        actions.add_parser(name, help=meaning, module=f"{__name__}.{module}", extra="fuzz")

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from ..bench import JOBS, QUICK_SECONDS, SECONDS, SEEDS, run
+from ..bench import JOBS, QUICK_SECONDS, SECONDS, SEEDS, run, speed
 from ..bench.cases import QUICK
 from ..bench.methods import BASELINE, METHODS, US
 from .options import positive
 
 
-def register(actions: argparse._SubParsersAction[Any]) -> None:
-    """Add the action."""
-    bench = actions.add_parser(
-        "bench",
-        help="how soon campaigns find planted bugs",
-        description="Plant bugs one by one and measure how soon our campaign finds each, beside"
-        " other methods in the same run. All of it takes more than an hour.",
-        epilog="example: vmgexit fuzz bench --bugs ppr-keeps-low-nibble --seeds 3",
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    parser.description = (
+        "Plant bugs one by one and measure how soon our campaign finds each, beside"
+        " other methods in the same run. All of it takes more than an hour."
     )
-    _add_arguments(bench)
-    bench.add_argument(
+    parser.epilog = "example: vmgexit fuzz bench --bugs ppr-keeps-low-nibble --seeds 3"
+    _add_arguments(parser)
+    parser.add_argument(
         "--speed",
         action="store_true",
         help="instead: how fast the loop is with feedback, against without",
     )
-    bench.set_defaults(run=_bench)
+    parser.set_defaults(run=_bench)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +54,6 @@ def _names(text: str) -> list[str]:
 
 def _bench(arguments: argparse.Namespace) -> int:
     if arguments.speed:
-        from ..bench import speed
-
         print(speed.report(speed.measure()), end="")
         return 0
     quick = arguments.quick

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from ..campaign.kinds import KINDS
 from ..targets import TARGETS
 
 
-def register(actions: argparse._SubParsersAction[Any]) -> None:
-    """Add the action."""
-    listing = actions.add_parser("list", help="the targets and what must hold; the kinds of worker")
-    listing.set_defaults(run=_list)
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments: none."""
+    parser.set_defaults(run=_list)
 
 
 def _list(arguments: argparse.Namespace) -> int:

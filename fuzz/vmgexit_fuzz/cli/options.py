@@ -10,7 +10,7 @@ from vmgexit.errors import UsageError, VmgexitError
 
 from ..campaign.findings import slug
 from ..campaign.folder import Directory
-from ..targets import ANSWERS_IN_A_HANG, Target
+from ..targets import ANSWERS_IN_A_HANG, Target, peer
 
 MOST = (1 << 31) - 1  # of any number given
 HOME = Path(".vmgexit")
@@ -101,8 +101,6 @@ def use_peer(targets: list[Target], command: str, hang_seconds: float) -> None:
         if command:
             raise UsageError("--peer: only the target peer has a use for it")
         return
-    from ..targets import peer
-
     try:
         words = shlex.split(command)
     except ValueError as error:

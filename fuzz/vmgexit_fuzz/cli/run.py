@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 from pathlib import Path
-from typing import Any
 
 from vmgexit.errors import UsageError
+from vmgexit.machine.quirks import profile
 
+from ..campaign import cluster
+from ..campaign.folder import Directory
 from ..campaign.kinds import KINDS
+from ..campaign.run import Settings, run
 from ..targets import TARGETS, find
 from .options import add_conditions, positive, use_peer, usual_folder
 
 
-def register(actions: argparse._SubParsersAction[Any]) -> None:
-    """Add the action."""
-    parser = actions.add_parser(
-        "run",
-        help="run a campaign",
-        description="Fuzz a target until time or runs are used up, or until Ctrl-C. A finding does"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    parser.description = (
+        "Fuzz a target until time or runs are used up, or until Ctrl-C. A finding does"
         " not end the campaign. Everything is on disk at once: the same command goes on where it"
         " was, whatever ended it. Exits 1 with findings, those of earlier campaigns included when"
-        " they are met again, those marked as known not; 0 without; 130 when interrupted.",
-        epilog="example: vmgexit fuzz run scenario --workers 2 --time 60",
+        " they are met again, those marked as known not; 0 without; 130 when interrupted."
     )
+    parser.epilog = "example: vmgexit fuzz run scenario --workers 2 --time 60"
     parser.add_argument("target", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument(
         "--workers",
@@ -81,11 +83,6 @@ def _kinds(text: str) -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from vmgexit.machine.quirks import profile
-
-    from ..campaign.folder import Directory
-    from ..campaign.run import Settings, run
-
     target = find(arguments.target)
     profile(arguments.profile)  # a wrong name is told here, not by the child
     use_peer([target], arguments.peer, arguments.hang)
@@ -107,15 +104,11 @@ def _run(arguments: argparse.Namespace) -> int:
         stop_on_finding=arguments.stop_on_finding,
     )
     if arguments.cluster:
-        from ..campaign import cluster
-
         return cluster.run(settings, arguments.cluster, arguments.workers)
     return run(settings)
 
 
 def _engine() -> None:
-    import importlib.util
-
     if importlib.util.find_spec("atheris") is None:
         raise UsageError(
             "fuzz run needs atheris, which has wheels for Linux on x86-64 only:"

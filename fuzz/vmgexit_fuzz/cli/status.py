@@ -1,4 +1,4 @@
-"""`vmgexit fuzz status` and `report`: how campaigns are doing."""
+"""`vmgexit fuzz status`: how campaigns are doing."""
 
 from __future__ import annotations
 
@@ -6,45 +6,30 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from vmgexit.errors import VmgexitError
 
 from ..campaign.folder import Directory
+from ..campaign.status import Standing
 from .options import HOME, add_directory, campaign_directory
-
-if TYPE_CHECKING:
-    from rich.console import Group
 
 _REFRESH_SECONDS = 1
 
 
-def register(actions: argparse._SubParsersAction[Any]) -> None:
-    """Add the actions."""
-    status = actions.add_parser(
-        "status",
-        help="how campaigns are doing",
-        description="How campaigns are doing: live on a terminal until Ctrl-C, once elsewhere.",
-    )
-    add_directory(status)
-    status.add_argument("--once", action="store_true", help="once, on a terminal too")
-    status.set_defaults(run=_status)
-    report = actions.add_parser(
-        "report",
-        help="one HTML page about a campaign",
-        description="Write one self-contained HTML page about a campaign: what it reached of the"
-        " protocol and of the code, how it went, what it found.",
-    )
-    add_directory(report)
-    report.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="the page (DIR/report.html)"
-    )
-    report.set_defaults(run=_report)
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    parser.description = "How campaigns are doing: live on a terminal until Ctrl-C, once elsewhere."
+    add_directory(parser)
+    parser.add_argument("--once", action="store_true", help="once, on a terminal too")
+    parser.set_defaults(run=_status)
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         # A table is not to be cut to the width of a terminal that there is not.
@@ -53,8 +38,6 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.once or not sys.stdout.isatty():
         console.print(_seen(directories))
         return 0
-    from rich.live import Live
-
     try:
         with Live(_seen(directories), console=console, auto_refresh=False, screen=False) as live:
             while True:
@@ -76,12 +59,6 @@ def _campaigns(given: Path | None) -> list[Directory]:
 
 
 def _seen(directories: list[Directory]) -> Group:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from ..campaign.status import Standing
-
     def table(*columns: str) -> Table:
         made = Table(box=None, pad_edge=False)
         for column in columns:
@@ -106,11 +83,3 @@ def _seen(directories: list[Directory]) -> Group:
     for row in standing.worker_rows():
         workers.add_row(*row)
     return Group(about, Text(), workers, Text(), Text(Standing.NOTE))
-
-
-def _report(arguments: argparse.Namespace) -> int:
-    from ..report import write
-
-    directory = campaign_directory(arguments.dir)
-    print(write(directory.path, arguments.output or directory.path / "report.html"))
-    return 0

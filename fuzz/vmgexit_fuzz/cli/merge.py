@@ -1,0 +1,27 @@
+"""`vmgexit fuzz merge`: corpora taken together, and what is not needed left out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..process.merge import merge
+from .options import add_directory, campaign_directory
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    parser.description = (
+        "Take other corpora into a campaign's, then keep the smallest inputs that reach"
+        " together all that all of them reach. Not while the campaign runs."
+    )
+    parser.add_argument("corpora", nargs="*", type=Path, metavar="FOLDER", help="to take in")
+    add_directory(parser)
+    parser.set_defaults(run=_merge)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    directory = campaign_directory(arguments.dir)
+    before, after = merge(directory, arguments.corpora)
+    print(f"{directory.corpus}: {after} inputs of {before}")
+    return 0

@@ -1,0 +1,28 @@
+"""`vmgexit fuzz report`: one HTML page about a campaign."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..report import write
+from .options import add_directory, campaign_directory
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    parser.description = (
+        "Write one self-contained HTML page about a campaign: what it reached of the"
+        " protocol and of the code, how it went, what it found."
+    )
+    add_directory(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="the page (DIR/report.html)"
+    )
+    parser.set_defaults(run=_report)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    directory = campaign_directory(arguments.dir)
+    print(write(directory.path, arguments.output or directory.path / "report.html"))
+    return 0

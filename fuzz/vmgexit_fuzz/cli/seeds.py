@@ -1,0 +1,17 @@
+"""`vmgexit fuzz seeds`: the committed seeds, made from the recordings."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..seeds import make
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments: none."""
+    parser.set_defaults(run=_seeds)
+
+
+def _seeds(arguments: argparse.Namespace) -> int:
+    print(f"{make()} seeds")
+    return 0

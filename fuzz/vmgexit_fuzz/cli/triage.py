@@ -1,0 +1,85 @@
+"""`vmgexit fuzz triage`: the findings of a campaign listed, shown, marked and exported."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from vmgexit.errors import UsageError
+from vmgexit.files import write
+
+from ..campaign import export
+from ..campaign.findings import Record, Store
+from .options import add_directory, campaign_directory
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the action's arguments."""
+    parser.description = "List the findings of a campaign, or do something with the ones named."
+    parser.epilog = "example: vmgexit fuzz triage --export pytest -o tests/test_found.py"
+    parser.add_argument("ids", nargs="*", metavar="ID", help="findings; all without")
+    add_directory(parser)
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--show", action="store_true", help="print each finding whole")
+    action.add_argument("--known", action="store_true", help="mark as known: no news any more")
+    action.add_argument("--unknown", action="store_true", help="take that mark away")
+    action.add_argument(
+        "--export", choices=("pytest", "jsonl"), help="as a pytest file, or as JSON lines"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="of --export")
+    parser.set_defaults(run=_triage)
+
+
+def _triage(arguments: argparse.Namespace) -> int:
+    directory = campaign_directory(arguments.dir)
+    store = Store(directory.findings)
+    chosen = [store.named(name) for name in arguments.ids] or list(store.records.values())
+    if arguments.output and not arguments.export:
+        raise UsageError("-o: only --export writes a file")
+    if arguments.known or arguments.unknown:
+        if not arguments.ids:
+            raise UsageError("--known and --unknown need the findings' IDs")
+        for record in chosen:
+            store.mark(record, known=arguments.known)
+            print(f"{record.id}: {'known' if record.known else 'news'}")
+    elif arguments.show:
+        for record in chosen:
+            print(f"{record.id}\n{(store.directory / f'{record.id}.txt').read_text()}")
+    elif arguments.export:
+        text = export.FORMATS[arguments.export](store, chosen)
+        if arguments.output:
+            write(arguments.output, text.encode())
+        else:
+            print(text, end="")
+    else:
+        _table(chosen)
+    return 0
+
+
+def _table(chosen: list[Record]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("finding", "count", "size", "first seen", "last seen", "", "what"):
+        right = column in ("count", "size")
+        table.add_column(column, justify="right" if right else "left", no_wrap=column != "what")
+    for record in sorted(chosen, key=lambda record: (record.known, record.first)):
+        size = f"{record.commands} commands" if record.commands else f"{record.size} bytes"
+        seen = _when(record.first), _when(record.last)
+        mark = "known" * record.known
+        table.add_row(record.id, f"{record.count:,}", size, *seen, mark, _plain(record.message))
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 1000  # a line for each
+    console.print(table if chosen else "no findings")
+
+
+def _plain(text: str) -> str:
+    """Text without what would steer a terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
