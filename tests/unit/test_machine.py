@@ -8,7 +8,8 @@ from vmgexit.errors import ScenarioError
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id
-from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Vcpu
+from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Posting
+from vmgexit.machine.vm import Vcpu
 
 SUCCESS = 0
 INVALID_PARAMETER = 0x80000005
@@ -43,7 +44,7 @@ class Vm:
         self.do("guest", cpu=cpu, **{"if": on, "shadow": False})
 
     def vcpu(self, cpu: int = 0) -> Vcpu:
-        return self.machine.vcpus[cpu]
+        return self.machine.vm.vcpus[cpu]
 
 
 def test_the_descriptor_of_vmpl2_stands_at_0x80() -> None:
@@ -243,7 +244,7 @@ def test_of_two_equal_apic_ids_the_first_gets_a_physical_ipi() -> None:
     vm = Vm()
     vm.do("init", cpus=3, reg_count=1, apic_ids=[7, 9, 9])
     vm.write(0x830, 9 << 32 | 0x61)
-    assert [bool(cpu.mailbox.irr) for cpu in vm.machine.vcpus] == [False, True, False]
+    assert [bool(cpu.mailbox.irr) for cpu in vm.machine.vm.vcpus] == [False, True, False]
 
 
 @pytest.mark.clause("INV-10")
@@ -310,5 +311,5 @@ def test_a_post_that_meets_a_changed_word_starts_over() -> None:
     assert vm.do("host_step", cpu=0)["next"] == "put_edge"
     vm.vcpu().words[STATUS_WORD] = 0x61
     assert vm.do("host_step", cpu=0)["next"] == "read_status"
-    assert host.finish(vm.vcpu(), vm.vcpu().posting or host.Posting(0, False))
+    assert host.finish(vm.vcpu(), vm.vcpu().posting or Posting(0, False))
     assert vm.vcpu().words[STATUS_WORD] == 1 << 14

@@ -6,6 +6,7 @@ from pathlib import Path
 from vmgexit.compare.peer import LONGEST_ANSWER, VERSION
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import OPERATIONS, REFUSABLE, Argument, Command
+from vmgexit.wire.exit_codes import ExitCode
 
 PAGE = (Path(__file__).parents[2] / "specs" / "peer-protocol.md").read_text()
 
@@ -90,7 +91,9 @@ def test_every_key_of_every_answer() -> None:
         keys = set(names(row[3].replace("VMRUN", " ".join(f"`{key}`" for key in groups["VMRUN"]))))
         assert given[operation] - {"calls"} == keys - {"calls?"}, operation
         assert "calls" not in given[operation] or "calls?" in keys, operation
-    (call,) = (call for call in machine.calls if call.call == "disable_alternate_injection")
+    (call,) = (
+        call for call in machine.vm.requests if call.code is ExitCode.DISABLE_ALTERNATE_INJECTION
+    )
     assert [key for key in call.as_dict() if key in groups["calls"]] == list(call.as_dict())
 
 

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.rules.registration import FULL, LockMachine, Registration
+from vmgexit.machine.rules.registration import FULL, LockMachine, configure
+from vmgexit.machine.vm import Vm as State
 
 CANNOT_REGISTER = 0x80001000
 INVALID_PARAMETER = 0x80000005
@@ -38,11 +39,11 @@ class Vm:
         return self.call(cpu, 3, 1, request)["rax"]
 
     def enabled(self, cpu: int) -> bool:
-        return self.machine.vcpus[cpu].guest.alternate_injection
+        return self.machine.vm.vcpus[cpu].guest.alternate_injection
 
     @property
     def count(self) -> int:
-        return self.machine.registration.count
+        return self.machine.vm.registration_count
 
 
 @pytest.mark.clause("REG-6")
@@ -136,18 +137,18 @@ def test_each_vcpu_disables_once() -> None:
     vm = Vm(3, 1)
     for cpu, request in itertools.product(range(3), (0b01, 0b00, 0b01, 0b00)):
         vm.configure(cpu, request)
-    disabled = [call.cpu for call in vm.machine.calls]
+    disabled = [call.cpu for call in vm.machine.vm.requests]
     assert disabled == [0, 1, 2]
-    assert {call.info1 for call in vm.machine.calls} == {2 << 16}
+    assert {call.info1 for call in vm.machine.vm.requests} == {2 << 16}
 
 
 def test_the_count_alone() -> None:
-    registration = Registration(1)
-    assert registration.configure(0b10) == (0, False)
-    assert registration.configure(0b01) == (0, False)
-    assert registration.configure(0b01) == (0, True)
-    assert registration.configure(0b01) == (0, True)
-    assert not registration.enabled
+    [cpu] = State(apic_ids=[0], registration_count=1).vcpus
+    assert configure(cpu, 0b10) == (0, False)
+    assert configure(cpu, 0b01) == (0, False)
+    assert configure(cpu, 0b01) == (0, True)
+    assert configure(cpu, 0b01) == (0, True)
+    assert cpu.vm.registration_count == 0
 
 
 @pytest.mark.clause("EXIT-2", "REG-3")

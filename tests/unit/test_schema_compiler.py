@@ -56,9 +56,7 @@ def test_arrays_are_read_and_written_whole() -> None:
     ],
 )
 @pytest.mark.parametrize("codec", [compiled, interpreted])
-def test_a_wrong_element_of_an_array_is_refused(
-    codec: object, wrong: object, path: str
-) -> None:
+def test_a_wrong_element_of_an_array_is_refused(codec: object, wrong: object, path: str) -> None:
     cls = holder_of_five()
     assert callable(codec)
     _, encode = codec(cls)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import apic, entry, registration
 from vmgexit.machine.rules import calls as svsm
-from vmgexit.machine.rules.apic import Assertion
-from vmgexit.machine.rules.entry import Entry
-from vmgexit.machine.vcpu import EVENT_VALID, EVENTS_AT, GUEST_EVENT, Vcpu
+from vmgexit.machine.vcpu import EVENT_VALID, EVENTS_AT, GUEST_EVENT, Entry
+from vmgexit.machine.vm import Assertion, Vcpu, Vm
+from vmgexit.schema import Bits
 from vmgexit.wire.apic import ApicIcr, ApicRegister, ConfigureRequest, MessageType, Shorthand
+from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.svsm import ResultCode
 
 from . import Undo, all_of, bug, replace
@@ -28,7 +28,7 @@ _Read = tuple[ResultCode, int]
 def signal_answered_after_events() -> Undo:
     """A #HV that comes after the events were looked at is answered on the way in, not looked at."""
 
-    def test_signal(machine: Machine, cpu: Vcpu, under_way: Entry) -> str:
+    def test_signal(cpu: Vcpu, under_way: Entry) -> str:
         entry.answer_signal(cpu)
         return "vmgexit"
 
@@ -39,14 +39,14 @@ def signal_answered_after_events() -> Undo:
 def events_copied_before_signal() -> Undo:
     """Events are read before the signal is answered: one that comes between is not looked at."""
 
-    def handle_hv(machine: Machine, cpu: Vcpu, under_way: Entry) -> str:
+    def handle_hv(cpu: Vcpu, under_way: Entry) -> str:
         under_way.word = cpu.page[EVENTS_AT]
         return "swap_events"
 
-    def swap_events(machine: Machine, cpu: Vcpu, under_way: Entry) -> str:
+    def swap_events(cpu: Vcpu, under_way: Entry) -> str:
         entry.answer_signal(cpu)
         cpu.page[EVENTS_AT] &= ~under_way.word & 0xFF
-        seen = under_way.word & GUEST_EVENT and machine.emulated(cpu)
+        seen = under_way.word & GUEST_EVENT and cpu.vm.emulated(cpu)
         return "load_status" if seen else "take_mailbox"
 
     return all_of(
@@ -58,7 +58,7 @@ def events_copied_before_signal() -> Undo:
 @bug("COCONUT-SVSM 6557794b (pull request 881)")
 def exitintinfo_not_reinjected() -> Undo:
     """An interrupt whose delivery was cut short is not put into EVENTINJ again, and BUSY stays set."""
-    return replace(entry, "left_guest", lambda machine, cpu: None)
+    return replace(entry, "left_guest", lambda cpu: None)
 
 
 @bug("OpenVMM issue 1058")
@@ -66,10 +66,10 @@ def pending_event_overwritten() -> Undo:
     """A new interrupt takes EVENTINJ from one that the guest has not taken, which is lost."""
     original = apic.present
 
-    def present(machine: Machine, cpu: Vcpu) -> None:
+    def present(cpu: Vcpu) -> None:
         if cpu.apic.update_required and cpu.apic.irr and cpu.guest.event_inj & EVENT_VALID:
             cpu.guest.event_inj = 0
-        original(machine, cpu)
+        original(cpu)
 
     return replace(apic, "present", present)
 
@@ -79,9 +79,9 @@ def nmi_never_cleared() -> Undo:
     """An NMI stays pending after it was presented, and comes again and again."""
     original = apic.present
 
-    def present(machine: Machine, cpu: Vcpu) -> None:
+    def present(cpu: Vcpu) -> None:
         pending = cpu.apic.nmi_pending
-        original(machine, cpu)
+        original(cpu)
         cpu.apic.nmi_pending |= pending
         cpu.apic.update_required |= pending
 
@@ -93,9 +93,9 @@ def lazy_eoi_for_level() -> Undo:
     """A lazy EOI is offered for level-triggered interrupts instead of edge-triggered ones."""
     original = apic.present
 
-    def present(machine: Machine, cpu: Vcpu) -> None:
+    def present(cpu: Vcpu) -> None:
         is_due = cpu.apic.update_required
-        original(machine, cpu)
+        original(cpu)
         local = cpu.apic
         if not is_due or not (local.interrupt_delivered or local.interrupt_queued):
             return
@@ -113,13 +113,13 @@ def lazy_eoi_for_level() -> Undo:
 @bug("COCONUT-SVSM 978aef5a (pull request 398)")
 def registering_holds_nothing() -> Undo:
     """A vCPU's deregistration disables it although other registrations are left."""
-    original = registration.Registration.configure
+    original = registration.configure
 
-    def configure(self: registration.Registration, request: int) -> tuple[ResultCode, bool]:
-        result, off = original(self, request)
+    def configure(cpu: Vcpu, request: int) -> tuple[ResultCode, bool]:
+        result, off = original(cpu, request)
         return result, off or request == ConfigureRequest.DEREGISTER
 
-    return replace(registration.Registration, "configure", configure)
+    return replace(registration, "configure", configure)
 
 
 @bug("COCONUT-SVSM 3c9e6525 (pull request 1075)")
@@ -127,10 +127,10 @@ def all_vectors_refused() -> Undo:
     """Allowing all vectors at once is refused."""
     original = svsm._configure_vector
 
-    def configure(machine: Machine, cpu: Vcpu, value: int) -> ResultCode:
+    def configure(cpu: Vcpu, value: int) -> ResultCode:
         if value & 1 << 9:
             return ResultCode.INVALID_PARAMETER
-        return original(machine, cpu, value)
+        return original(cpu, value)
 
     return replace(svsm, "_configure_vector", configure)
 
@@ -165,8 +165,8 @@ def icr_not_readable() -> Undo:
 def _unreadable(meant: Callable[[int], bool], answer: ResultCode) -> Undo:
     original = apic.read_register
 
-    def read(machine: Machine, cpu: Vcpu, number: int) -> _Read:
-        return (answer, 0) if meant(number) else original(machine, cpu, number)
+    def read(cpu: Vcpu, number: int) -> _Read:
+        return (answer, 0) if meant(number) else original(cpu, number)
 
     return replace(apic, "read_register", read)
 
@@ -176,10 +176,10 @@ def isr_index_from_irr_base() -> Undo:
     """The ISR's words are counted from the IRR's first register, and reading one stops the SVSM."""
     original = apic.read_register
 
-    def read(machine: Machine, cpu: Vcpu, number: int) -> _Read:
+    def read(cpu: Vcpu, number: int) -> _Read:
         if ApicRegister.ISR0 <= number < ApicRegister.ISR0 + 8:
             raise Assertion("the number of the ISR word is negative")
-        return original(machine, cpu, number)
+        return original(cpu, number)
 
     return replace(apic, "read_register", read)
 
@@ -189,8 +189,8 @@ def invalid_register_is_a_parameter() -> Undo:
     """Reading a register that there is not answers INVALID_PARAMETER."""
     original = apic.read_register
 
-    def read(machine: Machine, cpu: Vcpu, number: int) -> _Read:
-        result, value = original(machine, cpu, number)
+    def read(cpu: Vcpu, number: int) -> _Read:
+        result, value = original(cpu, number)
         if result is ResultCode.INVALID_ADDRESS:
             result = ResultCode.INVALID_PARAMETER
         return result, value
@@ -203,9 +203,9 @@ def tpr_written_to_a_copy() -> Undo:
     """A write of the TPR succeeds and changes nothing."""
     original = apic.write_register
 
-    def write(machine: Machine, cpu: Vcpu, number: int, value: int) -> ResultCode:
+    def write(cpu: Vcpu, number: int, value: int) -> ResultCode:
         before = cpu.guest.vintr.v_tpr, cpu.apic.tpr_low
-        result = original(machine, cpu, number, value)
+        result = original(cpu, number, value)
         cpu.guest.vintr.v_tpr, cpu.apic.tpr_low = before
         return result
 
@@ -217,8 +217,8 @@ def eoi_of_any_value() -> Undo:
     """A write of anything but 0 to the EOI register ends an interrupt as well."""
     original = apic.write_register
 
-    def write(machine: Machine, cpu: Vcpu, number: int, value: int) -> ResultCode:
-        return original(machine, cpu, number, 0 if number == ApicRegister.EOI else value)
+    def write(cpu: Vcpu, number: int, value: int) -> ResultCode:
+        return original(cpu, number, 0 if number == ApicRegister.EOI else value)
 
     return replace(apic, "write_register", write)
 
@@ -226,15 +226,15 @@ def eoi_of_any_value() -> Undo:
 @bug("COCONUT-SVSM fa79daca (pull request 1126)")
 def refused_eoi_crashes() -> Undo:
     """A host that refuses a specific EOI stops the SVSM."""
-    original = Machine.ghcb
+    original = Vm.request
 
-    def ghcb(self: Machine, cpu: Vcpu, call: str, info1: int) -> bool:
-        done = original(self, cpu, call, info1)
-        if call == "specific_eoi" and not done:
+    def request(self: Vm, cpu: Vcpu, code: ExitCode, word: Bits) -> bool:
+        accepted = original(self, cpu, code, word)
+        if code is ExitCode.SPECIFIC_EOI and not accepted:
             raise Assertion("the host refused a specific EOI")
-        return done
+        return accepted
 
-    return replace(Machine, "ghcb", ghcb)
+    return replace(Vm, "request", request)
 
 
 # --- IPIs ------------------------------------------------------------------------------------------
@@ -245,12 +245,12 @@ def nmi_to_itself_becomes_fixed() -> Undo:
     """An NMI that a vCPU sends to its own physical id arrives as a fixed interrupt."""
     original = apic._deliver
 
-    def deliver(machine: Machine, sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
+    def deliver(sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
         is_nmi = icr.message_type is MessageType.NMI
         own_id = target is sender and not icr.logical and icr.shorthand == Shorthand.NONE
         if not (is_nmi and own_id):
-            return original(machine, sender, target, icr)
-        machine.sent.append(apic.Sent(target.index, icr.vector, nmi=True))
+            return original(sender, target, icr)
+        target.vm.note_sent(target, icr.vector, nmi=True)
         apic.accept(target.apic, icr.vector)
 
     return replace(apic, "_deliver", deliver)

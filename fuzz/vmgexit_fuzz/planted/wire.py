@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vmgexit.errors import DecodeError
-from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import calls as svsm
-from vmgexit.machine.rules.apic import Assertion
-from vmgexit.machine.vcpu import Vcpu
+from vmgexit.machine.vm import Assertion, Vcpu
 from vmgexit.rules import exits as exit_rules
 from vmgexit.rules import msr as msr_rules
 from vmgexit.schema import Problem, Structure
@@ -424,8 +422,8 @@ def core_queried_as_protocol_1() -> Undo:
     """QUERY_PROTOCOL knows the core protocol by the number of the attestation protocol."""
     original = svsm._versions
 
-    def versions(machine: Machine, cpu: Vcpu, query: int) -> int:
-        return 0 if query >> 32 == Protocol.CORE else original(machine, cpu, query)
+    def versions(cpu: Vcpu, query: int) -> int:
+        return 0 if query >> 32 == Protocol.CORE else original(cpu, query)
 
     return replace(svsm, "_versions", versions)
 
@@ -435,9 +433,9 @@ def query_past_the_table() -> Undo:
     """QUERY_PROTOCOL of the first protocol that there is not reads past its table and stops the SVSM."""
     original = svsm._versions
 
-    def versions(machine: Machine, cpu: Vcpu, query: int) -> int:
+    def versions(cpu: Vcpu, query: int) -> int:
         if query >> 32 == max(Protocol) + 1:
             raise Assertion("index out of bounds: the len is 5 but the index is 5")
-        return original(machine, cpu, query)
+        return original(cpu, query)
 
     return replace(svsm, "_versions", versions)

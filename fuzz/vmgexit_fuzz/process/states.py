@@ -60,7 +60,7 @@ def cells(machine: Machine, command: Command) -> tuple[int, ...]:
     """The cells of the state after a command, each below `CELLS`; none for `init`."""
     if command["op"] == "init":
         return ()
-    cpu = machine.vcpus[command["cpu"]]
+    cpu = machine.vm.vcpus[command["cpu"]]
     guest, local = cpu.guest, cpu.apic
     kind = _kind(command)
     event = guest.event_inj

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from vmgexit.machine.machine import FIRST_CALLING_AREA, Machine
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host
 from vmgexit.machine.scenario import U32, U64, Answer, Command
+from vmgexit.machine.vm import FIRST_CALLING_AREA, Vm
 from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch, Wrong
 from vmgexit.watch.ledger import Ledger, Step
 from vmgexit.watch.oracle import documented_code
@@ -111,8 +112,8 @@ class Census:
 def _unheld(invariant: Invariant) -> Invariant:
     """The invariant, its steps counted and nothing held against them."""
 
-    def check(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
-        return None if invariant.check(machine, ledger, step) is None else []
+    def check(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
+        return None if invariant.check(vm, ledger, step) is None else []
 
     return dataclasses.replace(invariant, check=check)
 
@@ -123,9 +124,9 @@ _REGISTERS = frozenset(ApicRegister)
 
 def _races(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
     """What the host is about to do while an entry of the same vCPU is under way."""
-    if command["op"] == "init" or command["cpu"] >= len(machine.vcpus) or machine.stopped:
+    if command["op"] == "init" or command["cpu"] >= len(machine.vm.vcpus) or machine.stopped:
         return
-    cpu = machine.vcpus[command["cpu"]]
+    cpu = machine.vm.vcpus[command["cpu"]]
     if command["op"] == "enter":
         yield from [(_WINDOW, LATE_POST)] * len(command.get("late", ()))
     if cpu.entry is None:
@@ -149,8 +150,8 @@ def may_race(step: str, what: str) -> bool:
 
 def _interrupted(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
     """The IPIs that were just sent to vCPUs whose entry is under way."""
-    for sent in machine.sent:
-        target = machine.vcpus[sent.target]
+    for sent in machine.vm.sent:
+        target = machine.vm.vcpus[sent.target]
         if target.entry is not None and sent.target != command["cpu"]:
             yield target.entry.step, IPI
 
@@ -159,9 +160,7 @@ def _interrupted(machine: Machine, command: Command) -> Iterator[tuple[str, str]
 def answerable(protocol: int, number: int, register: int | None = None) -> frozenset[ResultCode]:
     """The codes that a call can be answered with here, of an APIC register the outcomes: what the
     oracle of INV-9 says of requests that between them meet every condition of it."""
-    machine = Machine()
-    machine.execute({"op": "init", "cpus": 2, "reg_count": 1})
-    cpu, other = machine.vcpus
+    cpu, other = Vm(apic_ids=range(2)).vcpus
     pages = (cpu.calling.address, other.calling.address, FIRST_CALLING_AREA + 1)
     registers = (ApicRegister.ID, ApicRegister.TPR, ApicRegister.EOI)
     rcxs = (*range(4), 1 << 8 | 31, 1 << 9, *registers, *pages, U64)
@@ -171,7 +170,7 @@ def answerable(protocol: int, number: int, register: int | None = None) -> froze
     ):
         command = {"op": "call", "protocol": protocol, "request": number, "rcx": rcx, "rdx": rdx}
         step = Step(0, command, {}, count_before=count, emulated_before=emulated)
-        found.add(documented_code(machine, cpu, step))
+        found.add(documented_code(cpu, step))
     return frozenset(found)
 
 

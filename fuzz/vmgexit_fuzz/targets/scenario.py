@@ -59,7 +59,7 @@ def _state(machine: Machine, command: Command) -> str:
     """The state of the vCPU that a command is for."""
     if command["op"] == "init":
         return "nothing"
-    return snapshot(machine, machine.vcpus[command["cpu"]])
+    return snapshot(machine.vm.vcpus[command["cpu"]])
 
 
 def read(data: bytes) -> str:

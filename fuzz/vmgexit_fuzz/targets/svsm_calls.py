@@ -146,7 +146,7 @@ def _is_there(machine: Machine, command: Command) -> bool:
     if command["op"] != "call" or command["protocol"] in _NOT_THERE:
         return False
     if command["protocol"] == Protocol.APIC:
-        return machine.vcpus[command["cpu"]].guest.alternate_injection
+        return machine.vm.vcpus[command["cpu"]].guest.alternate_injection
     return command["protocol"] in Protocol._value2member_map_
 
 

@@ -19,12 +19,10 @@ from typing import Any
 
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, Quirks
-from ..machine.rules.entry import Entry
 from ..machine.rules.guest import can_take
-from ..machine.rules.host import Posting
-from ..machine.rules.registration import Registration
 from ..machine.scenario import Command
-from ..machine.vcpu import Guest, LocalApic, Mailbox, Vcpu
+from ..machine.vcpu import Entry, Guest, LocalApic, Mailbox, Posting
+from ..machine.vm import Vcpu
 from ..watch.invariants import Violation, Watch
 from ..watch.ledger import Account
 from ..wire.apic import ApicCall, ApicRegister, Shorthand
@@ -197,7 +195,7 @@ class _Explorer:
     def _label(self, move: list[Command]) -> str:
         """What a move is, in a word or two."""
         command = move[-1]
-        cpu = self.machine.vcpus[command["cpu"]]
+        cpu = self.machine.vm.vcpus[command["cpu"]]
         match command["op"]:
             case "svsm_step":
                 return f"SVSM: {cpu.entry.step if cpu.entry else 'handle_hv'}"
@@ -216,7 +214,7 @@ class _Explorer:
     def _running(self, running: tuple[bool, ...], first: Command) -> tuple[bool, ...]:
         """A vCPU whose entry ended runs its guest."""
         index = first["cpu"]
-        if first["op"] != "svsm_step" or self.machine.vcpus[index].entry is not None:
+        if first["op"] != "svsm_step" or self.machine.vm.vcpus[index].entry is not None:
             return running
         return (*running[:index], True, *running[index + 1 :])
 
@@ -224,7 +222,7 @@ class _Explorer:
         """Take the steps that no other actor can see together with the one before."""
         done: list[Command] = []
         self.presented = False
-        cpu = self.machine.vcpus[first["cpu"]]
+        cpu = self.machine.vm.vcpus[first["cpu"]]
         while first["op"] == "svsm_step" and cpu.entry is not None:
             unused_word = cpu.entry.step == "take_irr" and cpu.entry.word not in self.words
             if cpu.entry.step not in ("present", "cancel") and not unused_word:
@@ -239,7 +237,7 @@ class _Explorer:
     ) -> Iterator[tuple[list[Command], tuple[bool, ...], tuple[Any, ...]]]:
         """Every move from here: the commands, which vCPUs then run, what is then left to do."""
         posts, ipis, calls = budget
-        for cpu in self.machine.vcpus:
+        for cpu in self.machine.vm.vcpus:
             index = cpu.index
             stopped = (*running[:index], False, *running[index + 1 :])
             if cpu.posting is not None:
@@ -291,16 +289,16 @@ class _Explorer:
     def _freeze(self, running: tuple[bool, ...], budget: tuple[Any, ...]) -> State:
         vcpus = tuple(
             (running[cpu.index], *_frozen(cpu, self.watch.ledger.accounts[cpu.index]))
-            for cpu in self.machine.vcpus
+            for cpu in self.machine.vm.vcpus
         )
-        return (self.machine.registration.count, budget, vcpus)
+        return (self.machine.vm.registration_count, budget, vcpus)
 
     def _thaw(self, state: State) -> tuple[tuple[bool, ...], tuple[Any, ...]]:
         count, budget, vcpus = state
-        self.machine.registration = Registration(count)
-        self.machine.calls.clear()
+        self.machine.vm.registration_count = count
+        self.machine.vm.requests.clear()
         self.machine.stopped = None
-        for cpu, (_, *frozen) in zip(self.machine.vcpus, vcpus, strict=True):
+        for cpu, (_, *frozen) in zip(self.machine.vm.vcpus, vcpus, strict=True):
             self.watch.ledger.accounts[cpu.index] = _thawed(cpu, frozen)
         return tuple(vcpu[0] for vcpu in vcpus), budget
 

@@ -7,7 +7,6 @@ no threads: each command is carried out to its end, an entry of the guest by the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from ..errors import ScenarioError
 from ..wire.vmsa import EventType, VintrCtrl
@@ -15,125 +14,84 @@ from .quirks import REFERENCE, Quirks, profile
 from .rules import apic, entry, host
 from .rules.calls import Registers, dispatch
 from .rules.guest import take
-from .rules.registration import Registration
 from .scenario import Answer, Command
 from .vcpu import (
     EVENT_TYPE,
     EVENT_VALID,
     EVENT_VECTOR,
     STATUS_WORD,
-    CallingPage,
+    Entry,
     Guest,
     LocalApic,
-    Vcpu,
+    Posting,
 )
+from .vm import REQUESTS, Assertion, Termination, Vcpu, Vm
 
-FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of what guests name
-_OTHER_CALLING_AREAS = 0xFFFF_0000_0000
-
-
+_CODES = {name: code for code, name in REQUESTS.items()}
 _NEEDS_A_RUNNING_GUEST = frozenset(
     {"call", "guest_take", "guest", "guest_lazy_eoi", "intercept", "set_vmsa"}
 )
 
 
-class Listener(Protocol):
-    """Something that watches the SVSM's steps, such as the ledger of the invariants."""
-
-    def before_step(self, cpu: Vcpu) -> None: ...
-
-    def after_step(self, cpu: Vcpu) -> None: ...
-
-
 class Machine:
-    """A VM of one guest VMPL. Before `init` it has no vCPU.
+    """A VM that is driven by commands. Each `init` starts a fresh one; before, there is no vCPU.
 
-    `calls` is every GHCB request since `init`; `sent` is what vCPUs sent in the last command. A machine
-    that stopped answers every later command by its reason.
+    A machine that stopped answers every later command by its reason.
     """
 
     def __init__(self, quirks: Quirks | str = REFERENCE) -> None:
-        self.quirks = profile(quirks) if isinstance(quirks, str) else quirks
-        self.vcpus: list[Vcpu] = []
-        self.registration = Registration(0)
-        self.calls: list[host.HostCall] = []
-        self.sent: list[apic.Sent] = []
-        self.listener: Listener | None = None
+        self.vm = Vm(profile(quirks) if isinstance(quirks, str) else quirks)
         self.stopped: Answer | None = None
 
     def execute(self, command: Command) -> Answer:
         """Carry out one command. Raises ScenarioError on one for a vCPU that does not exist."""
         operation = command["op"]
-        self.sent.clear()
         if operation == "init":
             return self._init(command)
-        if command["cpu"] >= len(self.vcpus):
+        vm = self.vm
+        vm.sent.clear()
+        if command["cpu"] >= len(vm.vcpus):
             raise ScenarioError(
-                f"{operation}: vCPU {command['cpu']} does not exist, there are {len(self.vcpus)}"
+                f"{operation}: vCPU {command['cpu']} does not exist, there are {len(vm.vcpus)}"
             )
         if self.stopped is not None:
             return dict(self.stopped)
-        made = len(self.calls)
+        made = len(vm.requests)
         try:
             if self.must_enter_first(command):
-                self._enter(self.vcpus[command["cpu"]], {})
-            answer = _HANDLERS[operation](self, self.vcpus[command["cpu"]], command)
-        except apic.Assertion as reason:
+                self._enter(vm.vcpus[command["cpu"]], {})
+            answer = _HANDLERS[operation](self, vm.vcpus[command["cpu"]], command)
+        except Assertion as reason:
             self.stopped = {"panic": str(reason)}
             return dict(self.stopped)
-        except apic.Termination as reason:
+        except Termination as reason:
             self.stopped = {"terminated": str(reason)}
             return dict(self.stopped)
-        if len(self.calls) > made:
-            answer["calls"] = [call.as_dict() for call in self.calls[made:]]
+        if len(vm.requests) > made:
+            answer["calls"] = [request.as_dict() for request in vm.requests[made:]]
         return answer
 
     def must_enter_first(self, command: Command) -> bool:
         """Whether an entry that is under way is finished before this command, since only a guest that
         runs can cause it."""
-        under_way = self.vcpus[command["cpu"]].entry is not None
+        under_way = self.vm.vcpus[command["cpu"]].entry is not None
         return under_way and command["op"] in _NEEDS_A_RUNNING_GUEST
-
-    # --- what the rules ask of the machine ---------------------------------------------------------
-
-    def emulated(self, cpu: Vcpu) -> bool:
-        """Whether the SVSM keeps this vCPU's APIC: while its Alternate Injection bit is set."""
-        if cpu.guest.alternate_injection or self.quirks.emulation_survives_disable:
-            return True
-        return self.quirks.lazy_eoi_survives_disable and cpu.apic.lazy_eoi_pending
-
-    def ghcb(self, cpu: Vcpu, call: str, info1: int) -> bool:
-        """Make a GHCB request; False when the host refuses it."""
-        self.calls.append(host.HostCall(cpu.index, call, info1))
-        if call in cpu.refusing:
-            cpu.refusing.remove(call)
-            return False
-        return True
 
     # --- commands ----------------------------------------------------------------------------------
 
     def _init(self, command: Command) -> Answer:
         ids = command.get("apic_ids") or range(command["cpus"])
-        self.vcpus = [
-            Vcpu(
-                index,
-                apic_id,
-                _OTHER_CALLING_AREAS + index * 0x1000 if index else FIRST_CALLING_AREA,
-            )
-            for index, apic_id in enumerate(ids)
-        ]
-        self.registration = Registration(command["reg_count"])
-        self.calls = []
+        self.vm = Vm(self.vm.quirks, ids, command["reg_count"], self.vm.listener)
         self.stopped = None
         return {"ok": True, "cpus": command["cpus"], "reg_count": command["reg_count"]}
 
     def _call(self, cpu: Vcpu, command: Command) -> Answer:
-        self._take_up(cpu)
+        entry.take_up(cpu)
         cpu.guest.exit_int_info = 0
         cpu.guest.vintr.busy = False
         entry.answer_signal(cpu)
         registers = Registers(command["rcx"], command["rdx"], command["r8"])
-        result = dispatch(self, cpu, command["protocol"], command["request"], registers)
+        result = dispatch(cpu, command["protocol"], command["request"], registers)
         return {
             "rax": int(result),
             "rcx": registers.rcx,
@@ -150,13 +108,13 @@ class Machine:
         if cpu.posting is not None:
             host.finish(cpu, cpu.posting)
             cpu.posting = None
-        post = host.Posting(wanted["vector"], wanted["level"])
+        post = Posting(wanted["vector"], wanted["level"])
         return host.finish(cpu, post), post.raised
 
     def _host_begin(self, cpu: Vcpu, command: Command) -> Answer:
         if cpu.posting is not None:
             host.finish(cpu, cpu.posting)
-        cpu.posting = host.Posting(command["vector"], command["level"])
+        cpu.posting = Posting(command["vector"], command["level"])
         return {"next": cpu.posting.step}
 
     def _host_step(self, cpu: Vcpu, command: Command) -> Answer:
@@ -169,7 +127,7 @@ class Machine:
         return {"next": post.step}
 
     def _host_refuse(self, cpu: Vcpu, command: Command) -> Answer:
-        cpu.refusing.append(command["call"])
+        cpu.refusing.append(_CODES[command["call"]])
         return {"ok": True}
 
     def _enter(self, cpu: Vcpu, command: Command) -> Answer:
@@ -180,22 +138,22 @@ class Machine:
                 self._post(cpu, post)
 
         cpu.entry = None
-        entry.enter(self, cpu, under_way, late)
+        entry.enter(cpu, under_way, late)
         return {**_vmrun(cpu), "flags": _flags(cpu.apic), "cancelled": under_way.cancelled}
 
     def _svsm_step(self, cpu: Vcpu, command: Command) -> Answer:
         under_way = cpu.entry = self._entry(cpu)
-        entry.advance(self, cpu, under_way)
+        entry.advance(cpu, under_way)
         if under_way.step == "entered":
             cpu.entry = None
         return {"next": under_way.step}
 
-    def _entry(self, cpu: Vcpu) -> entry.Entry:
+    def _entry(self, cpu: Vcpu) -> Entry:
         """The entry that is under way, or a new one."""
         if cpu.entry is not None:
             return cpu.entry
-        self._take_up(cpu)
-        return entry.Entry()
+        entry.take_up(cpu)
+        return Entry()
 
     def _guest_take(self, cpu: Vcpu, command: Command) -> Answer:
         taken, vector = take(cpu.guest)
@@ -215,16 +173,16 @@ class Machine:
         return {"was": was}
 
     def _intercept(self, cpu: Vcpu, command: Command) -> Answer:
-        self._take_up(cpu)
+        entry.take_up(cpu)
         cpu.guest.exit_int_info = command["exitintinfo"]
         cpu.guest.vintr.busy = command["busy"]
-        entry.left_guest(self, cpu)
+        entry.left_guest(cpu)
         return _vmrun(cpu)
 
     def _set_vmsa(self, cpu: Vcpu, command: Command) -> Answer:
         vintr = VintrCtrl(vgif=True)
         if "vintr" in command:
-            vintr = VintrCtrl.decode(command["vintr"].to_bytes(8, "little"))
+            vintr = VintrCtrl.of(command["vintr"])
         cpu.new_guest = Guest(vintr=vintr, event_inj=command.get("event_inj", 0))
         return {"ok": True}
 
@@ -253,25 +211,10 @@ class Machine:
             **_vmrun(cpu),
             "if": guest.interrupts_enabled,
             "shadow": guest.vintr.int_shadow,
-            "reg_count": self.registration.count,
+            "reg_count": cpu.vm.registration_count,
             "alt_inj": guest.alternate_injection,
-            "history": [call.as_dict() for call in self.calls],
+            "history": [request.as_dict() for request in cpu.vm.requests],
         }
-
-    def _take_up(self, cpu: Vcpu) -> None:
-        """Use the new VMSA and the new calling area, if there are any."""
-        if cpu.new_guest is not None:
-            new, cpu.new_guest = cpu.new_guest, None
-            new.alternate_injection = cpu.guest.alternate_injection
-            cpu.guest = new
-            cpu.new_calling = CallingPage(cpu.calling.address)
-            if not self.quirks.foreign_vmsa_crashes:
-                new.event_inj = 0
-                new.vintr.v_irq = False
-            if not self.quirks.vcpu_create_keeps_apic:
-                apic.reset(self, cpu)
-        if cpu.new_calling is not None:
-            cpu.calling, cpu.new_calling = cpu.new_calling, None
 
 
 def _vmrun(cpu: Vcpu) -> Answer:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ScenarioError
+from .vm import REQUESTS
 
 Command = dict[str, Any]
 Answer = dict[str, Any]
@@ -89,7 +90,7 @@ OPERATIONS: dict[str, tuple[Argument, ...]] = {
     "host_refuse": (_CPU, Argument("call", kind="name")),
 }
 
-REFUSABLE = ("specific_eoi", "hv_ipi", "disable_alternate_injection")
+REFUSABLE = tuple(REQUESTS.values())
 
 
 def checked(command: Any) -> Command:

@@ -1,6 +1,6 @@
-"""The state of one vCPU: guest CPU (VMSA), calling area, doorbell page, local APIC, mailbox.
+"""What one vCPU is made of: guest CPU (VMSA), calling area, doorbell page, local APIC, mailbox.
 
-Nothing here decides anything; the rules are in `host`, `apic`, `entry`, `svsm` and `guest`. What the
+`vm` puts the parts together, and nothing here decides anything: the rules are in `rules`. What the
 guest, the SVSM and the host share is kept as they share it: the doorbell page is bytes, VINTR_CTRL is
 the declared structure, EVENTINJ a raw 64-bit value.
 """
@@ -8,15 +8,10 @@ the declared structure, EVENTINJ a raw 64-bit value.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..schema import Bits, locate
 from ..wire.doorbell import DoorbellFlags, DoorbellHead, ExtIntStatus, VmplEvents
 from ..wire.vmsa import EventInj, EventType, VintrCtrl
-
-if TYPE_CHECKING:
-    from .rules.entry import Entry
-    from .rules.host import Posting
 
 GUEST_VMPL = 2
 
@@ -33,6 +28,7 @@ def _offset(path: str) -> int:
 
 # Where things stand in the doorbell page, in bytes, and in the descriptor of the guest VMPL, in
 # 32-bit words (the page is read and written by words, as the host and the SVSM do).
+OWN_VECTOR_AT = _offset("vector")
 FLAGS_AT = _offset("flags")
 EVENTS_AT = _offset("per_vmpl_events")
 _DESCRIPTOR = f"vmpl{GUEST_VMPL}"
@@ -103,45 +99,23 @@ class CallingPage:
     no_eoi_required: int = 0
 
 
-class Vcpu:
-    """One vCPU. `page` is the doorbell page's first 256 bytes, `words` the same memory by 32 bits."""
+@dataclass(slots=True)
+class Entry:
+    """How far one entry has come: what a register of the SVSM holds between two steps."""
 
-    __slots__ = (
-        "apic",
-        "apic_id",
-        "calling",
-        "entry",
-        "guest",
-        "hv_raised",
-        "index",
-        "mailbox",
-        "new_calling",
-        "new_guest",
-        "page",
-        "posting",
-        "refusing",
-        "words",
-    )
+    step: str = "handle_hv"
+    status: int = 0  # the descriptor's status word as last read
+    word: int = 0  # which IRR word is next
+    cancelled: int = 0  # how often the switch started over
 
-    def __init__(self, index: int, apic_id: int, calling: int) -> None:
-        self.index = index
-        self.apic_id = apic_id
-        self.guest = Guest()
-        self.apic = LocalApic()
-        self.mailbox = Mailbox()
-        self.calling = CallingPage(calling)
-        self.page = bytearray(DoorbellHead.size)
-        self.words = memoryview(self.page).cast("I")
-        self.hv_raised = False  # a #HV that the SVSM has not handled
-        # A remapped calling area and a new VMSA are taken up when the vCPU next runs the SVSM.
-        self.new_calling: CallingPage | None = None
-        self.new_guest: Guest | None = None
-        self.refusing: list[str] = []  # requests that the host will refuse, by name
-        # What is under way, where a scenario goes step by step: an entry, and a post of the host.
-        self.entry: Entry | None = None
-        self.posting: Posting | None = None
 
-    @property
-    def tpr(self) -> int:
-        """The task priority that the hardware uses: a class in bits 7:4."""
-        return self.guest.vintr.v_tpr << 4 & 0xFF
+@dataclass(slots=True)
+class Posting:
+    """How far one post has come: what the host holds between two accesses."""
+
+    vector: int
+    level: bool
+    step: str = "read_status"
+    status: int = 0  # the descriptor's status word as last read
+    occupant: int = 0  # an edge vector that this post moved out of the field
+    raised: bool = False  # a #HV was raised

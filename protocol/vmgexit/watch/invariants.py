@@ -1,6 +1,6 @@
 """What the whole system must hold after every step: the invariants INV-1 to INV-10.
 
-Each is a function of the step, the ledger and the machine. It answers what is wrong, in words, or None
+Each is a function of the VM, the ledger and the step. It answers what is wrong, in words, or None
 where the step gave it nothing to check. They know nothing of quirks. Those that need a host that
 follows the rules ask the vCPU's account whether it is `honest`.
 `Watch` runs scenarios under them; a broken one is a `Violation`.
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from ..machine.machine import Machine
 from ..machine.scenario import Answer, Command
-from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, ISR_WORD, NO_FURTHER_SIGNAL, Vcpu
+from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, ISR_WORD, NO_FURTHER_SIGNAL
+from ..machine.vm import Vcpu, Vm
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
@@ -53,7 +54,7 @@ class Violation(Exception):
 Wrong = list[tuple[str, str]]
 """Where something is wrong, and what, in words; empty where the invariant holds."""
 
-_Check = Callable[[Machine, Ledger, Step], Wrong | None]
+_Check = Callable[[Vm, Ledger, Step], Wrong | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,16 +82,16 @@ def _invariant(name: str, meaning: str, *, when: str) -> Callable[[_Check], _Che
     return add
 
 
-def _books(ledger: Ledger, step: Step, machine: Machine) -> Iterator[tuple[Vcpu, Account]]:
+def _books(vm: Vm, ledger: Ledger, step: Step) -> Iterator[tuple[Vcpu, Account]]:
     """The open accounts, of a host that follows the rules, of the vCPUs that the step can have
     touched: its own, and those it sent to."""
-    touched = {sent.target for sent in machine.sent}
+    touched = {sent.target for sent in vm.sent}
     if step.cpu is not None:
         touched.add(step.cpu.index)
     for index in sorted(touched):
         account = ledger.accounts[index]
         if account.honest and not account.closed:
-            yield machine.vcpus[index], account
+            yield vm.vcpus[index], account
 
 
 @_invariant(
@@ -99,9 +100,9 @@ def _books(ledger: Ledger, step: Step, machine: Machine) -> Iterator[tuple[Vcpu,
     when="the guest was owed an interrupt, or one was on its way between vCPUs; or a hand-over found"
     " something pending or in service",
 )
-def _nothing_lost(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _nothing_lost(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     wrong: Wrong | None = None
-    for cpu, account in _books(ledger, step, machine):
+    for cpu, account in _books(vm, ledger, step):
         if not (account.owed or account.mailed):
             continue
         there, place = located(cpu), f"{step.command['op']} of vCPU {cpu.index}"
@@ -144,7 +145,7 @@ def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
     "nothing is delivered that was not asked for and allowed",
     when="the guest took an event",
 )
-def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _nothing_unasked(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if step.command["op"] != "guest_take" or cpu is None or account is None:
         return None
@@ -165,7 +166,7 @@ def _nothing_unasked(machine: Machine, ledger: Ledger, step: Step) -> Wrong | No
     "an entered guest has no interrupt waiting without a carrier",
     when="a guest with an emulated APIC was entered",
 )
-def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _carriers(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu = step.cpu
     if not step.entered or cpu is None or not step.emulated_before:
         return None
@@ -199,7 +200,7 @@ def _carriers(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     "a level-triggered interrupt is acknowledged exactly once",
     when="an acknowledgement was due or made",
 )
-def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _acknowledged(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     if not (step.acknowledged or step.to_acknowledge):
         return None
     cpu, account = step.cpu, step.account
@@ -221,7 +222,7 @@ def _acknowledged(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     "one EOI ends one interrupt, the highest in service",
     when="after an entry or a call, something was in service",
 )
-def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _one_end(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if not (step.entered or step.command["op"] == "call") or cpu is None or account is None:
         return None
@@ -247,7 +248,7 @@ def _one_end(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     "classes in service ascend; PPR and TPR read as the architecture says",
     when="two or more interrupts were in service, or PPR or TPR was read",
 )
-def _priorities(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _priorities(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if cpu is None or account is None or account.closed:
         return None
@@ -285,12 +286,12 @@ def _priorities(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     when="a vCPU was configured; or one that is off called or asked for the APIC protocol, or was"
     " entered",
 )
-def _off_is_off(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _off_is_off(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
     if cpu is None or account is None:
         return None
     wrong = []
-    count = machine.registration.count
+    count = vm.registration_count
     if not step.count_before and count:
         wrong.append(f"the count rose from 0 to {count}")
     if account.disables > 1:
@@ -337,10 +338,8 @@ def _asks_for_apic(step: Step) -> bool:
     "an NMI asked for arrives as an NMI",
     when="the guest was owed an NMI, or one was on its way between vCPUs",
 )
-def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
-    asked = [
-        c for c, account in _books(ledger, step, machine) if account.nmi_owed or account.nmi_mailed
-    ]
+def _nmi_arrives(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
+    asked = [c for c, account in _books(vm, ledger, step) if account.nmi_owed or account.nmi_mailed]
     if not asked:
         return None
     return [
@@ -355,7 +354,7 @@ def _nmi_arrives(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     "an NMI that the host signals is taken",
     when="a guest was entered after the host had signalled an NMI",
 )
-def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _host_nmi(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu = step.cpu
     if cpu is None or not (step.entered and step.emulated_before and step.nmi_signalled):
         return None
@@ -371,12 +370,12 @@ def _host_nmi(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
     "a call answers as documented, and a refused one changes nothing",
     when="a call was answered",
 )
-def _as_documented(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _as_documented(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, answer = step.cpu, step.answer
     if step.command["op"] != "call" or cpu is None or "rax" not in answer:
         return None
     wrong = []
-    code = documented_code(machine, cpu, step)
+    code = documented_code(cpu, step)
     if answer["rax"] != code:
         wrong.append(f"answered {answer['rax']:#x}, {code:#x} is documented")
     if answer["rax"]:
@@ -386,7 +385,7 @@ def _as_documented(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None
             if answer[register] != step.command[register]
         ]
         genuine = step.account is not None and step.account.genuine
-        if genuine and step.visible is not None and step.visible != visible(machine, cpu):
+        if genuine and step.visible is not None and step.visible != visible(cpu):
             wrong.append("refused, and something that the guest can see changed")
     place = f"call {step.command['protocol']}.{step.command['request']} of vCPU {cpu.index}"
     return [(place, message) for message in wrong]
@@ -404,7 +403,7 @@ TERMINATIONS = (
     "no input stops the SVSM but for a documented reason",
     when="any step, since none may stop the SVSM",
 )
-def _never_stops(machine: Machine, ledger: Ledger, step: Step) -> Wrong | None:
+def _never_stops(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     place = step.command["op"]
     if "panic" in step.answer:
         return [(place, f"the SVSM stopped: {step.answer['panic']}")]
@@ -435,14 +434,14 @@ class Watch:
     def __init__(self, machine: Machine, *, invariants: Iterable[Invariant] | None = None) -> None:
         self.machine = machine
         self.ledger = Ledger()
-        machine.listener = self.ledger
+        machine.vm.listener = self.ledger
         self.invariants = tuple(INVARIANTS if invariants is None else invariants)
         self.checked: Counter[Invariant] = Counter()
         self.index = 0
 
     def execute(self, command: Command) -> Answer:
         """Carry out one command, then check everything."""
-        if command["op"] != "init" and command["cpu"] >= len(self.machine.vcpus):
+        if command["op"] != "init" and command["cpu"] >= len(self.machine.vm.vcpus):
             return self.machine.execute(command)  # refuses it
         if command["op"] != "init" and self.machine.must_enter_first(command):
             self._step({"op": "enter", "cpu": command["cpu"]})
@@ -451,7 +450,7 @@ class Watch:
         return answer
 
     def _step(self, command: Command) -> Answer:
-        step = self.ledger.before(self.machine, self.index, command)
+        step = self.ledger.before(self.machine.vm, self.index, command)
         stopped = self.machine.stopped is not None and command["op"] != "init"
         answer = self.machine.execute(command)
         if stopped:
@@ -460,14 +459,14 @@ class Watch:
             step.answer = answer
             self._hold((one for one in self.invariants if one.name == "INV-10"), step)
             return answer
-        self.ledger.after(self.machine, step, answer)
+        self.ledger.after(self.machine.vm, step, answer)
         self._hold(self.invariants, step)
         return answer
 
     def _hold(self, invariants: Iterable[Invariant], step: Step) -> None:
-        machine, ledger, checked = self.machine, self.ledger, self.checked
+        vm, ledger, checked = self.machine.vm, self.ledger, self.checked
         for invariant in invariants:
-            wrong = invariant.check(machine, ledger, step)
+            wrong = invariant.check(vm, ledger, step)
             if wrong is None:
                 continue
             checked[invariant] += 1

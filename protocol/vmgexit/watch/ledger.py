@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..machine.machine import Machine
-from ..machine.rules.apic import Sent
 from ..machine.scenario import Answer, Command
 from ..machine.vcpu import (
     EVENT_TYPE,
@@ -25,8 +23,8 @@ from ..machine.vcpu import (
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
-    Vcpu,
 )
+from ..machine.vm import Sent, Vcpu, Vm
 from ..schema import set_numbers
 from ..wire.apic import ApicCall, ApicRegister, ConfigureVector
 from ..wire.doorbell import LOWEST_VECTOR
@@ -150,19 +148,19 @@ class Ledger:
             elif level:
                 self.dropped.append(vector)
 
-    def before(self, machine: Machine, index: int, command: Command) -> Step:
+    def before(self, vm: Vm, index: int, command: Command) -> Step:
         """Note what only stands before the command."""
-        step = Step(index, command, {}, count_before=machine.registration.count)
+        step = Step(index, command, {}, count_before=vm.registration_count)
         if command["op"] == "init":
             return step
-        step.cpu = cpu = machine.vcpus[command["cpu"]]
+        step.cpu = cpu = vm.vcpus[command["cpu"]]
         step.account = account = self.accounts[command["cpu"]]
         step.emulated_before = cpu.guest.alternate_injection
         step.event_before = 0 if cpu.new_guest is not None else cpu.guest.event_inj
         if command["op"] in _TAKES_UP and cpu.entry is None:
             _new_vmsa(step, account)
         if command["op"] == "call" and cpu.new_guest is None and cpu.new_calling is None:
-            step.visible = visible(machine, cpu)
+            step.visible = visible(cpu)
         if command["op"] == "enter":
             found = descriptor(cpu)
             step.signalled = bool(cpu.page[EVENTS_AT] & GUEST_EVENT)
@@ -170,12 +168,12 @@ class Ledger:
             step.nmi_signalled = step.signalled and found.nmi
         return step
 
-    def after(self, machine: Machine, step: Step, answer: Answer) -> None:
+    def after(self, vm: Vm, step: Step, answer: Answer) -> None:
         """Bring the books up to date."""
         step.answer = answer
         operation = step.command["op"]
         if operation == "init":
-            self.accounts = [Account() for _ in machine.vcpus]
+            self.accounts = [Account() for _ in vm.vcpus]
             self.dropped = []  # an entry that ended in a termination request has left some
             return
         cpu, account = step.cpu, step.account
@@ -209,7 +207,7 @@ class Ledger:
             case "set_doorbell":
                 account.honest = False
                 account.meddled = cpu.entry is not None
-        for sent in machine.sent:
+        for sent in vm.sent:
             _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
         if step.handed_over:
             _look(account)
@@ -275,7 +273,7 @@ def _call(step: Step, cpu: Vcpu, account: Account) -> None:
         case Protocol.APIC, ApicCall.WRITE_REGISTER if rcx == ApicRegister.TPR:
             account.tpr = rdx & 0xFF
         case Protocol.APIC, ApicCall.CONFIGURE_VECTOR:
-            _allow(account, ConfigureVector.decode(rcx.to_bytes(8, "little")))
+            _allow(account, ConfigureVector.of(rcx))
 
 
 def _allow(account: Account, request: ConfigureVector) -> None:
@@ -423,14 +421,14 @@ def settled(cpu: Vcpu) -> list[int]:
     return vectors
 
 
-def visible(machine: Machine, cpu: Vcpu) -> tuple[object, ...]:
+def visible(cpu: Vcpu) -> tuple[object, ...]:
     """What the guest can see of its interrupts and the VM's, whatever the SVSM took back since."""
     pending = _in_guest(cpu)
     event = cpu.guest.event_inj
     nmi = cpu.apic.nmi_pending or cpu.mailbox.nmi or (event if not is_external(event) else 0)
-    tokens = tuple(other.calling.no_eoi_required for other in machine.vcpus)
-    bits = tuple(other.guest.alternate_injection for other in machine.vcpus)
-    kept = (cpu.apic.icr, cpu.apic.allowed, cpu.guest.vintr.v_tpr, machine.registration.count)
+    tokens = tuple(other.calling.no_eoi_required for other in cpu.vm.vcpus)
+    bits = tuple(other.guest.alternate_injection for other in cpu.vm.vcpus)
+    kept = (cpu.apic.icr, cpu.apic.allowed, cpu.guest.vintr.v_tpr, cpu.vm.registration_count)
     return (pending, nmi, settled(cpu), tokens, bits, kept)
 
 

@@ -6,15 +6,10 @@ emulated), and not at how the machine carries the call out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ..machine.vm import Vcpu
 from ..wire.apic import ApicCall, ApicRegister, access
 from ..wire.svsm import CoreCall, Protocol, ResultCode
-
-if TYPE_CHECKING:
-    from ..machine.machine import Machine
-    from ..machine.vcpu import Vcpu
-    from .ledger import Step
+from .ledger import Step
 
 Result = ResultCode
 _FULL = (1 << 32) - 1
@@ -26,12 +21,12 @@ _LOWEST_IPI = 16
 _LOWEST_ALLOWED = 31
 
 
-def documented_code(machine: Machine, cpu: Vcpu, step: Step) -> ResultCode:
+def documented_code(cpu: Vcpu, step: Step) -> ResultCode:
     """The code that the call of `step` must answer."""
     command = step.command
     protocol, call, rcx, rdx = (command[k] for k in ("protocol", "request", "rcx", "rdx"))
     if protocol == Protocol.CORE:
-        return _core(machine, cpu, call, rcx)
+        return _core(cpu, call, rcx)
     if protocol == Protocol.ATTESTATION:
         return Result.INVALID_PARAMETER if call < 2 else Result.UNSUPPORTED_PROTOCOL
     if protocol != Protocol.APIC or not step.emulated_before:
@@ -81,12 +76,12 @@ def _writable(number: int, value: int) -> bool:
     return False
 
 
-def _core(machine: Machine, cpu: Vcpu, call: int, rcx: int) -> ResultCode:
+def _core(cpu: Vcpu, call: int, rcx: int) -> ResultCode:
     match call:
         case CoreCall.REMAP_CA:
             if rcx % 0x1000:
                 return Result.INVALID_PARAMETER
-            others = [other for other in machine.vcpus if other is not cpu]
+            others = [other for other in cpu.vm.vcpus if other is not cpu]
             pages = [(other.new_calling or other.calling).address for other in others]
             return Result.INVALID_ADDRESS if rcx in pages else Result.SUCCESS
         case CoreCall.QUERY_PROTOCOL:

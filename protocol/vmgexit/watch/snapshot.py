@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..machine.machine import Machine
-from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, NO_FURTHER_SIGNAL, Vcpu
+from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, NO_FURTHER_SIGNAL
+from ..machine.vm import Vcpu
 from ..schema import set_numbers
 from .ledger import carried, descriptor
 
 
-def snapshot(machine: Machine, cpu: Vcpu) -> str:
+def snapshot(cpu: Vcpu) -> str:
     """The state of one vCPU in one line; what is empty or off is left out."""
-    return "; ".join((f"vCPU {cpu.index}", *_parts(machine, cpu)))
+    return "; ".join((f"vCPU {cpu.index}", *_parts(cpu)))
 
 
-def _parts(machine: Machine, cpu: Vcpu) -> Iterator[str]:
+def _parts(cpu: Vcpu) -> Iterator[str]:
     guest, local, held = cpu.guest, cpu.apic, descriptor(cpu)
-    yield f"count {machine.registration.count}"
+    yield f"count {cpu.vm.registration_count}"
     if not guest.alternate_injection:
         yield "handed over"
     yield f"IF {guest.interrupts_enabled:d}"

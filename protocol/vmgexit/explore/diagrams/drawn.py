@@ -35,8 +35,10 @@ def registration() -> States:
     """Count and SEV feature bits of two vCPUs under every order of CONFIGURE_EMULATION calls."""
 
     def seen(watch: Watch, budget: tuple[Any, ...]) -> str:
-        count = watch.machine.registration.count
-        bits = sorted((cpu.guest.alternate_injection for cpu in watch.machine.vcpus), reverse=True)
+        count = watch.machine.vm.registration_count
+        bits = sorted(
+            (cpu.guest.alternate_injection for cpu in watch.machine.vm.vcpus), reverse=True
+        )
         shown = "2 or more" if count > 1 else str(count)
         return f"count {shown}, bits {' '.join(str(int(bit)) for bit in bits)}"
 
@@ -73,7 +75,7 @@ def life_of_an_interrupt() -> States:
     """Where one edge-triggered vector of the host is, until it is ended or handed over."""
 
     def seen(watch: Watch, budget: tuple[Any, ...]) -> str:
-        cpu, account = watch.machine.vcpus[0], watch.ledger.accounts[0]
+        cpu, account = watch.machine.vm.vcpus[0], watch.ledger.accounts[0]
         bit = 1 << VECTOR
         vectors = [vector for vector, _ in account.delivered]
         written = cpu.posting is None or cpu.posting.step in ("set_multiple", "set_event", "signal")
@@ -107,7 +109,7 @@ def switch_window() -> Sequence:
     """The shortest run in which a #HV inside the window cancels the switch."""
 
     def seen(watch: Watch, budget: tuple[Any, ...]) -> str:
-        cpu = watch.machine.vcpus[0]
+        cpu = watch.machine.vm.vcpus[0]
         if cpu.entry is not None:
             return "window" if cpu.entry.step == "vmgexit" else "entering"
         return "guest with it" if is_external(cpu.guest.event_inj) else "guest"
@@ -132,7 +134,7 @@ def _messages(scenario: list[Command]) -> Iterable[tuple[str, str, str]]:
     }
     rest = [{"op": "svsm_step", "cpu": 0}] * 40
     for command in (*scenario, *rest):
-        cpu = machine.vcpus[0] if machine.vcpus else None
+        cpu = machine.vm.vcpus[0] if machine.vm.vcpus else None
         step = ""
         if cpu is not None and command["op"] == "svsm_step":
             step = cpu.entry.step if cpu.entry is not None else "handle_hv"

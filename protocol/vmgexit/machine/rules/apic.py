@@ -7,12 +7,11 @@ by name (`quirks`) beside the rule it breaks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from ...schema import set_numbers
 from ...wire.apic import BROADCAST, ApicIcr, ApicRegister, MessageType, Shorthand, access
 from ...wire.doorbell import LOWEST_VECTOR
+from ...wire.exit_codes import ExitCode
+from ...wire.injection import NOTIFY_VECTOR, DisableInjection, SpecificEoi
 from ...wire.svsm import ResultCode
 from ..vcpu import (
     EVENT_TYPE,
@@ -30,15 +29,9 @@ from ..vcpu import (
     VECTOR_31,
     LocalApic,
     Mailbox,
-    Vcpu,
 )
+from ..vm import Assertion, Termination, Vcpu
 from . import host
-
-if TYPE_CHECKING:
-    from ..machine import Machine
-
-NOTIFICATION_VECTOR = 0x50
-"""The vector by which the host tells a vCPU's SVSM that another vCPU sent it an IPI."""
 
 LOWEST_IPI = 16
 """Vectors below are never deliverable: their class is 0."""
@@ -49,23 +42,6 @@ _ICR_REFUSED = sum(
     for field in ApicIcr.declaration.fields
     if field.rule is not None or field.name in ("delivery_status", "remote_read_status")
 )
-
-
-class Assertion(Exception):
-    """The SVSM stopped on an assertion of its own. Only quirks lead here."""
-
-
-class Termination(Exception):
-    """The SVSM asked the host to terminate the guest. The message is the documented reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An interrupt that a vCPU sent to another, or to itself."""
-
-    target: int
-    vector: int
-    nmi: bool = False
 
 
 def priority(vector: int) -> int:
@@ -106,15 +82,15 @@ def take_mailbox(cpu: Vcpu) -> None:
 # --- presenting, rewinding, ending -----------------------------------------------------------------
 
 
-def present(machine: Machine, cpu: Vcpu) -> None:
+def present(cpu: Vcpu) -> None:
     """Put what is pending where the hardware delivers it from: EVENTINJ or V_IRQ. One at a time."""
     apic, guest = cpu.apic, cpu.guest
     if not apic.update_required:
         return
-    rewind(machine, cpu)
+    rewind(cpu)
     apic.update_required = False
     if apic.nmi_pending:
-        if not guest.event_inj & EVENT_VALID or machine.quirks.nmi_overwrites_reinjection:
+        if not guest.event_inj & EVENT_VALID or cpu.vm.quirks.nmi_overwrites_reinjection:
             guest.event_inj = NMI_EVENT
             apic.nmi_pending = False
         else:
@@ -128,7 +104,7 @@ def present(machine: Machine, cpu: Vcpu) -> None:
     at_once = (
         guest.interrupts_enabled
         and not guest.vintr.int_shadow
-        and priority(vector) > priority(processor_priority(machine, cpu))
+        and priority(vector) > priority(processor_priority(cpu))
         and not guest.event_inj & EVENT_VALID
     )
     if at_once:
@@ -142,35 +118,35 @@ def present(machine: Machine, cpu: Vcpu) -> None:
         apic.interrupt_queued = True
     apic.irr &= ~(1 << vector)
     is_level = bool(apic.tmr >> vector & 1)
-    _push(machine, apic, vector)
+    _push(cpu, vector)
     if (at_once or not in_service_before) and not is_level and top(apic.irr) == 0:
         cpu.calling.no_eoi_required = 1
         apic.lazy_eoi_pending = True
 
 
-def rewind(machine: Machine, cpu: Vcpu) -> None:
+def rewind(cpu: Vcpu) -> None:
     """Take back what the guest has not taken, and settle a lazy EOI that it has made."""
     apic, guest = cpu.apic, cpu.guest
     if apic.interrupt_delivered:
         apic.interrupt_delivered = False
         event = guest.event_inj
-        if event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID and _is_ours(machine, apic, event):
+        if event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID and _is_ours(cpu, event):
             guest.event_inj = 0
             _take_back(apic)
     if apic.interrupt_queued:
         apic.interrupt_queued = False
-        if guest.vintr.v_irq and _is_ours(machine, apic, guest.vintr.v_intr_vector):
+        if guest.vintr.v_irq and _is_ours(cpu, guest.vintr.v_intr_vector):
             guest.vintr.v_irq = False
             _take_back(apic)
     if apic.lazy_eoi_pending and not cpu.calling.no_eoi_required:
-        end_of_interrupt(machine, cpu)
+        end_of_interrupt(cpu)
 
 
-def _is_ours(machine: Machine, apic: LocalApic, event: int) -> bool:
+def _is_ours(cpu: Vcpu, event: int) -> bool:
     """Whether the vector found is the one that was presented. Another is the guest's own business."""
-    if apic.isr and apic.isr[-1] == event & EVENT_VECTOR:
+    if cpu.apic.isr and cpu.apic.isr[-1] == event & EVENT_VECTOR:
         return True
-    if machine.quirks.foreign_vmsa_crashes:
+    if cpu.vm.quirks.foreign_vmsa_crashes:
         raise Assertion("the vector taken back is not the newest in service")
     return False
 
@@ -185,11 +161,11 @@ def _take_back(apic: LocalApic) -> None:
     apic.lazy_eoi_pending = False
 
 
-def _push(machine: Machine, apic: LocalApic, vector: int) -> None:
+def _push(cpu: Vcpu, vector: int) -> None:
     """Put a vector in service. Whether it is level-triggered goes with it, not with its number."""
-    bit = 1 << vector
+    apic, bit = cpu.apic, 1 << vector
     apic.isr.append(vector)
-    if machine.quirks.level_on_edge_in_service:
+    if cpu.vm.quirks.level_on_edge_in_service:
         apic.isr_tmr.append((False, False))
         return
     apic.isr_tmr.append((bool(apic.tmr & bit), bool(apic.host_tmr & bit)))
@@ -197,46 +173,46 @@ def _push(machine: Machine, apic: LocalApic, vector: int) -> None:
     apic.host_tmr &= ~bit
 
 
-def end_of_interrupt(machine: Machine, cpu: Vcpu) -> None:
+def end_of_interrupt(cpu: Vcpu) -> None:
     """End the highest interrupt in service, if there is one (INV-5)."""
     apic = cpu.apic
     if not apic.isr:
         return
     vector = apic.isr.pop()
     level, from_host = apic.isr_tmr.pop()
-    if machine.quirks.level_on_edge_in_service:
+    if cpu.vm.quirks.level_on_edge_in_service:
         bit = 1 << vector
         level, from_host = bool(apic.tmr & bit), bool(apic.host_tmr & bit)
         apic.tmr &= ~bit
         apic.host_tmr &= ~bit
     if level and from_host:
-        specific_eoi(machine, cpu, vector)
+        specific_eoi(cpu, vector)
     apic.update_required = True
     apic.lazy_eoi_pending = False
 
 
-def specific_eoi(machine: Machine, cpu: Vcpu, vector: int) -> None:
+def specific_eoi(cpu: Vcpu, vector: int) -> None:
     """Tell the host that a level-triggered interrupt ended. Its refusal is only logged."""
-    machine.ghcb(cpu, "specific_eoi", GUEST_VMPL << 16 | vector)
+    cpu.vm.request(cpu, ExitCode.SPECIFIC_EOI, SpecificEoi(vector=vector, vmpl=GUEST_VMPL))
 
 
-def reset(machine: Machine, cpu: Vcpu) -> None:
+def reset(cpu: Vcpu) -> None:
     """Start a new vCPU with an empty local APIC. Level-triggered interrupts of the host that are
     dropped with the old one are acknowledged, so that their lines can rise again (INV-4)."""
     old = cpu.apic
     in_service = [v for v, (_, from_host) in zip(old.isr, old.isr_tmr, strict=True) if from_host]
     cpu.apic, cpu.mailbox = LocalApic(), Mailbox()
     for vector in (*in_service, *set_numbers(old.host_tmr)):
-        specific_eoi(machine, cpu, vector)
+        specific_eoi(cpu, vector)
 
 
 # --- handing over to the host ----------------------------------------------------------------------
 
 
-def disable(machine: Machine, cpu: Vcpu) -> None:
+def disable(cpu: Vcpu) -> None:
     """Give this vCPU's interrupts to the host through the descriptor, once (EXIT-1, INV-7)."""
-    quirks, apic, guest = machine.quirks, cpu.apic, cpu.guest
-    rewind(machine, cpu)
+    quirks, apic, guest = cpu.vm.quirks, cpu.apic, cpu.guest
+    rewind(cpu)
     if not quirks.emulation_survives_disable:
         take_mailbox(cpu)
     if guest.event_inj & (EVENT_VALID | EVENT_TYPE) == NMI_EVENT:
@@ -257,11 +233,16 @@ def disable(machine: Machine, cpu: Vcpu) -> None:
     cpu.calling.no_eoi_required = 0
     if not quirks.lazy_eoi_survives_disable:
         apic.lazy_eoi_pending = False
-    state = cpu.tpr << 8 | guest.vintr.int_shadow << 1 | guest.interrupts_enabled
+    state = DisableInjection(
+        interrupts_enabled=guest.interrupts_enabled,
+        interrupt_shadow=guest.vintr.int_shadow,
+        tpr=cpu.tpr,
+        vmpl=GUEST_VMPL,
+    )
     guest.alternate_injection = False
-    if not machine.emulated(cpu):
+    if not cpu.vm.emulated(cpu):
         cpu.apic = LocalApic()
-    if not machine.ghcb(cpu, "disable_alternate_injection", GUEST_VMPL << 16 | state):
+    if not cpu.vm.request(cpu, ExitCode.DISABLE_ALTERNATE_INJECTION, state):
         if quirks.refused_disable_crashes:
             raise Assertion("the host refused to disable Alternate Injection")
         raise Termination("the host refused to disable Alternate Injection")
@@ -270,20 +251,20 @@ def disable(machine: Machine, cpu: Vcpu) -> None:
 # --- registers -------------------------------------------------------------------------------------
 
 
-def task_priority(machine: Machine, cpu: Vcpu) -> int:
+def task_priority(cpu: Vcpu) -> int:
     """TPR. The VMSA keeps a class; the low bits are ours, as long as the guest did not write CR8."""
     v_tpr, low = cpu.apic.tpr_low
     kept = low if v_tpr == cpu.guest.vintr.v_tpr else 0
-    return cpu.tpr | (0 if machine.quirks.tpr_low_nibble_dropped else kept)
+    return cpu.tpr | (0 if cpu.vm.quirks.tpr_low_nibble_dropped else kept)
 
 
-def processor_priority(machine: Machine, cpu: Vcpu) -> int:
+def processor_priority(cpu: Vcpu) -> int:
     """PPR: the class in service where it is above the task priority's, else the task priority."""
     newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
-    tpr = task_priority(machine, cpu)
+    tpr = task_priority(cpu)
     if priority(newest) <= priority(tpr):
         return tpr
-    return newest if machine.quirks.ppr_keeps_low_nibble else newest & 0xF0
+    return newest if cpu.vm.quirks.ppr_keeps_low_nibble else newest & 0xF0
 
 
 def logical_id(apic_id: int) -> int:
@@ -291,9 +272,9 @@ def logical_id(apic_id: int) -> int:
     return (apic_id & ~15) << 12 | 1 << (apic_id & 15)
 
 
-def read_register(machine: Machine, cpu: Vcpu, number: int) -> tuple[ResultCode, int]:
+def read_register(cpu: Vcpu, number: int) -> tuple[ResultCode, int]:
     """A register's value, and whether it may be read."""
-    rewind(machine, cpu)
+    rewind(cpu)
     allowed = access(number)
     if not allowed:
         return ResultCode.INVALID_ADDRESS, 0
@@ -309,8 +290,8 @@ def read_register(machine: Machine, cpu: Vcpu, number: int) -> tuple[ResultCode,
         return ResultCode.SUCCESS, apic.irr >> 32 * (number - _IRR) & 0xFFFFFFFF
     return ResultCode.SUCCESS, {
         ApicRegister.ID: lambda: cpu.apic_id,
-        ApicRegister.TPR: lambda: task_priority(machine, cpu),
-        ApicRegister.PPR: lambda: processor_priority(machine, cpu),
+        ApicRegister.TPR: lambda: task_priority(cpu),
+        ApicRegister.PPR: lambda: processor_priority(cpu),
         ApicRegister.LDR: lambda: logical_id(cpu.apic_id),
         ApicRegister.ICR: lambda: apic.icr,
     }[ApicRegister(number)]()
@@ -324,9 +305,9 @@ def trigger_modes(apic: LocalApic, *, from_host: bool = False) -> int:
     return modes
 
 
-def write_register(machine: Machine, cpu: Vcpu, number: int, value: int) -> ResultCode:
+def write_register(cpu: Vcpu, number: int, value: int) -> ResultCode:
     """Write a register. A refused write changes nothing that the guest can see (INV-9)."""
-    rewind(machine, cpu)
+    rewind(cpu)
     allowed = access(number)
     if not allowed:
         return ResultCode.INVALID_ADDRESS
@@ -337,46 +318,52 @@ def write_register(machine: Machine, cpu: Vcpu, number: int, value: int) -> Resu
             cpu.guest.vintr.v_tpr = value >> 4
             cpu.apic.tpr_low = (value >> 4, value & 15)
         case ApicRegister.EOI if value == 0:
-            end_of_interrupt(machine, cpu)
-        case ApicRegister.SELF_IPI if value <= 0xFF and _may_send(machine, value):
-            machine.sent.append(Sent(cpu.index, value))
+            end_of_interrupt(cpu)
+        case ApicRegister.SELF_IPI if value <= 0xFF and _may_send(cpu, value):
+            cpu.vm.note_sent(cpu, value)
             accept(cpu.apic, value)
         case ApicRegister.ICR:
-            return write_icr(machine, cpu, value)
+            return write_icr(cpu, value)
         case _:
             return ResultCode.INVALID_PARAMETER
     return ResultCode.SUCCESS
 
 
-def _may_send(machine: Machine, vector: int) -> bool:
-    return vector >= LOWEST_IPI or machine.quirks.self_ipi_below_16
+def _may_send(cpu: Vcpu, vector: int) -> bool:
+    return vector >= LOWEST_IPI or cpu.vm.quirks.self_ipi_below_16
 
 
 # --- IPIs ------------------------------------------------------------------------------------------
 
 
-def write_icr(machine: Machine, cpu: Vcpu, value: int) -> ResultCode:
+def write_icr(cpu: Vcpu, value: int) -> ResultCode:
     """Check, store and send an interrupt command."""
-    icr = ApicIcr.decode(value.to_bytes(8, "little"))
+    icr = ApicIcr.of(value)
     if value & _ICR_REFUSED or icr.message_type not in (MessageType.FIXED, MessageType.NMI):
         return ResultCode.INVALID_PARAMETER
-    if icr.message_type is MessageType.FIXED and not _may_send(machine, icr.vector):
+    if icr.message_type is MessageType.FIXED and not _may_send(cpu, icr.vector):
         return ResultCode.INVALID_PARAMETER
     cpu.apic.icr = value
-    targets, ask = _targets(machine, cpu, icr)
+    targets, ask = _targets(cpu, icr)
     for target in targets:
-        _deliver(machine, cpu, target, icr)
+        _deliver(cpu, target, icr)
     if ask:
-        shorthand = Shorthand.ALL_BUT_SELF if icr.shorthand == Shorthand.ALL else icr.shorthand
-        info = icr.destination << 32 | shorthand << 18 | icr.logical << 11 | NOTIFICATION_VECTOR
-        if not machine.ghcb(cpu, "hv_ipi", info) and machine.quirks.refused_ipi_crashes:
+        to_all = icr.shorthand == Shorthand.ALL
+        notification = ApicIcr(
+            vector=NOTIFY_VECTOR,
+            logical=icr.logical,
+            shorthand=Shorthand.ALL_BUT_SELF if to_all else icr.shorthand,
+            destination=icr.destination,
+        )
+        accepted = cpu.vm.request(cpu, ExitCode.HV_IPI, notification)
+        if not accepted and cpu.vm.quirks.refused_ipi_crashes:
             raise Assertion("the host refused an IPI")
     return ResultCode.SUCCESS
 
 
-def _targets(machine: Machine, cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
+def _targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
     """The vCPUs that an interrupt command reaches, and whether the host must be asked."""
-    others = [other for other in machine.vcpus if other is not cpu]
+    others = [other for other in cpu.vm.vcpus if other is not cpu]
     match icr.shorthand:
         case Shorthand.SELF:
             return [cpu], False
@@ -387,7 +374,7 @@ def _targets(machine: Machine, cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], boo
     if icr.destination == BROADCAST:
         return [*others, cpu], True
     if icr.logical:
-        matched = [other for other in machine.vcpus if _is_logical(other, icr.destination)]
+        matched = [other for other in cpu.vm.vcpus if _is_logical(other, icr.destination)]
         return matched, any(other is not cpu for other in matched)
     if icr.destination == cpu.apic_id:
         return [cpu], False
@@ -399,10 +386,10 @@ def _is_logical(cpu: Vcpu, destination: int) -> bool:
     return destination >> 16 == cpu.apic_id >> 4 and bool(destination >> (cpu.apic_id & 15) & 1)
 
 
-def _deliver(machine: Machine, sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
+def _deliver(sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
     """Make one target's interrupt pending: at once on the sender, by mailbox on others."""
     is_nmi = icr.message_type is MessageType.NMI
-    machine.sent.append(Sent(target.index, icr.vector, is_nmi))
+    target.vm.note_sent(target, icr.vector, nmi=is_nmi)
     if target is sender:
         if is_nmi:
             target.apic.nmi_pending = True
@@ -411,9 +398,9 @@ def _deliver(machine: Machine, sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None
             accept(target.apic, icr.vector)
         return
     physical = not icr.logical and icr.shorthand == Shorthand.NONE and icr.destination != BROADCAST
-    if is_nmi and physical and machine.quirks.physical_nmi_becomes_fixed:
+    if is_nmi and physical and target.vm.quirks.physical_nmi_becomes_fixed:
         is_nmi = False
-    if not machine.emulated(target):
+    if not target.vm.emulated(target):
         _give_to_host(target, icr.vector, is_nmi)
         return
     target.mailbox.pending = True

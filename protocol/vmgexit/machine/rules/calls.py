@@ -7,17 +7,13 @@ but calling areas, so calls that work on memory find none (INVALID_ADDRESS, INVA
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...wire.apic import ApicCall, ConfigureVector
 from ...wire.svsm import CoreCall, Protocol, ResultCode
-from ..vcpu import CallingPage, Vcpu
-from . import apic
+from ..vcpu import CallingPage
+from ..vm import PAGE, Vcpu
+from . import apic, registration
 
-if TYPE_CHECKING:
-    from ..machine import Machine
-
-PAGE = 0x1000
 ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
 
 Result = ResultCode
@@ -32,27 +28,25 @@ class Registers:
     r8: int
 
 
-def dispatch(
-    machine: Machine, cpu: Vcpu, protocol: int, call: int, registers: Registers
-) -> ResultCode:
+def dispatch(cpu: Vcpu, protocol: int, call: int, registers: Registers) -> ResultCode:
     """Carry out one call of the guest and answer its result code."""
     match protocol:
         case Protocol.CORE:
-            return _core(machine, cpu, call, registers)
+            return _core(cpu, call, registers)
         case Protocol.ATTESTATION:
             # No operation structure can be read. Any other call: COCONUT answers so, and only here.
             return Result.INVALID_PARAMETER if call < 2 else Result.UNSUPPORTED_PROTOCOL
-        case Protocol.APIC if machine.emulated(cpu):
-            return _apic(machine, cpu, call, registers)
+        case Protocol.APIC if cpu.vm.emulated(cpu):
+            return _apic(cpu, call, registers)
     return Result.UNSUPPORTED_PROTOCOL
 
 
-def _core(machine: Machine, cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
+def _core(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
     match call:
         case CoreCall.REMAP_CA:
-            return _remap(machine, cpu, registers.rcx)
+            return _remap(cpu, registers.rcx)
         case CoreCall.QUERY_PROTOCOL:
-            registers.rcx = _versions(machine, cpu, registers.rcx)
+            registers.rcx = _versions(cpu, registers.rcx)
             return Result.SUCCESS
         case CoreCall.CONFIGURE_VTOM if registers.rcx & 1:
             registers.rcx = 0
@@ -68,28 +62,28 @@ def _core(machine: Machine, cpu: Vcpu, call: int, registers: Registers) -> Resul
     return Result.UNSUPPORTED_CALL
 
 
-def _versions(machine: Machine, cpu: Vcpu, query: int) -> int:
+def _versions(cpu: Vcpu, query: int) -> int:
     """QUERY_PROTOCOL: highest and lowest version, or 0. Every protocol here is version 1 only."""
     protocol, version = query >> 32, query & 0xFFFFFFFF
     present = protocol in (Protocol.CORE, Protocol.ATTESTATION) or (
-        protocol == Protocol.APIC and machine.emulated(cpu)
+        protocol == Protocol.APIC and cpu.vm.emulated(cpu)
     )
     return 1 << 32 | 1 if present and version == 1 else 0
 
 
-def _remap(machine: Machine, cpu: Vcpu, address: int) -> ResultCode:
+def _remap(cpu: Vcpu, address: int) -> ResultCode:
     """Use another page as calling area. What is in service stays so (INV-5)."""
-    quirks = machine.quirks
+    quirks = cpu.vm.quirks
     if address % PAGE:
         return Result.INVALID_PARAMETER
     same = address == cpu.calling.address
-    owner = next((other for other in machine.vcpus if _uses(other, address)), None)
+    owner = next((other for other in cpu.vm.vcpus if _uses(other, address)), None)
     in_use = owner is not None and owner is not cpu
     if same and quirks.remap_same_page_is_eoi:
         cpu.calling.no_eoi_required = 0
     if in_use and quirks.refused_remap_zeroes and owner is not None:
         owner.calling.no_eoi_required = 0
-    apic.rewind(machine, cpu)
+    apic.rewind(cpu)
     if same:
         cpu.new_calling = None
         return Result.SUCCESS
@@ -108,37 +102,37 @@ def _uses(cpu: Vcpu, address: int) -> bool:
     return page.address == address
 
 
-def _apic(machine: Machine, cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
+def _apic(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
     match call:
         case ApicCall.QUERY_FEATURES:
             registers.rcx = 0
             return Result.SUCCESS
         case ApicCall.CONFIGURE_EMULATION:
-            result, off = machine.registration.configure(registers.rcx)
+            result, off = registration.configure(cpu, registers.rcx)
             if off:
-                apic.disable(machine, cpu)
+                apic.disable(cpu)
             return result
         case ApicCall.READ_REGISTER:
-            result, value = apic.read_register(machine, cpu, registers.rcx)
+            result, value = apic.read_register(cpu, registers.rcx)
             if result is Result.SUCCESS:
                 registers.rdx = value
             return result
         case ApicCall.WRITE_REGISTER:
-            return apic.write_register(machine, cpu, registers.rcx, registers.rdx)
+            return apic.write_register(cpu, registers.rcx, registers.rdx)
         case ApicCall.CONFIGURE_VECTOR:
-            return _configure_vector(machine, cpu, registers.rcx)
+            return _configure_vector(cpu, registers.rcx)
     return Result.UNSUPPORTED_CALL
 
 
-def _configure_vector(machine: Machine, cpu: Vcpu, value: int) -> ResultCode:
-    request = ConfigureVector.decode(value.to_bytes(8, "little"))
+def _configure_vector(cpu: Vcpu, value: int) -> ResultCode:
+    request = ConfigureVector.of(value)
     if request.reserved_63_10:
         return Result.INVALID_PARAMETER
     if request.all_vectors:
         cpu.apic.allowed = cpu.apic.allowed | ALL_ALLOWED if request.enable else 0
     elif not request.enable:
         cpu.apic.allowed &= ~(1 << request.vector)
-    elif ALL_ALLOWED >> request.vector & 1 or machine.quirks.allow_below_31:
+    elif ALL_ALLOWED >> request.vector & 1 or cpu.vm.quirks.allow_below_31:
         cpu.apic.allowed |= 1 << request.vector
     else:
         return Result.INVALID_PARAMETER

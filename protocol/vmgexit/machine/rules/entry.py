@@ -9,8 +9,6 @@ chooses what comes between them. Facts: COCONUT-SVSM kernel/src/cpu/apic.rs and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...wire.doorbell import LOWEST_VECTOR
 from ..vcpu import (
@@ -29,25 +27,14 @@ from ..vcpu import (
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
-    Vcpu,
+    CallingPage,
+    Entry,
 )
+from ..vm import Termination, Vcpu
 from . import apic
 
-if TYPE_CHECKING:
-    from ..machine import Machine
 
-
-@dataclass(slots=True)
-class Entry:
-    """How far one entry has come: what a register of the SVSM holds between two steps."""
-
-    step: str = "handle_hv"
-    status: int = 0  # the descriptor's status word as last read
-    word: int = 0  # which IRR word is next
-    cancelled: int = 0  # how often the switch started over
-
-
-def handle_hv(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def handle_hv(cpu: Vcpu, entry: Entry) -> str:
     """Answer the signal, if there was one, before looking at what it was about."""
     answer_signal(cpu)
     return "swap_events"
@@ -61,20 +48,20 @@ def answer_signal(cpu: Vcpu) -> None:
         return
     cpu.page[FLAGS_AT] = flags & ~(NO_FURTHER_SIGNAL | OWN_NMI)
     if flags & OWN_MC:
-        raise apic.Termination("the host signalled a machine check")
+        raise Termination("the host signalled a machine check")
 
 
-def swap_events(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def swap_events(cpu: Vcpu, entry: Entry) -> str:
     """Exchange the event byte with 0. Bits of other VMPLs are dropped: there is no such guest."""
     events = cpu.page[EVENTS_AT]
     cpu.page[EVENTS_AT] = 0
-    return "load_status" if events & GUEST_EVENT and machine.emulated(cpu) else "take_mailbox"
+    return "load_status" if events & GUEST_EVENT and cpu.vm.emulated(cpu) else "take_mailbox"
 
 
-def load_status(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def load_status(cpu: Vcpu, entry: Entry) -> str:
     """Read the descriptor's status word once; what follows compares with it."""
     entry.status = cpu.words[STATUS_WORD]
-    if entry.status & NMI and not machine.quirks.host_nmi_ignored:
+    if entry.status & NMI and not cpu.vm.quirks.host_nmi_ignored:
         return "take_nmi"
     return _what_next(entry.status)
 
@@ -87,7 +74,7 @@ def _what_next(status: int) -> str:
     return "take_vector" if status & VECTOR else "take_mailbox"
 
 
-def take_nmi(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def take_nmi(cpu: Vcpu, entry: Entry) -> str:
     """Clear the descriptor's NMI bit; the guest gets an NMI."""
     if cpu.words[STATUS_WORD] & NMI:
         cpu.apic.nmi_pending = True
@@ -97,7 +84,7 @@ def take_nmi(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     return _what_next(entry.status)
 
 
-def take_level(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def take_level(cpu: Vcpu, entry: Entry) -> str:
     """Compare-and-swap the level-triggered vector out of the status word."""
     if cpu.words[STATUS_WORD] != entry.status:
         entry.status = cpu.words[STATUS_WORD]
@@ -105,29 +92,29 @@ def take_level(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     vector = entry.status & VECTOR
     entry.status &= ~(VECTOR | LEVEL)
     cpu.words[STATUS_WORD] = entry.status
-    exists = vector or machine.quirks.level_vector_zero
+    exists = vector or cpu.vm.quirks.level_vector_zero
     if exists and cpu.apic.allowed >> vector & 1:
         apic.accept(cpu.apic, vector, level=True, from_host=True)
-    elif vector and not machine.quirks.level_dropped_without_eoi:
-        apic.specific_eoi(machine, cpu, vector)
+    elif vector and not cpu.vm.quirks.level_dropped_without_eoi:
+        apic.specific_eoi(cpu, vector)
     return _what_next(entry.status & ~LEVEL)
 
 
-def clear_multiple(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def clear_multiple(cpu: Vcpu, entry: Entry) -> str:
     """Clear MultipleVectors first, so that a later post uses the field again."""
     status = cpu.words[STATUS_WORD]
     taken = MULTIPLE
-    if not status & LEVEL and not machine.quirks.stale_field_beside_multiple:
+    if not status & LEVEL and not cpu.vm.quirks.stale_field_beside_multiple:
         taken |= VECTOR
         post(cpu, status & VECTOR)
     cpu.words[STATUS_WORD] = status & ~taken
-    if not machine.quirks.vector_31_from_stale_status:
+    if not cpu.vm.quirks.vector_31_from_stale_status:
         entry.status = status  # vector 31 may have come since the word was read
     entry.word = 1
     return "take_vector_31" if entry.status & VECTOR_31 else "take_irr"
 
 
-def take_vector_31(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def take_vector_31(cpu: Vcpu, entry: Entry) -> str:
     """Clear the bit that stands for vector 31 beside the IRR words."""
     if cpu.words[STATUS_WORD] & VECTOR_31:
         post(cpu, LOWEST_VECTOR)
@@ -135,7 +122,7 @@ def take_vector_31(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     return "take_irr"
 
 
-def take_irr(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def take_irr(cpu: Vcpu, entry: Entry) -> str:
     """Exchange one IRR word with 0."""
     at = IRR_WORD + entry.word
     pending = cpu.words[at]
@@ -148,7 +135,7 @@ def take_irr(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
     return "take_irr" if entry.word < 8 else "take_mailbox"
 
 
-def take_vector(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def take_vector(cpu: Vcpu, entry: Entry) -> str:
     """Compare-and-swap the single vector out of the field; if it changed, leave it for later."""
     if cpu.words[STATUS_WORD] == entry.status:
         cpu.words[STATUS_WORD] = entry.status & ~VECTOR
@@ -162,47 +149,64 @@ def post(cpu: Vcpu, vector: int) -> None:
         apic.accept(cpu.apic, vector)
 
 
-def take_mailbox(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def take_mailbox(cpu: Vcpu, entry: Entry) -> str:
     """Take what other vCPUs sent."""
-    if machine.emulated(cpu):
+    if cpu.vm.emulated(cpu):
         apic.take_mailbox(cpu)
         return "present"
     return "test_signal"
 
 
-def present(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def present(cpu: Vcpu, entry: Entry) -> str:
     """Set up EVENTINJ and V_IRQ. Only this vCPU's own state; nothing races with it."""
-    apic.present(machine, cpu)
+    apic.present(cpu)
     return "test_signal"
 
 
-def test_signal(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def test_signal(cpu: Vcpu, entry: Entry) -> str:
     """The last look at NoFurtherSignal. The window opens right after it."""
     return "cancel" if cpu.page[FLAGS_AT] & NO_FURTHER_SIGNAL else "vmgexit"
 
 
-def vmgexit(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def vmgexit(cpu: Vcpu, entry: Entry) -> str:
     """Leave for the guest, unless a #HV came inside the window."""
-    if cpu.hv_raised and not machine.quirks.switch_window_unchecked:
+    if cpu.hv_raised and not cpu.vm.quirks.switch_window_unchecked:
         return "cancel"
     cpu.guest.exit_int_info = 0
     return "entered"
 
 
-def cancel(machine: Machine, cpu: Vcpu, entry: Entry) -> str:
+def cancel(cpu: Vcpu, entry: Entry) -> str:
     """Start over as if the guest had run and left."""
     entry.cancelled += 1
-    left_guest(machine, cpu)
+    left_guest(cpu)
     return "handle_hv"
 
 
-def left_guest(machine: Machine, cpu: Vcpu) -> None:
+def take_up(cpu: Vcpu) -> None:
+    """Use the new VMSA and the new calling area, if there are any."""
+    quirks = cpu.vm.quirks
+    if cpu.new_guest is not None:
+        new, cpu.new_guest = cpu.new_guest, None
+        new.alternate_injection = cpu.guest.alternate_injection
+        cpu.guest = new
+        cpu.new_calling = CallingPage(cpu.calling.address)
+        if not quirks.foreign_vmsa_crashes:
+            new.event_inj = 0
+            new.vintr.v_irq = False
+        if not quirks.vcpu_create_keeps_apic:
+            apic.reset(cpu)
+    if cpu.new_calling is not None:
+        cpu.calling, cpu.new_calling = cpu.new_calling, None
+
+
+def left_guest(cpu: Vcpu) -> None:
     """After the guest left, or a cancelled switch: an event whose delivery was cut short goes back
     into EVENTINJ, and the VMSA is no longer busy."""
-    guest, quirks = cpu.guest, machine.quirks
+    guest, quirks = cpu.guest, cpu.vm.quirks
     guest.vintr.busy = False
     ours = (
-        machine.registration.enabled
+        cpu.vm.registration_count > 0
         if quirks.reinjection_follows_global_count
         else guest.alternate_injection
     )
@@ -222,7 +226,7 @@ def _is_newest(cpu: Vcpu, event: int) -> bool:
     return is_external and bool(cpu.apic.isr) and cpu.apic.isr[-1] == event & 0xFF
 
 
-STEPS: dict[str, Callable[[Machine, Vcpu, Entry], str]] = {
+STEPS: dict[str, Callable[[Vcpu, Entry], str]] = {
     step.__name__: step
     for step in (
         handle_hv,
@@ -243,22 +247,22 @@ STEPS: dict[str, Callable[[Machine, Vcpu, Entry], str]] = {
 }
 
 
-def advance(machine: Machine, cpu: Vcpu, entry: Entry) -> None:
+def advance(cpu: Vcpu, entry: Entry) -> None:
     """Make one step; a listener hears of what it took from the descriptor."""
     step = STEPS[entry.step]
-    if machine.listener is None:
-        entry.step = step(machine, cpu, entry)
+    if cpu.vm.listener is None:
+        entry.step = step(cpu, entry)
     else:
-        machine.listener.before_step(cpu)
-        entry.step = step(machine, cpu, entry)
-        machine.listener.after_step(cpu)
+        cpu.vm.listener.before_step(cpu)
+        entry.step = step(cpu, entry)
+        cpu.vm.listener.after_step(cpu)
 
 
-def enter(machine: Machine, cpu: Vcpu, entry: Entry, late: Callable[[], None]) -> None:
+def enter(cpu: Vcpu, entry: Entry, late: Callable[[], None]) -> None:
     """Run the steps in order. `late` is called once, inside the first window."""
     waiting = True
     while entry.step != "entered":
         if entry.step == "vmgexit" and waiting:
             late()
             waiting = False
-        advance(machine, cpu, entry)
+        advance(cpu, entry)

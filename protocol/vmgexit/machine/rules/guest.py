@@ -6,7 +6,7 @@ from ...wire.vmsa import EventType
 from ..vcpu import EVENT_TYPE, EVENT_VALID, EVENT_VECTOR, Guest
 
 NMI_VECTOR = 2
-_KINDS = {EventType.EXTERNAL_INTERRUPT: "event", EventType.NMI: "nmi"}
+_KINDS: dict[int, str] = {EventType.EXTERNAL_INTERRUPT: "event", EventType.NMI: "nmi"}
 
 
 def take(guest: Guest) -> tuple[str, int]:
@@ -18,9 +18,7 @@ def take(guest: Guest) -> tuple[str, int]:
     event = guest.event_inj
     if event & EVENT_VALID:
         guest.event_inj = 0
-        kind = (
-            _KINDS.get(EventType((event & EVENT_TYPE) >> 8), "other") if _known(event) else "other"
-        )
+        kind = _KINDS.get((event & EVENT_TYPE) >> 8, "other")
         return kind, NMI_VECTOR if kind == "nmi" else event & EVENT_VECTOR
     if _virtual(guest):
         guest.vintr.v_irq = False
@@ -38,7 +36,3 @@ def _virtual(guest: Guest) -> bool:
     deliverable = vintr.v_ign_tpr or vintr.v_intr_prio > vintr.v_tpr & 15
     open_to_it = vintr.vgif and guest.interrupts_enabled and not vintr.int_shadow
     return bool(vintr.v_irq and open_to_it and deliverable)
-
-
-def _known(event: int) -> bool:
-    return (event & EVENT_TYPE) >> 8 in EventType._value2member_map_

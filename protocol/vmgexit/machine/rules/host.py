@@ -8,7 +8,6 @@ rules of COCONUT-SVSM kernel/src/cpu/apic.rs, read from the consumer's side (DES
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ...wire.doorbell import LOWEST_VECTOR
 from ..vcpu import (
@@ -22,33 +21,9 @@ from ..vcpu import (
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
-    Vcpu,
+    Posting,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class HostCall:
-    """One GHCB request that the SVSM made."""
-
-    cpu: int
-    call: str  # specific_eoi, hv_ipi, disable_alternate_injection
-    info1: int  # EXITINFO1
-    info2: int = 0  # EXITINFO2
-
-    def as_dict(self) -> dict[str, int | str]:
-        return {"cpu": self.cpu, "call": self.call, "info1": self.info1, "info2": self.info2}
-
-
-@dataclass(slots=True)
-class Posting:
-    """How far one post has come: what the host holds between two accesses."""
-
-    vector: int
-    level: bool
-    step: str = "read_status"
-    status: int = 0  # the descriptor's status word as last read
-    occupant: int = 0  # an edge vector that this post moved out of the field
-    raised: bool = False  # a #HV was raised
+from ..vm import Vcpu
 
 
 def read_status(cpu: Vcpu, post: Posting) -> str:

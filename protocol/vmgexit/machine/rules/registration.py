@@ -1,6 +1,6 @@
 """Who wants Alternate Injection: the registration count of the VM, and the machine it replaced.
 
-Both are tables: a row for each state and request. `Registration` is the current protocol (REG-1 to
+Both are tables: a row for each state and request. `configure` is the current protocol (REG-1 to
 REG-8); `LockMachine` the superseded one of the May 16, 2024 draft (REG-9), kept to be decoded, run
 and drawn beside it.
 """
@@ -12,6 +12,7 @@ from enum import Enum
 
 from ...wire.apic import ConfigureRequest, LockRequest
 from ...wire.svsm import ResultCode
+from ..vm import Vcpu
 
 FULL = (1 << 32) - 1
 
@@ -36,7 +37,7 @@ class Outcome:
 _SUCCESS, _REFUSED = ResultCode.SUCCESS, ResultCode.CANNOT_REGISTER
 
 # A count of 0 is off and stays so (REG-3). Deregistering never fails.
-OUTCOMES: dict[tuple[ConfigureRequest, Level], Outcome] = {
+OUTCOMES: dict[tuple[int, Level], Outcome] = {
     (ConfigureRequest.ALIGN, Level.OFF): Outcome(0, True, _SUCCESS),
     (ConfigureRequest.ALIGN, Level.ON): Outcome(0, False, _SUCCESS),
     (ConfigureRequest.ALIGN, Level.AT_MOST): Outcome(0, False, _SUCCESS),
@@ -49,30 +50,21 @@ OUTCOMES: dict[tuple[ConfigureRequest, Level], Outcome] = {
 }
 
 
-@dataclass(slots=True)
-class Registration:
-    """The VM-wide count. Alternate Injection is enabled while it is above 0."""
+def configure(cpu: Vcpu, request: int) -> tuple[ResultCode, bool]:
+    """Carry out a vCPU's request: (result, must this vCPU now be disabled).
 
-    count: int
+    Any request but 0b00, 0b01 and 0b10 is refused (REG-2).
+    """
+    outcome = OUTCOMES.get((request, level(cpu.vm.registration_count)))
+    if outcome is None:
+        return ResultCode.INVALID_PARAMETER, False
+    cpu.vm.registration_count += outcome.step
+    return outcome.result, outcome.aligns and not cpu.vm.registration_count
 
-    @property
-    def enabled(self) -> bool:
-        return self.count > 0
 
-    @property
-    def level(self) -> Level:
-        return Level.OFF if not self.count else Level.ON if self.count < FULL else Level.AT_MOST
-
-    def configure(self, request: int) -> tuple[ResultCode, bool]:
-        """Carry out a request: (result, must this vCPU now be disabled).
-
-        Any request but 0b00, 0b01 and 0b10 is refused (REG-2).
-        """
-        if request not in ConfigureRequest._value2member_map_:
-            return ResultCode.INVALID_PARAMETER, False
-        outcome = OUTCOMES[ConfigureRequest(request), self.level]
-        self.count += outcome.step
-        return outcome.result, outcome.aligns and not self.enabled
+def level(count: int) -> Level:
+    """What a registration count amounts to. Alternate Injection is enabled while it is above 0."""
+    return Level.OFF if not count else Level.ON if count < FULL else Level.AT_MOST
 
 
 class Lock(Enum):
@@ -87,7 +79,7 @@ CANNOT_DISABLE = 0x80001000
 CANNOT_LOCK = 0x80001001
 
 # State and request, to the next state and the result (COCONUT-SVSM commit 6c5a3650).
-LOCK_TABLE: dict[tuple[Lock, LockRequest], tuple[Lock, int]] = {
+LOCK_TABLE: dict[tuple[Lock, int], tuple[Lock, int]] = {
     (Lock.ENABLED, LockRequest.DISABLED): (Lock.DISABLED, ResultCode.SUCCESS),
     (Lock.ENABLED, LockRequest.ENABLED): (Lock.ENABLED, ResultCode.SUCCESS),
     (Lock.ENABLED, LockRequest.LOCKED): (Lock.LOCKED, ResultCode.SUCCESS),
@@ -108,7 +100,6 @@ class LockMachine:
 
     def configure(self, request: int) -> int:
         """Carry out a request and answer its result code."""
-        if request not in LockRequest._value2member_map_:
-            return ResultCode.INVALID_PARAMETER
-        self.state, result = LOCK_TABLE[self.state, LockRequest(request)]
+        refused = (self.state, ResultCode.INVALID_PARAMETER)
+        self.state, result = LOCK_TABLE.get((self.state, request), refused)
         return int(result)

@@ -1,0 +1,142 @@
+"""The state of the VM: its vCPUs, and what they share. The rules read and change it, and nothing else.
+
+A rule takes the vCPU alone, which knows its VM. Rules ask three things of the VM: whether the SVSM
+still keeps a vCPU's APIC, to make a request to the host, and to note what a vCPU sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..schema import Bits
+from ..wire.doorbell import DoorbellHead
+from ..wire.exit_codes import ExitCode
+from .quirks import REFERENCE, Quirks
+from .vcpu import CallingPage, Entry, Guest, LocalApic, Mailbox, Posting
+
+FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of what guests name
+_OTHER_CALLING_AREAS = 0xFFFF_0000_0000
+PAGE = 0x1000
+
+REQUESTS = {
+    code: code.name.lower()
+    for code in (ExitCode.SPECIFIC_EOI, ExitCode.HV_IPI, ExitCode.DISABLE_ALTERNATE_INJECTION)
+}
+"""What an SVSM asks of the host, and its name in recordings and scenarios."""
+
+
+class Assertion(Exception):
+    """The SVSM stopped on an assertion of its own. Only quirks lead here."""
+
+
+class Termination(Exception):
+    """The SVSM asked the host to terminate the guest. The message is the documented reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRequest:
+    """A GHCB request that a vCPU's SVSM made."""
+
+    cpu: int
+    code: ExitCode
+    info1: int  # SW_EXITINFO1, the encoded word; SW_EXITINFO2 is 0
+
+    def as_dict(self) -> dict[str, int | str]:
+        return {"cpu": self.cpu, "call": REQUESTS[self.code], "info1": self.info1, "info2": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An interrupt that a vCPU sent to another, or to itself."""
+
+    target: int
+    vector: int
+    nmi: bool = False
+
+
+class Listener(Protocol):
+    """Something that watches the SVSM's steps, such as the ledger of the invariants."""
+
+    def before_step(self, cpu: Vcpu) -> None: ...
+
+    def after_step(self, cpu: Vcpu) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Vcpu:
+    """One vCPU. `page` is the doorbell page's first 256 bytes, `words` the same memory by 32 bits."""
+
+    vm: Vm = field(repr=False)
+    index: int
+    apic_id: int
+    calling: CallingPage
+    guest: Guest = field(default_factory=Guest)
+    apic: LocalApic = field(default_factory=LocalApic)
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    page: bytearray = field(default_factory=lambda: bytearray(DoorbellHead.size), repr=False)
+    words: memoryview = field(init=False, repr=False)
+    hv_raised: bool = False  # a #HV that the SVSM has not handled
+    # A remapped calling area and a new VMSA are taken up when the vCPU next runs the SVSM.
+    new_calling: CallingPage | None = None
+    new_guest: Guest | None = None
+    refusing: list[ExitCode] = field(default_factory=list)  # requests that the host will refuse
+    # What is under way, where a scenario goes step by step: an entry, and a post of the host.
+    entry: Entry | None = None
+    posting: Posting | None = None
+
+    def __post_init__(self) -> None:
+        self.words = memoryview(self.page).cast("I")
+
+    @property
+    def tpr(self) -> int:
+        """The task priority that the hardware uses: a class in bits 7:4."""
+        return self.guest.vintr.v_tpr << 4 & 0xFF
+
+
+class Vm:
+    """A VM of one guest VMPL, with a vCPU for each APIC id; without ids it has none yet.
+
+    `registration_count` is how many registrations for Alternate Injection stand; `requests` is every
+    GHCB request; `sent` is what vCPUs sent in the last command.
+    """
+
+    def __init__(
+        self,
+        quirks: Quirks = REFERENCE,
+        apic_ids: Iterable[int] = (),
+        registration_count: int = 0,
+        listener: Listener | None = None,
+    ) -> None:
+        self.quirks = quirks
+        self.registration_count = registration_count
+        self.listener = listener
+        self.requests: list[HostRequest] = []
+        self.sent: list[Sent] = []
+        self.vcpus = [
+            Vcpu(self, index, apic_id, CallingPage(_first_calling_area(index)))
+            for index, apic_id in enumerate(apic_ids)
+        ]
+
+    def emulated(self, cpu: Vcpu) -> bool:
+        """Whether the SVSM keeps this vCPU's APIC: while its Alternate Injection bit is set."""
+        if cpu.guest.alternate_injection or self.quirks.emulation_survives_disable:
+            return True
+        return self.quirks.lazy_eoi_survives_disable and cpu.apic.lazy_eoi_pending
+
+    def request(self, cpu: Vcpu, code: ExitCode, word: Bits) -> bool:
+        """Make a GHCB request with `word` as SW_EXITINFO1; False when the host refuses it."""
+        self.requests.append(HostRequest(cpu.index, code, int(word)))
+        if code in cpu.refusing:
+            cpu.refusing.remove(code)
+            return False
+        return True
+
+    def note_sent(self, target: Vcpu, vector: int, *, nmi: bool = False) -> None:
+        """Note that an interrupt was sent to `target`."""
+        self.sent.append(Sent(target.index, vector, nmi))
+
+
+def _first_calling_area(index: int) -> int:
+    return _OTHER_CALLING_AREAS + index * PAGE if index else FIRST_CALLING_AREA
