@@ -98,9 +98,7 @@ def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_register_that_changes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stores(
-        machine: object, cpu: object, protocol: int, number: int, held: object
-    ) -> ResultCode:
+    def stores(cpu: object, protocol: int, number: int, held: object) -> ResultCode:
         held.r8 = 1  # type: ignore[attr-defined]
         return ResultCode.SUCCESS
 
