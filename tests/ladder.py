@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmgexit.schema import Structure, structures
+from vmgexit.schema import Structure
+from vmgexit.wire.registry import structures
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from vmgexit import DecodeError, EncodeError
-from vmgexit.schema import Kind, Place, Rule, Structure, get, leaves, locate, put, structures, walk
+from vmgexit.schema import Kind, Place, Rule, Structure, get, leaves, locate, put, walk
 from vmgexit.schema.compiler import compiled, source_of
 from vmgexit.schema.constructs import construct_of, interpreted
+from vmgexit.wire.registry import structures
 
 Codec = tuple[Callable[..., Any], Callable[[Any], bytes]]
 

@@ -6,133 +6,37 @@
     (True, True)
 
 Every structure has `decode(data)`, `encode()`, `problems()` and `size`. The declarations are in
-`vmgexit.wire`, what a declaration is in `vmgexit.schema`. They are imported when first asked for.
+`vmgexit.wire`, what a declaration is in `vmgexit.schema`. The public names are in `__init__.pyi`, each
+with the chapter that is imported when the name is first asked for: a program pays for what it reads
+and not for the whole protocol.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from .errors import (
-    DecodeError,
-    EncodeError,
-    PeerError,
-    ScenarioError,
-    UsageError,
-    VmgexitError,
-)
 
-if TYPE_CHECKING:  # what `__getattr__` finds, for type checkers and editors
-    from .wire import (
-        ApCreation,
-        ApicIcr,
-        ApicIdListPage,
-        AttestationReport,
-        AttestServices,
-        AttestSingleService,
-        CallingArea,
-        DisableInjection,
-        DoorbellHead,
-        DoorbellPage,
-        EventInj,
-        Exit,
-        ExitCode,
-        ExtIntDescriptor,
-        ExtIntStatus,
-        GhcbInfo,
-        GhcbMsr,
-        GhcbPage,
-        GuestMessage,
-        GuestMessageHeader,
-        HypervisorFeatures,
-        IoioInfo,
-        MmCommunicateHeader,
-        PscEntry,
-        PscHeader,
-        PscRequest,
-        PvalidateEntry,
-        PvalidateHeader,
-        PvalidateList,
-        ResultCode,
-        RmpAdjustAttributes,
-        SecretsPage,
-        SevFeatures,
-        SevStatus,
-        SpecificEoi,
-        SvsmCall,
-        SvsmResult,
-        TerminationInfo,
-        VintrCtrl,
-        Vmsa,
-        VtpmRequest,
-        VtpmResponse,
-        decode_msr,
-        find_exit,
-    )
-
-__all__ = [
-    "ApCreation",
-    "ApicIcr",
-    "ApicIdListPage",
-    "AttestServices",
-    "AttestSingleService",
-    "AttestationReport",
-    "CallingArea",
-    "DecodeError",
-    "DisableInjection",
-    "DoorbellHead",
-    "DoorbellPage",
-    "EncodeError",
-    "EventInj",
-    "Exit",
-    "ExitCode",
-    "ExtIntDescriptor",
-    "ExtIntStatus",
-    "GhcbInfo",
-    "GhcbMsr",
-    "GhcbPage",
-    "GuestMessage",
-    "GuestMessageHeader",
-    "HypervisorFeatures",
-    "IoioInfo",
-    "MmCommunicateHeader",
-    "PeerError",
-    "PscEntry",
-    "PscHeader",
-    "PscRequest",
-    "PvalidateEntry",
-    "PvalidateHeader",
-    "PvalidateList",
-    "ResultCode",
-    "RmpAdjustAttributes",
-    "ScenarioError",
-    "SecretsPage",
-    "SevFeatures",
-    "SevStatus",
-    "SpecificEoi",
-    "SvsmCall",
-    "SvsmResult",
-    "TerminationInfo",
-    "UsageError",
-    "VintrCtrl",
-    "VmgexitError",
-    "Vmsa",
-    "VtpmRequest",
-    "VtpmResponse",
-    "decode_msr",
-    "find_exit",
-]
+@functools.cache
+def _homes() -> dict[str, str]:
+    """Every public name, and the module it is in."""
+    stub = Path(__file__).with_suffix(".pyi").read_text()
+    imported = re.findall(r"^from (\S+) import (\w+) as", stub, re.MULTILINE)
+    return {name: home for home, name in imported}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name == "__all__":
+        return list(_homes())
+    if name not in _homes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import wire
-
-    found = getattr(wire, name)
+    found = getattr(import_module(_homes()[name], __name__), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_homes()})

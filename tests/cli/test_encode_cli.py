@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from vmgexit.schema import structures
+from vmgexit.wire.registry import structures
 
 
 def test_fields_by_path(run: Run) -> None:

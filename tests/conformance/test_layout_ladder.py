@@ -7,7 +7,8 @@ import pytest
 
 from tests.conformance.ladders import doorbell, svsm, vmsa
 from tests.conformance.ladders.rows import Ladder, Row
-from vmgexit.schema import Structure, get, locate, structures
+from vmgexit.schema import Structure, get, locate
+from vmgexit.wire.registry import structures
 
 LADDERS = doorbell.LADDERS | svsm.LADDERS | vmsa.LADDERS
 

@@ -213,6 +213,6 @@ def test_no_field_is_left_out() -> None:
     [("report-request", 96), ("report-response", 1216), ("key-request", 32), ("key-response", 64)],
 )
 def test_payload_size(name: str, size: int) -> None:
-    from vmgexit.schema import structures
+    from vmgexit.wire.registry import structures
 
     assert structures()[name][""].size == size

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from vmgexit import EncodeError, GhcbPage, GuestMessageHeader, PscRequest, SecretsPage, Vmsa
-from vmgexit.schema import structures
 from vmgexit.wire.ap_creation import ApicIdListPage, apic_id_list_pages
 from vmgexit.wire.guest_message import CertificateEntry, ReportRequest, ReportResponse
 from vmgexit.wire.page_state import PscEntry
 from vmgexit.wire.readings import READINGS, Reading, notes_on
+from vmgexit.wire.registry import structures
 
 # --- GHCB -----------------------------------------------------------------------------------------
 

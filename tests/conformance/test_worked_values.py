@@ -13,7 +13,7 @@ from vmgexit import (
     SvsmCall,
     SvsmResult,
 )
-from vmgexit.schema import Structure, structures
+from vmgexit.schema import Structure
 from vmgexit.wire.apic import (
     BROADCAST,
     ApicCall,
@@ -30,6 +30,7 @@ from vmgexit.wire.apic import (
 from vmgexit.wire.core import ProtocolQuery, VersionRange
 from vmgexit.wire.doorbell import DoorbellFlags, VmplEvents
 from vmgexit.wire.doorbell_history import PendingEvents
+from vmgexit.wire.registry import structures
 from vmgexit.wire.svsm import CallNumber, CoreCall, Protocol, find_call
 from vmgexit.wire.vmsa import EventInj, EventType, VintrCtrl
 

@@ -12,7 +12,6 @@ for peer in ("bitstruct.c", "dissect.cstruct", "kaitaistruct", "numpy"):
 
 # What follows imports the peers.
 from tests.bench import layouts, report, rows
-from tests.bench.__main__ import main
 from tests.bench.peers import Contestant, check, ours
 from tests.bench.timing import Job, Timing, bytes_held, interleaved
 from vmgexit import ExtIntStatus
@@ -79,13 +78,3 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
         [row(9, ctypes=10, construct=500), row(5, memcpy=4, construct=9)], tmp_path / "a.svg"
     )
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
-
-
-def test_it_does_not_measure_construct_as_ours(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("VMGEXIT_INTERPRET", "1")
-    with pytest.raises(SystemExit) as ending:
-        main(["--quick"])
-    assert ending.value.code == 2
-    assert "VMGEXIT_INTERPRET" in capsys.readouterr().err

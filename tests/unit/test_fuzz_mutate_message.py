@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vmgexit import DoorbellHead, ExtIntStatus, GhcbPage
 from vmgexit.schema import Kind
-from vmgexit.wire import DoorbellHead, ExtIntStatus, GhcbPage
 from vmgexit_fuzz.inputs.messages import (
     MUTATIONS,
     VALUES,

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vmgexit
+from vmgexit import DoorbellHead, ExtIntStatus, PscRequest, PvalidateList
 from vmgexit.errors import UsageError
 from vmgexit.machine import program
 from vmgexit.machine.machine import Machine
-from vmgexit.schema import structures
-from vmgexit.wire import DoorbellHead, ExtIntStatus, PscRequest, PvalidateList
+from vmgexit.wire.registry import structures
 from vmgexit_fuzz.targets import TARGETS, Finding, as_finding, codec, find, plant, scenario
 from vmgexit_fuzz.targets import differential as codec_differential
 
@@ -45,12 +45,7 @@ def test_an_unknown_target_is_told_with_those_there_are() -> None:
         find("x")
 
 
-WIRE = [
-    cls
-    for revisions in structures().values()
-    for cls in revisions.values()
-    if cls.__module__.startswith("vmgexit.wire.")  # the machine declares some of its own
-]
+WIRE = [cls for revisions in structures().values() for cls in revisions.values()]
 FAMILIES = ("codec-ghcb", "codec-svsm", "codec-doorbell", "codec-vmsa", "codec-firmware")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vmgexit.wire import GhcbPage, PscEntry, PscHeader, PscRequest
+from vmgexit import GhcbPage, PscEntry, PscHeader, PscRequest
 from vmgexit.wire.exit_codes import ExitCode, MalformedInput
 from vmgexit_fuzz.targets.ghcb.host import BUFFER, Breach, GhcbHost, Request, SharedPage
 

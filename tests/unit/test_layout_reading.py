@@ -8,19 +8,9 @@ from hypothesis import strategies as st
 
 from vmgexit import ApicIcr, CallingArea, DoorbellHead, DoorbellPage, ExtIntDescriptor
 from vmgexit.layout import label, published
-from vmgexit.schema import (
-    Bits,
-    Record,
-    Structure,
-    array,
-    bits,
-    leaves,
-    reserved,
-    structure,
-    structures,
-    u8,
-)
+from vmgexit.schema import Bits, Record, Structure, array, bits, leaves, reserved, structure, u8
 from vmgexit.show.values import render
+from vmgexit.wire.registry import structures
 
 
 @structure("test-item", size=1)

@@ -26,12 +26,12 @@ from vmgexit.schema import (
     reserved,
     reserved_bytes,
     structure,
-    structures,
     u8,
     u16,
     u32,
     u64,
 )
+from vmgexit.wire.registry import structures
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 

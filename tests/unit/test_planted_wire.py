@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from vmgexit import GhcbPage, HypervisorFeatures, PscEntry, PscHeader, SevStatus
 from vmgexit.schema import Structure
-from vmgexit.wire import GhcbPage, HypervisorFeatures, PscEntry, PscHeader, SevStatus
 from vmgexit.wire.apic import ApicCall
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb_msr import GhcbInfo, PageStateRequest

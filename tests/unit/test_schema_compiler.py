@@ -8,8 +8,6 @@ from vmgexit.schema import Bits, Record, Structure, array, bits, structure, u8
 from vmgexit.schema.compiler import compiled, source_of
 from vmgexit.schema.constructs import construct_of, interpreted
 
-pytestmark = pytest.mark.usefixtures("registry")
-
 
 def test_source_is_one_unpack_and_one_pack() -> None:
     source = source_of(ExtIntDescriptor)

@@ -1,13 +1,11 @@
 """Fields: where they stand, what they start as, and their construct."""
 
-import dataclasses
 from enum import IntEnum
 
 import pytest
 
 from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus, PscEntry, PscRequest
-from vmgexit.schema import Kind, Rule
-from vmgexit.schema.fields import named
+from vmgexit.schema import Kind, Rule, named
 
 
 class Colour(IntEnum):
@@ -59,13 +57,3 @@ def test_byte_fields_say_offset_and_size() -> None:
 )
 def test_the_spelling_of_the_specification_is_kept(name: str, spec: str) -> None:
     assert ExtIntStatus.declaration[name].spec == spec
-
-
-def test_each_field_gives_its_construct_on_demand() -> None:
-    metadata = {field.name: field.metadata for field in dataclasses.fields(ExtIntDescriptor)}
-    data = bytes([0x61, 0x01, 0, 0])
-    assert metadata["status"]["subcon"].parse(data) == ExtIntStatus.decode(data)
-    assert metadata["irr"]["subcon"].parse(b"\2" + bytes(27)) == 2
-    assert metadata["irr"]["subcon"] is metadata["irr"]["subcon"]
-    with pytest.raises(KeyError, match="other"):
-        metadata["irr"]["other"]

@@ -140,7 +140,6 @@ def test_nothing_is_reported_of_what_a_structure_leaves_out() -> None:
         PscRequest.decode(request.encode(), strict=True)
 
 
-@pytest.mark.usefixtures("registry")
 def test_a_structure_inside_another_says_itself_what_is_wrong_with_it() -> None:
     @structure("test-holder", size=PscRequest.size)
     class Holder(Record):

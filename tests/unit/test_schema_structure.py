@@ -23,21 +23,19 @@ from vmgexit.schema import (
     reserved_bytes,
     set_numbers,
     structure,
-    structures,
     u8,
     u16,
 )
 from vmgexit.schema.compiler import compiled
 from vmgexit.wire.doorbell import VmplEvents
+from vmgexit.wire.registry import structures
 
-pytestmark = pytest.mark.usefixtures("registry")
 
-
-def declare(base: type[Structure], size: int, fields: dict[str, Any], name: str = "wrong") -> None:
+def declare(base: type[Structure], size: int, fields: dict[str, Any]) -> None:
     """A class Wrong of `fields`, whose values are what a helper made."""
     annotations = dict.fromkeys(fields, int)
     cls: Any = type("Wrong", (base,), {**fields, "__annotations__": annotations})
-    structure(name, size=size)(cls)
+    structure("wrong", size=size)(cls)
 
 
 REFUSED: dict[str, tuple[Callable[[], None], str]] = {
@@ -114,10 +112,6 @@ REFUSED: dict[str, tuple[Callable[[], None], str]] = {
         lambda: declare(Record, 1, {"all": 0}),
         "Wrong.all: not declared by one of the field helpers",
     ),
-    "name that is taken": (
-        lambda: declare(Record, 1, {"all": u8("All of it")}, name="doorbell-page"),
-        "Wrong: doorbell-page is declared already, by DoorbellPage",
-    ),
     **{
         f"field named {name}": (
             functools.partial(declare, Record, 1, {name: u8("All of it")}),
@@ -140,18 +134,13 @@ REFUSED: dict[str, tuple[Callable[[], None], str]] = {
 
 @pytest.mark.clause("DESC-1")
 @pytest.mark.parametrize(("wrong", "message"), REFUSED.values(), ids=REFUSED)
-def test_wrong_declarations_are_refused_and_not_registered(
-    wrong: Callable[[], None],
-    message: str,
-    registry: dict[str, dict[str, type[Structure]]],
-) -> None:
+def test_wrong_declarations_are_refused(wrong: Callable[[], None], message: str) -> None:
     with pytest.raises(TypeError) as caught:
         wrong()
     assert str(caught.value) == message
-    assert structures() == registry
 
 
-def test_a_right_declaration_is_registered_under_its_name_and_revision() -> None:
+def test_a_right_declaration_says_what_was_declared() -> None:
     @structure("test-schema-pair", size=2, clause="DESC-1", source="here", revision="old")
     class Pair(Record):
         """A pair of bytes.
@@ -162,7 +151,6 @@ def test_a_right_declaration_is_registered_under_its_name_and_revision() -> None
         first: int = u8("The first")
         second_byte: int = u8("The second", spec="SECOND")
 
-    assert structures()["test-schema-pair"] == {"old": Pair}
     declaration = Pair.declaration
     assert (declaration.name, declaration.revision) == ("test-schema-pair", "old")
     assert (declaration.clause, declaration.source) == ("DESC-1", "here")
@@ -198,8 +186,7 @@ def test_codec_is_made_once_for_who_holds_on_to_the_first_one(
         made.append(cls)
         return compiled(cls)
 
-    monkeypatch.delenv("VMGEXIT_INTERPRET", raising=False)
-    monkeypatch.setattr("vmgexit.schema.compiler.compiled", counted)
+    monkeypatch.setattr("vmgexit.schema.declare.compiled", counted)
 
     @structure("test-byte", size=1)
     class Byte(Record):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vmgexit import DoorbellHead, DoorbellPage, ExtIntDescriptor, ExtIntStatus
-from vmgexit.schema import Structure, leaves, structures, walk
+from vmgexit.schema import Structure, leaves, walk
 from vmgexit.wire.doorbell_history import (
     DoorbellHead20240430,
     DoorbellHead20240516,
@@ -15,6 +15,7 @@ from vmgexit.wire.doorbell_history import (
     ExtIntDescriptor20240430,
     StatusDword,
 )
+from vmgexit.wire.registry import structures
 
 DOORBELL = ("doorbell-page", "doorbell-head", "ext-int-descriptor", "ext-int-status")
 

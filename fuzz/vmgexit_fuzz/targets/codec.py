@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from vmgexit.errors import DecodeError
-from vmgexit.schema import Structure, structures
+from vmgexit.schema import Structure
+from vmgexit.wire.registry import structures
 
 from ..inputs.messages import Leaf, Messages, fields_of
 from . import Finding
@@ -30,13 +31,13 @@ class Codec(Messages):
 
     @cached_property
     def classes(self) -> Sequence[type[Structure]]:
-        """The structures; not those that the machine or others declare, which may not be imported."""
+        """The structures of the chapters."""
         modules = tuple(f"{_WIRE}{chapter}" for chapter in self.chapters)
         return [
             cls
             for _, revisions in sorted(structures().items())
             for _, cls in sorted(revisions.items())
-            if (cls.__module__ in modules if modules else cls.__module__.startswith(_WIRE))
+            if not modules or cls.__module__ in modules
         ]
 
     def _fields(self, data: bytes) -> Sequence[Leaf]:

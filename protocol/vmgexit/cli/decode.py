@@ -12,7 +12,8 @@ from typing import IO
 
 from ..errors import DecodeError
 from ..schema import Structure
-from .names import add_structure, find, number
+from ..wire.registry import find
+from .names import add_structure, number
 
 TEXT_LIMIT = 64 << 20  # bytes of dump text that are read; a page prints as some 20 kB
 COUNTED = 64 << 20  # bytes of input that are read only to say how many there are

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EncodeError
-from ..schema import Kind, Structure, locate, put
-from ..schema.fields import Field
-from .names import add_structure, find
+from ..schema import Field, Kind, Structure, locate, put
+from ..wire.registry import find
+from .names import add_structure
 
 JSON_LIMIT = 64 << 20
 

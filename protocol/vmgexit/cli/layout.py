@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .. import layout
 from ..errors import UsageError
-from .names import find
+from ..wire.registry import find
 
 
 def register(parser: argparse.ArgumentParser) -> None:

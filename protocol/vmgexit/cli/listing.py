@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from ..schema import structures
 from ..wire.exits import exits
+from ..wire.registry import structures
 from ..wire.svsm import calls
 
 

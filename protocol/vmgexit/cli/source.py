@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..schema.compiler import source_of
-from .names import add_structure, find
+from ..wire.registry import find
+from .names import add_structure
 
 
 def register(parser: argparse.ArgumentParser) -> None:

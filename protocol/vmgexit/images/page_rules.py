@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..schema import Kind as FieldKind
 from ..schema import Structure, set_numbers
-from ..schema.fields import Kind as FieldKind
 from ..schema.walk import leaves
 from ..wire.doorbell import LOWEST_VECTOR, DoorbellPage
 from ..wire.exits import Where, find_exit

@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .. import files
-from ..schema import Structure, structures
+from ..schema import Structure
+from ..wire.registry import structures
 from .table import GENERATED, count_of, label
 
 if TYPE_CHECKING:
@@ -54,17 +55,9 @@ def file_name(cls: type[Structure], format: str) -> str:
 
 
 def published() -> list[type[Structure]]:
-    """Every structure that vmgexit declares, by name; the current revision first, then ascending.
-
-    Structures that a program declares for itself have layouts too, but are not listed here.
-    """
-    from .. import wire
-
+    """Every structure, by name; the current revision first, then ascending."""
     return [
-        cls
-        for _, revisions in sorted(structures().items())
-        for _, cls in sorted(revisions.items())
-        if cls.__module__.startswith(f"{wire.__name__}.")
+        cls for _, revisions in sorted(structures().items()) for _, cls in sorted(revisions.items())
     ]
 
 

@@ -5,8 +5,7 @@ The words themselves are declared in `wire.ghcb_msr`.
 
 from __future__ import annotations
 
-from ..schema import Bits
-from ..schema.fields import named
+from ..schema import Bits, named
 from ..wire.ghcb_msr import (
     NO_FRAME,
     RESPONSE_TO,

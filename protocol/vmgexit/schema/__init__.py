@@ -1,9 +1,7 @@
 """What a declaration is: fields, structures, the walk over them, the codecs made from them."""
 
+from .declare import structure
 from .fields import (
-    Field,
-    Kind,
-    Rule,
     array,
     bit,
     bitmap,
@@ -21,13 +19,15 @@ from .structure import (
     Bits,
     Buffer,
     Declaration,
+    Field,
+    Kind,
     Note,
     Problem,
     Record,
+    Rule,
     Structure,
+    named,
     set_numbers,
-    structure,
-    structures,
 )
 from .walk import Place, get, leaves, locate, put, walk
 
@@ -50,6 +50,7 @@ __all__ = [
     "get",
     "leaves",
     "locate",
+    "named",
     "nested",
     "put",
     "raw",
@@ -57,7 +58,6 @@ __all__ = [
     "reserved_bytes",
     "set_numbers",
     "structure",
-    "structures",
     "u8",
     "u16",
     "u32",

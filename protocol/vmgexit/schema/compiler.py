@@ -2,8 +2,8 @@
 
 construct's interpretation of a 256-byte structure takes over a hundred microseconds. The source made
 here does one `struct` unpack per structure, nested ones inlined; bit fields come out of look-up
-tables or by shifts, as `words` cuts them; values are stored straight into slotted objects. Encoding
-looks up the inverse. Only when the fast pass fails does the slow one (`judge.check_ranges`) look for
+tables or by shifts, as `cuts` has it; values are stored straight into slotted objects. Encoding
+looks up the inverse. Only when the fast pass fails does the slow one (`checks.check_ranges`) look for
 the field to name.
 
 `source_of` returns the source; `compiled` runs it. It must equal construct on every structure.
@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import EncodeError
-from . import cuts as words
-from .checks import check_ranges, raise_first
-from .fields import Field, Kind
-from .structure import Bits, Structure, wrong_length
+from . import cuts
+from .checks import check_ranges, raise_first, wrong_length
+from .structure import Bits, Field, Kind, Structure, members
 
 
 @dataclass
@@ -79,9 +78,9 @@ class _Decoder(_Writer):
                 self.array(entry, place)
             case Kind.BYTES:
                 self.lines.append(f"{place} = {self.slot(f'{entry.size}s')}")
-            case Kind.UINT if entry.width in words.CODES:
+            case Kind.UINT if entry.width in cuts.CODES:
                 self.lines.append(
-                    f"{place} = {self.open(entry, self.slot(words.CODES[entry.width]))}"
+                    f"{place} = {self.open(entry, self.slot(cuts.CODES[entry.width]))}"
                 )
             case _:
                 held = self.slot(f"{entry.size}s")
@@ -98,9 +97,9 @@ class _Decoder(_Writer):
         )
 
     def word(self, cls: type[Bits], target: str) -> None:
-        cut = words.by_bytes(cls)
-        if words.shifts_cost_less(cls, cut):
-            self.shifted(cls, target, self.slot(words.CODES[cls.size * 8]))
+        cut = cuts.by_bytes(cls)
+        if cuts.shifts_cost_less(cls, cut):
+            self.shifted(cls, target, self.slot(cuts.CODES[cls.size * 8]))
         else:
             self.cut(cut, target)
 
@@ -112,7 +111,7 @@ class _Decoder(_Writer):
                 value = f"{value} & {(1 << entry.width) - 1:#x}"
             self.lines.append(f"{target}.{entry.name} = {self.open(entry, value)}")
 
-    def cut(self, cut: Sequence[words.Stretch], target: str) -> None:
+    def cut(self, cut: Sequence[cuts.Stretch], target: str) -> None:
         """Each byte of several fields by its table, other bytes as they are.
 
         Parts do not overlap, so + and * join them, which CPython does faster than | and <<.
@@ -120,7 +119,7 @@ class _Decoder(_Writer):
         parts: dict[str, list[str]] = {}  # of the fields in more than one stretch
         fields: dict[str, Field] = {}
         for stretch in cut:
-            held = self.slot(words.CODES[8 * stretch.size])
+            held = self.slot(cuts.CODES[8 * stretch.size])
             stored = []
             for piece in stretch.pieces:
                 entry = piece.field
@@ -135,7 +134,7 @@ class _Decoder(_Writer):
                 )
                 parts.setdefault(entry.name, []).append(moved)
             if stretch.is_mixed:
-                table = self.fresh(words.rows(stretch.pieces), "rows")
+                table = self.fresh(cuts.rows(stretch.pieces), "rows")
                 self.lines.append(_listed("(", stored, f") = {table}[{held}]", " " * 4))
             elif stretch.pieces[0].is_whole:
                 self.lines.append(f"{stored[0]} = {self.open(stretch.pieces[0].field, held)}")
@@ -149,9 +148,9 @@ class _Decoder(_Writer):
             return f"{expression} == 1" if expression.isidentifier() else f"({expression}) == 1"
         if entry.enum is None:
             return expression
-        members = self.fresh(entry.enum._value2member_map_, entry.enum.__name__)
+        names = self.fresh(members(entry.enum), entry.enum.__name__)
         self.lines.append(f"code = {expression}")
-        return f"{members}.get(code, code)"
+        return f"{names}.get(code, code)"
 
     def text(self, cls: type[Structure]) -> str:
         self.structure(cls, "value")
@@ -201,7 +200,7 @@ class _Encoder(_Writer):
 
     def structure(self, cls: type[Structure], source: str) -> None:
         if issubclass(cls, Bits):
-            self.slot(words.CODES[cls.size * 8], self.word(cls, source))
+            self.slot(cuts.CODES[cls.size * 8], self.word(cls, source))
         else:
             for entry in cls.declaration.fields:
                 self.field(entry, f"{source}.{entry.name}", f"{source}_{entry.name}")
@@ -218,8 +217,8 @@ class _Encoder(_Writer):
                 self.lines.append(f"{local} = {place}")
                 self.checks.append(f"len({local}) != {entry.size}")
                 self.slot(f"{entry.size}s", local)
-            case Kind.UINT if entry.width in words.CODES:
-                self.slot(words.CODES[entry.width], place)
+            case Kind.UINT if entry.width in cuts.CODES:
+                self.slot(cuts.CODES[entry.width], place)
             case _:
                 self.slot(f"{entry.size}s", f'{place}.to_bytes({entry.size}, "little")')
 
@@ -233,7 +232,7 @@ class _Encoder(_Writer):
 
     def word(self, cls: type[Bits], source: str) -> str:
         parts = []
-        tables = list(words.shared(cls))
+        tables = list(cuts.shared(cls))
         for entry in cls.declaration.fields:
             if any(entry in group for group in tables):
                 continue
@@ -241,8 +240,8 @@ class _Encoder(_Writer):
             low, width = entry.bit_offset, entry.width
             if low + width == cls.size * 8:  # pack refuses what does not fit
                 parts.append(f"{place} << {low}" if low else place)
-            elif words.is_listed(entry):
-                table = self.fresh(words.places(width, low), f"at_{low}")
+            elif cuts.is_listed(entry):
+                table = self.fresh(cuts.places(width, low), f"at_{low}")
                 parts.append(f"{table}[{place}]")
             else:
                 local = f"{source}_{entry.name}"
@@ -251,7 +250,7 @@ class _Encoder(_Writer):
                 parts.append(f"{local} << {low}" if low else local)
         for group in tables:
             held = [f"{source}.{entry.name}" for entry in group]
-            table = self.fresh(words.codes(group), "codes")
+            table = self.fresh(cuts.codes(group), "codes")
             parts.append(_listed(f"{table}[", held, "]", " " * 12))
         joined = " | ".join(parts)
         return joined if len(joined) <= 80 else f"\n{' ' * 12}| ".join(parts)

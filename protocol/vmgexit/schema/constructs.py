@@ -15,9 +15,8 @@ import construct
 import construct_typed
 
 from ..errors import DecodeError
-from .checks import check_ranges, raise_first
-from .fields import Field, Kind, named
-from .structure import Bits, Buffer, Structure, wrong_length
+from .checks import check_ranges, raise_first, wrong_length
+from .structure import Bits, Buffer, Field, Kind, Structure, named
 
 _INTEGERS = {
     8: construct.Int8ul,

@@ -18,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .fields import Field, Kind, named
-from .structure import Bits
+from .structure import Bits, Field, Kind, named
 
 CODES = {8: "B", 16: "H", 32: "I", 64: "Q"}
 """struct's little-endian integers, by bits."""

@@ -1,27 +1,157 @@
-"""What a structure is: the bases `Record` and `Bits`, and the decorator that places their fields.
+"""What a structure is: its fields, its declaration, and the bases `Record` and `Bits`.
 
 A structure is a slotted dataclass. Its declaration is the only place where a layout is written; the
 codec, the layout tables, the column reader and the fuzzer's mutators all walk it. Every bit belongs
 to a field, so any bytes of the right length decode and encode back to the same bytes.
+
+`fields` has the helpers that a declaration is written with, `declare` the decorator that places the
+fields and gives the class its codec.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..errors import DecodeError
-from .fields import Field, Kind
 
 if TYPE_CHECKING:
     from mmap import mmap
 
 Buffer = bytes | bytearray | memoryview
+
+
+class Kind(Enum):
+    """How a field's bits become a Python value."""
+
+    UINT = "unsigned integer"  # int, or a member of the field's enum
+    FLAG = "flag"  # bool, one bit
+    BYTES = "bytes"  # bytes
+    BITMAP = "bitmap"  # int: bit n stands for number first + n
+    STRUCT = "structure"  # a nested Structure
+    ARRAY = "array"  # a list of structures
+
+
+class Rule(Enum):
+    """What may stand in a reserved field. Reading never enforces it; `problems` reports it."""
+
+    ZERO = "must be zero"
+    IGNORED = "ignored"  # writers should put 0, readers must not look
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field, placed. Offsets and widths are in bits, counted from the structure's first bit."""
+
+    kind: Kind
+    width: int
+    meaning: str
+    name: str = ""  # as in Python, snake_case
+    spec: str = ""  # as the specifications spell it; derived from the name where it is regular
+    bit_offset: int = 0
+    rule: Rule | None = None  # a reserved field has one
+    enum: type[IntEnum] | None = None  # names of the known codes; unknown ones stay integers
+    of: type[Structure] | None = None  # the nested structure, or an array's element
+    count: int = 1  # elements of an array
+    first: int = 0  # bitmap: the number that bit 0 stands for
+    access: str = ""  # who writes and who clears it, or RO, WO, RW
+    reset: int | None = 0  # value after reset; None where it is not defined
+    clause: str = ""  # the clause it comes from, where it is not the structure's own
+
+    @property
+    def byte_offset(self) -> int:
+        return self.bit_offset // 8
+
+    @property
+    def size(self) -> int:
+        """Bytes; only of a field that is a whole number of them."""
+        return self.width // 8
+
+    @property
+    def bits(self) -> str:
+        """The bit range as specifications write it: `13:11`, or `14` for a single bit."""
+        low, high = self.bit_offset, self.bit_offset + self.width - 1
+        return f"{high}:{low}" if high > low else f"{low}"
+
+    @property
+    def default(self) -> Any:
+        """The value of the field in an all-zero structure."""
+        match self.kind:
+            case Kind.FLAG:
+                return False
+            case Kind.BYTES:
+                return bytes(self.size)
+            case Kind.STRUCT:
+                assert self.of is not None
+                return self.of()
+            case Kind.ARRAY:
+                assert self.of is not None
+                return [self.of() for _ in range(self.count)]
+            case _:
+                return named(0, self.enum)
+
+    def inside(self, value: Any) -> Iterator[tuple[str, Structure]]:
+        """The structures that the field's `value` holds, each with the path that leads to it."""
+        if self.kind is Kind.STRUCT:
+            yield self.name, value
+        elif self.kind is Kind.ARRAY:
+            for index, item in enumerate(value):
+                yield f"{self.name}[{index}]", item
+
+    def complaint(self, value: Any) -> str:
+        """Why the field cannot hold `value`; "" where it can. Does not look into structures."""
+        match self.kind:
+            case Kind.UINT | Kind.FLAG | Kind.BITMAP:
+                if not isinstance(value, int):
+                    return f"{value!r} is not an integer"
+                if not 0 <= value < 1 << self.width:
+                    return f"{_number(value)} does not fit {self.width} bit{'s' * (self.width > 1)}"
+            case Kind.BYTES:
+                if not isinstance(value, bytes | bytearray):
+                    return f"{value!r} is not bytes"
+                if len(value) != self.size:
+                    return f"{len(value)} bytes found, {self.size} expected"
+            case Kind.STRUCT:
+                if not self._is_a(value):
+                    return f"{value!r} is not {self._article()}"
+            case Kind.ARRAY:
+                if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+                    return f"{value!r} is not a list"
+                if len(value) != self.count:
+                    return f"{len(value)} elements found, {self.count} expected"
+                for index, item in enumerate(value):
+                    if not self._is_a(item):
+                        return f"element {index}, {item!r}, is not {self._article()}"
+        return ""
+
+    def _is_a(self, value: Any) -> bool:
+        assert self.of is not None
+        return isinstance(value, self.of)
+
+    def _article(self) -> str:
+        assert self.of is not None
+        article = "an" if self.of.__name__[0] in "AEIOU" else "a"
+        return f"{article} {self.of.__name__}"
+
+
+@functools.cache
+def members(enum: type[IntEnum]) -> dict[int, IntEnum]:
+    """The members of `enum` by their values."""
+    return {int(member): member for member in enum}
+
+
+def named(value: int, enum: type[IntEnum] | None) -> int:
+    """`value` as a member of `enum` where it has one, else as it is: enums are open."""
+    return value if enum is None else members(enum).get(value, value)
+
+
+def _number(value: int) -> str:
+    """In decimal, but for what Python refuses to print, or nobody wants to read."""
+    bits = value.bit_length()
+    return f"{int(value)}" if bits <= 512 else f"a number of {bits} bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +250,17 @@ class Structure:
 
         Never raises on a decoded value.
         """
-        from .checks import problems_of
-
-        return problems_of(self)
+        for field in self.declaration.fields:
+            held = getattr(self, field.name)
+            cited = field.clause or self.declaration.clause
+            if field.rule is Rule.ZERO and held not in (0, field.default):
+                yield Problem(field.name, held, "reserved, must be zero", cited)
+            elif field.enum is not None and held not in members(field.enum):
+                yield Problem(field.name, held, f"not a known {field.enum.__name__}", cited)
+            for path, inner in field.inside(held):
+                for problem in inner.problems():
+                    yield replace(problem, path=f"{path}.{problem.path}")
+        yield from self.broken()
 
     def broken(self) -> Iterator[Problem]:
         """Rules of this structure beyond single fields; overridden by declarations that have some."""
@@ -201,165 +339,6 @@ def set_numbers(bitmap: int, first: int = 0) -> list[int]:
         found.append(first + low.bit_length() - 1)
         bitmap ^= low
     return found
-
-
-S = TypeVar("S", bound=Structure)
-
-_NOT_FOR_FIELDS = frozenset(dir(Structure)) | {"size", "declaration"}
-
-
-@dataclass_transform(kw_only_default=True)
-def structure(
-    name: str,
-    *,
-    size: int,
-    clause: str = "",
-    source: str = "",
-    revision: str = "",
-) -> Callable[[type[S]], type[S]]:
-    """Declare a structure of `size` bytes and register it under `name`.
-
-    Raises TypeError when the fields do not add up to `size`, when a reserved field's name does not
-    say its place, or when a name is taken: a wrong declaration cannot be imported.
-    """
-
-    def declare(cls: type[S]) -> type[S]:
-        made = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(cls)
-        made.size = size
-        made.declaration = Declaration(
-            name=name,
-            size=size,
-            fields=_placed(made, size),
-            clause=clause,
-            source=source,
-            title=(cls.__doc__ or "").strip().partition("\n")[0],
-            revision=revision,
-            is_bits=issubclass(made, Bits),
-        )
-        _install_codec(made)
-        register(made)
-        return made
-
-    return declare
-
-
-def _placed(cls: type[Structure], size: int) -> tuple[Field, ...]:
-    """The fields of `cls` with their names and offsets filled in, and every rule of ours checked."""
-    if issubclass(cls, Bits) and size not in (1, 2, 4, 8):
-        raise TypeError(f"{cls.__name__}: a word has 1, 2, 4 or 8 bytes, not {size}")
-    placed = []
-    offset = 0
-    for entry in dataclasses.fields(cls):  # type: ignore[arg-type]
-        where = f"{cls.__name__}.{entry.name}"
-        if entry.name in _NOT_FOR_FIELDS:
-            raise TypeError(f"{where}: this name has a meaning for every structure")
-        spec: Field | None = entry.metadata.get("vmgexit")
-        if spec is None:
-            raise TypeError(f"{where}: not declared by one of the field helpers")
-        if complaint := _misplaced(cls, spec):
-            raise TypeError(f"{where}: {complaint}")
-        field = dataclasses.replace(
-            spec,
-            name=entry.name,
-            bit_offset=offset,
-            spec=spec.spec or "".join(part.capitalize() for part in entry.name.split("_")),
-        )
-        if (field.rule is None) == (entry.name == _reserved_name(cls, field)):
-            raise TypeError(f"{where}: reserved fields are named {_reserved_name(cls, field)}")
-        placed.append(field)
-        offset += field.width
-    if offset != size * 8:
-        raise TypeError(f"{cls.__name__}: fields fill {offset} bits, {size * 8} declared")
-    return tuple(placed)
-
-
-def _misplaced(cls: type[Structure], spec: Field) -> str:
-    """Why a structure such as `cls` cannot hold a field such as `spec`; "" where it can."""
-    if spec.width < 1:
-        return "a field has at least one bit"
-    if issubclass(cls, Bits):
-        whole = spec.kind not in (Kind.UINT, Kind.FLAG)
-        return "a word's fields are integers and flags" if whole else ""
-    if spec.width % 8:
-        return "a record's fields are whole bytes"
-    if spec.kind is Kind.UINT and spec.width not in (8, 16, 32, 64):
-        return f"a record's integers have 8, 16, 32 or 64 bits, not {spec.width}"
-    return ""
-
-
-def _reserved_name(cls: type[Structure], field: Field) -> str:
-    if issubclass(cls, Bits):
-        return f"reserved_{field.bits.replace(':', '_')}"
-    return f"reserved_0x{field.byte_offset:03x}"
-
-
-def _install_codec(cls: type[Structure]) -> None:
-    """Give `cls` a decode, an encode and a view that make the real ones at first use."""
-
-    @functools.cache  # who holds on to the first decode calls it again and again
-    def make() -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
-        if os.environ.get("VMGEXIT_INTERPRET"):
-            from .constructs import interpreted as codec
-        else:
-            from .compiler import compiled as codec
-        decode, encode = codec(cls)
-        cls.decode = staticmethod(decode)  # type: ignore[method-assign]
-        cls.encode = encode  # type: ignore[assignment, method-assign]
-        return decode, encode
-
-    def decode(data: Buffer, *, strict: bool = False) -> Any:
-        return make()[0](data, strict=strict)
-
-    def encode(self: Structure) -> bytes:
-        return make()[1](self)
-
-    @functools.cache
-    def make_view() -> Callable[..., Any]:
-        from .view import maker
-
-        view = maker(cls)
-        cls.view = staticmethod(view)  # type: ignore[method-assign]
-        return view
-
-    def view(buffer: Any, offset: int = 0) -> Any:
-        return make_view()(buffer, offset)
-
-    cls.decode = staticmethod(decode)  # type: ignore[method-assign]
-    cls.encode = encode  # type: ignore[method-assign]
-    cls.view = staticmethod(view)  # type: ignore[method-assign]
-
-
-def wrong_length(cls: type[Structure], found: int) -> DecodeError:
-    """The error for data of any length but the structure's own."""
-    return DecodeError(
-        f"{cls.declaration.name}: {found} bytes found, {cls.size} expected",
-        offset=min(found, cls.size),
-    )
-
-
-_registry: dict[str, dict[str, type[Structure]]] = {}
-
-
-def register(cls: type[Structure]) -> None:
-    declaration = cls.declaration
-    revisions = _registry.setdefault(declaration.name, {})
-    if declaration.revision in revisions:
-        which = f"{declaration.name} {declaration.revision}".rstrip()
-        other = revisions[declaration.revision].__name__
-        raise TypeError(f"{cls.__name__}: {which} is declared already, by {other}")
-    revisions[declaration.revision] = cls
-
-
-def structures() -> dict[str, dict[str, type[Structure]]]:
-    """Every structure: name, then revision ("" is the current one), then class.
-
-    Imports every chapter of `vmgexit.wire`: by name, for the declarations stand on this module and
-    not the other way round.
-    """
-    from importlib import import_module
-
-    import_module("vmgexit.wire").load_all()
-    return _registry
 
 
 def _plain(value: Any) -> Any:

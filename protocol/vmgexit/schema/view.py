@@ -20,10 +20,9 @@ from operator import eq
 from typing import Any, ClassVar, SupportsIndex, overload
 
 from ..errors import DecodeError, EncodeError
-from .checks import check_ranges, complaint_of
+from .checks import check_ranges
 from .cuts import CODES
-from .fields import Field, Kind
-from .structure import Bits, Problem, Structure
+from .structure import Bits, Field, Kind, Problem, Structure, members
 
 # What every view holds: the buffer, the byte in it where the structure begins, and the view that this
 # one is a part of (None for the outermost).
@@ -160,7 +159,7 @@ def _opened(field: Field, expression: str, names: dict[str, Any]) -> str:
         return f"    return ({expression}) == 1\n"
     if field.enum is None:
         return f"    return {expression}\n"
-    names[field.enum.__name__] = field.enum._value2member_map_
+    names[field.enum.__name__] = members(field.enum)
     return f"    code = {expression}\n    return {field.enum.__name__}.get(code, code)\n"
 
 
@@ -172,7 +171,7 @@ def _setter(cls: type[Structure], field: Field) -> Callable[[Any, Any], None]:
     store = _store_bits(cls, field) if issubclass(cls, Bits) else _store_bytes(field)
 
     def set_field(self: Any, value: Any) -> None:
-        complaint = complaint_of(field, value)
+        complaint = field.complaint(value)
         if complaint:
             path = f"{_prefix(self)}{field.name}"
             raise EncodeError(f"{path}: {complaint}", path=path)
@@ -309,7 +308,7 @@ class ArrayView(Sequence[Any]):
     def __setitem__(self, index: int, value: Structure) -> None:
         step = self._steps[index]
         path = f"{_prefix(self)}[{step // self._item.size}]"
-        complaint = complaint_of(self._item, value)
+        complaint = self._item.complaint(value)
         if complaint:
             raise EncodeError(f"{path}: {complaint}", path=path)
         data = _encoded(value, f"{path}.")

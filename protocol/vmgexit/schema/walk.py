@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import UsageError
-from .fields import Field, Kind
-from .structure import Structure
+from .structure import Field, Kind, Structure
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,124 @@
+"""The structures of all chapters, by their names on the command line.
+
+A chapter is imported when one of its structures is asked for, so that a command pays for what it
+reads and not for the whole protocol.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from importlib import import_module
+from itertools import chain
+
+from ..errors import UsageError
+from ..schema import Structure
+
+_NAMES = """
+ap_creation       ap-creation ap-jump-table-info apic-id-list
+apic              apic-configure-emulation apic-features apic-register-number
+apic              apic-configure-vector apic-tpr apic-eoi apic-ldr apic-self-ipi apic-icr
+attestation       attest-services attest-single-service services-manifest service-entry
+attestation       uefi-mm-flags uefi-mm-manifest
+core              svsm-protocol-query svsm-version-range create-vcpu-apic-id configure-vtom
+core              pvalidate-header pvalidate-entry pvalidate-list
+doorbell          ext-int-status ext-int-descriptor doorbell-flags vmpl-events doorbell-head
+doorbell          doorbell-page
+doorbell_history  ext-int-status ext-int-descriptor doorbell-head doorbell-page pending-events
+doorbell_history  doorbell-events
+exit_codes        exit-status exit-error ioio-info msr-info tio-op-info
+features          hypervisor-features
+ghcb              ghcb ghcb-hypercall
+ghcb_msr          ghcb-msr ghcb-msr-gpa ghcb-msr-sev-info-response ghcb-msr-sev-info-request
+ghcb_msr          ghcb-msr-ap-jump-table ghcb-msr-cpuid-request ghcb-msr-cpuid-response
+ghcb_msr          ghcb-msr-ap-reset-hold-request ghcb-msr-ap-reset-hold-response
+ghcb_msr          ghcb-msr-preferred-gpa-request ghcb-msr-preferred-gpa-response
+ghcb_msr          ghcb-msr-register-gpa-request ghcb-msr-register-gpa-response
+ghcb_msr          ghcb-msr-page-state-request ghcb-msr-page-state-response
+ghcb_msr          ghcb-msr-run-vmpl-request ghcb-msr-run-vmpl-response
+ghcb_msr          ghcb-msr-unregister-gpa-request ghcb-msr-unregister-gpa-response
+ghcb_msr          ghcb-msr-features-request ghcb-msr-features-response
+ghcb_msr          ghcb-msr-termination-request ghcb-msr-hyperv-hypercall ghcb-msr-hyperv-fast-call
+ghcb_msr          ghcb-msr-hyperv-output ghcb-msr-hyperv-debug-print
+guest_message     guest-message-header guest-message report-key-select report-request
+guest_message     attestation-report report-response key-select guest-field-select key-request
+guest_message     key-response tsc-info-request tsc-info-response guest-request-result
+guest_message     certificate-entry
+injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
+injection         secure-avic-info
+page_state        psc-header psc-entry psc-request psc-result
+rmp               rmp-page-size rmpadjust-attributes pvalidate-action rmp-status
+secrets           secrets-flags secrets-page
+svsm              calling-area svsm-call-number svsm-call svsm-result
+termination       termination-info
+uefi_mm           mm-communicate-header
+vmsa              vintr-ctrl event-inj sev-features sev-status secure-avic-control segment vmsa
+vtpm              vtpm-commands vtpm-features vtpm-request vtpm-response
+"""
+
+CHAPTERS: dict[str, list[str]] = {}
+"""Every chapter, and the names that it declares. A test compares it with the declarations."""
+
+for _chapter, *_names in map(str.split, _NAMES.strip().splitlines()):
+    CHAPTERS.setdefault(_chapter, []).extend(_names)
+
+Revisions = dict[str, type[Structure]]
+"""The structures of one name by their revisions; "" is the current one."""
+
+
+@functools.cache
+def declared(chapter: str) -> dict[str, Revisions]:
+    """The structures that one chapter declares: name, then revision, then class."""
+    found: dict[str, Revisions] = {}
+    module = import_module(f"{__package__}.{chapter}")
+    for cls in vars(module).values():
+        if getattr(cls, "__module__", "") == module.__name__ and "declaration" in vars(cls):
+            _add(found, cls)
+    return found
+
+
+def _add(found: dict[str, Revisions], cls: type[Structure]) -> None:
+    declaration = cls.declaration
+    revisions = found.setdefault(declaration.name, {})
+    if declaration.revision in revisions:
+        which = f"{declaration.name} {declaration.revision}".rstrip()
+        other = revisions[declaration.revision].__name__
+        raise TypeError(f"{cls.__name__}: {which} is declared already, by {other}")
+    revisions[declaration.revision] = cls
+
+
+def structures() -> dict[str, Revisions]:
+    """Every structure: name, then revision, then class. Imports every chapter.
+
+    Raises TypeError where two structures have one name and revision.
+    """
+    found: dict[str, Revisions] = {}
+    for chapter in CHAPTERS:
+        for revisions in declared(chapter).values():
+            for cls in revisions.values():
+                _add(found, cls)
+    return found
+
+
+def find(name: str, revision: str | None = None) -> type[Structure]:
+    """The structure called `name`, or `NAME@REVISION` as titles have it; imports its chapter alone.
+
+    The current revision unless one is named, or the first where all are old. Raises UsageError with
+    the nearest names, or the revisions.
+    """
+    if revision is None and "@" in name:
+        name, _, revision = name.partition("@")
+    found: Revisions = {}
+    for chapter, names in CHAPTERS.items():
+        if name in names:
+            found |= declared(chapter)[name]
+            if (revision or "") in found:
+                return found[revision or ""]
+    if not found:
+        known = sorted({*chain.from_iterable(CHAPTERS.values())})
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
+        raise UsageError(f"unknown structure {name}; nearest: {', '.join(near)}; see vmgexit list")
+    if revision is None:
+        return next(iter(found.values()))
+    there = ", ".join(each or "the current one" for each in found)
+    raise UsageError(f"{name} has no revision {revision}; there are {there}")
