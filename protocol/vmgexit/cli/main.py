@@ -23,6 +23,8 @@ COMMANDS = {
     "diagram": ("diagram", "states and sequences, drawn from the explored machine"),
     "trace": ("trace", "KVM trace lines, decoded"),
     "find": ("find", "pages of a memory image that look like one of ours"),
+    "gdb": ("debugger", "a script that shows structures in GDB"),
+    "drgn": ("debugger", "a script that shows structures in drgn"),
     "spec": ("spec", "each clause with the tests that check it"),
 }
 """Every command: its file here, and the line that `vmgexit --help` says of it. Only the file of the

@@ -1,0 +1,31 @@
+"""`vmgexit gdb` and `vmgexit drgn`: scripts that show our structures in those programs."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..debugger import script
+from ..layout import published
+from .names import find
+
+_USE = {
+    "gdb": "vmgexit gdb > vmgexit-gdb.py; then in GDB: source vmgexit-gdb.py, vmgexit-ghcb ADDRESS",
+    "drgn": "vmgexit drgn > vmgexit-drgn.py; drgn -p PID vmgexit-drgn.py ghcb ADDRESS",
+}
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    debugger = parser.prog.rpartition(" ")[2]
+    parser.description = (
+        "Print a script that shows structures in the memory of a program, a core or a kernel. It needs"
+        " nothing of vmgexit."
+    )
+    parser.epilog = f"example: {_USE[debugger]}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help="structures (default: all)")
+    parser.set_defaults(run=run, debugger=debugger)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    classes = [find(name) for name in arguments.names] or published()
+    print(script(arguments.debugger, classes))
+    return 0
