@@ -6,7 +6,7 @@ import argparse
 
 from ..debugger import script
 from ..layout import published
-from .names import find
+from ..wire.registry import find
 
 _USE = {
     "gdb": "vmgexit gdb > vmgexit-gdb.py; then in GDB: source vmgexit-gdb.py, vmgexit-ghcb ADDRESS",

@@ -18,16 +18,27 @@ from ..wire.ghcb import (
     BUFFER_OFFSET,
     BUFFER_SIZE,
     GhcbPage,
+    GhcbUsage,
     ProtocolVersion,
 )
 from ..wire.injection import DoorbellOperation
 from ..wire.page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
-from ..wire.readings import notes_on_exit
+from ..wire.readings import notes_on, notes_on_exit
 from ..wire.vmsa import EventInj, EventType
 
 PAGE = 4096
 LARGE_PAGE = 2 << 20
 MMIO_LIMIT = 8  # bytes, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
+
+
+def broken(page: GhcbPage) -> Iterator[Problem]:
+    """What `GhcbPage.problems` says beyond single fields."""
+    if page.ghcb_usage != GhcbUsage.STANDARD:
+        return
+    if page.is_answer:
+        yield from problems_of_answer(page)
+    elif page.sw_exit_code or page.valid_bitmap:
+        yield from problems_of_request(page)
 
 
 # --- requests -------------------------------------------------------------------------------------
@@ -239,7 +250,14 @@ def answer_text(page: GhcbPage) -> str:
 # --- what a person should know --------------------------------------------------------------------
 
 
-def notes_of(page: GhcbPage) -> Iterator[Note]:
+def notes(page: GhcbPage) -> Iterator[Note]:
+    """What `GhcbPage.notes` says: the exit, and on which fields sources differ."""
+    if page.ghcb_usage == GhcbUsage.STANDARD:
+        yield from _notes_of_exit(page)
+    yield from notes_on(page)
+
+
+def _notes_of_exit(page: GhcbPage) -> Iterator[Note]:
     """The exit by its name, its words by their layouts, and former meanings of its number."""
     if not page.sw_exit_code and not page.valid_bitmap:
         yield Note("sw_exit_code", "no exit: the page is at rest")

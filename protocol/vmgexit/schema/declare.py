@@ -24,8 +24,12 @@ def structure(
     clause: str = "",
     source: str = "",
     revision: str = "",
+    rules: str = "",
 ) -> Callable[[type[S]], type[S]]:
     """Declare a structure of `size` bytes called `name` on the command line.
+
+    `rules` names the module with its rules, where these need more than the declarations: it has
+    `broken(value)` and `notes(value)`, and is imported when a value is judged.
 
     Raises TypeError when the fields do not add up to `size`, or when a reserved field's name does not
     say its place: a wrong declaration cannot be imported.
@@ -43,6 +47,7 @@ def structure(
             title=(cls.__doc__ or "").strip().partition("\n")[0],
             revision=revision,
             is_bits=issubclass(made, Bits),
+            rules=rules,
         )
         _install_codec(made)
         return made

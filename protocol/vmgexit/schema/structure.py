@@ -14,6 +14,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..errors import DecodeError
@@ -166,6 +167,7 @@ class Declaration:
     title: str  # first line of the docstring
     revision: str  # "" for the current one
     is_bits: bool  # fields are placed by bits of one little-endian word
+    rules: str = ""  # the module whose `broken` and `notes` judge a value, if it is not the class
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -263,12 +265,15 @@ class Structure:
         yield from self.broken()
 
     def broken(self) -> Iterator[Problem]:
-        """Rules of this structure beyond single fields; overridden by declarations that have some."""
-        return iter(())
+        """Rules of this structure beyond single fields: overridden by declarations that have some, or
+        found in the module that the declaration names, where they need more than the structure."""
+        rules = self.declaration.rules
+        return import_module(rules).broken(self) if rules else iter(())
 
     def notes(self) -> Iterator[Note]:
-        """What else a person should know about the value; overridden where there is something."""
-        return iter(())
+        """What else a person should know about the value; from where its rules are."""
+        rules = self.declaration.rules
+        return import_module(rules).notes(self) if rules else iter(())
 
     def numbers(self, name: str) -> list[int]:
         """The numbers that the bitmap field `name` holds, ascending: `descriptor.numbers("irr")`."""

@@ -11,14 +11,11 @@ arch/x86/include/asm/svm.h, Oak oak_sev_guest/src/ghcb.rs, mushroom common/snp-t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
-    Note,
-    Problem,
     Record,
     bitmap,
     raw,
@@ -31,7 +28,6 @@ from ..schema import (
     u64,
 )
 from .exits import Where, find_exit
-from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 NAMED_BY = "COCONUT-SVSM kernel/src/sev/ghcb.rs; OpenVMM x86defs snp.rs; Linux asm/svm.h"
@@ -73,7 +69,7 @@ def valid_bit(cls: type[Record], name: str) -> int:
     return offset // 8
 
 
-@structure("ghcb", size=4096, source=NAMED_BY)
+@structure("ghcb", size=4096, source=NAMED_BY, rules="vmgexit.rules.exits")
 class GhcbPage(Record):
     """GHCB: 4 KiB page shared between a guest's vCPU and the host.
 
@@ -210,23 +206,6 @@ class GhcbPage(Record):
         KVM clears the bitmap before it marks what it returns.
         """
         return self.is_valid("sw_exit_info_1") and not self.is_valid("sw_exit_code")
-
-    def broken(self) -> Iterator[Problem]:
-        from ..rules.exits import problems_of_answer, problems_of_request
-
-        if self.ghcb_usage != GhcbUsage.STANDARD:
-            return
-        if self.is_answer:
-            yield from problems_of_answer(self)
-        elif self.sw_exit_code or self.valid_bitmap:
-            yield from problems_of_request(self)
-
-    def notes(self) -> Iterator[Note]:
-        from ..rules.exits import notes_of
-
-        if self.ghcb_usage == GhcbUsage.STANDARD:
-            yield from notes_of(self)
-        yield from notes_on(self)
 
 
 @structure("ghcb", size=4096, revision="edk2", source="edk2 MdePkg/Include/Register/Amd/Ghcb.h")
