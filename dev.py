@@ -7,8 +7,8 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
   fuzz [TARGET] [OPTIONS]   run `vmgexit fuzz run TARGET OPTIONS`; the target is scenario unless
                             named, and 60 seconds (--time 60) the limit unless OPTIONS set
                             --time or --runs
-  test [PYTEST OPTIONS]     ruff, mypy, then pytest; fails if any of them does
-  lint                      ruff and mypy only
+  test [PYTEST OPTIONS]     the linters, then pytest; fails if any of them does
+  lint                      ruff, mypy, and import-linter: which imports go where
   bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
                             dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
   lock [UV OPTIONS]         bring requirements.lock up to pyproject.toml; --upgrade for the newest
@@ -43,8 +43,13 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete"
 
-LINTERS = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",))
-FUZZ_LIMITS = ("--time", "--runs", "-max_total_time", "-runs")
+LINTERS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("lint-imports", "--no-logo", "--no-cache"),
+)
+FUZZ_LIMITS = ("--time", "--runs")
 # How long a child may take to close after Ctrl-C before it is ended.
 CLOSING_SECONDS = 5
 
@@ -180,7 +185,8 @@ def lint(_arguments: Sequence[str] = ()) -> int:
     set_up()
     first_failure = 0
     for linter in LINTERS:
-        code = run(PYTHON, "-m", *linter)
+        program, *options = linter
+        code = run(VENV / "bin" / program, *options)
         if code:
             say(f"{' '.join(linter)} failed (exit code {code})")
         first_failure = first_failure or code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,4 @@ def _parts(path: str) -> Iterator[str | int]:
 
 
 def _nearest(path: str, known: list[str]) -> list[str]:
-    import difflib
-
     return difflib.get_close_matches(path, known, n=3, cutoff=0.0)
