@@ -57,3 +57,12 @@ class PeerError(VmgexitError):
 
 class UsageError(VmgexitError):
     """A command line that names something that does not exist."""
+
+
+def brief(value: object) -> str:
+    """A value as a message shows it: its beginning, where it is long."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "something nested too deep"
+    return text if len(text) <= 80 else f"{text[:77]}..."

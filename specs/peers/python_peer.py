@@ -14,8 +14,8 @@ import time
 import zlib
 from typing import Any
 
+from vmgexit.machine.commands import checked
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.scenario import checked
 
 APIC, READ_REGISTER, PPR = 3, 2, 0x80A
 PLANTS = ("ppr", "panic", "hang")

@@ -13,8 +13,9 @@ import pytest
 
 from vmgexit.cli import main
 from vmgexit.compare.lockstep import compare
+from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.scenario import Command, to_lines
+from vmgexit.machine.scenario import to_lines
 
 ROOT = Path(__file__).parents[2]
 PYTHON_PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, COCONUT_SEEN, REFERENCE, Quirks, names, only, profile
-from vmgexit.machine.scenario import Command, sequences
+from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS, Violation, Watch
 
 SCENARIOS = Path(__file__).parents[2] / "corpus" / "quirks"

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import checked
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.scenario import checked, sequences, to_lines
+from vmgexit.machine.scenario import sequences, to_lines
 from vmgexit.watch.invariants import Watch, run
 
 VECTORS = st.sampled_from([0, 5, 15, 16, 30, 31, 32, 0x47, 0x50, 0x55, 0x61, 0x80, 0xF1, 0xFF])

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
-from vmgexit.machine.scenario import Command
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.process.states import cells

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import Command
 from vmgexit.machine.quirks import COCONUT, REFERENCE
-from vmgexit.machine.scenario import Command, sequences
+from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Finding, peer
 
 VMGEXIT = Path(sys.executable).with_name("vmgexit")

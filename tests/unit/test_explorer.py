@@ -3,9 +3,9 @@
 import pytest
 
 from vmgexit.explore.search import Bounds, Outcome, explore
+from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import only
-from vmgexit.machine.scenario import Command
 from vmgexit.watch.invariants import Violation, run
 
 

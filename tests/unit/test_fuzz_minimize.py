@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import Command
 from vmgexit.machine.quirks import only
-from vmgexit.machine.scenario import Command, sequences
+from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign.minimize import minimized
 from vmgexit_fuzz.inputs.programs import SIZE, mutate
 from vmgexit_fuzz.targets import Finding, find, scenario

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmgexit.machine import program
-from vmgexit.machine.program import Code, Operation, spelled
-from vmgexit.machine.scenario import OPERATIONS, checked
+from vmgexit.machine.commands import COMMANDS, checked
+from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, SIZE, Burst, Pick, mutate
 
 INIT = spelled({"op": "init", "cpus": 2, "reg_count": 1})
@@ -39,7 +39,7 @@ def test_nothing_becomes_a_program() -> None:
         changed = mutate(b"", 36 * 96, seed)
         # Deleting may leave nothing again.
         if changed:
-            assert changed[0] % len(Code) == Code.INIT
+            assert changed[0] % len(CODES) == CODES["init"]
 
 
 def test_most_mutations_change_something() -> None:
@@ -69,7 +69,7 @@ def test_bursts_are_valid_commands(burst: Burst) -> None:
 def test_bursts_together_use_every_operation_of_interest() -> None:
     used = {command["op"] for burst in BURSTS for seed in SEEDS for command in burst(Pick(seed), 0)}
     # These only look; init is the mutator's own.
-    assert used == set(OPERATIONS) - {"init", "doorbell", "state"}
+    assert used == set(COMMANDS) - {"init", "doorbell", "state"}
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: str(mutation.__name__))

@@ -3,8 +3,9 @@
 import json
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import Command
 from vmgexit.machine.quirks import REFERENCE, Quirks, profile
-from vmgexit.machine.scenario import Command, sequences
+from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode

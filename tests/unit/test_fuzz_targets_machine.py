@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmgexit.machine import program
-from vmgexit.machine.program import Code, Operation, spelled
+from vmgexit.machine.commands import REFUSABLE, Command, checked
+from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.rules import apic
 from vmgexit.machine.rules import calls as svsm
-from vmgexit.machine.scenario import REFUSABLE, Command, checked
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
 from vmgexit_fuzz.inputs import hostile
@@ -29,7 +29,7 @@ def call(request: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) ->
 
 def act(*arguments: int) -> bytes:
     """An operation that only looks, but for its arguments."""
-    return bytes([Code.DOORBELL, 0, *arguments]).ljust(Operation.size, b"\0")
+    return bytes([CODES["doorbell"], 0, *arguments]).ljust(Operation.size, b"\0")
 
 
 @given(data=st.binary(max_size=20 * 36))

@@ -6,7 +6,7 @@ import pytest
 
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
-from vmgexit.machine.scenario import Command
+from vmgexit.machine.commands import Command
 from vmgexit.watch.invariants import Violation, run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from vmgexit.machine.program import Code, Flags, Operation
+from vmgexit.machine.program import CODES, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
 
@@ -22,7 +22,7 @@ from .trial import Outcome, Trial
 if TYPE_CHECKING:
     from hypothesis import settings
 
-_CODES = [code for code in Code if code not in (Code.INIT, Code.STATE, Code.DOORBELL)]
+_CODES = [code for name, code in CODES.items() if name not in ("init", "state", "doorbell")]
 STEPS = 50  # of one run of a state machine
 _EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
 

@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from vmgexit.machine.commands import REFUSABLE, Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.scenario import REFUSABLE, Command
 from vmgexit.watch.invariants import Violation, Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 
-from vmgexit.machine.program import Code, spelled
+from vmgexit.machine.program import CODES, spelled
 
 from . import programs
 from .programs import SIZE, crossover
@@ -28,6 +28,6 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
     if changed and pick.random() < OFTEN:
         for _ in range(pick.randint(1, MOST_ACTS)):
             at = pick.randint(1, len(changed) // SIZE) * SIZE
-            act = bytes([Code.DOORBELL, pick.choice((0, 0, 1))]) + pick.randbytes(SIZE - 2)
+            act = bytes([CODES["doorbell"], pick.choice((0, 0, 1))]) + pick.randbytes(SIZE - 2)
             changed = changed[:at] + act + pick.choice(_AFTER) + changed[at:]
     return changed[: longest - longest % SIZE]

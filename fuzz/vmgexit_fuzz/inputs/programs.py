@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from vmgexit.machine.program import Code, Operation, spelled
-from vmgexit.machine.scenario import REFUSABLE, Command
+from vmgexit.machine.commands import REFUSABLE, Command
+from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.svsm import CoreCall, Protocol, calls
 
@@ -331,7 +331,7 @@ def _operations(data: bytes) -> list[bytes]:
     return [data[at : at + SIZE] for at in range(0, len(data) - SIZE + 1, SIZE)]
 
 
-_HOLD_A_VECTOR = (Code.HOST_IRQ, Code.HOST_BEGIN, Code.LATE)
+_HOLD_A_VECTOR = (CODES["host_irq"], CODES["host_begin"], CODES["late"])
 
 
 def _vectors(operations: list[bytes]) -> list[int]:
@@ -340,7 +340,7 @@ def _vectors(operations: list[bytes]) -> list[int]:
     for operation in operations:
         if operation[0] in _HOLD_A_VECTOR:
             found.append(operation[_VECTOR])
-        elif operation[0] == Code.CALL and operation[_RCX] in _SENDS:
+        elif operation[0] == CODES["call"] and operation[_RCX] in _SENDS:
             found.append(operation[_RDX])
     return found
 

@@ -10,10 +10,10 @@ Use: `install()` before the engine is given the counters of `probes`; then `mark
 
 from __future__ import annotations
 
+from vmgexit.machine.commands import COMMANDS, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules.entry import STEPS as ENTRY_STEPS
 from vmgexit.machine.rules.host import STEPS as HOST_STEPS
-from vmgexit.machine.scenario import OPERATIONS, Command
 from vmgexit.machine.vcpu import EVENT_VALID
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import Protocol
@@ -26,7 +26,7 @@ _POSTS = {name: number for number, name in enumerate(("", *HOST_STEPS))}
 # What a command is: its operation; of an APIC call which one, of a write to which register.
 _WRITES = (ApicRegister.TPR, ApicRegister.EOI, ApicRegister.ICR, ApicRegister.SELF_IPI)
 _KINDS: dict[str | tuple[int, int], int] = {}
-_KINDS |= {operation: number for number, operation in enumerate(OPERATIONS)}
+_KINDS |= {operation: number for number, operation in enumerate(COMMANDS)}
 for _call in ApicCall:
     _KINDS[_call, 0] = len(_KINDS)
 for _register in _WRITES:

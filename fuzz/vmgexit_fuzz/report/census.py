@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from vmgexit.machine.commands import U32, U64, Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host
-from vmgexit.machine.scenario import U32, U64, Answer, Command
 from vmgexit.machine.vm import FIRST_CALLING_AREA, Vm
 from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch, Wrong
 from vmgexit.watch.ledger import Ledger, Step

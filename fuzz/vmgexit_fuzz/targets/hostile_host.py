@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import REFUSABLE, Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.program import Code, Operation, spelled
+from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.machine.quirks import Quirks
-from vmgexit.machine.scenario import REFUSABLE, Command
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.watch.invariants import INVARIANTS, Violation, Watch
 
@@ -26,7 +26,7 @@ observe: Callable[[Machine, Command], None] | None = None  # told of each comman
 FOR_ANY_HOST = ("INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10")
 INVARIANTS_KEPT = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
-LOOKS = (Code.DOORBELL, Code.STATE)
+LOOKS = (CODES["doorbell"], CODES["state"])
 _SIZE = Operation.size
 _ARGUMENTS = 2  # from this byte on
 
@@ -59,7 +59,7 @@ def commands(data: bytes) -> list[Command]:
     read = []
     for at in range(0, len(data) - _SIZE + 1, _SIZE):
         operation = data[at : at + _SIZE]
-        if operation[0] % len(Code) in LOOKS and any(operation[_ARGUMENTS:]):
+        if operation[0] % len(CODES) in LOOKS and any(operation[_ARGUMENTS:]):
             operation = spelled(act(operation))
         read.append(operation)
     return program.read(b"".join(read))

@@ -14,12 +14,12 @@ import re
 from collections.abc import Sequence
 
 from vmgexit.compare.lockstep import Answering, Lockstep, compare
-from vmgexit.compare.peer import COUNTERS, STOPS, Peer, brief, plain
-from vmgexit.errors import PeerError
+from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
+from vmgexit.errors import PeerError, brief
 from vmgexit.machine import program
+from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, Quirks
-from vmgexit.machine.scenario import Answer, Command
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.wire.svsm import find_call
 

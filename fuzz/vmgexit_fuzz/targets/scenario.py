@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, Quirks
-from vmgexit.machine.scenario import Command
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.watch.invariants import Violation, Watch
 from vmgexit.watch.snapshot import snapshot

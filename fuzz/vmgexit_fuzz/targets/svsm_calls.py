@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.program import Code, Operation
+from vmgexit.machine.program import CODES, Operation
 from vmgexit.machine.quirks import Quirks
-from vmgexit.machine.scenario import Answer, Command
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.watch.invariants import Violation, Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
@@ -35,7 +35,7 @@ NUMBERS = (
     *(1 << 10 | 0x61, 1 << 32 | 2, (1 << 64) - 1),
 )
 _SMALL = 0xFFFF
-_KEPT = (Code.INIT, Code.APIC_ID)  # operations that are no call
+_KEPT = (CODES["init"], CODES["apic_id"])  # operations that are no call
 _NOT_THERE = (Protocol.VTPM, Protocol.UEFI_MM)  # of the protocols, in this SVSM
 
 _CALLS = {(call.protocol, call.number): call for call in calls()}
@@ -47,7 +47,7 @@ def commands(data: bytes) -> list[Command]:
     read = bytearray(data)
     for at in range(0, len(read) - Operation.size + 1, Operation.size):
         if read[at] not in _KEPT:
-            read[at] = Code.CALL
+            read[at] = CODES["call"]
     return [_folded(command) for command in program.read(bytes(read))]
 
 

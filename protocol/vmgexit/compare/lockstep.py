@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from ..errors import PeerError, ScenarioError
+from ..machine.commands import Answer, Command
 from ..machine.machine import Machine
 from ..machine.quirks import Quirks
-from ..machine.scenario import Answer, Command, Sequence
+from ..machine.scenario import Sequence
 from .peer import STOPS, Peer, plain
 from .replay import Mismatch, Tally, differences
 

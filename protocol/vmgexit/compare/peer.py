@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
-from ..errors import PeerError, ScenarioError
-from ..machine.scenario import Answer, Command
+from ..errors import PeerError, ScenarioError, brief
+from ..machine.commands import Answer, Command
 
 VERSION = 1
 TIMEOUT = 10.0  # seconds for one answer
@@ -344,15 +344,6 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def brief(value: object) -> str:
-    """A value on part of a line."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = "something nested too deep"
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def plain(text: str) -> str:

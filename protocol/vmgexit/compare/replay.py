@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ScenarioError
+from ..errors import ScenarioError, brief
+from ..machine.commands import Answer
 from ..machine.machine import Machine
 from ..machine.quirks import COCONUT_SEEN, Quirks, names, only
-from ..machine.scenario import Answer, Sequence
+from ..machine.scenario import Sequence
 from ..watch.invariants import Violation, Watch
-from .peer import brief
 
 
 @dataclass(slots=True)

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..machine.commands import Command
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, Quirks
 from ..machine.rules.guest import can_take
-from ..machine.scenario import Command
 from ..machine.vcpu import Entry, Guest, LocalApic, Mailbox, Posting
 from ..machine.vm import Vcpu
 from ..watch.invariants import Violation, Watch

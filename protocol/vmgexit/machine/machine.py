@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from ..errors import ScenarioError
 from ..wire.vmsa import EventType, VintrCtrl
+from .commands import COMMANDS, Actor, Answer, Command
 from .quirks import REFERENCE, Quirks, profile
 from .rules import apic, entry, host
 from .rules.calls import Registers, dispatch
 from .rules.guest import take
-from .scenario import Answer, Command
 from .vcpu import (
     EVENT_TYPE,
     EVENT_VALID,
@@ -28,9 +28,7 @@ from .vcpu import (
 from .vm import REQUESTS, Assertion, Termination, Vcpu, Vm
 
 _CODES = {name: code for code, name in REQUESTS.items()}
-_NEEDS_A_RUNNING_GUEST = frozenset(
-    {"call", "guest_take", "guest", "guest_lazy_eoi", "intercept", "set_vmsa"}
-)
+_NEEDS_A_RUNNING_GUEST = frozenset(one.name for one in COMMANDS.values() if one.by is Actor.GUEST)
 
 
 class Machine:
@@ -250,20 +248,7 @@ def _words(vectors: int) -> list[int]:
     return [vectors >> 32 * word & 0xFFFFFFFF for word in range(8)]
 
 
+# Each command is carried out by the method of its name.
 _HANDLERS: dict[str, Callable[[Machine, Vcpu, Command], Answer]] = {
-    "call": Machine._call,
-    "host_irq": Machine._host_irq,
-    "host_begin": Machine._host_begin,
-    "host_step": Machine._host_step,
-    "svsm_step": Machine._svsm_step,
-    "host_refuse": Machine._host_refuse,
-    "enter": Machine._enter,
-    "guest_take": Machine._guest_take,
-    "guest": Machine._guest,
-    "guest_lazy_eoi": Machine._guest_lazy_eoi,
-    "intercept": Machine._intercept,
-    "set_vmsa": Machine._set_vmsa,
-    "doorbell": Machine._doorbell,
-    "set_doorbell": Machine._set_doorbell,
-    "state": Machine._state,
+    name: getattr(Machine, f"_{name}") for name in COMMANDS if name != "init"
 }

@@ -2,60 +2,75 @@
 
 Every byte string is a program, so that a fuzzer's inputs mean something whatever it does to them:
 there are no lengths that could desynchronise, and each argument has its own place. Operation codes
-and vCPU numbers are taken modulo what there is; a trailing part of an operation is dropped. Where a
-command holds a list (late interrupts, APIC ids, the bytes of a doorbell page), its elements follow
-as operations of their own; such an operation that follows nothing it belongs to means nothing.
+and vCPU numbers are taken modulo how many there are, and so is a number beyond its limits; a trailing
+part of an operation is dropped. A list of a command (late interrupts, APIC ids, the bytes of a
+doorbell page) follows it in pieces, operations of their own; a piece that follows nothing it belongs
+to means nothing.
 
-`read` and `write` are each other's inverse for every scenario that `scenario.checked` accepts (an
-empty list being the same as none), of
-at most `MOST_VCPUS` vCPUs and starting with `init`.
+`read` and `write` are each other's inverse for every scenario that `commands.checked` accepts (an
+empty list being the same as none), of at most `MOST_VCPUS` vCPUs and starting with `init`. What stands
+where is said in `COMMANDS`; a function for each command is compiled from that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any
 
 from ..errors import ScenarioError
 from ..schema import Bits, Record, bit, nested, reserved, structure, u8, u32, u64
-from .scenario import REFUSABLE, Command, checked
+from .commands import (
+    COMMANDS,
+    Argument,
+    Choice,
+    Command,
+    Flag,
+    Hex,
+    Number,
+    Numbers,
+    Posts,
+    checked,
+)
 
 MOST_VCPUS = 16
-_CHUNK = 24  # bytes of a doorbell page that one operation carries
+
+# The arguments that follow a command in pieces, by the code of these: whose, and which.
+_PIECES: dict[int, tuple[str, Argument]] = {
+    argument.piece.code: (described.name, argument)
+    for described in COMMANDS.values()
+    for argument in described.arguments
+    if argument.piece is not None
+}
+
+CODES: dict[str, int] = {one.name: one.code for one in COMMANDS.values()} | {
+    argument.piece.name: argument.piece.code
+    for _, argument in _PIECES.values()
+    if argument.piece is not None
+}
+"""Operation codes, of commands and of pieces, by name."""
+
+_INIT = CODES["init"]
 
 
-class Code(IntEnum):
-    """Operation codes. The last three belong to the command before them."""
-
-    INIT = 0
-    CALL = 1
-    HOST_IRQ = 2
-    ENTER = 3
-    GUEST_TAKE = 4
-    GUEST = 5
-    GUEST_LAZY_EOI = 6
-    INTERCEPT = 7
-    SET_VMSA = 8
-    DOORBELL = 9
-    SET_DOORBELL = 10
-    STATE = 11
-    HOST_REFUSE = 12
-    HOST_BEGIN = 13
-    HOST_STEP = 14
-    SVSM_STEP = 15
-    LATE = 16  # one more late interrupt of an enter
-    APIC_ID = 17  # the next APIC id of an init
-    DOORBELL_BYTES = 18  # 24 bytes of a set_doorbell, at chunk number `vector`
+def _users(place: str) -> str:
+    """What a place of an operation holds, command by command."""
+    return "; ".join(
+        f"{described.name}: {argument.name}{' is given' * (argument.given == place)}"
+        for described in COMMANDS.values()
+        for argument in described.arguments
+        if place in (argument.at, argument.given)
+    )
 
 
 @structure("program-flags", size=1)
 class Flags(Bits):
     """Flag arguments of an operation."""
 
-    first: bool = bit("level, gate, if, busy; set_vmsa: event_inj is given", spec="First")
-    second: bool = bit("shadow; set_vmsa: vintr is given", spec="Second")
-    given: bool = bit("an optional gate or cr8 is given", spec="Given")
+    first: bool = bit(_users("first"), spec="First")
+    second: bool = bit(_users("second"), spec="Second")
+    given: bool = bit(_users("given"), spec="Given")
     reserved_7_3: int = reserved(5)
 
 
@@ -63,107 +78,158 @@ class Flags(Bits):
 class Operation(Record):
     """One operation of a scenario in its binary spelling."""
 
-    code: int = u8("What to do, modulo the number of codes", enum=Code)
+    code: int = u8("What to do, modulo the number of codes", enum=IntEnum("Code", CODES))
     cpu: int = u8("The vCPU, modulo their number; init: how many")
-    vector: int = u8("Interrupt vector; guest: CR8; doorbell bytes: chunk; refuse: which")
+    vector: int = u8(_users("vector") + "; doorbell_bytes: which 24 of them")
     flags: Flags = nested(Flags, "Flag arguments")
-    protocol: int = u32("call: protocol")
-    request: int = u32("call: number of the call")
-    rcx: int = u64("call: RCX; init: count; APIC id; EXITINTINFO; EVENTINJ", spec="RCX")
-    rdx: int = u64("call: RDX; VINTR_CTRL", spec="RDX")
-    r8: int = u64("call: R8", spec="R8")
+    protocol: int = u32(_users("protocol"))
+    request: int = u32(_users("request"))
+    rcx: int = u64(_users("rcx"), spec="RCX")
+    rdx: int = u64(_users("rdx"), spec="RDX")
+    r8: int = u64(_users("r8"), spec="R8")
 
 
-_SIZE = Operation.size
-_CODES = tuple(Code)
+SIZE = Operation.size
+PLACES = {
+    one.name: slice(one.bit_offset // 8, (one.bit_offset + one.width) // 8)
+    for one in Operation.declaration.fields
+}
+"""Where each field of an operation stands, in bytes."""
+
+_FLAGS = {one.name: 1 << one.bit_offset for one in Flags.declaration.fields}
+_FORMATS = {1: "B", 4: "I", 8: "Q"}
+_LAYOUT = struct.Struct("<" + "".join(_FORMATS[at.stop - at.start] for at in PLACES.values()))
+_BYTES = slice(PLACES["rcx"].start, SIZE)  # where a piece of a `Hex` has its bytes
+_CHUNK = SIZE - _BYTES.start
+_WHICH_CHUNK = list(PLACES).index("vector")
+
+_Function = Callable[..., Any]
+
+
+def _function(parameters: str, expression: str) -> _Function:
+    function: _Function = eval(  # noqa: S307
+        f"lambda {parameters}: {expression}", {"pack": _LAYOUT.pack}
+    )
+    return function
+
+
+def _reader(arguments: Iterable[Argument], name: str = "") -> _Function:
+    """From the number of vCPUs and the fields of an operation to the command `name`, or to the
+    arguments alone, which a piece holds."""
+    items = [f'"op": {name!r}'] * bool(name)
+    for one in arguments:
+        if isinstance(one.kind, Hex):
+            items.append(f'"{one.name}": bytearray({one.kind.size})')
+        elif one.given:
+            held = f'{{"{one.name}": {_read_from(one)}}}'
+            items.append(f"**({held} if flags & {_FLAGS[one.given]} else {{}})")
+        elif one.piece is None:
+            items.append(f'"{one.name}": {_read_from(one)}')
+    return _function(f"cpus, {', '.join(PLACES)}", f"{{{', '.join(items)}}}")
+
+
+def _read_from(argument: Argument) -> str:
+    """The Python expression of an argument, over the fields of an operation."""
+    at = argument.at
+    match argument.kind:
+        case Flag():
+            return f"flags & {_FLAGS[at]} != 0"
+        case Choice(names):
+            return f"{names!r}[{at} % {len(names)}]"
+        case Number(most, least):
+            if argument.name == "cpu":
+                return f"{at} % cpus"
+            if argument.name == "cpus":
+                most = MOST_VCPUS
+            if most == (1 << 8 * (PLACES[at].stop - PLACES[at].start)) - 1:
+                return at
+            return f"({at} - {least}) % {most - least + 1} + {least}"
+    raise TypeError(argument)
+
+
+def _writer(code: int, arguments: Iterable[Argument]) -> _Function:
+    """From a command, or from what a piece holds, to the bytes of its operation."""
+    fields = dict.fromkeys(PLACES, "0") | {"code": str(code)}
+    flags = []
+    for one in arguments:
+        value = f"command.get({one.name!r}, 0)" if one.optional else f"command[{one.name!r}]"
+        if one.given:
+            flags.append(f"({one.name!r} in command) * {_FLAGS[one.given]}")
+        if isinstance(one.kind, Flag):
+            flags.append(f"{value} * {_FLAGS[one.at]}")
+        elif isinstance(one.kind, Choice):
+            fields[one.at] = f"{one.kind.names!r}.index({value})"
+        elif isinstance(one.kind, Number):
+            fields[one.at] = value
+    fields["flags"] = " | ".join(flags) or "0"
+    return _function("command", f"pack({', '.join(fields.values())})")
+
+
+def _held(argument: Argument) -> tuple[Argument, ...]:
+    """The arguments that one piece of `argument` holds; a bare number has no name."""
+    match argument.kind:
+        case Posts(arguments):
+            return arguments
+        case Numbers(each):
+            return (Argument("", each, argument.at),)
+    return ()
+
+
+_READ = {one.code: _reader(one.arguments, one.name) for one in COMMANDS.values()}
+_WRITE = {one.name: _writer(one.code, one.arguments) for one in COMMANDS.values()}
+_READ_PIECE = {code: _reader(_held(one)) for code, (_, one) in _PIECES.items()}
+_WRITE_PIECE = {code: _writer(code, _held(one)) for code, (_, one) in _PIECES.items()}
+_FOLLOWED = {command: (code, one) for code, (command, one) in _PIECES.items()}
 
 
 def read(data: bytes) -> list[Command]:
     """The scenario that `data` spells. Never fails; empty data is an empty scenario."""
     commands: list[Command] = []
-    cpus = 1
-    for at in range(0, len(data) - _SIZE + 1, _SIZE):
-        operation = Operation.decode(data[at : at + _SIZE])
-        code = _CODES[operation.code % len(_CODES)]
-        if code is Code.INIT or not commands:
-            command = _init(operation)
+    cpus, codes = 1, len(CODES)
+    for operation in _LAYOUT.iter_unpack(data[: len(data) - len(data) % SIZE]):
+        code = operation[0] % codes
+        if code == _INIT or not commands:
+            command = _READ[_INIT](cpus, *operation)
             cpus = command["cpus"]
-        elif code >= Code.LATE:
+        elif code in _PIECES:
             _belongs(commands[-1], code, operation)
             continue
         else:
-            command = _command(code, operation, operation.cpu % cpus)
+            command = _READ[code](cpus, *operation)
         commands.append(command)
-    return [_finished(command) for command in commands]
+    for command in commands:
+        if command["op"] in _FOLLOWED:
+            _finish(command, _FOLLOWED[command["op"]][1])
+    return commands
 
 
-def _init(operation: Operation) -> Command:
-    return {
-        "op": "init",
-        "cpus": (operation.cpu - 1) % MOST_VCPUS + 1,
-        "reg_count": operation.rcx & 0xFFFFFFFF,
-    }
+def _belongs(command: Command, code: int, operation: tuple[int, ...]) -> None:
+    """Add what a piece holds to the command before it, if it is one that can hold it."""
+    name, argument = _PIECES[code]
+    if command["op"] != name:
+        return
+    held = _READ_PIECE[code](1, *operation)
+    match argument.kind:
+        case Posts():
+            command.setdefault(argument.name, []).append(held)
+        case Numbers():
+            command.setdefault(argument.name, []).append(held[""])
+        case Hex(size):
+            start = operation[_WHICH_CHUNK] % -(-size // _CHUNK) * _CHUNK
+            chunk = _LAYOUT.pack(*operation)[_BYTES]
+            command[argument.name][start : start + _CHUNK] = chunk[: size - start]
 
 
-def _command(code: Code, operation: Operation, cpu: int) -> Command:
-    flags = operation.flags
-    command: Command = {"op": code.name.lower(), "cpu": cpu}
-    match code:
-        case Code.CALL:
-            command |= {
-                "protocol": operation.protocol,
-                "request": operation.request,
-                "rcx": operation.rcx,
-                "rdx": operation.rdx,
-                "r8": operation.r8,
-            }
-        case Code.HOST_IRQ | Code.HOST_BEGIN:
-            command |= {"vector": operation.vector, "level": flags.first}
-        case Code.GUEST_TAKE if flags.given:
-            command["gate"] = flags.first
-        case Code.GUEST:
-            command |= {"if": flags.first, "shadow": flags.second}
-            if flags.given:
-                command["cr8"] = operation.vector & 15
-        case Code.INTERCEPT:
-            command |= {"exitintinfo": operation.rcx, "busy": flags.first}
-        case Code.SET_VMSA:
-            if flags.first:
-                command["event_inj"] = operation.rcx
-            if flags.second:
-                command["vintr"] = operation.rdx
-        case Code.SET_DOORBELL:
-            command["hex"] = bytearray(256)
-        case Code.HOST_REFUSE:
-            command["call"] = REFUSABLE[operation.vector % len(REFUSABLE)]
-    return command
-
-
-def _belongs(command: Command, code: Code, operation: Operation) -> None:
-    """Add what `operation` carries to the command before it, if it is one that can hold it."""
-    match command["op"], code:
-        case "enter", Code.LATE:
-            late = command.setdefault("late", [])
-            late.append({"vector": operation.vector, "level": operation.flags.first})
-        case "init", Code.APIC_ID:
-            ids = command.setdefault("apic_ids", [])
-            if len(ids) < command["cpus"]:
-                ids.append(operation.rcx & 0xFFFFFFFF)
-        case "set_doorbell", Code.DOORBELL_BYTES:
-            page: bytearray = command["hex"]
-            start = operation.vector % 11 * _CHUNK
-            room = len(page) - start
-            page[start : start + _CHUNK] = operation.encode()[12:][: min(room, _CHUNK)]
-
-
-def _finished(command: Command) -> Command:
-    if command["op"] == "set_doorbell":
-        command["hex"] = command["hex"].hex()
-    if "apic_ids" in command:
-        # Ids that the program does not give are the vCPU's number, as without any.
-        ids = command["apic_ids"]
-        command["apic_ids"] = ids + list(range(len(ids), command["cpus"]))
-    return command
+def _finish(command: Command, argument: Argument) -> None:
+    """What the pieces of a command came to. An APIC id that is missing, or that another vCPU has, is
+    the vCPU's number, or else the lowest one free."""
+    if isinstance(argument.kind, Hex):
+        command[argument.name] = command[argument.name].hex()
+    elif isinstance(argument.kind, Numbers) and argument.name in command:
+        cpus = command["cpus"]
+        given = list(dict.fromkeys(command[argument.name]))[:cpus]
+        others = (*range(len(given), cpus), *range(len(given)))
+        command[argument.name] = [*given, *(one for one in others if one not in given)][:cpus]
 
 
 def write(commands: Iterable[Command]) -> bytes:
@@ -185,55 +251,27 @@ def write(commands: Iterable[Command]) -> bytes:
 
 
 def spelled(command: Command) -> bytes:
-    """One command in the binary spelling, whatever stands before it."""
-    return b"".join([operation.encode() for operation in _operations(command)])
+    """One command, as `checked` accepts it, in the binary spelling, whatever stands before it."""
+    name = command["op"]
+    operation: bytes = _WRITE[name](command)
+    return (
+        operation + b"".join(_pieces(command, *_FOLLOWED[name])) if name in _FOLLOWED else operation
+    )
 
 
-def _operations(command: Command) -> list[Operation]:
-    code = Code[command["op"].upper()]
-    head = Operation(code=code, cpu=command.get("cpu", 0))
-    operations = [head]
-    match code:
-        case Code.INIT:
-            head.cpu, head.rcx = command["cpus"], command["reg_count"]
-            operations += [
-                Operation(code=Code.APIC_ID, rcx=identifier)
-                for identifier in command.get("apic_ids", ())
-            ]
-        case Code.CALL:
-            for name in ("protocol", "request", "rcx", "rdx", "r8"):
-                setattr(head, name, command[name])
-        case Code.HOST_IRQ | Code.HOST_BEGIN:
-            head.vector, head.flags.first = command["vector"], command["level"]
-        case Code.ENTER:
-            operations += [
-                Operation(code=Code.LATE, vector=post["vector"], flags=Flags(first=post["level"]))
-                for post in command.get("late", ())
-            ]
-        case Code.GUEST_TAKE:
-            head.flags = Flags(first=command.get("gate", False), given="gate" in command)
-        case Code.GUEST:
-            head.flags = Flags(
-                first=command["if"], second=command["shadow"], given="cr8" in command
-            )
-            head.vector = command.get("cr8", 0)
-        case Code.INTERCEPT:
-            head.rcx, head.flags.first = command["exitintinfo"], command["busy"]
-        case Code.SET_VMSA:
-            head.flags = Flags(first="event_inj" in command, second="vintr" in command)
-            head.rcx, head.rdx = command.get("event_inj", 0), command.get("vintr", 0)
-        case Code.SET_DOORBELL:
-            operations += _doorbell_bytes(bytes.fromhex(command["hex"]))
-        case Code.HOST_REFUSE:
-            head.vector = REFUSABLE.index(command["call"])
-    return operations
-
-
-def _doorbell_bytes(page: bytes) -> list[Any]:
-    operations = []
-    for chunk in range(0, len(page), _CHUNK):
-        held = page[chunk : chunk + _CHUNK]
-        if any(held):
-            blank = Operation(code=Code.DOORBELL_BYTES, vector=chunk // _CHUNK).encode()
-            operations.append(Operation.decode(blank[:12] + held.ljust(_CHUNK, b"\0")))
-    return operations
+def _pieces(command: Command, code: int, argument: Argument) -> Iterator[bytes]:
+    write_piece = _WRITE_PIECE[code]
+    match argument.kind:
+        case Posts():
+            yield from map(write_piece, command.get(argument.name, ()))
+        case Numbers():
+            yield from (write_piece({"": number}) for number in command.get(argument.name, ()))
+        case Hex(size):
+            data = bytes.fromhex(command[argument.name])
+            for start in range(0, size, _CHUNK):
+                chunk = data[start : start + _CHUNK]
+                if any(chunk):
+                    piece = bytearray(write_piece({}))
+                    piece[PLACES["vector"]] = bytes([start // _CHUNK])
+                    piece[_BYTES] = chunk.ljust(_CHUNK, b"\0")
+                    yield bytes(piece)

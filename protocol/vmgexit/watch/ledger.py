@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..machine.scenario import Answer, Command
+from ..machine.commands import Answer, Command
 from ..machine.vcpu import (
     EVENT_TYPE,
     EVENT_VALID,

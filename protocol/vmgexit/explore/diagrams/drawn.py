@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ...machine.commands import Command
 from ...machine.machine import Machine
 from ...machine.rules.registration import Lock, LockMachine
-from ...machine.scenario import Command
 from ...machine.vcpu import ISR_WORD
 from ...watch.invariants import Watch
 from ...watch.ledger import descriptor, is_external
