@@ -4,7 +4,7 @@
 
 # The packages run as they stand here. What they need is checked against the lock; atheris and the packer
 # are the image's own.
-pip3 install --constraint requirements.lock construct construct-typing
+pip3 install --constraint requirements.lock construct
 export PYTHONPATH="$PWD/protocol:$PWD/fuzz"
 
 for target in $(python3 -m vmgexit_fuzz.fleets targets); do

@@ -13,7 +13,7 @@ from .view import maker
 
 S = TypeVar("S", bound=Structure)
 
-_NOT_FOR_FIELDS = frozenset(dir(Structure)) | {"size", "declaration"}
+_NOT_FOR_FIELDS = frozenset(dir(Structure)) | {"size", "declaration", "construct"}
 
 
 @dataclass_transform(kw_only_default=True)
@@ -133,3 +133,17 @@ def _install_codec(cls: type[Structure]) -> None:
     cls.decode = staticmethod(decode)  # type: ignore[method-assign]
     cls.encode = encode  # type: ignore[method-assign]
     cls.view = staticmethod(view)  # type: ignore[method-assign]
+    cls.construct = _Construct(cls)
+
+
+class _Construct:
+    """Stands for a structure's `construct`, which is made when it is first asked for."""
+
+    def __init__(self, of: type[Structure]) -> None:
+        self._of = of
+
+    def __get__(self, value: object, cls: type) -> Any:
+        from .constructs import StructureAdapter  # here: importing construct takes 0.1 s
+
+        made = self._of.construct = StructureAdapter(self._of)
+        return made

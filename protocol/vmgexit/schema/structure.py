@@ -22,6 +22,8 @@ from ..errors import DecodeError
 if TYPE_CHECKING:
     from mmap import mmap
 
+    from construct import Construct
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -208,6 +210,8 @@ class Structure:
     __slots__ = ()
     declaration: ClassVar[Declaration]
     size: ClassVar[int]
+    construct: ClassVar[Construct]
+    """The structure as a `construct.Construct`, which parses to it and builds from it."""
 
     def __init__(self, **values: Any) -> None:
         """An all-zero structure, but for the fields named. Ranges are checked by `encode`."""
@@ -285,6 +289,12 @@ class Structure:
     def as_dict(self) -> dict[str, Any]:
         """Nested plain values: integers stay numbers, bytes become hex, as `--json` prints them."""
         return {field.name: _plain(getattr(self, field.name)) for field in self.declaration.fields}
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of the field `name`, as construct's `this.head.vector` asks for it."""
+        if not any(field.name == name for field in self.declaration.fields):
+            raise KeyError(name)
+        return getattr(self, name)
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
