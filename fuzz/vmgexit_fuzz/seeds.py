@@ -16,11 +16,12 @@ from .targets import REPOSITORY, find
 
 RECORDINGS = REPOSITORY / "corpus" / "recordings"
 OF_EACH_KIND = 2
-LONGEST_SEED = find("scenario").longest
+SHORTEST_SEED = 10  # commands; a shorter one leaves a campaign little to change
+LONGEST_SEED = find("scenario").longest  # bytes
 
 
 def chosen() -> dict[str, bytes]:
-    """The seeds by file name: of each recording and kind the first short ones."""
+    """The seeds by file name: of each recording and kind the first that are neither too short nor long."""
     seeds: dict[str, bytes] = {}
     for path in sorted(RECORDINGS.glob("*.jsonl.xz")):
         kinds: dict[str, int] = {}
@@ -28,7 +29,8 @@ def chosen() -> dict[str, bytes]:
         for sequence in sequences(lines(str(path)), recorded):
             data = program.write(sequence.commands)
             kind = sequence.kind or "sequence"
-            if len(data) > LONGEST_SEED or kinds.get(kind, 0) == OF_EACH_KIND:
+            fits = len(sequence.commands) >= SHORTEST_SEED and len(data) <= LONGEST_SEED
+            if not fits or kinds.get(kind, 0) == OF_EACH_KIND:
                 continue
             kinds[kind] = kinds.get(kind, 0) + 1
             seeds[f"scenario-{recorded}-{kind}-{kinds[kind]}.bin"] = data

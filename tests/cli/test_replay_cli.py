@@ -2,11 +2,14 @@
 
 import json
 import lzma
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Run
+from vmgexit.machine.quirks import names
 from vmgexit.machine.scenario import to_lines
 
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -23,14 +26,45 @@ def test_the_reference_differs_and_says_where_and_why(run: Run, tmp_path: Path) 
     lines = lzma.decompress(HOST.read_bytes()).splitlines()[:12]
     some = tmp_path / "some.jsonl"
     some.write_bytes(b"\n".join(lines) + b"\n")
+    assert run("replay", str(some)).code == 1
     ran = run("replay", "--explain", str(some))
+    assert ran.code == 0  # nothing is left to explain
+    mismatches, total, counts, last = sections(ran.out)
+    operations = sum(len(json.loads(line)["ops"]) for line in lines)
+    assert total == f"12 sequences, {operations} operations, {len(mismatches)} mismatches"
+    assert last == "0 unexplained"
+    told = Counter(
+        name
+        for line in mismatches
+        for name in line.rpartition("(explained by ")[2].removesuffix(")").split(", ")
+    )
+    assert counts == [f"{name}: {count}" for name, count in told.most_common()]
+    assert set(told) <= set(names())
+
+
+def sections(out: str) -> tuple[list[str], str, list[str], str]:
+    """What `replay --explain` prints: the mismatches, the total, a line for each quirk, the last line."""
+    lines = out.splitlines()
+    [total] = (at for at, line in enumerate(lines) if re.fullmatch(r"\d+ sequences, .*", line))
+    return lines[:total], lines[total], lines[total + 1 : -1], lines[-1]
+
+
+def test_what_no_quirk_explains_is_told_and_is_a_failure(run: Run, tmp_path: Path) -> None:
+    first = json.loads(lzma.decompress(HOST.read_bytes()).splitlines()[0])
+    first["ops"][-1]["ans"] = {"ok": False}
+    some = tmp_path / "some.jsonl"
+    some.write_text(json.dumps(first))
+    ran = run("replay", "--explain", "--profile", "coconut", str(some))
     assert ran.code == 1
-    assert "found, " in ran.out
-    assert "explained by" in ran.out
-    assert "no quirk" not in ran.out
-    last = ran.out.splitlines()[-1]
-    assert last.startswith("12 sequences, ")
-    assert last.endswith(" mismatches")
+    mismatches, _, counts, last = sections(ran.out)
+    assert [line.rpartition(" (")[2] for line in mismatches] == ["explained by no quirk)"]
+    assert (counts, last) == ([], "1 unexplained")
+
+
+def test_nothing_to_explain(run: Run) -> None:
+    ran = run("replay", "--explain", "--profile", "coconut", str(HOST))
+    total = "120 sequences, 4100 operations, 0 mismatches"
+    assert (ran.code, ran.out) == (0, f"{total}\n0 unexplained\n")
 
 
 @pytest.mark.clause("INV-5")

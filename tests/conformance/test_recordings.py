@@ -1,18 +1,25 @@
 """The machine against what COCONUT-SVSM answered: every recording, every answer."""
 
+import itertools
 import lzma
 from pathlib import Path
 
 import pytest
 
-from vmgexit.compare.replay import Tally, explain, replay
+from vmgexit.compare.replay import Tally, explained, replay, same
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, names
+from vmgexit.machine.quirks import COCONUT, COCONUT_SEEN, REFERENCE, Quirks, names, only
 from vmgexit.machine.scenario import Sequence, sequences
 from vmgexit.watch.invariants import Violation, Watch
 
 RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings"
-KINDS = ("host", "intercept", "hostile")
+# Sequences and operations of each recording.
+KINDS = {
+    "host": (120, 4100),
+    "intercept": (120, 4111),
+    "hostile": (120, 4198),
+    "fuzzed": (100, 3292),
+}
 
 
 def recorded(name: str) -> list[Sequence]:
@@ -26,13 +33,11 @@ def run(wanted: list[Sequence], quirks: Quirks) -> Tally:
     return tally
 
 
-@pytest.mark.parametrize(
-    ("name", "operations"), [("host", 4100), ("intercept", 4111), ("hostile", 4198)]
-)
-def test_coconut_gives_every_recorded_answer(name: str, operations: int) -> None:
+@pytest.mark.parametrize("name", KINDS)
+def test_coconut_gives_every_recorded_answer(name: str) -> None:
     tally = run(recorded(name), COCONUT)
-    assert (tally.sequences, tally.operations, tally.mismatches) == (120, operations, 0)
-    assert str(tally) == f"120 sequences, {operations} operations, 0 mismatches"
+    assert (tally.sequences, tally.operations) == KINDS[name]
+    assert tally.mismatches == 0
 
 
 @pytest.mark.clause("REG-2", "REG-3", "REG-4", "REG-5", "REG-8")
@@ -73,13 +78,55 @@ def test_coconut_breaks_invariants_on_recordings() -> None:
     }
 
 
-def test_the_reference_departs_only_where_a_quirk_explains_it() -> None:
-    for sequence in (*recorded("host")[:60], *recorded("intercept")[:20]):
-        tally = Tally()
-        if list(replay([sequence], REFERENCE, tally)):
-            needed = explain(sequence, REFERENCE)
-            assert needed, sequence.name
-            assert set(needed) <= set(names())
+@pytest.mark.parametrize("name", KINDS)
+def test_the_reference_departs_only_where_a_quirk_explains_it(name: str) -> None:
+    departures = list(explained(replay(recorded(name), REFERENCE, Tally()), REFERENCE))
+    assert len(departures) > 50
+    for mismatch in departures:
+        assert mismatch.explained_by, str(mismatch)
+        assert set(mismatch.explained_by) <= set(names(seen=COCONUT_SEEN))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_quirk_that_explains_an_answer_is_needed_for_it(name: str) -> None:
+    for mismatch in itertools.islice(
+        explained(replay(recorded(name), REFERENCE, Tally()), REFERENCE), 40
+    ):
+        assert mismatch.explained_by
+        for quirk in mismatch.explained_by:
+            left = [other for other in names(seen=COCONUT_SEEN) if other != quirk]
+            assert mismatch.index in {
+                other.index for other in replay([mismatch.sequence], only(*left), Tally())
+            }
+
+
+def test_an_answer_that_no_quirk_gives_stays_unexplained() -> None:
+    sequence = recorded("host")[0]
+    last = sequence.answers[-1]
+    assert last is not None
+    last["nothing"] = "such"
+    for mismatch in explained(replay([sequence], REFERENCE, Tally()), REFERENCE):
+        assert mismatch.explained_by == ()
+
+
+def stopping(text: str, kind: str) -> Sequence:
+    """A recording of a machine check, with the text of its stop changed."""
+    [sequence] = (one for one in recorded("fuzzed") if one.name == "fuzzed #0")
+    assert sequence.answers[2] == {"terminated": "#MC"}
+    sequence.answers[2] = {kind: text}
+    return sequence
+
+
+@pytest.mark.parametrize("kind", ["panic", "terminated"])
+def test_the_text_of_a_stop_is_free(kind: str) -> None:
+    assert run([stopping("some other words", kind)], COCONUT).operations == 3
+
+
+def test_an_assertion_does_not_meet_a_termination_request() -> None:
+    assert same({"panic": ""}, {"panic": "index"})
+    assert same({"terminated": ""}, {"panic": "index"})
+    assert not same({"panic": ""}, {"terminated": "#MC"})
+    assert not same({"rax": 0}, {"panic": "index"})
 
 
 def test_a_changed_answer_is_a_mismatch() -> None:

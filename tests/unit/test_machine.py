@@ -8,10 +8,12 @@ from vmgexit.errors import ScenarioError
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id
+from vmgexit.machine.scenario import Command
 from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Posting
 from vmgexit.machine.vm import Vcpu
 
 SUCCESS = 0
+INVALID_ADDRESS = 0x80000003
 INVALID_PARAMETER = 0x80000005
 
 
@@ -145,11 +147,31 @@ def test_a_machine_check_ends_in_a_termination_request() -> None:
     assert vm.do("init", cpus=1, reg_count=1)["ok"]
 
 
-def test_the_handler_clears_the_svsms_own_nmi_and_signal_only() -> None:
+QUERY = {"op": "call", "protocol": 0, "request": 6, "rcx": 1, "rdx": 0, "r8": 0}
+LEFT = {"op": "intercept", "exitintinfo": 0, "busy": False}
+
+
+@pytest.mark.parametrize("command", [QUERY, LEFT], ids=["call", "intercept"])
+def test_the_handler_takes_the_svsms_own_vector_nmi_and_signal_only(command: Command) -> None:
     vm = Vm()
     vm.do("set_doorbell", cpu=0, hex=(b"\x33\x81\x44\x07" + bytes(252)).hex())
-    vm.call(0, 6, 1)
-    assert bytes(vm.vcpu().page[:4]) == b"\x33\x00\x44\x07"
+    vm.machine.execute({**command, "cpu": 0})
+    assert bytes(vm.vcpu().page[:4]) == b"\x00\x00\x44\x07"
+
+
+@pytest.mark.parametrize("command", [QUERY, LEFT], ids=["call", "intercept"])
+def test_without_a_signal_the_handler_does_not_run(command: Command) -> None:
+    vm = Vm()
+    vm.do("set_doorbell", cpu=0, hex=(b"\x33\x01\x44\x07" + bytes(252)).hex())
+    vm.machine.execute({**command, "cpu": 0})
+    assert bytes(vm.vcpu().page[:4]) == b"\x33\x01\x44\x07"
+
+
+@pytest.mark.clause("INV-10")
+def test_a_machine_check_at_an_intercept_ends_in_a_termination_request() -> None:
+    vm = Vm()
+    vm.do("set_doorbell", cpu=0, hex=(b"\x00\x82" + bytes(254)).hex())
+    assert set(vm.machine.execute({**LEFT, "cpu": 0})) == {"terminated"}
 
 
 @pytest.mark.clause("INV-6")
@@ -218,11 +240,38 @@ def test_a_refused_icr_write_leaves_the_register() -> None:
 
 
 @pytest.mark.clause("INV-9")
-def test_a_remap_that_is_refused_leaves_the_other_page() -> None:
+@pytest.mark.parametrize("caller", [0, 1])
+@pytest.mark.parametrize("profile", ["reference", "coconut"])
+def test_a_page_in_use_is_refused_before_anything_happens(caller: int, profile: str) -> None:
+    vm = Vm(vcpus=2, profile=profile)
+    for cpu in range(2):
+        vm.write(0x83F, 0x61, cpu=cpu)
+        vm.do("enter", cpu=cpu)  # 0x61 is queued, and its end may be a lazy one
+    before = [vm.do("state", cpu=cpu) for cpu in range(2)]
+    assert before[0]["no_eoi_required"] == 1
+    assert vm.call(0, 0, 0x20002000, cpu=caller)["rax"] == INVALID_ADDRESS
+    assert [vm.do("state", cpu=cpu) for cpu in range(2)] == before
+
+
+def test_a_page_is_free_once_its_vcpu_has_another() -> None:
     vm = Vm(vcpus=2)
-    vm.vcpu(0).calling.no_eoi_required = 1
-    assert vm.call(0, 0, 0x20002000, cpu=1)["rax"] == 0x80000003
-    assert vm.vcpu(0).calling.no_eoi_required == 1
+    assert vm.call(0, 0, 0x30000000)["rax"] == SUCCESS
+    assert vm.call(0, 0, 0x30000000, cpu=1)["rax"] == INVALID_ADDRESS
+    assert vm.call(0, 0, 0x20002000, cpu=1)["rax"] == SUCCESS
+    assert vm.call(0, 0, 0x20002000)["rax"] == INVALID_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("profile", "left"), [("foreign-vmsa-crashes", 0), ("reference", 0x80000000)]
+)
+def test_vector_0_in_eventinj_is_no_assertion(profile: str, left: int) -> None:
+    vm = Vm(profile=profile)
+    vm.interrupts(True)
+    vm.write(0x83F, 0x61)
+    assert vm.do("enter", cpu=0)["event_inj"] == 0x80000061
+    vm.vcpu().guest.event_inj = 0x80000000
+    assert vm.read(0x813) == 1 << 1  # 0x61 stays in service
+    assert vm.vcpu().guest.event_inj == left
 
 
 def test_configure_vtom_and_attestation() -> None:

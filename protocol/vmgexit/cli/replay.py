@@ -6,11 +6,12 @@ import argparse
 import math
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 from ..compare.lockstep import replay_peer
 from ..compare.peer import Peer
-from ..compare.replay import Mismatch, Tally, explain, replay
+from ..compare.replay import Mismatch, Tally, explained, replay
 from ..errors import UsageError
 from ..machine.quirks import Quirks, profile
 from ..machine.scenario import Sequence, sequences, show
@@ -23,8 +24,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run each sequence of JSON lines on a fresh machine and compare with the recorded"
         " answers, where there are any; with --peer, run them on another implementation, and"
-        " compare with the machine where there are none. Exits 1 on a mismatch or a broken"
-        " invariant."
+        " compare with the machine where there are none. Exits 1 on a mismatch, with --explain on"
+        " one that no quirk explains, and on a broken invariant."
     )
     parser.epilog = "example: vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz"
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording or scenario, or -")
@@ -37,7 +38,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--invariants", action="store_true", help="check the invariants after each operation"
     )
     parser.add_argument(
-        "--explain", action="store_true", help="name the quirks that explain each difference"
+        "--explain",
+        action="store_true",
+        help="name the quirks that explain each difference, and count what each explains",
     )
     parser.add_argument(
         "--peer",
@@ -67,10 +70,14 @@ def _seconds(text: str) -> float:
 def run(arguments: argparse.Namespace) -> int:
     quirks = profile(arguments.profile)
     tally = Tally()
-    explained: dict[int, tuple[str, ...]] = {}
-    for shown, mismatch in enumerate(_mismatches(arguments, quirks, tally), 1):
-        if arguments.explain:
-            mismatch.explained_by = _explain(mismatch, quirks, explained)
+    mismatches = _mismatches(arguments, quirks, tally)
+    if arguments.explain:
+        mismatches = explained(mismatches, quirks)
+    causes: Counter[str] = Counter()
+    unexplained = 0
+    for shown, mismatch in enumerate(mismatches, 1):
+        causes.update(mismatch.explained_by or ())
+        unexplained += not mismatch.explained_by
         if shown <= SHOWN or arguments.explain:
             print(mismatch)
         elif shown == SHOWN + 1:
@@ -78,7 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
     for sequence, violation in tally.violations:
         _show_violation(sequence, violation.index, str(violation), violation.invariant.meaning)
     print(tally)
-    return 1 if tally.mismatches or tally.violations else 0
+    if arguments.explain:
+        for name, count in causes.most_common():
+            print(f"{name}: {count}")
+        print(f"{unexplained} unexplained")
+    return 1 if unexplained or tally.violations else 0
 
 
 def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> Iterator[Mismatch]:
@@ -108,17 +119,6 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     if not words:
         raise UsageError("--peer: a program and its arguments expected")
     return words
-
-
-def _explain(
-    mismatch: Mismatch, quirks: object, explained: dict[int, tuple[str, ...]]
-) -> tuple[str, ...]:
-    assert isinstance(quirks, Quirks)
-    key = id(mismatch.sequence)
-    if key not in explained:
-        explained.clear()
-        explained[key] = explain(mismatch.sequence, quirks) or ("no quirk",)
-    return explained[key]
 
 
 def _show_violation(sequence: Sequence, index: int, message: str, meaning: str) -> None:

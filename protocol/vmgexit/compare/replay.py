@@ -1,12 +1,12 @@
 """Replaying recordings: the same commands, and where the answers differ.
 
-`replay` runs sequences on a fresh machine each. A recorded assertion is matched by any stop at the
-same place; the texts need not be alike. `explain` names the quirks without which an answer would
-have been another.
+`replay` runs each sequence on a fresh machine. A recorded stop is met by a stop at the same place,
+whatever its text. `explain` names the quirks without which an answer would have been another.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from ..machine.machine import Machine
 from ..machine.quirks import COCONUT_SEEN, Quirks, names, only
 from ..machine.scenario import Sequence
 from ..watch.invariants import Violation, Watch
+from .peer import STOPS
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Mismatch:
     sequence: Sequence
     index: int
     differences: dict[str, tuple[Any, Any]]  # found, recorded
-    explained_by: tuple[str, ...] = ()
+    explained_by: tuple[str, ...] | None = None  # names of quirks; None where nobody asked
     failure: str = ""
     is_recorded: bool = True  # else what is expected is a machine's answer
 
@@ -41,7 +42,9 @@ class Mismatch:
         ]
         if self.failure:
             parts.append(self.failure)
-        because = f" (explained by {', '.join(self.explained_by)})" if self.explained_by else ""
+        because = ""
+        if self.explained_by is not None:
+            because = f" (explained by {', '.join(self.explained_by) or 'no quirk'})"
         return f"{where}, {command['op']}: {'; '.join(parts)}{because}"
 
 
@@ -96,11 +99,14 @@ def replay(
                 yield Mismatch(sequence, index, differences(answer, recorded))
 
 
-def same(answer: Answer, recorded: Answer) -> bool:
-    """Whether an answer conforms to the recorded one."""
-    if "panic" in recorded:
-        return "panic" in answer or "terminated" in answer
-    return answer == recorded
+def same(answer: Answer, expected: Answer) -> bool:
+    """Whether an answer conforms to the one expected. The text of a stop is free: an assertion is met
+    by any stop, a termination request by one."""
+    if "panic" in expected:
+        return any(stop in answer for stop in STOPS)
+    if "terminated" in expected:
+        return "terminated" in answer
+    return answer == expected
 
 
 def differences(answer: Answer, recorded: Answer) -> dict[str, tuple[Any, Any]]:
@@ -118,20 +124,41 @@ def differences(answer: Answer, recorded: Answer) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def explain(sequence: Sequence, quirks: Quirks) -> tuple[str, ...]:
-    """The quirks of COCONUT-SVSM that a sequence's recorded answers need besides those of `quirks`,
-    as few as can be found by leaving out one after the other. Empty when no set of them gives the
-    answers."""
+def explained(mismatches: Iterable[Mismatch], quirks: Quirks) -> Iterator[Mismatch]:
+    """The mismatches of a machine with `quirks`, each with the quirks that explain it."""
+    for _, group in itertools.groupby(mismatches, lambda mismatch: id(mismatch.sequence)):
+        together = list(group)
+        causes = explain(together[0].sequence, quirks)
+        for mismatch in together:
+            mismatch.explained_by = causes.get(mismatch.index, ())
+            yield mismatch
+
+
+def explain(sequence: Sequence, quirks: Quirks) -> dict[int, tuple[str, ...]]:
+    """For each recorded answer that a machine with `quirks` does not give, by its index, the further
+    quirks of COCONUT-SVSM that it takes.
+
+    The sequence needs as few as can be found by leaving out one after the other; an answer takes those
+    without which it would be another. Empty when no set of them gives every answer.
+    """
     have = {name for name in names() if getattr(quirks, name.replace("-", "_"))}
     needed = [name for name in names(seen=COCONUT_SEEN) if name not in have]
-    if not _conforms(sequence, only(*have, *needed)):
-        return ()
+    if _differing(sequence, only(*have, *needed)):
+        return {}
     for name in tuple(needed):
         fewer = [other for other in needed if other != name]
-        if _conforms(sequence, only(*have, *fewer)):
+        if not _differing(sequence, only(*have, *fewer)):
             needed = fewer
-    return tuple(needed)
+    without = {
+        name: _differing(sequence, only(*have, *(other for other in needed if other != name)))
+        for name in needed
+    }
+    return {
+        index: tuple(name for name in needed if index in without[name]) or tuple(needed)
+        for index in _differing(sequence, quirks)
+    }
 
 
-def _conforms(sequence: Sequence, quirks: Quirks) -> bool:
-    return not any(True for _ in replay([sequence], quirks, Tally()))
+def _differing(sequence: Sequence, quirks: Quirks) -> set[int]:
+    """The indices of the recorded answers that a machine with `quirks` does not give."""
+    return {mismatch.index for mismatch in replay([sequence], quirks, Tally())}

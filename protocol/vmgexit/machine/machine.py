@@ -174,6 +174,7 @@ class Machine:
         entry.take_up(cpu)
         cpu.guest.exit_int_info = command["exitintinfo"]
         cpu.guest.vintr.busy = command["busy"]
+        entry.answer_signal(cpu)
         entry.left_guest(cpu)
         return _vmrun(cpu)
 

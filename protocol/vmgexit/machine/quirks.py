@@ -67,15 +67,9 @@ class Quirks:
         "the last deregistration on another vCPU loses this vCPU's intercepted interrupt",
         "re-injection follows this vCPU's own state",
     )
-    remap_same_page_is_eoi: bool = quirk(
-        "remapping the calling area to itself ends the interrupt in service", "no effect"
-    )
     remap_loses_lazy_eoi: bool = quirk(
         "remapping during a lazy EOI lets one explicit EOI end two interrupts",
         "one EOI, one interrupt",
-    )
-    refused_remap_zeroes: bool = quirk(
-        "a remap refused because the page is another vCPU's has zeroed that page", "no effect"
     )
     self_ipi_below_16: bool = quirk(
         "IPI vectors 0 to 15 are accepted, never deliverable, and 1 to 15 block lazy EOI",

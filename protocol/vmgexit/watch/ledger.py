@@ -265,7 +265,7 @@ def _call(step: Step, cpu: Vcpu, account: Account) -> None:
         return
     rcx, rdx = command["rcx"], command["rdx"]
     match command["protocol"], command["request"]:
-        case Protocol.CORE, CoreCall.REMAP_CA if rcx != cpu.calling.address:
+        case Protocol.CORE, CoreCall.REMAP_CA:
             account.token = None
         case Protocol.APIC, ApicCall.WRITE_REGISTER if rcx == ApicRegister.EOI:
             account.token = None

@@ -81,9 +81,11 @@ def _core(cpu: Vcpu, call: int, rcx: int) -> ResultCode:
         case CoreCall.REMAP_CA:
             if rcx % 0x1000:
                 return Result.INVALID_PARAMETER
+            # The caller's page of before the call; it takes up the new one later.
             others = [other for other in cpu.vm.vcpus if other is not cpu]
-            pages = [(other.new_calling or other.calling).address for other in others]
-            return Result.INVALID_ADDRESS if rcx in pages else Result.SUCCESS
+            in_use = [cpu.calling, *(other.new_calling or other.calling for other in others)]
+            taken = any(page.address == rcx for page in in_use)
+            return Result.INVALID_ADDRESS if taken else Result.SUCCESS
         case CoreCall.QUERY_PROTOCOL:
             return Result.SUCCESS
         case CoreCall.CONFIGURE_VTOM:

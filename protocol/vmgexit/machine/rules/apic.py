@@ -130,35 +130,33 @@ def rewind(cpu: Vcpu) -> None:
     if apic.interrupt_delivered:
         apic.interrupt_delivered = False
         event = guest.event_inj
-        if event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID and _is_ours(cpu, event):
+        is_external = event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID
+        if is_external and _take_back(cpu, event & EVENT_VECTOR):
             guest.event_inj = 0
-            _take_back(apic)
     if apic.interrupt_queued:
         apic.interrupt_queued = False
-        if guest.vintr.v_irq and _is_ours(cpu, guest.vintr.v_intr_vector):
+        if guest.vintr.v_irq and _take_back(cpu, guest.vintr.v_intr_vector):
             guest.vintr.v_irq = False
-            _take_back(apic)
     if apic.lazy_eoi_pending and not cpu.calling.no_eoi_required:
         end_of_interrupt(cpu)
 
 
-def _is_ours(cpu: Vcpu, event: int) -> bool:
-    """Whether the vector found is the one that was presented. Another is the guest's own business."""
-    if cpu.apic.isr and cpu.apic.isr[-1] == event & EVENT_VECTOR:
-        return True
-    if cpu.vm.quirks.foreign_vmsa_crashes:
-        raise Assertion("the vector taken back is not the newest in service")
-    return False
-
-
-def _take_back(apic: LocalApic) -> None:
-    vector = apic.isr.pop()
+def _take_back(cpu: Vcpu, vector: int) -> bool:
+    """Make a vector that was presented pending again; False where it is not the one that was, and
+    the guest's own business."""
+    apic = cpu.apic
+    if not apic.isr or apic.isr[-1] != vector:
+        if vector and cpu.vm.quirks.foreign_vmsa_crashes:
+            raise Assertion("the vector taken back is not the newest in service")
+        return cpu.vm.quirks.foreign_vmsa_crashes
+    apic.isr.pop()
     level, from_host = apic.isr_tmr.pop()
     apic.tmr |= level << vector
     apic.host_tmr |= from_host << vector
     apic.irr |= 1 << vector
     apic.update_required = True
     apic.lazy_eoi_pending = False
+    return True
 
 
 def _push(cpu: Vcpu, vector: int) -> None:

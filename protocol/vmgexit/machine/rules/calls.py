@@ -73,33 +73,17 @@ def _versions(cpu: Vcpu, query: int) -> int:
 
 def _remap(cpu: Vcpu, address: int) -> ResultCode:
     """Use another page as calling area. What is in service stays so (INV-5)."""
-    quirks = cpu.vm.quirks
     if address % PAGE:
         return Result.INVALID_PARAMETER
-    same = address == cpu.calling.address
-    owner = next((other for other in cpu.vm.vcpus if _uses(other, address)), None)
-    in_use = owner is not None and owner is not cpu
-    if same and quirks.remap_same_page_is_eoi:
-        cpu.calling.no_eoi_required = 0
-    if in_use and quirks.refused_remap_zeroes and owner is not None:
-        owner.calling.no_eoi_required = 0
+    if any((other.new_calling or other.calling).address == address for other in cpu.vm.vcpus):
+        return Result.INVALID_ADDRESS  # in use, by the caller itself or by another vCPU
     apic.rewind(cpu)
-    if same:
-        cpu.new_calling = None
-        return Result.SUCCESS
-    if in_use:
-        return Result.INVALID_ADDRESS
-    if not quirks.remap_loses_lazy_eoi:
+    if not cpu.vm.quirks.remap_loses_lazy_eoi:
         # The guest will look at the new page, which is zero: its next EOI is an explicit one.
         cpu.apic.lazy_eoi_pending = False
         cpu.calling.no_eoi_required = 0
     cpu.new_calling = CallingPage(address)
     return Result.SUCCESS
-
-
-def _uses(cpu: Vcpu, address: int) -> bool:
-    page = cpu.new_calling or cpu.calling
-    return page.address == address
 
 
 def _apic(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:

@@ -24,6 +24,7 @@ from ..vcpu import (
     NO_FURTHER_SIGNAL,
     OWN_MC,
     OWN_NMI,
+    OWN_VECTOR_AT,
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
@@ -41,12 +42,14 @@ def handle_hv(cpu: Vcpu, entry: Entry) -> str:
 
 
 def answer_signal(cpu: Vcpu) -> None:
-    """The #HV handler: clear NoFurtherSignal and the SVSM's own NMI, so that events signal again."""
+    """The #HV handler: clear NoFurtherSignal, so that events signal again, and take what the host has
+    for the SVSM itself: its vector and its NMI."""
     flags = cpu.page[FLAGS_AT]
     cpu.hv_raised = False
     if not flags & NO_FURTHER_SIGNAL:
         return
     cpu.page[FLAGS_AT] = flags & ~(NO_FURTHER_SIGNAL | OWN_NMI)
+    cpu.page[OWN_VECTOR_AT] = 0
     if flags & OWN_MC:
         raise Termination("the host signalled a machine check")
 
