@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from vmgexit.errors import ScenarioError
+from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id
-from vmgexit.machine.scenario import Command
 from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Posting
 from vmgexit.machine.vm import Vcpu
 
@@ -289,11 +289,11 @@ def test_logical_ids(apic_id: int, ldr: int) -> None:
     assert logical_id(apic_id) == ldr
 
 
-def test_of_two_equal_apic_ids_the_first_gets_a_physical_ipi() -> None:
+def test_a_physical_ipi_goes_to_the_vcpu_with_that_apic_id() -> None:
     vm = Vm()
-    vm.do("init", cpus=3, reg_count=1, apic_ids=[7, 9, 9])
-    vm.write(0x830, 9 << 32 | 0x61)
-    assert [bool(cpu.mailbox.irr) for cpu in vm.machine.vm.vcpus] == [False, True, False]
+    vm.do("init", cpus=3, reg_count=1, apic_ids=[7, 9, 2])
+    vm.write(0x830, 2 << 32 | 0x61)
+    assert [bool(cpu.mailbox.irr) for cpu in vm.machine.vm.vcpus] == [False, False, True]
 
 
 @pytest.mark.clause("INV-10")

@@ -341,7 +341,7 @@ COMMANDS: dict[str, Description] = {
             "intercept",
             7,
             Actor.GUEST,
-            "the guest left for the host's own reasons",
+            "the guest left for the host's own reasons; a #HV that is pending is handled",
             (_CPU, Argument("exitintinfo", _EVENT, "rcx"), Argument("busy", Flag(), "first")),
             "VMRUN calls?",
         ),

@@ -376,7 +376,7 @@ def _targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
         return matched, any(other is not cpu for other in matched)
     if icr.destination == cpu.apic_id:
         return [cpu], False
-    found = [other for other in others if other.apic_id == icr.destination][:1]
+    found = [other for other in others if other.apic_id == icr.destination]
     return found, bool(found)
 
 
