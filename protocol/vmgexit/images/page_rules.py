@@ -119,7 +119,7 @@ def _statuses(page: DoorbellPage) -> bool:
 
 def _descriptor_used(page: DoorbellPage) -> list[bool]:
     """Of each lower VMPL: whether the descriptor has anything pending."""
-    return [bool(any(item.status.encode()) or item.irr) for item in page.descriptors]
+    return [bool(int(item.status) or item.irr) for item in page.descriptors]
 
 
 def _events_agree(page: DoorbellPage) -> bool:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..rules.msr import failure, pair
-from ..schema import Bits
+from ..schema import Bits, members
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
 from ..wire.exits import Exit, Where, Word, find_exit
 from ..wire.ghcb_msr import ApResetHoldResponse, GhcbInfo, TerminationRequest, decode_msr
@@ -53,8 +53,8 @@ def exit_name(code: int) -> str:
 
 def msr_name(code: int) -> str:
     """The name of the low 12 bits of the GHCB MSR; hex where they have none."""
-    member = GhcbInfo._value2member_map_.get(code)
-    return f"{code:#05x}" if member is None else member._name_
+    member = members(GhcbInfo).get(code)
+    return f"{code:#05x}" if member is None else member.name
 
 
 @lru_cache(KEPT)
@@ -70,7 +70,7 @@ def read_request(code: int, info1: int, info2: int) -> tuple[Reading, Reading, t
 
 def _word(label: str, value: int, word: Word) -> Reading:
     if word.layout is not None:
-        return _bits(value, word.meaning, word.layout.decode(value.to_bytes(8, "little")))
+        return _bits(value, word.meaning, word.layout.of(value))
     if word.value:
         return Reading(value, word.meaning, None, f"{label}={value:#x}", ())
     if not value:
@@ -111,19 +111,15 @@ def read_msr(word: int) -> Reading:
 @lru_cache(KEPT)
 def read_answer(code: int, info1: int, info2: int) -> tuple[Reading, Reading]:
     """Both information words of a response: how the exit ended, and what with."""
-    status = ExitStatus.decode(info1.to_bytes(8, "little"))
+    status = ExitStatus.of(info1)
     first = _bits(info1, "how the exit ended", status)
     if status.status == Status.MALFORMED_INPUT:
-        return first, _as(info2, "why the request was malformed", ExitError)
+        return first, _bits(info2, "why the request was malformed", ExitError.of(info2))
     if status.status == Status.RAISE_EVENT:
-        return first, _as(info2, "event for the guest", EventInj)
+        return first, _bits(info2, "event for the guest", EventInj.of(info2))
     row: Exit | None = find_exit(code)
     result = Word("not known", value=True) if row is None else row.result
     return first, _word("result", info2, result)
-
-
-def _as(value: int, meaning: str, layout: type[Bits]) -> Reading:
-    return _bits(value, meaning, layout.decode(value.to_bytes(8, "little")))
 
 
 @lru_cache(KEPT)
@@ -131,7 +127,8 @@ def judge_exit(code: int, info1: int, info2: int) -> tuple[bool, str]:
     """Whether a response with these words tells of a failure, and which."""
     status = info1 & 0xFFFFFFFF
     if status != Status.DONE:
-        name = Status(status).name if status in Status._value2member_map_ else f"status {status:#x}"
+        known = members(Status).get(status)
+        name = f"status {status:#x}" if known is None else known.name
         return True, f"{name}: {read_answer(code, info1, info2)[1].text}"
     row = find_exit(code)
     if row is not None and row.result.layout in FAILS_UNLESS_ZERO and info2:
@@ -162,4 +159,4 @@ def why_silent(msr: bool, code: int, word: int) -> str:
     if code != (GhcbInfo.TERMINATION_REQUEST if msr else ExitCode.TERMINATION_REQUEST):
         return ""
     layout = TerminationRequest if msr else TerminationInfo
-    return f"the guest gave up: {_as(word, '', layout).text}"
+    return f"the guest gave up: {_fields_text(layout.of(word))}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..schema import Note, Problem
+from ..schema import Note, Problem, members
 from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
 from ..wire.exit_codes import FORMER_CODES, ExitCode, ExitError, ExitStatus, IoioInfo, Status
 from ..wire.exits import Exit, Where, Word, find_exit
@@ -203,7 +203,7 @@ def problems_of_answer(page: GhcbPage, request: GhcbPage | None = None) -> Itera
     """
     status = page.sw_exit_info_1 & 0xFFFFFFFF
     row = find_exit(page.sw_exit_code)
-    if status not in Status._value2member_map_:
+    if status not in members(Status):
         yield Problem("sw_exit_info_1", status, "not a known Status", "")
     if status == Status.RAISE_EVENT:
         yield from _event_problems(page)

@@ -26,6 +26,7 @@ from .structure import (
     Record,
     Rule,
     Structure,
+    members,
     named,
     set_numbers,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "get",
     "leaves",
     "locate",
+    "members",
     "named",
     "nested",
     "put",

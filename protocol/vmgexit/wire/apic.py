@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ..schema import Bits, bit, bits, reserved, structure
+from ..schema import Bits, bit, bits, members, reserved, structure
 from .svsm import Call, Operand, Protocol, ResultCode
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/apic.rs"
@@ -92,7 +92,7 @@ READ_WRITE = frozenset({ApicRegister.TPR, ApicRegister.ICR})
 
 def access(register: int) -> str:
     """`RO`, `RW` or `WO`; "" for a number that is no register."""
-    if register not in ApicRegister._value2member_map_:
+    if register not in members(ApicRegister):
         return ""
     return "WO" if register in WRITE_ONLY else "RW" if register in READ_WRITE else "RO"
 

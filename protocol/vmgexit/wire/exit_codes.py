@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..schema import Bits, Note, Problem, Rule, bit, bits, reserved, structure
+from ..schema import Bits, Note, Problem, Rule, bit, bits, members, reserved, structure
 from .readings import notes_on
 
 SOURCE = "edk2 MdePkg/Include/Register/Amd/Ghcb.h"
@@ -280,9 +280,9 @@ _OTHERS = {
 
 def processor_exit(code: int) -> str:
     """The name of an exit code of the processor, as in a VMSA; hex where it has none."""
-    member = ExitCode._value2member_map_.get(code)
+    member = members(ExitCode).get(code)
     if member is not None:
-        return member._name_
+        return member.name
     if code < 0x60:
         kind = "CR{}_READ", "CR{}_WRITE", "DR{}_READ", "DR{}_WRITE", "EXCP{}", "EXCP{}"
         return kind[code // 16].format(code % 16 if code < 0x40 else code - 0x40)

@@ -121,7 +121,7 @@ class GhcbMsr(Bits):
     def specific(self) -> Bits:
         """The same word by the declaration of its code, or itself where the code is not known."""
         cls = DECLARATIONS.get(self.info)
-        return self if cls is None else cls.decode(self.encode())
+        return self if cls is None else cls.of(int(self))
 
     def broken(self) -> Iterator[Problem]:
         inner = self.specific

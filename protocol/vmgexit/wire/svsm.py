@@ -119,10 +119,8 @@ class SvsmCall(Record):
         yield Note("rax", f"{found.name}: {found.meaning}")
         for operand in found.inputs:
             value = getattr(self, operand.register)
-            held = (
-                f"{operand.layout.decode(value.to_bytes(8, 'little'))!r}" if operand.layout else ""
-            )
-            yield Note(operand.register, f"{operand.meaning}{': ' if held else ''}{held}")
+            held = f": {operand.layout.of(value)!r}" if operand.layout else ""
+            yield Note(operand.register, f"{operand.meaning}{held}")
         for there in found.memory:
             way = "is written to" if there.written else "is read from"
             name = there.layout.declaration.name

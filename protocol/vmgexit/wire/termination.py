@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ..schema import Bits, Note, bits, reserved, structure
+from ..schema import Bits, Note, bits, members, reserved, structure
 
 
 class ReasonSet(IntEnum):
@@ -75,10 +75,10 @@ REASONS: dict[int, type[IntEnum]] = {
 def reason(reason_set: int, code: int) -> str:
     """The name of a reason, or that it has none."""
     codes = REASONS.get(reason_set)
-    member = None if codes is None else codes._value2member_map_.get(code)
+    member = None if codes is None else members(codes).get(code)
     if member is None:
         return f"set {int(reason_set)}, code {code}: not known"
-    return f"{ReasonSet(reason_set).name} {member._name_}"
+    return f"{ReasonSet(reason_set).name} {member.name}"
 
 
 @structure("termination-info", size=8, source="Linux arch/x86/include/uapi/asm/svm.h")
