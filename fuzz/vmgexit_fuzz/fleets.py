@@ -17,12 +17,10 @@ import random
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from importlib import import_module
-from typing import Any
 
 from .process import probes
 from .process.child import from_nothing, mutators
-from .targets import REPOSITORY, TARGETS, Target, find, plant
+from .targets import REPOSITORY, TARGETS, Conditions, TargetRow, find
 
 PLANT = "VMGEXIT_PLANT"
 """Environment variable: MODULE:FUNCTION that plants a bug, to see that it is found."""
@@ -34,18 +32,17 @@ def main(name: str, arguments: Sequence[str] = ()) -> None:
     """Hand a target over to libFuzzer for good. `arguments` are those of the program, with its name."""
     import atheris
 
-    target = find(name)
-    probes.install(target.probed)
-    module: Any = import_module(target.module)
-    plant(os.environ.get(PLANT, ""))
-    run = target.run  # a planted bug may have replaced it
+    row = find(name)
+    probes.install(row.probed)
+    target = row.open(Conditions(plant=os.environ.get(PLANT, "")))
+    run = target.run
     with contextlib.suppress(Exception):  # the engine starts with it too
         run(b"")  # imports what is imported late, for that has probes as well
-    if target.has_states:
+    if row.has_states:
         from .process import states
 
         states.install()
-        module.observe = states.mark
+        target.observe = states.mark
 
     def one(data: bytes) -> None:
         run(data)  # what it counts would be a verdict to libFuzzer
@@ -56,22 +53,22 @@ def main(name: str, arguments: Sequence[str] = ()) -> None:
     atheris.Fuzz()
 
 
-def targets() -> list[Target]:
+def targets() -> list[TargetRow]:
     """Those that need nothing but their input."""
-    return [target for target in TARGETS.values() if target.name != "peer"]
+    return [row for row in TARGETS.values() if row.name != "peer"]
 
 
-def source(target: Target) -> str:
+def source(row: TargetRow) -> str:
     """The program."""
-    return f'from vmgexit_fuzz.fleets import main\n\nmain("{target.name}")\n'
+    return f'from vmgexit_fuzz.fleets import main\n\nmain("{row.name}")\n'
 
 
-def options(target: Target) -> str:
+def options(row: TargetRow) -> str:
     """Flags that the runners add: without a length, libFuzzer stops at 4096 bytes."""
-    return f"[libfuzzer]\nmax_len = {target.longest}\n"
+    return f"[libfuzzer]\nmax_len = {row.longest}\n"
 
 
-def dictionary(target: Target) -> str:
+def dictionary(row: TargetRow) -> str:
     """The protocol's numbers as a libFuzzer dictionary, each as the little-endian bytes of a word."""
     from vmgexit.wire.apic import ApicRegister
     from vmgexit.wire.exits import exits
@@ -80,7 +77,7 @@ def dictionary(target: Target) -> str:
     words: dict[str, int] = {f"register_{register.name}": register for register in ApicRegister}
     # As a program's operation holds them: the protocol before the number of the call.
     words |= {f"call_{call.name}": call.protocol | call.number << 32 for call in calls()}
-    if not target.is_program:  # no operation has an exit in it
+    if not row.is_program:  # no operation has an exit in it
         words |= {f"exit_{row.name}": row.code for row in exits()}
     lines = []
     for name, number in sorted(words.items()):
@@ -89,15 +86,16 @@ def dictionary(target: Target) -> str:
     return "".join(lines)
 
 
-def seeds(target: Target) -> Iterator[tuple[str, bytes]]:
+def seeds(row: TargetRow) -> Iterator[tuple[str, bytes]]:
     """Inputs to start from: the committed ones, quirks and regressions as programs, some from nothing."""
-    if target.seeds.is_dir():
-        for path in sorted(target.seeds.iterdir()):
+    if row.seeds.is_dir():
+        for path in sorted(row.seeds.iterdir()):
             yield path.name, path.read_bytes()
-    if target.is_program:
+    if row.is_program:
         yield from _scenarios()
+    target = row.open()
     for number in range(FROM_NOTHING):
-        yield f"{target.name}-{number}.bin", from_nothing(target, random.Random(number))
+        yield f"{row.name}-{number}.bin", from_nothing(target, random.Random(number))
 
 
 def _scenarios() -> Iterator[tuple[str, bytes]]:
@@ -115,7 +113,7 @@ def _scenarios() -> Iterator[tuple[str, bytes]]:
 def _build(words: Sequence[str]) -> None:
     match words:
         case ["targets"]:
-            print(*(target.name for target in targets()), sep="\n")
+            print(*(row.name for row in targets()), sep="\n")
         case ["source", name]:
             print(source(find(name)), end="")
         case ["options", name]:

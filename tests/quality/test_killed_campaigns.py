@@ -21,11 +21,10 @@ import pytest
 
 from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.quirks import profile
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.process.states import cells
-from vmgexit_fuzz.targets import scenario
+from vmgexit_fuzz.targets import Conditions, find
 
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 SECONDS = float(os.environ.get("VMGEXIT_CAMPAIGN_SECONDS", "15"))
@@ -68,17 +67,13 @@ def reached(corpus: Path) -> set[int]:
     def note(machine: Machine, command: Command) -> None:
         found.update(cells(machine, command))
 
-    scenario.observe = note
-    scenario.quirks = profile("coconut")
-    try:
-        for path in corpus.iterdir():
-            data = path.read_bytes()
-            assert path.name == hashlib.sha1(data).hexdigest()
-            with contextlib.suppress(Exception):
-                scenario.run(data)
-    finally:
-        scenario.observe = None
-        scenario.quirks = profile("reference")
+    target = find("scenario").open(Conditions(profile="coconut"))
+    target.observe = note
+    for path in corpus.iterdir():
+        data = path.read_bytes()
+        assert path.name == hashlib.sha1(data).hexdigest()
+        with contextlib.suppress(Exception):
+            target.run(data)
     return found
 
 

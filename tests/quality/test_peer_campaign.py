@@ -7,16 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from vmgexit.machine import program
 from vmgexit.machine.commands import Command
-from vmgexit.machine.quirks import COCONUT, REFERENCE
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.targets import Finding, peer
+from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets.peer import PeerTarget
 
 VMGEXIT = Path(sys.executable).with_name("vmgexit")
 ROOT = Path(__file__).parents[2]
@@ -41,61 +41,76 @@ needs_atheris = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def no_peer_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(peer, "quirks", REFERENCE)
-    monkeypatch.setattr(peer, "_peer", None)
-    yield
-    peer.close()
+Open = Callable[..., PeerTarget]
 
 
-def finding(commands: list[Command], *words: str, timeout: float = 10) -> Finding:
-    peer.use([*PEER, *words], timeout).restart()
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Opens the target with a peer; its process ends with the test."""
+    targets: list[PeerTarget] = []
+
+    def opened(*words: str, profile: str = "reference") -> PeerTarget:
+        conditions = Conditions(profile=profile, peer=shlex.join(words), hang_seconds=40)
+        target = find("peer").open(conditions)
+        assert isinstance(target, PeerTarget)
+        targets.append(target)
+        return target
+
+    yield opened
+    for target in targets:
+        target.close()
+
+
+def finding(peer: PeerTarget, commands: list[Command]) -> Finding:
     data = program.write(commands)
     with pytest.raises(Finding) as caught:
         peer.run(data)
-    assert peer.show(data).splitlines()[-1].startswith("->")
-    with pytest.raises(Finding) as again:
-        peer.run(data)
-    assert again.value.cause == caught.value.cause
+    again, shown = peer.examine(data)
+    assert again is not None
+    assert again.cause == caught.value.cause
+    assert [line for line in shown.splitlines() if line.startswith("->")]
     return caught.value
 
 
-def test_the_first_different_answer_is_the_finding() -> None:
-    found = finding([INIT, ENTER, READ_PPR, READ_PPR], "--plant", "ppr")
+def test_the_first_different_answer_is_the_finding(opened: Open) -> None:
+    found = finding(opened(*PEER, "--plant", "ppr"), [INIT, ENTER, READ_PPR, READ_PPR])
     assert found.cause == "call SVSM_APIC_READ_REGISTER differs in rdx"
     assert found.message == "call SVSM_APIC_READ_REGISTER: rdx: 15 found, 0 expected"
 
 
-def test_a_stop_is_a_finding_and_the_peer_goes_on() -> None:
-    found = finding([INIT, LEVEL, ENTER], "--plant", "panic")
+def test_a_stop_is_a_finding_and_the_peer_goes_on(opened: Open) -> None:
+    peer = opened(*PEER, "--plant", "panic")
+    found = finding(peer, [INIT, LEVEL, ENTER])
     assert found.cause == "panic at enter: assertion failed: !level"
     assert peer.run(program.write([INIT, READ_PPR])) == 2
 
 
-def test_a_hang_is_a_finding_and_the_peer_goes_on() -> None:
-    peer.use([*PEER, "--plant", "hang"], 10).restart()
-    assert peer._peer is not None
-    peer._peer.timeout = 0.3
+def test_a_hang_is_a_finding_and_the_peer_goes_on(opened: Open) -> None:
+    peer = opened(*PEER, "--plant", "hang")
+    peer.start()
+    assert peer.peer is not None
+    assert peer.peer.timeout == 10
+    peer.peer.timeout = 0.3
     with pytest.raises(Finding) as caught:
         peer.run(program.write([INIT, LEVEL, ENTER]))
     assert caught.value.cause == "hang at enter"
     assert caught.value.message == "peer: no answer after 0.3 s (at enter)"
-    peer._peer.timeout = 10
+    peer.peer.timeout = 10
     assert peer.run(program.write([INIT, READ_PPR])) == 2
 
 
-def test_the_profile_is_what_the_peer_is_compared_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_profile_is_what_the_peer_is_compared_with(opened: Open) -> None:
     name = "ppr-keeps-low-nibble"
     with (ROOT / "corpus" / "quirks" / f"{name}.jsonl").open("rb") as stream:
         [sequence] = sequences(stream, name)
-    assert finding(sequence.commands, "--profile", name).cause.endswith("differs in rdx")
-    monkeypatch.setattr(peer, "quirks", COCONUT)
-    assert peer.run(program.write(sequence.commands)) == len(sequence.commands)
+    command = [*PEER, "--profile", name]
+    assert finding(opened(*command), sequence.commands).cause.endswith("differs in rdx")
+    coconut = opened(*command, profile="coconut")
+    assert coconut.run(program.write(sequence.commands)) == len(sequence.commands)
 
 
-def test_a_peer_that_has_gone_for_good_is_a_finding(tmp_path: Path) -> None:
-    peer.use([str(tmp_path / "gone")], 1)
+def test_a_peer_that_has_gone_for_good_is_a_finding(opened: Open, tmp_path: Path) -> None:
+    peer = opened(str(tmp_path / "gone"))
     with pytest.raises(Finding, match="cannot be started: No such file or directory") as caught:
         peer.run(program.write([INIT]))
     assert caught.value.cause == "start at init"
@@ -140,7 +155,7 @@ def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
     assert told[0] == "finding: call SVSM_APIC_READ_REGISTER: rdx: 15 found, 0 expected"
     again = next(line for line in told if line.startswith("again: "))
     shown = told[1 : told.index(again)]
-    assert len(shown) == 2
+    assert len(shown) == 4
     assert shown[1].startswith("->   1 call")
 
     replayed = vmgexit(tmp_path, *shlex.split(again)[2:])

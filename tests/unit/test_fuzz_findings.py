@@ -10,30 +10,31 @@ import pytest
 
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
-from vmgexit.machine.quirks import only
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign import minimize
 from vmgexit_fuzz.campaign.findings import (
     Store,
     described,
     records,
-    shown,
     slug,
     target_of,
 )
 from vmgexit_fuzz.campaign.screen import Progress, replay_command
 from vmgexit_fuzz.process import child
 from vmgexit_fuzz.process.child import Counter, Order
-from vmgexit_fuzz.targets import Finding, find, scenario
+from vmgexit_fuzz.targets import USUAL, Conditions, Finding, Target, find
+from vmgexit_fuzz.targets.codec import Codec
 
 INIT = program.spelled({"op": "init", "cpus": 1, "reg_count": 1})
 ENTER = program.spelled({"op": "enter", "cpu": 0})
 FINDING = Finding("INV-9 call 3.2", "told", clause="X")
 
 
-def quirky(monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """A program that breaks an invariant from now on."""
-    monkeypatch.setattr(scenario, "quirks", only("ppr-keeps-low-nibble"))
+QUIRKY = Conditions(profile="ppr-keeps-low-nibble")
+
+
+def quirky() -> bytes:
+    """A program that breaks an invariant under those conditions."""
     folder = Path(__file__).parents[2] / "corpus" / "quirks"
     [sequence] = sequences((folder / "ppr-keeps-low-nibble.jsonl").read_bytes().splitlines())
     return program.write(sequence.commands)
@@ -43,7 +44,8 @@ ABOUT = {"target": "scenario", "profile": "reference", "plant": "", "peer": ""}
 
 
 def told_of(data: bytes, finding: Finding = FINDING) -> dict[str, Any]:
-    return described(find("scenario"), finding, data)
+    target = find("scenario").open()
+    return described(target, finding, data, target.read(data))
 
 
 def test_a_finding_is_kept_as_input_text_commands_and_record(tmp_path: Path) -> None:
@@ -110,19 +112,17 @@ def test_what_is_no_record_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_codec_finding_has_no_commands(tmp_path: Path) -> None:
-    told = described(find("codec"), Finding("x is not lossless", "told"), b"\0\0\0")
+    told = described(find("codec").open(), Finding("x is not lossless", "told"), b"\0\0\0", "x")
     Store(tmp_path).keep(told, kind="random", **ABOUT)
     assert {path.suffix for path in tmp_path.iterdir()} == {".bin", ".txt", ".json"}
 
 
 def test_what_cannot_be_shown_is_kept_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(data: bytes) -> str:
+    def fails(target: object, data: bytes) -> str:
         raise RuntimeError
 
-    monkeypatch.setattr(scenario, "show", fails)
-    assert told_of(INIT)["text"] == f"told\n   {INIT.hex()}"
-    # What ends the process must not be run again to be shown.
-    assert shown(find("scenario"), FINDING, INIT, deadly=True).startswith("told\n     0 init")
+    monkeypatch.setattr(Codec, "show", fails)
+    assert find("codec").open().examine(b"\1\2\3") == (None, "   010203")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,8 @@ def test_what_cannot_be_shown_is_kept_all_the_same(monkeypatch: pytest.MonkeyPat
         ("../../etc/passwd", "etc-passwd"),
         ("", "unnamed"),
         ("é" * 300, "unnamed"),
-        ("x" * 300, "x" * 80),
+        ("x" * 80, "x" * 80),
+        ("x" * 300, "x" * 71 + "-0d4e2ca9"),
     ],
 )
 def test_any_cause_makes_a_file_name(cause: str, name: str) -> None:
@@ -163,6 +164,7 @@ def counter(
     *,
     runs: int | None = None,
     known: dict[str, int] | None = None,
+    conditions: Conditions = USUAL,
 ) -> tuple[Counter, io.StringIO]:
     def ended(code: int) -> None:
         raise Ended(code)
@@ -170,7 +172,7 @@ def counter(
     monkeypatch.setattr("os._exit", ended)
     log = io.StringIO()
     order = Order("scenario", "probes", runs=runs, known=known or {})
-    counting = Counter(find("scenario"), log, order)
+    counting = Counter(find("scenario").open(conditions), log, order)
     counting.start()
     return counting, log
 
@@ -180,10 +182,10 @@ def told(log: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_cause_is_told_once_and_its_smaller_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = quirky(monkeypatch)
+    data = quirky()
     # Minimising has tests of its own.
     monkeypatch.setattr(minimize, "minimized", lambda target, data, cause, until: data)
-    counting, log = counter(monkeypatch)
+    counting, log = counter(monkeypatch, conditions=QUIRKY)
     one = counting.counting()
     for more in (2, 2, 0, 1):
         one(data + ENTER * more)
@@ -195,23 +197,33 @@ def test_a_cause_is_told_once_and_its_smaller_inputs(monkeypatch: pytest.MonkeyP
     assert counting.counts == {"INV-6 read PPR": 4}
 
     # Another process of the campaign is told what is kept already.
-    counting, log = counter(monkeypatch, known={"INV-6 read PPR": len(data)})
+    counting, log = counter(monkeypatch, known={"INV-6 read PPR": len(data)}, conditions=QUIRKY)
     counting.one(data)
     assert told(log) == []
     counting.tell_counts()
     assert told(log) == [{"inputs": 1, "steps": 0, "counts": {"INV-6 read PPR": 1}}]
 
 
-def test_the_message_is_that_of_the_minimised_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(data: bytes) -> int:
-        raise Finding("cause", f"{len(data)} bytes")
+def test_one_run_of_the_minimised_input_says_all_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = []
 
-    monkeypatch.setattr(scenario, "run", run)
-    counting, log = counter(monkeypatch)
-    counting.one(INIT * 3)
+    class Fails(Target):
+        def run(self, data: bytes) -> int:
+            runs.append(data)
+            raise Finding("cause", f"{len(data)} bytes")
+
+        def read(self, data: bytes) -> str:
+            return f"   {data.hex()}"
+
+    monkeypatch.setattr(minimize, "minimized", lambda target, data, cause, until: data[:2])
+    log = io.StringIO()
+    Counter(Fails(find("codec"), USUAL), log, Order("codec", "probes")).one(INIT)
+    assert runs == [INIT, INIT[:2]]
     [line] = told(log)
-    assert line["finding"]["message"] == "0 bytes"
-    assert line["finding"]["text"].startswith("0 bytes\n")
+    assert line["finding"]["message"] == "2 bytes"
+    assert line["finding"]["text"] == f"2 bytes\n   {INIT[:2].hex()}"
 
 
 @pytest.mark.parametrize("fast", [False, True])

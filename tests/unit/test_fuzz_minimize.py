@@ -7,14 +7,13 @@ import pytest
 
 from vmgexit.machine import program
 from vmgexit.machine.commands import Command
-from vmgexit.machine.quirks import only
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign.minimize import minimized
 from vmgexit_fuzz.inputs.programs import SIZE, mutate
-from vmgexit_fuzz.targets import Finding, find, scenario
+from vmgexit_fuzz.targets import Conditions, Finding, Target, find
 
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
-TARGET = find("scenario")
+ROW = find("scenario")
 
 
 def known(name: str) -> list[Command]:
@@ -23,47 +22,45 @@ def known(name: str) -> list[Command]:
     return sequence.commands
 
 
-def cause_of(data: bytes) -> str:
+def cause_of(target: Target, data: bytes) -> str:
     with pytest.raises(Finding) as caught:
-        TARGET.run(data)
+        target.run(data)
     return caught.value.cause
 
 
-def cause_if_any(data: bytes) -> str:
+def cause_if_any(target: Target, data: bytes) -> str:
     try:
-        TARGET.run(data)
+        target.run(data)
     except Finding as finding:
         return finding.cause
     return ""
 
 
 @pytest.mark.parametrize("name", ["remap-loses-lazy-eoi", "handoff-drops-vector-31"])
-def test_noise_around_a_known_scenario_goes_away(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scenario, "quirks", only(name))
+def test_noise_around_a_known_scenario_goes_away(name: str) -> None:
+    target = ROW.open(Conditions(profile=name))
     short = program.write(known(name))
     state = program.write([known(name)[0], {"op": "state", "cpu": 0}])[SIZE:]
     long = short[:SIZE] + state * 20
     for at in range(SIZE, len(short), SIZE):
         long += short[at : at + SIZE] + state * 3
-    found = minimized(TARGET, long, cause_of(long))
-    assert cause_of(found) == cause_of(short)
+    found = minimized(target, long, cause_of(target, long))
+    assert cause_of(target, found) == cause_of(target, short)
     assert len(found) <= len(short)
 
 
-def test_random_findings_stay_the_same_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenario, "quirks", only("emulation-survives-disable", "self-ipi-below-16"))
+def test_random_findings_stay_the_same_finding() -> None:
+    target = ROW.open(Conditions(profile="emulation-survives-disable,self-ipi-below-16"))
     pick = random.Random(7)
     shortened = 0
     for seed in range(400):
         data = b""
         for _ in range(6):
-            data = mutate(data, TARGET.longest, pick.randrange(1 << 30) + seed)
-        cause = cause_if_any(data)
+            data = mutate(data, ROW.longest, pick.randrange(1 << 30) + seed)
+        cause = cause_if_any(target, data)
         if cause:
-            less = minimized(TARGET, data, cause)
-            assert cause_of(less) == cause
+            less = minimized(target, data, cause)
+            assert cause_of(target, less) == cause
             assert len(less) <= len(data)
             shortened += len(less) <= 5 * SIZE
     assert shortened > 5
@@ -71,4 +68,4 @@ def test_random_findings_stay_the_same_finding(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_input_of_another_cause_is_left_alone() -> None:
     data = program.write([{"op": "init", "cpus": 1, "reg_count": 1}])
-    assert minimized(TARGET, data, "INV-1 enter") == data
+    assert minimized(ROW.open(), data, "INV-1 enter") == data

@@ -1,6 +1,7 @@
 """Mutation of messages: whatever goes in, what comes out is short enough and repeatable, and where only
 fields are set the rest stays."""
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -18,10 +19,11 @@ from vmgexit_fuzz.inputs.messages import (
     Value,
     fields_of,
 )
-from vmgexit_fuzz.targets import TARGETS, codec, find
+from vmgexit_fuzz.targets import TARGETS, USUAL, find
+from vmgexit_fuzz.targets.codec import Codec
 
 SEEDS = range(60)
-MESSAGES = [name for name, target in TARGETS.items() if target.mutator == target.module]
+MESSAGES = [name for name, row in TARGETS.items() if not row.is_program]
 
 
 @given(
@@ -35,9 +37,7 @@ MESSAGES = [name for name, target in TARGETS.items() if target.mutator == target
 def test_any_bytes_give_an_input_within_the_limit(
     name: str, data: bytes, other: bytes, longest: int, seed: int
 ) -> None:
-    from importlib import import_module
-
-    mutator = import_module(find(name).mutator)
+    mutator = find(name).open()
     for changed, again in (
         (mutator.mutate(data, longest, seed), mutator.mutate(data, longest, seed)),
         (
@@ -53,7 +53,14 @@ def test_any_bytes_give_an_input_within_the_limit(
 def only_a_doorbell(switch: int | None = None) -> Messages:
     """Messages that are a doorbell head after two bytes."""
     fields = tuple(Leaf(leaf.field, leaf.at, switch) for leaf in fields_of(DoorbellHead, 2))
-    return Messages(2, lambda data: fields)
+
+    class Doorbells(Messages):
+        head = 2
+
+        def fields(self, data: bytes) -> Sequence[Leaf]:
+            return fields
+
+    return Doorbells()
 
 
 def test_fields_stand_where_the_structure_has_them() -> None:
@@ -102,6 +109,7 @@ def test_crossover_takes_whole_fields_and_nothing_else() -> None:
 
 def test_mutations_reach_what_only_a_declaration_knows() -> None:
     """A field far from the start of a page is set to a value that exists, the rest being as it was."""
+    codec = Codec(find("codec"), USUAL)
     head = next(
         number.to_bytes(2, "little") + b"\0"
         for number in range(1 << 16)

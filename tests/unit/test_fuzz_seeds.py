@@ -30,7 +30,7 @@ def test_seeds_are_small() -> None:
 
 
 def test_seeds_run_and_find_nothing() -> None:
-    target = find("scenario")
+    target = find("scenario").open()
     for path in sorted(COMMITTED.iterdir()):
         assert target.run(path.read_bytes()) > 10, path.name
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,9 @@ from vmgexit.errors import UsageError
 from vmgexit.machine import program
 from vmgexit.machine.machine import Machine
 from vmgexit.wire.registry import structures
-from vmgexit_fuzz.targets import TARGETS, Finding, as_finding, codec, find, plant, scenario
-from vmgexit_fuzz.targets import differential as codec_differential
+from vmgexit_fuzz.targets import TARGETS, USUAL, Finding, as_finding, differential, find, plant
+from vmgexit_fuzz.targets.codec import Codec
+from vmgexit_fuzz.targets.differential import Differential
 
 INIT = program.spelled({"op": "init", "cpus": 1, "reg_count": 1})
 ENTER = program.spelled({"op": "enter", "cpu": 0})
@@ -27,17 +27,18 @@ ENTER = program.spelled({"op": "enter", "cpu": 0})
 @settings(max_examples=150)
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_bytes_are_a_finding(name: str, data: bytes) -> None:
-    target = find(name)
+    target = find(name).open()
     assert target.run(data) == target.run(data) >= 0
-    assert target.show(data) == target.show(data)
+    finding, shown = target.examine(data)
+    assert (finding, shown) == (None, target.examine(data)[1])
     assert isinstance(target.read(data), str)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_largest_input_runs(name: str) -> None:
-    target = find(name)
+    target = find(name).open()
     for byte in (0, 1, 0xF0, 0xFF):
-        assert target.run(bytes([byte]) * target.longest) > 0
+        assert target.run(bytes([byte]) * target.row.longest) > 0
 
 
 def test_an_unknown_target_is_told_with_those_there_are() -> None:
@@ -46,12 +47,15 @@ def test_an_unknown_target_is_told_with_those_there_are() -> None:
 
 
 WIRE = [cls for revisions in structures().values() for cls in revisions.values()]
+CODEC = Codec(find("codec"), USUAL)
+DIFFERENTIAL = Differential(find("codec-differential"), USUAL)
+SCENARIO = find("scenario").open()
 FAMILIES = ("codec-ghcb", "codec-svsm", "codec-doorbell", "codec-vmsa", "codec-firmware")
 
 
 def reached(name: str) -> list[type]:
     """The structures that inputs of a target are about, as the first two bytes count up."""
-    chosen = import_module(find(name).module).chosen
+    chosen = getattr(find(name).open(), "chosen", differential.chosen)
     found = [chosen(number.to_bytes(2, "little"))[0] for number in range(2000)]
     return list(dict.fromkeys(found))
 
@@ -60,9 +64,7 @@ def test_codecs_reach_every_structure() -> None:
     assert set(reached("codec")) == set(WIRE)
     assert set(WIRE) - set(reached("codec-differential")) == {PscRequest, PvalidateList}
     largest = max(cls.size for cls in WIRE)
-    assert (
-        find("codec-differential").longest > codec_differential.HEAD + largest
-    )  # too long ones too
+    assert find("codec-differential").longest > differential.HEAD + largest  # too long ones too
 
 
 def test_each_structure_is_in_one_family() -> None:
@@ -73,7 +75,7 @@ def input_for(cls: type) -> bytes:
     return next(
         data
         for number in range(1 << 16)
-        if codec.chosen(data := number.to_bytes(2, "little") + b"\0")[0] is cls
+        if CODEC.chosen(data := number.to_bytes(2, "little") + b"\0")[0] is cls
     )
 
 
@@ -88,26 +90,26 @@ def test_a_broken_codec_is_found(
     monkeypatch: pytest.MonkeyPatch, function: str, does: object, cause: str
 ) -> None:
     data = input_for(DoorbellHead) + bytes(range(200))
-    codec.run(data)
+    CODEC.run(data)
     monkeypatch.setattr(DoorbellHead, function, does)
     with pytest.raises((Finding, ZeroDivisionError)) as found:
-        codec.run(data)
+        CODEC.run(data)
     assert as_finding(found.value).cause == cause
 
 
 def test_a_wrong_length_that_decodes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     data = input_for(DoorbellHead)[:2] + b"\xff" + bytes(5)
-    codec.run(data)
+    CODEC.run(data)
     monkeypatch.setattr(DoorbellHead, "decode", lambda body: None)
     with pytest.raises(Finding, match="doorbell-head decoded 5 bytes"):
-        codec.run(data)
+        CODEC.run(data)
 
 
 def test_scenario_counts_commands_and_stops_at_the_failing_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = INIT + ENTER * 3
-    assert scenario.run(data) == 4
+    assert SCENARIO.run(data) == 4
     original = Machine.execute
 
     def execute(self: Machine, command: dict[str, object]) -> dict[str, object]:
@@ -116,13 +118,13 @@ def test_scenario_counts_commands_and_stops_at_the_failing_one(
 
     monkeypatch.setattr(Machine, "execute", execute)
     with pytest.raises(Finding) as found:
-        scenario.run(data)
+        SCENARIO.run(data)
     assert found.value.cause == "INV-10 enter"
     assert "the SVSM stopped: planted" in found.value.message
-    shown = scenario.show(data).splitlines()
+    shown = SCENARIO.examine(data)[1].splitlines()
     assert shown[1].startswith("->   1 enter")
     assert [line.split(":")[0].strip() for line in shown[2:]] == ["before", "after"]
-    assert len(scenario.read(data).splitlines()) == 4
+    assert len(SCENARIO.read(data).splitlines()) == 4
 
 
 def test_an_exception_of_the_machine_is_shown_at_its_command(
@@ -134,11 +136,14 @@ def test_an_exception_of_the_machine_is_shown_at_its_command(
     data = INIT + ENTER * 2
     monkeypatch.setattr("vmgexit.machine.rules.entry.enter", enter)
     with pytest.raises(KeyError) as failure:
-        scenario.run(data)
+        SCENARIO.run(data)
     finding = as_finding(failure.value)
     assert finding.cause.startswith("KeyError in machine.")
     assert "\n" not in finding.message
-    assert scenario.show(data).splitlines()[1].startswith("->   1 enter")
+    examined, shown = SCENARIO.examine(data)
+    assert examined is not None
+    assert examined.cause == finding.cause
+    assert shown.splitlines()[1].startswith("->   1 enter")
 
 
 def test_causes_are_places_of_ours_not_texts_or_depths() -> None:
@@ -182,7 +187,7 @@ def differing(body: bytes, how: int = 0, field: int = 0) -> bytes:
     index = next(
         number
         for number in range(2000)
-        if codec_differential.chosen(number.to_bytes(2, "little"))[0] is ExtIntStatus
+        if differential.chosen(number.to_bytes(2, "little"))[0] is ExtIntStatus
     )
     return index.to_bytes(2, "little") + bytes([0, how]) + field.to_bytes(2, "little") + body
 
@@ -197,17 +202,17 @@ def differing(body: bytes, how: int = 0, field: int = 0) -> bytes:
 def test_a_fast_encoder_that_does_not_look_is_found(
     monkeypatch: pytest.MonkeyPatch, data: bytes, cause: str
 ) -> None:
-    codec_differential.run(data)
-    assert "pending_vector = " in codec_differential.read(data)
+    DIFFERENTIAL.run(data)
+    assert "pending_vector = " in DIFFERENTIAL.read(data)
     monkeypatch.setattr(ExtIntStatus, "encode", lambda value: bytes(4))
     with pytest.raises(Finding, match=cause):
-        codec_differential.run(data)
+        DIFFERENTIAL.run(data)
 
 
 def test_every_way_to_set_a_field_is_tried_on_fields_of_every_kind() -> None:
-    for cls in dict.fromkeys(codec_differential.classes()):
-        index = codec_differential.classes().index(cls).to_bytes(2, "little")
+    for cls in dict.fromkeys(differential.classes()):
+        index = differential.classes().index(cls).to_bytes(2, "little")
         for how in range(10):
             for field in (0, 1, 300, 0xFFFF):
                 data = index + bytes([0, how]) + field.to_bytes(2, "little") + bytes(range(64))
-                assert codec_differential.run(data) == 1
+                assert DIFFERENTIAL.run(data) == 1

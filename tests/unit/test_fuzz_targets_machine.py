@@ -1,7 +1,6 @@
 """Targets of the machine beside `scenario`: how their bytes become scenarios, and what they find."""
 
 from random import Random
-from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -10,13 +9,18 @@ from hypothesis import strategies as st
 from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE, Command, checked
 from vmgexit.machine.program import CODES, Operation, spelled
-from vmgexit.machine.quirks import profile
 from vmgexit.machine.rules import apic
 from vmgexit.machine.rules import calls as svsm
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
 from vmgexit_fuzz.inputs import hostile
-from vmgexit_fuzz.targets import Finding, hostile_host, svsm_calls
+from vmgexit_fuzz.targets import USUAL, Conditions, Finding, find, svsm_calls
+from vmgexit_fuzz.targets.hostile_host import HostileHost
+from vmgexit_fuzz.targets.scenarios import ProgramTarget
+from vmgexit_fuzz.targets.svsm_calls import SvsmCalls
+
+SVSM_CALLS = SvsmCalls(find("svsm-calls"), USUAL)
+HOSTILE_HOST = HostileHost(find("hostile-host"), USUAL)
 
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 ENTER: Command = {"op": "enter", "cpu": 0}
@@ -34,9 +38,9 @@ def act(*arguments: int) -> bytes:
 
 @given(data=st.binary(max_size=20 * 36))
 @settings(max_examples=100)
-@pytest.mark.parametrize("target", [svsm_calls, hostile_host], ids=lambda target: target.__name__)
+@pytest.mark.parametrize("target", [SVSM_CALLS, HOSTILE_HOST], ids=lambda target: target.row.name)
 def test_any_bytes_are_a_scenario_that_reads_back_as_itself(
-    target: ModuleType, data: bytes
+    target: ProgramTarget, data: bytes
 ) -> None:
     commands = target.commands(data)
     for command in commands:
@@ -50,7 +54,7 @@ def test_any_bytes_are_a_scenario_that_reads_back_as_itself(
 
 def test_every_operation_is_a_call_and_most_are_ones_that_there_are() -> None:
     data = b"".join(Random(number).randbytes(36) for number in range(400))
-    made = svsm_calls.commands(data)
+    made = SVSM_CALLS.commands(data)
     assert {command["op"] for command in made} == {"init", "call"}
     numbers = [(c["protocol"], c["request"]) for c in made if c["op"] == "call"]
     known = [number for number in numbers if number in svsm_calls._CALLS]
@@ -74,12 +78,12 @@ def test_what_registers_read_is_booked(
     monkeypatch: pytest.MonkeyPatch, value: int, at: int
 ) -> None:
     data = program.write([INIT, *BOOKED])
-    assert svsm_calls.run(data) == 5
+    assert SVSM_CALLS.run(data) == 5
     monkeypatch.setattr(apic, "read_register", lambda *_: (ResultCode.SUCCESS, value))
     data = program.write([INIT, BOOKED[0], [INIT, *BOOKED][at]])
     with pytest.raises(Finding, match=rf"SVSM_APIC_READ_REGISTER: \w+ reads {value:#x}"):
-        svsm_calls.run(data)
-    assert svsm_calls.show(data).splitlines()[-1].startswith("->   2 call")
+        SVSM_CALLS.run(data)
+    assert SVSM_CALLS.examine(data)[1].splitlines()[2].startswith("->   2 call")
 
 
 def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +97,7 @@ def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("vmgexit.watch.invariants.documented_code", wrong)
     data = program.write([INIT, call(CoreCall.REMAP_CA, 0, protocol=Protocol.CORE)])
     with pytest.raises(Finding, match="answered 0x80000007, listed are SUCCESS") as found:
-        svsm_calls.run(data)
+        SVSM_CALLS.run(data)
     assert found.value.cause == "result code of SVSM_CORE_REMAP_CA"
 
 
@@ -105,7 +109,7 @@ def test_a_register_that_changes_is_found(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("vmgexit.machine.machine.dispatch", stores)
     data = program.write([INIT, call(CoreCall.QUERY_PROTOCOL, 1, protocol=Protocol.CORE)])
     with pytest.raises(Finding, match="R8 changed and is no output"):
-        svsm_calls.run(data)
+        SVSM_CALLS.run(data)
 
 
 # --- hostile-host ---------------------------------------------------------------------------------
@@ -113,10 +117,10 @@ def test_a_register_that_changes_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_looking_with_arguments_is_an_act_of_the_host() -> None:
     plain = program.write([INIT, {"op": "doorbell", "cpu": 0}, {"op": "state", "cpu": 0}])
-    assert [command["op"] for command in hostile_host.commands(plain)][1:] == ["doorbell", "state"]
-    [_, refuses] = hostile_host.commands(spelled(INIT) + act(3, 1))
+    assert [command["op"] for command in HOSTILE_HOST.commands(plain)][1:] == ["doorbell", "state"]
+    [_, refuses] = HOSTILE_HOST.commands(spelled(INIT) + act(3, 1))
     assert refuses == {"op": "host_refuse", "cpu": 0, "call": REFUSABLE[1]}
-    [_, writes] = hostile_host.commands(spelled(INIT) + act(0, 0, 0x50, 0, 0, 0, 0x61, 2))
+    [_, writes] = HOSTILE_HOST.commands(spelled(INIT) + act(0, 0, 0x50, 0, 0, 0, 0x61, 2))
     page = bytes.fromhex(writes["hex"])
     assert (page[0], page[1], page[3]) == (0x50, 0x80, 2)
     assert page[0x80:0x84] == (0x461).to_bytes(4, "little")
@@ -124,7 +128,7 @@ def test_looking_with_arguments_is_an_act_of_the_host() -> None:
 
 def test_mutation_puts_acts_into_programs() -> None:
     held = [hostile.mutate(spelled(INIT) + spelled(ENTER), 36 * 96, seed) for seed in range(60)]
-    ops = [command["op"] for data in held for command in hostile_host.commands(data)]
+    ops = [command["op"] for data in held for command in HOSTILE_HOST.commands(data)]
     assert ops.count("set_doorbell") > 30
     assert ops.count("host_refuse") > 5
     assert all(len(data) % 36 == 0 for data in held)
@@ -153,22 +157,20 @@ FOUND = {
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_quirks_that_any_host_shows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quirks_that_any_host_shows(name: str) -> None:
     invariant, commands = FOUND[name]
     init: Command = {**INIT, "cpus": 2}
     data = program.write([init, *commands])
-    assert hostile_host.run(data) == len(commands) + 1
-    monkeypatch.setattr(hostile_host, "quirks", profile(name))
+    assert HOSTILE_HOST.run(data) == len(commands) + 1
+    target = find("hostile-host").open(Conditions(profile=name))
     with pytest.raises(Finding, match=invariant):
-        hostile_host.run(data)
-    assert "->" in hostile_host.show(data)
+        target.run(data)
+    assert "->" in target.examine(data)[1]
 
 
-def test_what_only_an_honest_host_promises_is_not_asked_of_any(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    names = {one.name for one in hostile_host.INVARIANTS_KEPT}
+def test_what_only_an_honest_host_promises_is_not_asked_of_any() -> None:
+    names = {one.name for one in HostileHost.invariants}
     assert names == {"INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10"}
-    monkeypatch.setattr(hostile_host, "quirks", profile("physical-nmi-becomes-fixed"))
+    target = find("hostile-host").open(Conditions(profile="physical-nmi-becomes-fixed"))
     other = call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400 | 1 << 32)
-    hostile_host.run(program.write([{**INIT, "cpus": 2}, other, ENTER]))
+    target.run(program.write([{**INIT, "cpus": 2}, other, ENTER]))

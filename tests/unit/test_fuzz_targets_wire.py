@@ -7,9 +7,11 @@ from vmgexit.rules import msr as msr_rules
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.exits import Where, exits
 from vmgexit.wire.ghcb_msr import DECLARATIONS, RESPONSE_TO
-from vmgexit_fuzz.targets import Finding, msr
+from vmgexit_fuzz.targets import Finding, find, msr
 from vmgexit_fuzz.targets.ghcb import exit as ghcb_exit
 from vmgexit_fuzz.targets.ghcb import host as ghcb_host
+
+GHCB_EXIT, MSR = find("ghcb-exit").open(), find("msr").open()
 
 
 def exit_number(code: int) -> int:
@@ -26,7 +28,7 @@ def test_every_exit_of_a_ghcb_is_reached_and_carried_out() -> None:
 def test_what_the_builder_makes_is_carried_out(budget: int) -> None:
     for number in range(len(ghcb_exit._codes())):
         for arguments in range(6):
-            assert ghcb_exit.run(bytes([number, arguments, budget])) >= 1
+            assert GHCB_EXIT.run(bytes([number, arguments, budget])) >= 1
             page, as_built = ghcb_exit.page_of(bytes([number, arguments, budget]))
             assert as_built
             assert list(page.problems()) == []
@@ -34,9 +36,9 @@ def test_what_the_builder_makes_is_carried_out(budget: int) -> None:
 
 def test_a_page_list_is_followed_over_several_exits() -> None:
     number = exit_number(ExitCode.SNP_PAGE_STATE_CHANGE)
-    assert ghcb_exit.run(bytes([number, 0, 0])) == 1
-    assert ghcb_exit.run(bytes([number, 2, 3])) == 3  # 512 + 507 + 512 pages, 600 at a time
-    assert ghcb_exit.run(bytes([number, 3, 1])) == ghcb_exit.ROUNDS
+    assert GHCB_EXIT.run(bytes([number, 0, 0])) == 1
+    assert GHCB_EXIT.run(bytes([number, 2, 3])) == 3  # 512 + 507 + 512 pages, 600 at a time
+    assert GHCB_EXIT.run(bytes([number, 3, 1])) == ghcb_exit.ROUNDS
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,10 @@ def test_choices_go_wrong_in_one_place(choices: bytes, changed: set[str]) -> Non
 
 def test_an_exit_that_does_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytes([exit_number(ExitCode.SPECIFIC_EOI)])
-    ghcb_exit.run(data)
+    GHCB_EXIT.run(data)
     monkeypatch.setitem(ghcb_host._EXITS, ExitCode.SPECIFIC_EOI, ghcb_host._disable)
     with pytest.raises(Finding) as found:
-        ghcb_exit.run(data)
+        GHCB_EXIT.run(data)
     assert found.value.cause == "SPECIFIC_EOI is carried out otherwise"
     assert found.value.message == (
         "SPECIFIC_EOI: asked for ('eoi', 2, 97), done ('hand over', 2, 1, 0, 0)"
@@ -76,7 +78,7 @@ def test_rules_that_refuse_what_is_right_are_found(monkeypatch: pytest.MonkeyPat
     data = bytes([exit_number(ExitCode.MMIO_READ)])
     monkeypatch.setattr(exit_rules, "MMIO_LIMIT", 3)
     with pytest.raises(Finding, match="the builder's MMIO_READ"):
-        ghcb_exit.run(data)
+        GHCB_EXIT.run(data)
 
 
 def test_codes_of_the_msr_are_all_reached_and_paired() -> None:
@@ -98,8 +100,8 @@ def test_a_wrong_word_on_a_pair_is_found(
     monkeypatch: pytest.MonkeyPatch, function: str, cause: str
 ) -> None:
     features = bytes(3) + (0x080).to_bytes(8, "little") + (0x1081).to_bytes(8, "little")
-    assert msr.run(features) == 2
-    assert "they pair" in msr.show(features)
+    assert MSR.run(features) == 2
+    assert "they pair" in MSR.show(features)
     monkeypatch.setattr(msr_rules, function, lambda *values: "no")
     with pytest.raises(Finding, match=cause):
-        msr.run(features)
+        MSR.run(features)

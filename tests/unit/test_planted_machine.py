@@ -11,7 +11,7 @@ from vmgexit.watch.invariants import Violation, run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.planted import Bug, bugs, planted
-from vmgexit_fuzz.targets import Finding, find, plant, scenario
+from vmgexit_fuzz.targets import Conditions, Finding, find, plant
 
 OURS = {name: bug for name, bug in bugs().items() if bug.place.startswith("vmgexit_fuzz.planted.m")}
 
@@ -113,10 +113,10 @@ def test_a_bug_is_planted_by_its_place_and_found_by_its_target() -> None:
     bug = OURS["ldr-not-readable"]
     data = program.write([{"op": "init", "cpus": 1, "reg_count": 1}, read(ApicRegister.LDR)])
     with planted(bug):  # so that it is undone, whatever `plant` adds to it
-        plant(bug.place)
+        target = find(bug.target).open(Conditions(plant=bug.place))
         with pytest.raises(Finding, match="INV-9"):
-            find(bug.target).run(data)
-    assert scenario.run(data) == 2
+            target.run(data)
+    assert target.run(data) == 2
 
 
 def test_a_place_that_there_is_not_is_told() -> None:

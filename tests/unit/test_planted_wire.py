@@ -12,8 +12,7 @@ from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb_msr import GhcbInfo, PageStateRequest
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.planted import Bug, bugs, planted
-from vmgexit_fuzz.targets import Finding, as_finding, codec_ghcb, find
-from vmgexit_fuzz.targets import differential as codec_differential
+from vmgexit_fuzz.targets import Finding, as_finding, codec, differential, find
 from vmgexit_fuzz.targets.ghcb.exit import WORDS, chosen
 from vmgexit_fuzz.targets.msr import _CODES
 
@@ -37,12 +36,12 @@ def about(classes: Sequence[type[Structure]], cls: type[Structure], *choices: in
 
 
 def decoded(cls: type[Structure], data: bytes) -> bytes:
-    return about(codec_ghcb.every.classes, cls, 0) + data
+    return about(codec.classes(codec.CHAPTERS["codec-ghcb"]), cls, 0) + data
 
 
 def compared(cls: type[Structure], data: bytes, how: int = 0, field: int = 0) -> bytes:
     low, high = field.to_bytes(2, "little")
-    return about(codec_differential.classes(), cls, 0, how, low, high) + data
+    return about(differential.classes(), cls, 0, how, low, high) + data
 
 
 def words(one: int, other: int = 0) -> bytes:
@@ -178,7 +177,7 @@ def test_every_bug_has_an_input() -> None:
 @pytest.mark.parametrize("bug", OURS.values(), ids=OURS.keys())
 def test_the_bug_is_found_and_nothing_is_without_it(bug: Bug) -> None:
     cause, data = INPUTS[bug.name]
-    target = find(bug.target)
+    target = find(bug.target).open()
     target.run(data)
     with planted(bug), pytest.raises(Exception) as found:  # noqa: PT011
         target.run(data)
@@ -188,20 +187,24 @@ def test_the_bug_is_found_and_nothing_is_without_it(bug: Bug) -> None:
 
 def test_inputs_are_what_the_bug_is_about() -> None:
     """The builders above choose what they say, so that a bug is not found by chance."""
-    assert "0x34" not in find("msr").read(words(GhcbInfo.FEATURES_REQUEST))
-    assert "CpuidRequest" in find("msr").read(words(4))
+    assert "0x34" not in find("msr").open().read(words(GhcbInfo.FEATURES_REQUEST))
+    assert "CpuidRequest" in find("msr").open().read(words(4))
     assert _CODES[0] is None
-    assert find("codec-ghcb").read(decoded(PscEntry, SHARED.encode())).startswith("psc-entry: ")
-    assert "frame = 1099511627776" in find("codec-differential").read(
+    assert (
+        find("codec-ghcb").open().read(decoded(PscEntry, SHARED.encode())).startswith("psc-entry: ")
+    )
+    assert "frame = 1099511627776" in find("codec-differential").open().read(
         INPUTS["frame-runs-into-operation"][1]
     )
-    shown = find("svsm-calls").read(call(ApicCall.READ_REGISTER, 0x808, Protocol.APIC))
+    shown = find("svsm-calls").open().read(call(ApicCall.READ_REGISTER, 0x808, Protocol.APIC))
     assert "SVSM_APIC_READ_REGISTER" in shown
     assert "rcx=0x808" in shown
-    assert "sw_scratch 0x77f8" in find("ghcb-exit").read(INPUTS["scratch-outside-the-buffer"][1])
+    assert "sw_scratch 0x77f8" in find("ghcb-exit").open().read(
+        INPUTS["scratch-outside-the-buffer"][1]
+    )
 
 
 def test_a_bug_of_the_rules_is_a_finding_of_the_hosts_guard() -> None:
     with planted(OURS["mmio-above-8-bytes"]), pytest.raises(Finding) as found:
-        find("ghcb-exit").run(INPUTS["mmio-above-8-bytes"][1])
+        find("ghcb-exit").open().run(INPUTS["mmio-above-8-bytes"][1])
     assert found.value.message == "MMIO_WRITE: MMIO of a wrong length: 0x10"

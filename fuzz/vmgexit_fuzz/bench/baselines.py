@@ -7,7 +7,6 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vmgexit.machine.program import CODES, Flags, Operation
@@ -16,7 +15,7 @@ from vmgexit.wire.svsm import Protocol
 
 from ..inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
 from ..process import child
-from ..targets import Target, as_finding, find, plant
+from ..targets import Target, as_finding, find
 from .trial import Outcome, Trial
 
 if TYPE_CHECKING:
@@ -79,13 +78,7 @@ def _timed(trial: Trial, search: Callable[[_Stopwatch], None]) -> Outcome:
 
 def _target(trial: Trial) -> Target:
     """The case's target with its bug in it."""
-    target = find(trial.case.target)
-    module: Any = import_module(target.module)
-    if target.is_program:
-        from vmgexit.machine.quirks import profile
-
-        module.quirks = profile(trial.case.profile)
-    plant(trial.case.plant)
+    target = find(trial.case.target).open(trial.case.conditions)
     with contextlib.suppress(Exception, SystemExit):  # which a bug may raise
         target.run(b"")  # imports what is imported late
     return target
@@ -96,8 +89,8 @@ def commands(trial: Trial) -> Outcome:
     target, pick = _target(trial), random.Random(trial.first)
 
     def made() -> bytes:
-        if not target.is_program:
-            return pick.randbytes(pick.randrange(target.longest))
+        if not target.row.is_program:
+            return pick.randbytes(pick.randrange(target.row.longest))
         return b"".join(_operation(pick) for _ in range(pick.randint(1, STEPS)))
 
     return _plain_loop(trial, target, made)
@@ -149,7 +142,7 @@ def hypothesis(trial: Trial) -> Outcome:
             deadline=None,
             suppress_health_check=list(HealthCheck),
         )
-        searching = (_stateful if target.is_program else _bytes)(target, limits)
+        searching = (_stateful if target.row.is_program else _bytes)(target, limits)
 
         def search(watch: _Stopwatch) -> None:
             while True:
@@ -168,7 +161,7 @@ def _bytes(target: Target, limits: settings) -> _Search:
     from hypothesis import given, seed
     from hypothesis import strategies as st
 
-    inputs = st.binary(max_size=target.longest)
+    inputs = st.binary(max_size=target.row.longest)
 
     def search(watch: _Stopwatch, number: int) -> None:
         @seed(number)
@@ -182,7 +175,7 @@ def _bytes(target: Target, limits: settings) -> _Search:
     return search
 
 
-def _stateful(target: Target, limits: settings) -> _Search:
+def _stateful(target: Any, limits: settings) -> _Search:
     from hypothesis import seed
     from hypothesis.stateful import run_state_machine_as_test
 

@@ -22,10 +22,9 @@ def run(trial: Trial, *, kinds: list[str]) -> Outcome:
         settings = Settings(
             find(trial.case.target),
             Directory.at(Path(folder)),
+            trial.case.conditions,
             kinds=kinds,
             seed=trial.first,
-            profile=trial.case.profile,
-            plant=trial.case.plant,
         )
         with settings.directory.used():
             return _searched(Campaign(settings), trial)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..targets import Conditions
+
 # Quirks that no search can find alone, and why.
 LEFT_OUT = {
     "level-vector-zero": "shows only where vector 0 is allowed, which is the quirk allow-below-31",
@@ -20,6 +22,11 @@ class Case:
     target: str
     profile: str = "reference"
     plant: str = ""
+
+    @property
+    def conditions(self) -> Conditions:
+        """Under what its target runs."""
+        return Conditions(self.profile, self.plant)
 
 
 def cases() -> dict[str, Case]:

@@ -6,21 +6,18 @@ One rule for each operation and each call of interest, with the values that our 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from vmgexit.machine.commands import REFUSABLE, Command
-from vmgexit.machine.machine import Machine
-from vmgexit.watch.invariants import Violation, Watch
+from vmgexit.watch.invariants import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 
 from ..inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
-from ..targets import Target
-from ..targets.scenario import finding
+from ..targets.scenarios import ProgramTarget, finding
 
 Commands = st.SearchStrategy[Command]
 
@@ -99,16 +96,17 @@ RULES: dict[str, Commands] = {
 Step = Callable[[Callable[[Any], object], Any], None]
 
 
-def scenarios(target: Target, step: Step, count: Callable[[], None]) -> type[RuleBasedStateMachine]:
+def scenarios(
+    target: ProgramTarget, step: Step, count: Callable[[], None]
+) -> type[RuleBasedStateMachine]:
     """A state machine whose every run is a scenario under watch. `step` carries a command out, `count`
     is told of each run that is over."""
-    module: Any = import_module(target.module)
 
     class Scenario(RuleBasedStateMachine):
         @initialize(cpus=st.integers(1, 3), registrations=st.sampled_from((0, 1, 2, 0xFFFFFFFF)))
         def start(self, cpus: int, registrations: int) -> None:
             self.cpus = cpus
-            self.watch = Watch(Machine(module.quirks))
+            self.execution = target.begin()
             step(self.execute, {"op": "init", "cpus": cpus, "reg_count": registrations})
 
         def carry_out(self, command: Command) -> None:
@@ -116,7 +114,7 @@ def scenarios(target: Target, step: Step, count: Callable[[], None]) -> type[Rul
 
         def execute(self, command: Command) -> None:
             try:
-                self.watch.execute(command)
+                self.execution.execute(command)
             except Violation as violation:
                 raise finding(violation) from None
 

@@ -92,7 +92,7 @@ def play(
             tempfile.TemporaryDirectory(dir=worker.local_directory, ignore_cleanup_errors=True)
         )
         held = stack.enter_context(recording()) if recorded else None
-        order = _at_home(Order(**spelled), Path(folder))
+        order = _at_home(Order.of(spelled), Path(folder))
         corpus, sent = Path(order.corpus), {hashlib.sha1(data).hexdigest() for data in inputs}
         for data in inputs:
             (corpus / hashlib.sha1(data).hexdigest()).write_bytes(data)

@@ -11,19 +11,14 @@ from .findings import Record, Store
 
 _HEAD = '''"""Findings of a campaign. Each test passes once its finding is fixed."""
 
-import pytest
-
-from vmgexit.machine.quirks import profile
-from vmgexit_fuzz.targets import find, plant, scenario
+from vmgexit_fuzz.targets import Conditions, find
 '''
 
 _TEST = """
 
-def test_{name}(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_{name}() -> None:
     # {message}
-    monkeypatch.setattr(scenario, "quirks", profile({profile}))
-    plant({plant})
-    find({target}).run(
+    find({target}).open(Conditions({conditions})).run(
         bytes.fromhex(
             {data}
         )
@@ -41,8 +36,11 @@ def to_pytest(store: Store, records: list[Record]) -> str:
             _TEST.format(
                 name=re.sub(r"\W", "_", record.id),
                 message=ascii(record.message)[1:-1],
-                profile=json.dumps(record.profile),
-                plant=json.dumps(record.plant),
+                conditions=", ".join(
+                    f"{name}={json.dumps(value)}"
+                    for name, value in record.conditions.about.items()
+                    if value
+                ),
                 target=json.dumps(record.target),
                 data="\n            ".join(f'"{row}"' for row in rows),
             )

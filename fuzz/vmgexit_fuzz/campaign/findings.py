@@ -9,6 +9,7 @@ parent's, writes.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import re
 import time
@@ -20,7 +21,9 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
-from ..targets import TARGETS, Finding, Target
+from ..targets import TARGETS, USUAL, Conditions, Finding, Target
+
+LONGEST_NAME, DIGEST = 80, 8  # letters of a text in a file name, and of its digest where it is cut
 
 
 @dataclass(slots=True)
@@ -46,31 +49,23 @@ class Record:
     peer: str = ""
     hang_seconds: float = 0.0  # of a hang: how long it was waited for
 
+    @property
+    def conditions(self) -> Conditions:
+        """Under what it was found."""
+        patience = self.hang_seconds or USUAL.hang_seconds
+        return Conditions(self.profile, self.plant, self.peer, patience)
 
-def described(
-    target: Target, finding: Finding, data: bytes, *, deadly: bool = False
-) -> dict[str, Any]:
-    """A finding as one JSON object, to be handed to a store. A `deadly` input is not run again."""
+
+def described(target: Target, finding: Finding, data: bytes, text: str) -> dict[str, Any]:
+    """A finding as one JSON object, to be handed to a store. `text` is its input for a person, as
+    `Target.examine` or, of an input that must not be run again, `Target.read` gives it."""
     told: dict[str, Any] = {
         name: getattr(finding, name) for name in ("cause", "message", "clause", "meaning", "place")
     }
-    told["data"] = data.hex()
-    told["text"] = shown(target, finding, data, deadly)
-    if target.is_program:
-        from vmgexit.machine.scenario import to_lines
-
-        told["lines"] = to_lines(target.commands(data))
+    told["data"], told["text"] = data.hex(), f"{finding.message}\n{text}"
+    if target.row.is_program:
+        told["lines"] = target.lines(data)
     return told
-
-
-def shown(target: Target, finding: Finding, data: bytes, deadly: bool = False) -> str:
-    """A finding for a person: what is wrong, then the input."""
-    if deadly:
-        return f"{finding.message}\n{target.read(data)}"
-    try:
-        return f"{finding.message}\n{target.show(data)}"
-    except (Exception, SystemExit):  # what is broken may be what shows it
-        return f"{finding.message}\n   {data.hex()}"
 
 
 class Store:
@@ -158,9 +153,14 @@ def records(directory: Path) -> Iterator[Record]:
             continue
 
 
-def slug(cause: str) -> str:
-    """A cause as part of a file name."""
-    return re.sub(r"[^a-z0-9]+", "-", cause.lower()).strip("-")[:80] or "unnamed"
+def slug(text: str) -> str:
+    """A text as part of a file name. A long one is cut and ends with its digest, since two that
+    begin alike are two."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST]
+    return f"{name[: LONGEST_NAME - DIGEST - 1].rstrip('-')}-{digest}"
 
 
 def target_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..targets import Target
+from ..targets import TargetRow
 
 FIRST_TURN = 4.0  # seconds
 LONGEST_TURN = 60.0
@@ -53,7 +53,7 @@ KINDS = {
 }
 
 
-def mix(names: list[str], target: Target) -> dict[str, int]:
+def mix(names: list[str], target: TargetRow) -> dict[str, int]:
     """The shares of the kinds named, or of the usual ones; those that the target has a use for."""
     chosen = [KINDS[name] for name in names] or [kind for kind in KINDS.values() if kind.share]
     return {

@@ -36,7 +36,7 @@ def minimized(
 
     if not same(data):
         return data
-    unit, arguments = (Operation.size, _ARGUMENTS) if target.is_program else (1, (slice(0, 1),))
+    unit, arguments = (Operation.size, _ARGUMENTS) if target.row.is_program else (1, (slice(0, 1),))
     operations = [data[at : at + unit] for at in range(0, len(data) - unit + 1, unit)]
     size = len(operations)
     while size >= 1:

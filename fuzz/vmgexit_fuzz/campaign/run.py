@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,14 +30,13 @@ from vmgexit.errors import VmgexitError
 from ..process.child import Order
 from ..process.merge import prune
 from ..process.parent import INTERRUPTED, Process, recording
-from ..targets import Finding, Target
+from ..targets import USUAL, Conditions, Finding, TargetRow
 from . import statistics
 from .findings import Record, Store, described
 from .folder import LEAST_FREE, Directory
 from .kinds import FIRST_TURN, LONGEST_TURN, mix
 from .screen import Progress, Screen, replay_command
 
-HANG_SECONDS = 20  # for one input
 # So many processes in a row that died young end the campaign: the target is too broken to go on.
 MOST_DEATHS = 10
 YOUNG = 100  # inputs
@@ -48,28 +49,20 @@ _SHOW_SECONDS = 0.2
 class Settings:
     """What a campaign is to do."""
 
-    target: Target
+    target: TargetRow
     directory: Directory
+    conditions: Conditions = USUAL
     workers: int = 1
     kinds: list[str] = field(default_factory=list)  # none: the usual mix
     seconds: float | None = None
     runs: int | None = None
     seed: int | None = None
-    profile: str = "reference"
-    plant: str = ""
-    peer: str = ""  # the other implementation's command, as a shell would read it
-    hang_seconds: int = HANG_SECONDS
     stop_on_finding: bool = False
 
     @property
     def about(self) -> dict[str, str]:
         """What is fuzzed: the same in every campaign over a folder."""
-        return {
-            "target": self.target.name,
-            "profile": self.profile,
-            "plant": self.plant,
-            "peer": self.peer,
-        }
+        return {"target": self.target.name, **self.conditions.about}
 
 
 def run(settings: Settings, make: Callable[[Settings], Campaign] | None = None) -> int:
@@ -204,16 +197,14 @@ class Campaign:
             return Order(
                 target=settings.target.name,
                 kind=kind,
+                conditions=settings.conditions,
+                path=[*map(os.path.abspath, ("", *sys.path))] if settings.conditions.plant else [],
                 corpus=str(places.corpus),
                 seeds=str(seeds) if seeds.is_dir() else "",
                 artifacts=str(places.findings),
                 seconds=min(limits, default=None),
                 runs=runs if runs is None else -(-runs // settings.workers),
                 seed=(self.seed + self.orders - 1) % (1 << 31),
-                profile=settings.profile,
-                plant=settings.plant,
-                peer=settings.peer,
-                hang_seconds=settings.hang_seconds,
                 deadly=list(self.deadly),
                 known=self.store.sizes(),
                 reached=list(self.census.counts),
@@ -229,7 +220,7 @@ class Campaign:
         """A process described a finding."""
         with self.lock:
             record, is_new = self.store.keep(told, kind=kind, **self.settings.about, **more)
-            self._met(record, is_new)
+            self._met(record, told["text"] if is_new else "")
 
     def counted(self, counts: dict[str, int]) -> None:
         """Causes were met so often again."""
@@ -237,18 +228,17 @@ class Campaign:
             self.store.count(counts)
             for cause in counts:
                 if cause in self.store.records:
-                    self._met(self.store.records[cause], is_new=False)
+                    self._met(self.store.records[cause])
 
-    def _met(self, record: Record, is_new: bool) -> None:
-        """Say what was found, once; what is marked as known is no news."""
+    def _met(self, record: Record, text: str = "") -> None:
+        """Say what was found, once: a new finding's text. What is marked as known is no news."""
         if record.known or self.progress.causes.get(record.cause):
             return
         path = self.settings.directory.findings / f"{record.id}.bin"
         self.progress.causes[record.cause] = str(path)
         again = replay_command(path)
-        if is_new:
-            lines = path.with_suffix(".txt").read_text().splitlines()[1:]
-            self.screen.say("\n".join((f"finding: {record.message}", *lines, f"again: {again}")))
+        if text:
+            self.screen.say(f"finding: {text}\nagain: {again}")
         else:
             self.progress.old.add(record.cause)
             self.screen.say(f"seen before: {record.message}\nagain: {again}")
@@ -391,8 +381,10 @@ class Worker:
                 self._record_from_now_on(finding)
             else:
                 campaign.deadly.append(hashlib.sha1(data).hexdigest())
-                told = described(campaign.settings.target, finding, data, deadly=True)
-                hang = {"hang_seconds": campaign.settings.hang_seconds} if code == 70 else {}
+                target = campaign.settings.target.open()  # to read the input only
+                told = described(target, finding, data, target.read(data))
+                patience = campaign.settings.conditions.hang_seconds
+                hang = {"hang_seconds": patience} if code == 70 else {}
                 campaign.found(told, self.order.kind, **hang)
                 campaign.counted({finding.cause: 1})
             campaign.progress.restarts += 1

@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.machine import program
-from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import sequences
 
 from ..campaign.findings import Store, records, target_of
-from ..targets import TARGETS, Target, find, peer, plant, scenario
-from .options import HOME, add_conditions, add_directory, use_peer
+from ..targets import TARGETS, USUAL, Conditions, Target, TargetRow, find
+from .options import HOME, add_conditions, add_directory, conditions, opened
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -26,78 +25,49 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     add_directory(parser)
     parser.add_argument("--target", help="where the name of the file does not say it")
-    add_conditions(parser, recorded=True)
+    add_conditions(parser)
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input, and under what it is to run."""
-
-    path: Path
-    target: Target
-    profile: str
-    plant: str
-    peer: str
-    hang_seconds: int
-
-    def read(self) -> bytes:
-        """Its bytes, of no more than the engine would take; a scenario in either spelling."""
-        longest = self.target.longest
-        try:
-            with self.path.open("rb") as stream:
-                if self.path.suffix == ".jsonl" and self.target.is_program:
-                    return _program(stream)
-                data = stream.read(longest + 1)
-        except OSError as error:
-            raise VmgexitError(f"{self.path}: {error.strerror}") from None
-        if len(data) > longest:
-            print(
-                f"{self.path}: the first {longest} bytes are run, as the engine would",
-                file=sys.stderr,
-            )
-        return data[:longest]
-
-
-def inputs(arguments: argparse.Namespace) -> Iterator[Input]:
-    """Each input in turn, the machine, the planted bug and the peer set up for it."""
-    chosen = [
-        _conditions(path, arguments)
+def inputs(arguments: argparse.Namespace) -> Iterator[tuple[Path, bytes, Target]]:
+    """Each input in turn: its place, its bytes, and its target under what it is to run under."""
+    chosen: list[tuple[Path, TargetRow, Conditions]] = [
+        (path, *_meant(path, arguments))
         for name in arguments.inputs
         for path in _files(name, arguments.dir)
     ]
-    planted = {this.plant for this in chosen}
-    if len(planted) > 1:
+    if len({under.plant for _, _, under in chosen}) > 1:
         raise UsageError("inputs with different bugs planted: one at a time")
-    peers = {this.peer for this in chosen if this.peer}
-    if len(peers) > 1:
-        raise UsageError("inputs of different peers: one at a time")
-    plant(planted.pop() if planted else "")
-    if chosen:
-        use_peer([this.target for this in chosen], next(iter(peers), ""), chosen[0].hang_seconds)
-    for this in chosen:
-        scenario.quirks = peer.quirks = profile(this.profile)
-        yield this
+    targets: dict[tuple[TargetRow, Conditions], Target] = {}
+    for path, row, under in chosen:
+        if (row, under) not in targets:
+            planted = under if not targets else replace(under, plant="")  # once is enough
+            targets[row, under] = opened(row, planted)
+        yield path, _read(path, row), targets[row, under]
 
 
-def _conditions(path: Path, arguments: argparse.Namespace) -> Input:
+def _meant(path: Path, arguments: argparse.Namespace) -> tuple[TargetRow, Conditions]:
     """What the command line says of an input, else its record, else the usual."""
     record = next((r for r in records(path.parent) if r.id == path.stem), None)
     name = arguments.target or (record.target if record else target_of(path))
     if not name:
         raise UsageError(f"{path}: which target? --target {' or '.join(TARGETS)}")
+    return find(name), conditions(arguments, record.conditions if record else USUAL)
 
-    def said(option: str, usual: Any) -> Any:
-        given = getattr(arguments, option)
-        return usual if given is None else given
 
-    return Input(
-        path,
-        find(name),
-        said("profile", record.profile if record else "reference"),
-        said("plant", record.plant if record else ""),
-        said("peer", record.peer if record else ""),
-        said("hang", int(record.hang_seconds) if record and record.hang_seconds else 20),
-    )
+def _read(path: Path, row: TargetRow) -> bytes:
+    """An input, of no more bytes than the engine would take; a scenario in either spelling."""
+    try:
+        with path.open("rb") as stream:
+            if path.suffix == ".jsonl" and row.is_program:
+                return _program(stream)
+            data = stream.read(row.longest + 1)
+    except OSError as error:
+        raise VmgexitError(f"{path}: {error.strerror}") from None
+    if len(data) > row.longest:
+        print(
+            f"{path}: the first {row.longest} bytes are run, as the engine would", file=sys.stderr
+        )
+    return data[: row.longest]
 
 
 def _files(name: str, directory: Path | None) -> list[Path]:

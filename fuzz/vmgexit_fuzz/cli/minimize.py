@@ -7,9 +7,8 @@ import argparse
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
-from ..campaign.findings import Store, described, shown
+from ..campaign.findings import Store, described
 from ..campaign.minimize import minimized
-from ..targets import as_finding
 from .inputs import add_inputs, inputs
 
 
@@ -24,25 +23,22 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _minimize(arguments: argparse.Namespace) -> int:
-    for this in inputs(arguments):
-        data = this.read()
-        try:
-            this.target.run(data)
-        except (Exception, SystemExit) as error:
-            finding = as_finding(error)
-        else:
-            raise VmgexitError(f"{this.path}: no finding, one to be shortened expected")
+    for path, data, target in inputs(arguments):
+        finding, _ = target.examine(data)
+        if finding is None:
+            raise VmgexitError(f"{path}: no finding, one to be shortened expected")
         shorter = data
         while True:  # what is simpler may let more be left out
-            again = minimized(this.target, shorter, finding.cause, tries=1 << 20)
+            again = minimized(target, shorter, finding.cause, tries=1 << 20)
             if again == shorter:
                 break
             shorter = again
-        print(f"{this.path}: {len(data)} bytes, {len(shorter)} now")
-        print(shown(this.target, finding, shorter))
-        store = Store(this.path.parent)
+        now, text = target.examine(shorter)
+        told = described(target, now or finding, shorter, text)
+        print(f"{path}: {len(data)} bytes, {len(shorter)} now\n{told['text']}")
+        store = Store(path.parent)
         if shorter != data and finding.cause in store.records:
-            store.keep(described(this.target, finding, shorter))
+            store.keep(told)
         elif shorter != data:
-            write(this.path.with_suffix(".min.bin"), shorter)
+            write(path.with_suffix(".min.bin"), shorter)
     return 0

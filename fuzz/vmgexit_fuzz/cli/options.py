@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
+from typing import Any
 
 from vmgexit.errors import UsageError, VmgexitError
 
 from ..campaign.findings import slug
 from ..campaign.folder import Directory
-from ..targets import ANSWERS_IN_A_HANG, Target, peer
+from ..targets import USUAL, Conditions, Target, TargetRow
 
 MOST = (1 << 31) - 1  # of any number given
 HOME = Path(".vmgexit")
@@ -30,32 +30,47 @@ def positive(text: str) -> int:
     return value
 
 
-def add_conditions(parser: argparse.ArgumentParser, *, recorded: bool = False) -> None:
-    """Under what an input runs; for an input whose record says so, only what is to differ."""
-    parser.add_argument(
-        "--profile",
-        default=None if recorded else "reference",
-        help="of targets with a machine: quirks, or coconut",
-    )
+def add_conditions(parser: argparse.ArgumentParser) -> None:
+    """Under what an input runs."""
+    parser.add_argument("--profile", help="of targets with a machine: quirks, or coconut")
     parser.add_argument(
         "--peer",
-        default=None if recorded else "",
         metavar="CMD",
         help="of peer: the other implementation's program (specs/peer-protocol.md)",
     )
-    parser.add_argument(
-        "--plant",
-        default=None if recorded else "",
-        metavar="MODULE:FUNCTION",
-        help="called first, to plant a bug",
-    )
+    parser.add_argument("--plant", metavar="MODULE:FUNCTION", help="called first, to plant a bug")
     parser.add_argument(
         "--hang",
         type=positive,
         metavar="S",
-        default=None if recorded else 20,
-        help="seconds until one input is a hang (20)",
+        help=f"seconds until one input is a hang ({USUAL.hang_seconds})",
     )
+
+
+def conditions(arguments: argparse.Namespace, usual: Conditions = USUAL) -> Conditions:
+    """What the command line says, else what is usual."""
+
+    def said(option: str, otherwise: Any) -> Any:
+        given = getattr(arguments, option)
+        return otherwise if given is None else given
+
+    return Conditions(
+        said("profile", usual.profile),
+        said("plant", usual.plant),
+        said("peer", usual.peer),
+        said("hang", usual.hang_seconds),
+    )
+
+
+def opened(row: TargetRow, conditions: Conditions) -> Target:
+    """The target under conditions, whose peer was started once, so that one that does not start is
+    told here; the target starts it again when it needs it. Raises UsageError, and PeerError."""
+    target = row.open(conditions)
+    if target.takes_peer and not conditions.peer.strip():
+        raise UsageError("the target peer needs --peer, a program and its arguments")
+    target.start()
+    target.close()
+    return target
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:
@@ -81,31 +96,14 @@ def campaign_directory(given: Path | None) -> Directory:
     return directory
 
 
-def usual_folder(target: Target, profile: str, peer: str, plant: str) -> Path:
+def usual_folder(row: TargetRow, conditions: Conditions) -> Path:
     """Where a campaign is kept without `--dir`: what another profile or a planted bug finds is not
     known of the reference."""
-    name = target.name
-    if profile != "reference":
-        name += f"-{slug(profile)}"
-    if peer:
-        name += f"-{slug(peer)}"
-    if plant:
-        name += f"-planted-{slug(plant)}"
+    name = row.name
+    if conditions.profile != USUAL.profile:
+        name += f"-{slug(conditions.profile)}"
+    if conditions.peer:
+        name += f"-{slug(conditions.peer)}"
+    if conditions.plant:
+        name += f"-planted-{slug(conditions.plant)}"
     return HOME / name
-
-
-def use_peer(targets: list[Target], command: str, hang_seconds: float) -> None:
-    """Start the peer and end it again, so that one that does not start is told here, once; the target
-    starts it when it needs it."""
-    if "peer" not in (target.name for target in targets):
-        if command:
-            raise UsageError("--peer: only the target peer has a use for it")
-        return
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"--peer {command}: {error}") from None
-    if not words:
-        raise UsageError("the target peer needs --peer, a program and its arguments")
-    peer.use(words, hang_seconds / ANSWERS_IN_A_HANG).restart()
-    peer.close()

@@ -7,8 +7,7 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
-from ..campaign.findings import shown
-from ..targets import Finding, as_finding
+from ..targets import Finding
 from .inputs import add_inputs, inputs
 
 
@@ -24,34 +23,29 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def _replay(arguments: argparse.Namespace) -> int:
     found = total = 0
-    for this in inputs(arguments):
+    for path, data, target in inputs(arguments):
         total += 1
-        data = this.read()
         try:
-            with _limited(this.hang_seconds):
-                this.target.run(data)
-        except (Exception, SystemExit) as error:
+            with _limited(target.conditions.hang_seconds):
+                finding, text = target.examine(data)
+        except Finding as hang:  # in what shows the input
+            finding, text = hang, target.read(data)
+        if finding is not None:
             found += 1
-            finding = as_finding(error)
-            text = shown(this.target, finding, data, deadly=isinstance(error, _Hang))
-            print(f"{this.path}: {text}")
+            print(f"{path}: {finding.message}\n{text}")
     print(f"{total} input{'s' * (total != 1)}, {found} finding{'s' * (found != 1)}")
     return 1 if found else 0
 
 
-class _Hang(Finding):
-    """One input took too long."""
-
-
 @contextlib.contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    """Raise _Hang after so many seconds."""
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise a Finding after so many seconds."""
 
     def hangs(*_: object) -> None:
-        raise _Hang("hang", f"hang: not done after {seconds} s")
+        raise Finding("hang", f"hang: not done after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(seconds)
+    signal.alarm(int(seconds))
     try:
         yield
     finally:

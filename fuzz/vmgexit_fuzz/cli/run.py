@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from vmgexit.errors import UsageError
-from vmgexit.machine.quirks import profile
 
 from ..campaign import cluster
 from ..campaign.folder import Directory
 from ..campaign.kinds import KINDS
 from ..campaign.run import Settings, run
 from ..targets import TARGETS, find
-from .options import add_conditions, positive, use_peer, usual_folder
+from .options import add_conditions, conditions, opened, positive, usual_folder
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -83,24 +83,20 @@ def _kinds(text: str) -> list[str]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    target = find(arguments.target)
-    profile(arguments.profile)  # a wrong name is told here, not by the child
-    use_peer([target], arguments.peer, arguments.hang)
+    row, under = find(arguments.target), conditions(arguments)
+    opened(row, replace(under, plant=""))  # what is wrong is told here, not by the child
     if not arguments.cluster:
         _engine()
-    home = arguments.dir or usual_folder(target, arguments.profile, arguments.peer, arguments.plant)
+    home = arguments.dir or usual_folder(row, under)
     settings = Settings(
-        target=target,
+        target=row,
+        conditions=under,
         directory=Directory.at(home, arguments.corpus, arguments.findings),
         workers=arguments.workers or 1,
         kinds=arguments.kinds,
         seconds=arguments.time,
         runs=arguments.runs,
         seed=arguments.seed,
-        profile=arguments.profile,
-        plant=arguments.plant,
-        peer=arguments.peer,
-        hang_seconds=arguments.hang,
         stop_on_finding=arguments.stop_on_finding,
     )
     if arguments.cluster:

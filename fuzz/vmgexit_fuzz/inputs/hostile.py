@@ -10,9 +10,7 @@ import random
 from vmgexit.machine.program import CODES, spelled
 
 from . import programs
-from .programs import SIZE, crossover
-
-__all__ = ["crossover", "mutate"]
+from .programs import SIZE
 
 OFTEN = 0.7  # how often acts are put in
 MOST_ACTS = 4

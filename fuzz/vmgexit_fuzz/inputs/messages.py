@@ -1,6 +1,6 @@
 """Mutating messages as fields: one is set to a value that could matter, or taken from another input.
 
-A `Messages` is told how a target reads its inputs: how many bytes choose what the input is about, and
+A target under `Messages` says how it reads its inputs: how many bytes choose what the input is about, and
 which fields stand where. Plain changes of bytes are mixed in. All weights are in `MUTATIONS` and
 `VALUES`.
 """
@@ -179,10 +179,13 @@ def _put(data: bytearray, leaf: Leaf, value: int) -> None:
 
 
 class Messages:
-    """The inputs of one target: `head` bytes that choose, and `fields` of what an input then holds."""
+    """The base of a target whose inputs are messages: `head` bytes choose what an input is about."""
 
-    def __init__(self, head: int, fields: Callable[[bytes], Sequence[Leaf]]) -> None:
-        self.head, self.fields = head, fields
+    head: int
+
+    def fields(self, data: bytes) -> Sequence[Leaf]:
+        """The fields of an input, by what its first bytes choose."""
+        raise NotImplementedError
 
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
         """Another input, of at most `longest` bytes. Never raises, whatever `data` is."""

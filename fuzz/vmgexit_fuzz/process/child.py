@@ -14,7 +14,6 @@ import json
 import mmap
 import os
 import random
-import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 
 from ..campaign.kinds import KINDS, Kind
-from ..targets import ANSWERS_IN_A_HANG, Finding, Target, as_finding, find, plant
+from ..targets import USUAL, Conditions, Finding, Target, TargetRow, as_finding, find
 from . import probes
 from .watchdog import MEGABYTES, watch
 
@@ -45,20 +44,23 @@ class Order:
 
     target: str
     kind: str
+    conditions: Conditions = USUAL
+    path: list[str] = field(default_factory=list)  # where else a planted bug's module may be
     corpus: str = ""
     seeds: str = ""
     artifacts: str = ""
     seconds: float | None = None
     runs: int | None = None
     seed: int = 1
-    profile: str = "reference"
-    plant: str = ""
-    peer: str = ""
-    hang_seconds: float = 20
     record: int = -1  # a file to hold the input at hand
     deadly: list[str] = field(default_factory=list)  # SHA-1 of inputs that end the process
     known: dict[str, int] = field(default_factory=dict)  # bytes of the input kept for each cause
     reached: list[int] = field(default_factory=list)  # states that inputs from nothing reached
+
+    @classmethod
+    def of(cls, spelled: dict[str, Any]) -> Order:
+        """The order that `dataclasses.asdict` spelled."""
+        return cls(**{**spelled, "conditions": Conditions(**spelled["conditions"])})
 
 
 class Counter:
@@ -73,7 +75,9 @@ class Counter:
         self.run = target.run
         self.inputs = self.steps = 0
         self.runs = order.runs
-        self.hang_seconds = order.hang_seconds  # patience with one input and all we do to it
+        self.hang_seconds = (
+            order.conditions.hang_seconds
+        )  # patience with one input and all we do to it
         self.told = self.looked = self.started = time.monotonic()
         self.deadline = None if order.seconds is None else self.told + order.seconds
         self.sizes = dict(order.known)
@@ -155,29 +159,16 @@ class Counter:
         if cause not in self.sizes:
             until = time.monotonic() + self.hang_seconds / 2
             data = minimized(self.target, data, cause, until=until)
-            finding = self._as_it_is_now(finding, data)
+        again, text = self.target.examine(data)
+        if again is not None and again.cause == cause:
+            finding = again  # in the words of its shortened input
         self.sizes[cause] = len(data)
         self.tell(
-            finding=described(self.target, finding, data),
+            finding=described(self.target, finding, data, text),
             inputs=self.inputs + 1,  # this one too
             steps=self.steps,
             after=round(after, 3),
         )
-
-    def _as_it_is_now(self, finding: Finding, data: bytes) -> Finding:
-        """The finding in the words of its shortened input."""
-        try:
-            self.run(data)
-        except (Exception, SystemExit) as error:
-            again = as_finding(error)
-            if again.cause == finding.cause:
-                return again
-        return finding
-
-    def fail(self, message: str) -> None:
-        """End the process for a reason that is no finding."""
-        self.tell(error=message)
-        os._exit(FAILED)
 
     def tell_counts(self) -> None:
         """Tell how far it has come."""
@@ -186,40 +177,37 @@ class Counter:
         self.tell(inputs=self.inputs, steps=self.steps, counts=counts, **also)
 
     def tell(self, **what: object) -> None:
-        """One line to the parent. Where the parent is gone, nobody wants to hear more."""
-        try:
-            self.log.write(json.dumps(what) + "\n")
-            self.log.flush()
-        except BrokenPipeError:
-            os._exit(FAILED)
+        """One line to the parent."""
+        tell(self.log, **what)
+
+
+def tell(log: Any, **what: object) -> None:
+    """One line to the parent. Where the parent is gone, nobody wants to hear more."""
+    try:
+        log.write(json.dumps(what) + "\n")
+        log.flush()
+    except BrokenPipeError:
+        os._exit(FAILED)
 
 
 def main() -> None:
     """Set up coverage, target and mutator, then run for good."""
-    order = Order(**json.loads(sys.stdin.readline()))
-    kind, target = KINDS[order.kind], find(order.target)
+    order = Order.of(json.loads(sys.stdin.readline()))
+    kind, row = KINDS[order.kind], find(order.target)
     # Our lines go to the first standard output; whatever else prints there goes to the engine's log.
     log = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    _instrumented(kind, target)
-    module: Any = import_module(target.module)
-    if target.is_program:
-        from vmgexit.machine.quirks import profile
-
-        module.quirks = profile(order.profile)
-    if order.peer:
-        from ..targets import peer
-
-        peer.use(shlex.split(order.peer), order.hang_seconds / ANSWERS_IN_A_HANG)
-        if kind.probes:
-            peer.watch()
-    counter = Counter(target, log, order)
+    _instrumented(kind, row)
+    sys.path += [place for place in order.path if place not in sys.path]
     try:
-        plant(order.plant)
+        target = row.open(order.conditions)
     except VmgexitError as error:
-        counter.fail(str(error))
-    counter.run = target.run  # a planted bug may have replaced it
+        tell(log, error=str(error))
+        sys.exit(FAILED)
+    if kind.probes:
+        target.reserve_counters()
+    counter = Counter(target, log, order)
 
     def wrapped(one: Callable[[bytes], None]) -> Callable[[bytes], None]:
         return _without(order.deadly, _recorded(order.record, one))
@@ -230,30 +218,30 @@ def main() -> None:
     from_nothing(target, random.Random())  # so does the first change
     for late in ("findings", "minimize"):
         import_module(f"vmgexit_fuzz.campaign.{late}")
-    if not kind.engine and target.has_states:
-        counter.census = Census(module, order)
+    if not kind.engine and row.has_states:
+        counter.census = Census(target, order)
     counter.start()
     if kind.engine:
         one = wrapped(counter.counting())
-        if kind.states and target.has_states:
+        if kind.states and row.has_states:
             from . import states  # not before: it imports what is to be instrumented
 
             states.install()
-            module.observe = states.mark
+            target.observe = states.mark
         _engine(kind, target, order, one)
     else:
         _from_nothing(target, order, counter, one)
 
 
-def _instrumented(kind: Kind, target: Target) -> None:
+def _instrumented(kind: Kind, row: TargetRow) -> None:
     """Import the target with the coverage that the kind of worker has."""
     if kind.probes:
-        probes.install(target.probed)
+        probes.install(row.probed)
     if kind.atheris:
         import atheris
 
-        with atheris.instrument_imports(include=list(target.probed)):
-            import_module(target.module)
+        with atheris.instrument_imports(include=list(row.probed)):
+            row.load()
 
 
 def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
@@ -262,9 +250,9 @@ def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
 
     functions = mutators(target, atheris) if kind.mutator else {}
     flags = [
-        f"-timeout={max(int(order.hang_seconds), 1)}",
+        f"-timeout={max(int(order.conditions.hang_seconds), 1)}",
         f"-rss_limit_mb={MEGABYTES}",
-        f"-max_len={target.longest}",
+        f"-max_len={target.row.longest}",
         f"-artifact_prefix={order.artifacts}{os.sep}",
         f"-seed={order.seed}",
         "-print_final_stats=0",
@@ -279,9 +267,6 @@ def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
 
 def mutators(target: Target, atheris: Any) -> dict[str, Any]:
     """What libFuzzer is to call to change the target's inputs, as arguments of `atheris.Setup`."""
-    if not target.mutator:
-        return {}
-    module: Any = import_module(target.mutator)
 
     def custom(data: bytes, longest: int, seed: int) -> bytes:
         # A third is made from nothing: what is kept only changes a little, and slows the search down.
@@ -291,12 +276,11 @@ def mutators(target: Target, atheris: Any) -> dict[str, Any]:
         if seed % 8 == 0:
             changed: bytes = atheris.Mutate(data, longest)
         else:
-            changed = module.mutate(data, longest, seed)
+            changed = target.mutate(data, longest, seed)
         return changed[:longest]
 
     def crossed(one: bytes, other: bytes, longest: int, seed: int) -> bytes:
-        changed: bytes = module.crossover(one, other, longest, seed)
-        return changed[:longest]
+        return target.crossover(one, other, longest, seed)[:longest]
 
     return {"custom_mutator": custom, "custom_crossover": crossed}
 
@@ -308,7 +292,7 @@ def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> N
     the other kinds, and how many states were reached just once tells how much is still unseen.
     """
     pick = random.Random(order.seed)
-    held = watch(Path(order.artifacts), order.hang_seconds)
+    held = watch(Path(order.artifacts), order.conditions.hang_seconds)
     while True:
         data = held.data = from_nothing(target, pick)
         if counter.census is not None and counter.inputs % SAMPLED == 0:
@@ -318,24 +302,21 @@ def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> N
 
 
 def from_nothing(target: Target, pick: random.Random) -> bytes:
-    """A well-formed input made from nothing by the target's mutator; any bytes where it has none."""
-    if not target.mutator:
-        return pick.randbytes(pick.randrange(min(target.longest, 512)))
-    module: Any = import_module(target.mutator)
+    """A well-formed input made from nothing by the target's mutator."""
     data = b""
     for _ in range(pick.randint(1, MOST_MUTATIONS)):
-        data = module.mutate(data, target.longest, pick.getrandbits(31))
+        data = target.mutate(data, target.row.longest, pick.getrandbits(31))
     return data
 
 
 class Census:
     """Which states inputs reached, each input counted once for a state."""
 
-    def __init__(self, module: Any, order: Order) -> None:
+    def __init__(self, target: Target, order: Order) -> None:
         from .states import cells
 
         self.cells = cells
-        self.module, self.corpus = module, order.corpus
+        self.target, self.corpus = target, order.corpus
         self.reached = set(order.reached)
         self.counts: dict[int, int] = {}  # since the parent was told
         self.samples = 0
@@ -344,11 +325,11 @@ class Census:
         """Run an input and note the states; one that reached a new one is kept."""
         now: set[int] = set()
         cells = self.cells
-        self.module.observe = lambda machine, command: now.update(cells(machine, command))
+        self.target.observe = lambda machine, command: now.update(cells(machine, command))
         try:
             one(data)
         finally:
-            self.module.observe = None
+            self.target.observe = None
         if self.corpus and not now <= self.reached:
             from vmgexit.files import write
 

@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
 from ..campaign.folder import Directory
-from ..targets import find
+from ..targets import Conditions, find
 from . import probes
 
 
@@ -73,18 +72,15 @@ def _kept(about: dict[str, Any], paths: list[Path]) -> list[Path]:
 def main() -> None:
     """Read a request, run its inputs, write the list of those to keep."""
     request = json.loads(sys.stdin.read())
-    target = find(request["target"])
-    probes.install(target.probed)
-    module: Any = import_module(target.module)
-    if target.is_program:
-        from vmgexit.machine.quirks import profile
-
-        module.quirks = profile(request["profile"])
-    if target.has_states:
+    row = find(request["target"])
+    probes.install(row.probed)
+    # No planted bug and no peer: a folder that somebody sent must not choose code to run.
+    target = row.open(Conditions(profile=request["profile"]))
+    if row.has_states:
         from . import states
 
         states.install()
-        module.observe = states.mark
+        target.observe = states.mark
     reached, kept, seen = set[int](), list[str](), set[bytes]()
     target.run(b"")  # what is imported late
     for path in sorted(map(Path, request["paths"]), key=_size):

@@ -20,7 +20,7 @@ from vmgexit.machine.quirks import profile
 from ..campaign.findings import Record
 from ..campaign.folder import Directory
 from ..campaign.statistics import Line
-from ..targets import Target, find
+from ..targets import TargetRow, find
 from .text import decoded, one_line
 
 PAUSE = 30.0  # seconds without a word of any worker: the campaign was not running
@@ -45,7 +45,7 @@ class Campaign:
     """What a campaign's folder holds."""
 
     path: Path
-    target: Target
+    target: TargetRow
     profile: str
     plant: str
     peer: str

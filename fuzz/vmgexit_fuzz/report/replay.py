@@ -103,21 +103,15 @@ def main() -> None:
 
 
 def _census(order: dict[str, Any]) -> Census:
-    from importlib import import_module
-
-    from vmgexit.machine.quirks import profile
-    from vmgexit.watch.invariants import INVARIANTS
-
-    from ..targets import find
+    from ..targets import Conditions, find
     from .census import Census
 
-    target = find(order["target"])
-    module = import_module(target.module)
-    kept = getattr(module, "INVARIANTS_KEPT", INVARIANTS)  # of those that hold for its inputs
-    census, quirks = Census(), profile(order["profile"])
+    row, census = find(order["target"]), Census()
+    target: Any = row.open(Conditions(profile=order["profile"]))
     with _limited(order["seconds"]):
         for path in order["corpus"]:
-            census.add(target.commands(Path(path).read_bytes()[: target.longest]), quirks, kept)
+            commands = target.commands(Path(path).read_bytes()[: row.longest])
+            census.add(commands, target.quirks, target.invariants)
     return census
 
 

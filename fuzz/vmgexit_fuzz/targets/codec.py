@@ -2,45 +2,67 @@
 DecodeError; judging and showing a value never raise.
 
 The first two bytes choose the structure, the third whether the length is cut short; the rest is the
-data, filled up with zeros. The targets `codec_*` have fewer structures, to look at them more closely.
+data, filled up with zeros. The targets `codec-*` have fewer structures, to look at them more closely.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache
 
 from vmgexit.errors import DecodeError
 from vmgexit.schema import Structure
 from vmgexit.wire.registry import structures
 
 from ..inputs.messages import Leaf, Messages, fields_of
-from . import Finding
+from .base import Conditions, Finding, Target, TargetRow
 
 HEAD = 3
 AS_IT_IS = 0xF0  # from here on, the third byte leaves the length alone
 _WIRE = "vmgexit.wire."
 
+CHAPTERS: dict[str, tuple[str, ...]] = {
+    "codec-ghcb": (
+        "ghcb",
+        "ghcb_msr",
+        "exit_codes",
+        "page_state",
+        "ap_creation",
+        "injection",
+        "features",
+        "termination",
+    ),
+    "codec-svsm": ("svsm", "core", "apic", "attestation", "vtpm", "uefi_mm"),
+    "codec-doorbell": ("doorbell", "doorbell_history"),
+    "codec-vmsa": ("vmsa", "rmp"),
+    "codec-firmware": ("guest_message", "secrets"),
+}
+"""By target, the chapters of `wire` whose structures it checks; all of them for one not named."""
 
-class Codec(Messages):
-    """The target of the structures of some chapters of `wire`; of all of them, where none is named."""
 
-    def __init__(self, *chapters: str) -> None:
-        super().__init__(HEAD, self._fields)
-        self.chapters = chapters
+@cache
+def classes(chapters: tuple[str, ...] = ()) -> Sequence[type[Structure]]:
+    """The structures of chapters."""
+    modules = tuple(f"{_WIRE}{chapter}" for chapter in chapters)
+    return [
+        cls
+        for _, revisions in sorted(structures().items())
+        for _, cls in sorted(revisions.items())
+        if not modules or cls.__module__ in modules
+    ]
 
-    @cached_property
-    def classes(self) -> Sequence[type[Structure]]:
-        """The structures of the chapters."""
-        modules = tuple(f"{_WIRE}{chapter}" for chapter in self.chapters)
-        return [
-            cls
-            for _, revisions in sorted(structures().items())
-            for _, cls in sorted(revisions.items())
-            if not modules or cls.__module__ in modules
-        ]
 
-    def _fields(self, data: bytes) -> Sequence[Leaf]:
+class Codec(Messages, Target):
+    """One structure of some chapters."""
+
+    head = HEAD
+
+    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
+        super().__init__(row, conditions)
+        self.classes = classes(CHAPTERS.get(row.name, ()))
+
+    def fields(self, data: bytes) -> Sequence[Leaf]:
+        """The fields of the structure that an input is about."""
         return fields_of(self.chosen(data)[0], HEAD)
 
     def chosen(self, data: bytes) -> tuple[type[Structure], bytes]:
@@ -83,8 +105,3 @@ class Codec(Messages):
         """The structure's name and the bytes."""
         cls, body = self.chosen(data)
         return f"{cls.declaration.name}: {body.hex()}"
-
-
-every = Codec()
-chosen, run, show, read = every.chosen, every.run, every.show, every.read
-mutate, crossover = every.mutate, every.crossover

@@ -17,8 +17,9 @@ from vmgexit.errors import DecodeError, EncodeError
 from vmgexit.schema import Kind, Structure
 
 from ..inputs.messages import Leaf, Messages, fields_of
-from . import Finding
-from .codec import AS_IT_IS, every
+from . import codec
+from .base import Finding, Target
+from .codec import AS_IT_IS
 
 # Which structure, in two bytes; its length; how the field is set; two bytes that lead to the field.
 HEAD = 6
@@ -27,7 +28,7 @@ _OFTEN = ((16, 16), (256, 4), (4096, 1))
 LONGEST_LIST = 64  # elements; of hundreds construct takes a tenth of a second, and they are alike
 
 Path = list[tuple[str, int | None]]  # names of fields, each with the element where it is an array
-_Outcome = str | bytes  # why nothing was encoded, or what was
+_Result = str | bytes  # why nothing was encoded, or what was
 
 
 # What a field is set to. The first leaves it alone; some of the others do not fit.
@@ -57,7 +58,7 @@ def classes() -> Sequence[type[Structure]]:
     """What there is to choose from."""
     return [
         cls
-        for cls in every.classes
+        for cls in codec.classes()
         if all(field.count <= LONGEST_LIST for field in cls.declaration.fields)
         for _ in range(next(often for most, often in _OFTEN if cls.size <= most))
     ]
@@ -95,24 +96,6 @@ def setting(cls: type[Structure], data: bytes) -> tuple[Path, Any] | None:
     return path, _NUMBERS[how[0] % len(_NUMBERS)](field.width)
 
 
-def run(data: bytes) -> int:
-    """Check one value on one input."""
-    cls, body = chosen(data)
-    whole = construct.Sequence(cls.construct, construct.Terminated)
-    if len(body) != cls.size:
-        if isinstance(_tried(cls.decode, body), str) != isinstance(_tried(whole.parse, body), str):
-            _differs(cls, "construct", "which lengths are refused")
-        return 1
-    value, other, view = cls.decode(body), whole.parse(body)[0], cls.view(bytearray(body))
-    if value != other:
-        _differs(cls, "construct", "what is decoded")
-    put = setting(cls, data)
-    ours = _tried(_encoded, value, put, cls.encode)
-    _compare(cls, "construct", ours, _tried(_encoded, other, put, cls.construct.build))
-    _compare(cls, "its view", ours, _tried(_encoded, view, put, type(view).encode))
-    return 1
-
-
 def _encoded(value: Any, put: tuple[Path, Any] | None, encode: Callable[[Any], bytes]) -> bytes:
     """What a value is encoded to once the field is set."""
     if put is not None:
@@ -125,7 +108,7 @@ def _encoded(value: Any, put: tuple[Path, Any] | None, encode: Callable[[Any], b
     return encode(value)
 
 
-def _tried(do: Callable[..., Any], *arguments: Any) -> _Outcome:
+def _tried(do: Callable[..., Any], *arguments: Any) -> _Result:
     """What was encoded, or why nothing was."""
     try:
         made = do(*arguments)
@@ -136,7 +119,7 @@ def _tried(do: Callable[..., Any], *arguments: Any) -> _Outcome:
     return made if isinstance(made, bytes) else b""
 
 
-def _compare(cls: type[Structure], other: str, ours: _Outcome, theirs: _Outcome) -> None:
+def _compare(cls: type[Structure], other: str, ours: _Result, theirs: _Result) -> None:
     if ours == theirs:
         return
     if isinstance(ours, bytes) and isinstance(theirs, bytes):
@@ -144,7 +127,7 @@ def _compare(cls: type[Structure], other: str, ours: _Outcome, theirs: _Outcome)
     _differs(cls, other, f"what is refused: {_told(ours)}, {other}: {_told(theirs)}")
 
 
-def _told(outcome: _Outcome) -> str:
+def _told(outcome: _Result) -> str:
     return "nothing" if isinstance(outcome, bytes) else outcome
 
 
@@ -154,25 +137,39 @@ def _differs(cls: type[Structure], other: str, how: str) -> None:
     raise Finding(f"{name} differs from {other} in {kind}", f"{name} differs from {other} in {how}")
 
 
-def show(data: bytes) -> str:
-    """The bytes and the field that is set."""
-    return read(data)
+class Differential(Messages, Target):
+    """One value, three ways."""
 
+    head = HEAD
 
-def read(data: bytes) -> str:
-    """The structure's name, the bytes, and the field that is set."""
-    cls, body = chosen(data)
-    told = f"{cls.declaration.name}: {body.hex()}"
-    put = setting(cls, data)
-    if put is None:
-        return told
-    names = (name if element is None else f"{name}[{element}]" for name, element in put[0])
-    return f"{told}\n   {'.'.join(names)} = {put[1]!r}"
+    def fields(self, data: bytes) -> Sequence[Leaf]:
+        """The fields of the structure that an input is about."""
+        return fields_of(chosen(data)[0], HEAD)
 
+    def run(self, data: bytes) -> int:
+        """Check one value on one input."""
+        cls, body = chosen(data)
+        whole = construct.Sequence(cls.construct, construct.Terminated)
+        if len(body) != cls.size:
+            ours, theirs = _tried(cls.decode, body), _tried(whole.parse, body)
+            if isinstance(ours, str) != isinstance(theirs, str):
+                _differs(cls, "construct", "which lengths are refused")
+            return 1
+        value, other, view = cls.decode(body), whole.parse(body)[0], cls.view(bytearray(body))
+        if value != other:
+            _differs(cls, "construct", "what is decoded")
+        put = setting(cls, data)
+        ours = _tried(_encoded, value, put, cls.encode)
+        _compare(cls, "construct", ours, _tried(_encoded, other, put, cls.construct.build))
+        _compare(cls, "its view", ours, _tried(_encoded, view, put, type(view).encode))
+        return 1
 
-def _fields(data: bytes) -> Sequence[Leaf]:
-    return fields_of(chosen(data)[0], HEAD)
-
-
-_messages = Messages(HEAD, _fields)
-mutate, crossover = _messages.mutate, _messages.crossover
+    def read(self, data: bytes) -> str:
+        """The structure's name, the bytes, and the field that is set."""
+        cls, body = chosen(data)
+        told = f"{cls.declaration.name}: {body.hex()}"
+        put = setting(cls, data)
+        if put is None:
+            return told
+        names = (name if element is None else f"{name}[{element}]" for name, element in put[0])
+        return f"{told}\n   {'.'.join(names)} = {put[1]!r}"

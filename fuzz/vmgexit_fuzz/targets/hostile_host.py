@@ -8,23 +8,15 @@ status that mean something, the others have a GHCB call refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE, Command
-from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation, spelled
-from vmgexit.machine.quirks import Quirks
-from vmgexit.machine.scenario import show as show_scenario
-from vmgexit.watch.invariants import INVARIANTS, Violation, Watch
+from vmgexit.watch.invariants import INVARIANTS
 
-from . import scenario
-
-quirks: Quirks | None = None  # None: as `scenario`
-observe: Callable[[Machine, Command], None] | None = None  # told of each command carried out
+from ..inputs import hostile
+from .scenarios import ProgramTarget
 
 FOR_ANY_HOST = ("INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10")
-INVARIANTS_KEPT = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
 LOOKS = (CODES["doorbell"], CODES["state"])
 _SIZE = Operation.size
@@ -54,43 +46,21 @@ def act(operation: bytes) -> Command:
     return {"op": "set_doorbell", "cpu": cpu, "hex": page[:256].hex()}
 
 
-def commands(data: bytes) -> list[Command]:
-    """The scenario of an input, to be written as JSON lines."""
-    read = []
-    for at in range(0, len(data) - _SIZE + 1, _SIZE):
-        operation = data[at : at + _SIZE]
-        if operation[0] % len(CODES) in LOOKS and any(operation[_ARGUMENTS:]):
-            operation = spelled(act(operation))
-        read.append(operation)
-    return program.read(b"".join(read))
+class HostileHost(ProgramTarget):
+    """Scenarios in which the host follows no rule."""
 
+    invariants = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
-def run(data: bytes) -> int:
-    """Run a scenario; how many commands it has."""
-    made = commands(data)
-    watch = Watch(Machine(quirks or scenario.quirks), invariants=INVARIANTS_KEPT)
-    try:
-        for command in made:
-            watch.execute(command)
-            if observe is not None:
-                observe(watch.machine, command)
-    except Violation as violation:
-        raise scenario.finding(violation) from None
-    return len(made)
+    def commands(self, data: bytes) -> list[Command]:
+        """The scenario of an input."""
+        read = []
+        for at in range(0, len(data) - _SIZE + 1, _SIZE):
+            operation = data[at : at + _SIZE]
+            if operation[0] % len(CODES) in LOOKS and any(operation[_ARGUMENTS:]):
+                operation = spelled(act(operation))
+            read.append(operation)
+        return program.read(b"".join(read))
 
-
-def show(data: bytes) -> str:
-    """The scenario, up to the command that breaks an invariant."""
-    made = commands(data)
-    watch = Watch(Machine(quirks or scenario.quirks), invariants=INVARIANTS_KEPT)
-    try:
-        for command in made:
-            watch.execute(command)
-    except (Exception, SystemExit):
-        return show_scenario(made[: watch.index + 1], mark=watch.index)
-    return show_scenario(made)
-
-
-def read(data: bytes) -> str:
-    """The whole scenario."""
-    return show_scenario(commands(data))
+    def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
+        """Another program, with acts of the host put in between."""
+        return hostile.mutate(data, longest, seed)

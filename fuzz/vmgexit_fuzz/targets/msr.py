@@ -15,7 +15,7 @@ from vmgexit.schema import Bits
 from vmgexit.wire.ghcb_msr import DECLARATIONS, GhcbInfo, GhcbMsr, MsrWord, decode_msr
 
 from ..inputs.messages import Leaf, Messages, fields_of
-from . import Finding
+from .base import Finding, Target
 
 HEAD = 3
 _SIZE = HEAD + 16
@@ -94,17 +94,6 @@ def _with_code(value: int, code: int | None) -> int:
     return value if code is None else value & _DATA | code
 
 
-def run(data: bytes) -> int:
-    """Check two values, and whether they pair."""
-    one, other = chosen(data)
-    words = [_read(one), _read(other)]
-    _pairs(one, other, words)
-    answer = ANSWERS.get(one & _CODE)
-    if answer is not None:
-        _pairs(one, one & _DATA | answer, words[:1])
-    return 2
-
-
 def _read(value: int) -> Bits:
     """The value as its code reads it, checked."""
     code = value & _CODE
@@ -159,21 +148,31 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
         )
 
 
-def show(data: bytes) -> str:
-    """Both values field by field, and whether they pair."""
-    one, other = chosen(data)
-    return f"{read(data)}\n   {msr_rules.pair(one, other) or 'they pair'}"
+class Msr(Messages, Target):
+    """Two values, and whether they pair."""
 
+    head = HEAD
 
-def read(data: bytes) -> str:
-    """Both values, as their codes read them."""
-    return "\n   ".join(f"{value:#018x} {decode_msr(value)!r}" for value in chosen(data))
+    def fields(self, data: bytes) -> Sequence[Leaf]:
+        """The fields of both values, as their codes read them."""
+        one, other = (DECLARATIONS.get(value & _CODE, GhcbMsr) for value in chosen(data))
+        return fields_of(one, HEAD) + fields_of(other, HEAD + 8)
 
+    def run(self, data: bytes) -> int:
+        """Check two values, and whether they pair."""
+        one, other = chosen(data)
+        words = [_read(one), _read(other)]
+        _pairs(one, other, words)
+        answer = ANSWERS.get(one & _CODE)
+        if answer is not None:
+            _pairs(one, one & _DATA | answer, words[:1])
+        return 2
 
-def _fields(data: bytes) -> Sequence[Leaf]:
-    one, other = (DECLARATIONS.get(value & _CODE, GhcbMsr) for value in chosen(data))
-    return fields_of(one, HEAD) + fields_of(other, HEAD + 8)
+    def show(self, data: bytes) -> str:
+        """Both values field by field, and whether they pair."""
+        one, other = chosen(data)
+        return f"{self.read(data)}\n   {msr_rules.pair(one, other) or 'they pair'}"
 
-
-_messages = Messages(HEAD, _fields)
-mutate, crossover = _messages.mutate, _messages.crossover
+    def read(self, data: bytes) -> str:
+        """Both values, as their codes read them."""
+        return "\n   ".join(f"{value:#018x} {decode_msr(value)!r}" for value in chosen(data))

@@ -2,120 +2,103 @@
 answer to each, in time, and stops only where that stops.
 
 The bytes are a program, as for `scenario`. It runs on the peer and on the machine in step; the first
-answer that differs is the finding. Coverage is our own machine's: a peer offers none. The process is
-kept from input to input; each program starts with `init`. Until `use` names a command our own machine
-stands in for a peer, so that only its determinism is checked.
+answer that differs is the finding. Coverage is our own machine's, and what a peer tells of its own. The
+process is kept from input to input; each program starts with `init`. Without a command for a peer our
+own machine stands in for it, so that only its determinism is checked.
 """
 
 from __future__ import annotations
 
 import atexit
 import re
-from collections.abc import Sequence
+import shlex
 
 from vmgexit.compare.lockstep import Answering, Lockstep, compare
 from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
-from vmgexit.errors import PeerError, brief
-from vmgexit.machine import program
+from vmgexit.errors import PeerError, UsageError, brief
 from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.quirks import REFERENCE, Quirks
-from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.wire.svsm import find_call
 
 from ..process import probes
-from . import Finding
+from .base import Conditions, Finding, TargetRow
+from .scenarios import ProgramTarget
 
-quirks: Quirks = REFERENCE
-_peer: Peer | None = None
-_first = -1  # of the counters for the peer's own coverage
+# A peer may take this part of the time of an input for one answer, so that its hang is not ours.
+ANSWERS_IN_A_HANG = 4
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
-def use(command: Sequence[str], timeout: float) -> Peer:
-    """The peer from now on; it is started with the first command. The one before is ended."""
-    global _peer
-    close()
-    _peer = Peer(command, timeout)
-    return _peer
+class PeerTarget(ProgramTarget):
+    """A peer, started with the first command, beside the machine."""
+
+    takes_peer = True
+
+    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
+        super().__init__(row, conditions)
+        self.peer: Peer | None = None
+        self.first_counter = -1  # of those for the peer's own coverage
+        try:
+            words = shlex.split(conditions.peer)
+        except ValueError as error:
+            raise UsageError(f"--peer {conditions.peer}: {error}") from None
+        if words:
+            self.peer = Peer(words, conditions.hang_seconds / ANSWERS_IN_A_HANG)
+            atexit.register(self.close)
+
+    def begin(self) -> _InStep:
+        """Peer and machine, which get the same commands."""
+        return _InStep(self)
+
+    def reserve_counters(self) -> None:
+        """Make room for the peer's own coverage."""
+        self.first_counter = probes.reserve(COUNTERS)
+
+    def start(self) -> None:
+        """Start the peer."""
+        if self.peer is not None:
+            self.peer.restart()
+
+    def close(self) -> None:
+        """End the peer's process."""
+        if self.peer is not None:
+            self.peer.close()
 
 
-def watch() -> None:
-    """Make room for the peer's own coverage among the counters that the engine reads."""
-    global _first
-    if _first < 0:
-        _first = probes.reserve(COUNTERS)
-
-
-@atexit.register
-def close() -> None:
-    """End the peer's process."""
-    if _peer is not None:
-        _peer.close()
-
-
-class _OurOwn:
-    """The machine in a peer's place."""
-
-    def __init__(self) -> None:
-        self.machine = Machine(quirks)
+class _OurOwn(Machine):
+    """A machine in a peer's place."""
 
     def forget(self) -> None:
-        self.machine = Machine(quirks)
+        """Every program starts with `init`."""
+
+
+class _InStep:
+    """Carries out each command on both."""
+
+    def __init__(self, target: PeerTarget) -> None:
+        self.target = target
+        answering: Answering = target.peer or _OurOwn(target.quirks)
+        self.both = Lockstep(answering, target.quirks)
+        self.machine = self.both.machine
 
     def execute(self, command: Command) -> Answer:
-        return self.machine.execute(command)
-
-
-def run(data: bytes) -> int:
-    """Run a program on both; how many commands it has."""
-    commands = program.read(data)
-    failed = _failure(commands)
-    if failed:
-        raise failed[1]
-    return len(commands)
-
-
-def show(data: bytes) -> str:
-    """The scenario, up to the command that is answered differently."""
-    commands = program.read(data)
-    failed = _failure(commands)
-    if failed:
-        return show_scenario(commands[: failed[0] + 1], mark=failed[0])
-    return show_scenario(commands)
-
-
-def read(data: bytes) -> str:
-    """The whole scenario."""
-    return show_scenario(program.read(data))
-
-
-def commands(data: bytes) -> list[Command]:
-    """The scenario of an input, to be written as JSON lines."""
-    return program.read(data)
-
-
-def _failure(commands: list[Command]) -> tuple[int, Finding] | None:
-    """The first command at which peer and machine part, and how."""
-    answering: Answering = _peer or _OurOwn()
-    both = Lockstep(answering, quirks)
-    for index, command in enumerate(commands):
+        """Carry out a command. Raises Finding where the peer fails or differs."""
         place = _place(command)
         try:
-            answer, expected = both.execute(command)
+            answer, expected = self.both.execute(command)
         except PeerError as error:
-            return index, Finding(f"{error.kind} at {place}", f"peer: {error} (at {place})")
-        if _peer is not None and _first >= 0:
-            for number in _peer.hits:
-                probes.counters[_first + number] = 1
+            raise Finding(f"{error.kind} at {place}", f"peer: {error} (at {place})") from None
+        if self.target.peer is not None and self.target.first_counter >= 0:
+            for number in self.target.peer.hits:
+                probes.counters[self.target.first_counter + number] = 1
         found = compare(answer, expected)
         if found:
-            return index, _told(place, answer, found)
-    return None
+            raise _finding(place, answer, found)
+        return answer
 
 
-def _told(place: str, answer: Answer, found: dict[str, tuple[object, object]]) -> Finding:
+def _finding(place: str, answer: Answer, found: dict[str, tuple[object, object]]) -> Finding:
     for stop in STOPS:
         if stop in answer:
             # Texts that differ in numbers only are one defect.

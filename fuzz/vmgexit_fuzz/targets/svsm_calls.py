@@ -8,23 +8,18 @@ bytes name one; large registers often become an address or number that means som
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmgexit.machine import program
 from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation
-from vmgexit.machine.quirks import Quirks
-from vmgexit.machine.scenario import show as show_scenario
-from vmgexit.watch.invariants import Violation, Watch
+from vmgexit.watch.invariants import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode, calls
 
-from . import Finding, scenario
-
-quirks: Quirks | None = None  # None: as `scenario`
-observe: Callable[[Machine, Command], None] | None = None  # told of each command carried out
+from .base import Finding
+from .scenarios import ProgramTarget
 
 PROTOCOLS = (*Protocol, Protocol.APIC, Protocol.APIC, 5, 1 << 31, (1 << 32) - 1)
 CALLS = (*range(9), (1 << 32) - 1)
@@ -42,13 +37,20 @@ _CALLS = {(call.protocol, call.number): call for call in calls()}
 _OUTPUTS = ("rcx", "rdx", "r8")
 
 
-def commands(data: bytes) -> list[Command]:
-    """The calls of an input, to be written as JSON lines."""
-    read = bytearray(data)
-    for at in range(0, len(read) - Operation.size + 1, Operation.size):
-        if read[at] not in _KEPT:
-            read[at] = CODES["call"]
-    return [_folded(command) for command in program.read(bytes(read))]
+class SvsmCalls(ProgramTarget):
+    """Calls alone, whose codes and registers are checked too."""
+
+    def begin(self) -> Checked:
+        """A machine whose answers are checked."""
+        return Checked(Watch(Machine(self.quirks), invariants=self.invariants))
+
+    def commands(self, data: bytes) -> list[Command]:
+        """The calls of an input."""
+        read = bytearray(data)
+        for at in range(0, len(read) - Operation.size + 1, Operation.size):
+            if read[at] not in _KEPT:
+                read[at] = CODES["call"]
+        return [_folded(command) for command in program.read(bytes(read))]
 
 
 def _folded(command: Command) -> Command:
@@ -94,51 +96,29 @@ class Books:
         return "" if value == expected else f"{value:#x}, {expected:#x} expected"
 
 
-def run(data: bytes) -> int:
-    """Make the calls; how many commands there are."""
-    made = commands(data)
-    failed = _failure(made)
-    if failed:
-        raise failed[1]
-    return len(made)
+class Checked:
+    """A machine under watch, and what its answers must be."""
 
+    def __init__(self, watch: Watch) -> None:
+        self.watch, self.machine = watch, watch.machine
+        self.books: list[Books] = []
 
-def show(data: bytes) -> str:
-    """The calls, up to the one that fails."""
-    made = commands(data)
-    failed = _failure(made)
-    if failed:
-        return show_scenario(made[: failed[0] + 1], mark=failed[0])
-    return show_scenario(made)
-
-
-def read(data: bytes) -> str:
-    """All the calls."""
-    return show_scenario(commands(data))
-
-
-def _failure(made: list[Command]) -> tuple[int, Finding] | None:
-    watch = Watch(Machine(quirks or scenario.quirks))
-    books: list[Books] = []
-    for index, command in enumerate(made):
-        there = _is_there(watch.machine, command)
-        try:
-            answer = watch.execute(command)
-        except Violation as violation:
-            return index, scenario.finding(violation)
+    def execute(self, command: Command) -> Answer:
+        """Carry out a command. Raises Violation, and Finding for a wrong answer."""
+        there = _is_there(self.machine, command)
+        answer = self.watch.execute(command)
         if command["op"] == "init":
             ids = command.get("apic_ids") or range(command["cpus"])
-            books = [Books(apic_id) for apic_id in ids]
+            self.books = [Books(apic_id) for apic_id in ids]
         elif "rax" in answer:
-            wrong = _wrong_code(command, answer, there) or _wrong_registers(command, answer, books)
+            wrong = _wrong_code(command, answer, there) or _wrong_registers(
+                command, answer, self.books
+            )
             if wrong:
                 cause, message = wrong
-                return index, Finding(
-                    f"{cause} of {_name(command)}", f"{_name(command)}: {message}"
-                )
-        if observe is not None:
-            observe(watch.machine, command)
-    return None
+                name = _name(command)
+                raise Finding(f"{cause} of {name}", f"{name}: {message}")
+        return answer
 
 
 def _is_there(machine: Machine, command: Command) -> bool:

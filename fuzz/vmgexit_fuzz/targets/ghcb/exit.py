@@ -27,7 +27,7 @@ from vmgexit.wire.page_state import (
 from vmgexit_fuzz.targets.ghcb.host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
 
 from ...inputs.messages import Leaf, Messages, fields_of
-from .. import Finding
+from ..base import Finding, Target
 from .expected import ASKED, GPA, pages_asked, start_of
 
 ROUNDS = 3  # of a page state change that the host does not finish at once
@@ -156,37 +156,6 @@ def _overwrite(page: GhcbPage, data: bytes) -> None:
     page.write_buffer(data[: BUFFER_SIZE - start], start)
 
 
-def run(data: bytes) -> int:
-    """Carry out one exit."""
-    page, as_built = page_of(data)
-    host = GhcbHost(GPA, BUDGETS[data[2] % len(BUDGETS)] if len(data) > 2 else UNLIMITED)
-    name = _name(page)
-    if as_built:
-        for problem in page.problems():
-            raise Finding(f"the builder's {name} is refused", f"the builder's {name}: {problem}")
-    rounds = 0
-    while rounds < ROUNDS:
-        rounds += 1
-        shared = SharedPage(page.encode())
-        try:
-            request = host.exit(shared)
-        except Breach as breach:
-            raise Finding(f"{name}: {breach.cause}", f"{name}: {breach}") from None
-        after = GhcbPage.decode(bytes(shared.memory))
-        if after.sw_exit_info_1 == Status.DONE:
-            _as_asked(name, page, after, request.effects, host.budget)
-        elif as_built:
-            raise Finding(
-                f"the builder's {name} is refused",
-                f"the builder's {name} is answered {after.sw_exit_info_1}, {after.sw_exit_info_2}",
-            )
-        _is_an_answer(name, page, after)
-        if not _is_unfinished(page, after):
-            break
-        page.shared_buffer = after.shared_buffer
-    return rounds
-
-
 def _name(page: GhcbPage) -> str:
     row = find_exit(page.sw_exit_code)
     return row.name if row else "unknown exit"
@@ -232,39 +201,11 @@ def _listed(effects: list[Effect]) -> str:
     return "; ".join(str(effect) for effect in effects[:6]) or "nothing"
 
 
-# --- for people, and for mutation -----------------------------------------------------------------
-
-
-def show(data: bytes) -> str:
-    """The page, field by field, and what it breaks."""
-    page, _ = page_of(data)
-    broken = "".join(f"\n   {problem}" for problem in page.problems())
-    return f"{read(data)}{broken}"
-
-
-def read(data: bytes) -> str:
-    """The exit and the fields of its page that are not 0."""
-    page, as_built = page_of(data)
-    valid = ", ".join(page.valid_fields())
-    built = " as the builder makes it" if as_built else ""
-    rest = {name: hex(getattr(page, name)) for name in WORDS if getattr(page, name)}
-    start = next((at for at, byte in enumerate(page.shared_buffer) if byte), 0)
-    buffer = page.shared_buffer[start : start + 64].rstrip(b"\0").hex(" ")
-    return (
-        f"{_name(page)}{built}\n   valid: {valid}\n   "
-        + ", ".join(f"{name} {value}" for name, value in rest.items())
-        + f"\n   buffer from {start:#x}: {buffer}"
-    )
-
+# --- for mutation -----------------------------------------------------------------------------------
 
 _REPLACED_AT = 8 * _CHOICES
 _TOGGLED_AT = _REPLACED_AT + 16
 _WORDS_AT = _CHOICES + 4
-
-
-def _fields(data: bytes) -> Sequence[Leaf]:
-    code, _ = chosen(data)
-    return _leaves(code)
 
 
 @cache
@@ -292,5 +233,63 @@ def _leaves_of(code: int) -> Iterator[Leaf]:
                 yield Leaf(leaf.field, leaf.at, switch)
 
 
-_messages = Messages(_CHOICES, _fields)
-mutate, crossover = _messages.mutate, _messages.crossover
+class GhcbExit(Messages, Target):
+    """One page, which a host carries out."""
+
+    head = _CHOICES
+
+    def fields(self, data: bytes) -> Sequence[Leaf]:
+        """The words, the buffer and the valid bits, as the exit of an input reads them."""
+        return _leaves(chosen(data)[0])
+
+    def run(self, data: bytes) -> int:
+        """Carry out one exit."""
+        page, as_built = page_of(data)
+        host = GhcbHost(GPA, BUDGETS[data[2] % len(BUDGETS)] if len(data) > 2 else UNLIMITED)
+        name = _name(page)
+        if as_built:
+            for problem in page.problems():
+                raise Finding(
+                    f"the builder's {name} is refused", f"the builder's {name}: {problem}"
+                )
+        rounds = 0
+        while rounds < ROUNDS:
+            rounds += 1
+            shared = SharedPage(page.encode())
+            try:
+                request = host.exit(shared)
+            except Breach as breach:
+                raise Finding(f"{name}: {breach.cause}", f"{name}: {breach}") from None
+            after = GhcbPage.decode(bytes(shared.memory))
+            if after.sw_exit_info_1 == Status.DONE:
+                _as_asked(name, page, after, request.effects, host.budget)
+            elif as_built:
+                raise Finding(
+                    f"the builder's {name} is refused",
+                    f"the builder's {name} is answered {after.sw_exit_info_1}, {after.sw_exit_info_2}",
+                )
+            _is_an_answer(name, page, after)
+            if not _is_unfinished(page, after):
+                break
+            page.shared_buffer = after.shared_buffer
+        return rounds
+
+    def show(self, data: bytes) -> str:
+        """The page, field by field, and what it breaks."""
+        page, _ = page_of(data)
+        broken = "".join(f"\n   {problem}" for problem in page.problems())
+        return f"{self.read(data)}{broken}"
+
+    def read(self, data: bytes) -> str:
+        """The exit and the fields of its page that are not 0."""
+        page, as_built = page_of(data)
+        valid = ", ".join(page.valid_fields())
+        built = " as the builder makes it" if as_built else ""
+        rest = {name: hex(getattr(page, name)) for name in WORDS if getattr(page, name)}
+        start = next((at for at, byte in enumerate(page.shared_buffer) if byte), 0)
+        buffer = page.shared_buffer[start : start + 64].rstrip(b"\0").hex(" ")
+        return (
+            f"{_name(page)}{built}\n   valid: {valid}\n   "
+            + ", ".join(f"{name} {value}" for name, value in rest.items())
+            + f"\n   buffer from {start:#x}: {buffer}"
+        )

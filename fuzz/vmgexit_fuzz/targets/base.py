@@ -1,0 +1,188 @@
+"""What a target is: a row of the table before it is imported, and an object once it is open.
+
+A target takes bytes and returns, or raises `Finding`. Any other exception is a finding too, of our own
+code. Nothing here imports what a target probes, so that coverage can be put in place first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import vmgexit
+from vmgexit.errors import UsageError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+_OURS = f"{Path(vmgexit.__file__).parent}{os.sep}"
+_COMPILED = ("<decode ", "<encode ")  # what `schema.compiler` calls the files of its functions
+
+HANG_SECONDS = 20  # for one input
+
+
+class Finding(Exception):
+    """A broken invariant. `cause` is what two findings of the same defect share.
+
+    `clause` and `meaning` are the invariant's, where it has a name; `place` is where it broke.
+    """
+
+    def __init__(
+        self, cause: str, message: str, *, clause: str = "", meaning: str = "", place: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.cause, self.message = cause, message
+        self.clause, self.meaning, self.place = clause, meaning, place
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what a target runs. All but the patience is part of what a campaign is about."""
+
+    profile: str = "reference"  # of the machine
+    plant: str = ""  # MODULE:FUNCTION, which plants a bug
+    peer: str = ""  # the other implementation's command, as a shell would read it
+    hang_seconds: float = HANG_SECONDS
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What two campaigns over one folder must have in common."""
+        return {"profile": self.profile, "plant": self.plant, "peer": self.peer}
+
+
+USUAL = Conditions()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRow:
+    """What is known of a target without importing it. `place` is its class, `MODULE:CLASS`."""
+
+    name: str
+    invariant: str
+    place: str
+    probed: tuple[str, ...]  # the modules whose coverage guides the search
+    longest: int  # bytes of an input
+    steps: str  # what `run` counts
+    is_program: bool = False  # an input is a scenario in its binary spelling
+    has_states: bool = False  # it tells its observer of each command that was carried out
+
+    def load(self) -> type[Target]:
+        """Import the target."""
+        module, _, name = self.place.partition(":")
+        cls: type[Target] = getattr(import_module(module), name)
+        return cls
+
+    def open(self, conditions: Conditions = USUAL) -> Target:
+        """The target under conditions, its bug planted. Raises UsageError where one cannot be met."""
+        cls = self.load()
+        if conditions.peer and not cls.takes_peer:
+            raise UsageError("--peer: only the target peer has a use for it")
+        plant(conditions.plant)
+        return cls(self, conditions)
+
+    @property
+    def seeds(self) -> Path:
+        """The committed seeds; the folder may be missing where only the package is installed."""
+        return REPOSITORY / "corpus" / "seeds" / ("scenario" if self.is_program else self.name)
+
+
+class Target:
+    """A target that is open: bytes in; it returns, or raises Finding."""
+
+    takes_peer = False
+
+    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
+        self.row, self.conditions = row, conditions
+        # Told of each command carried out, with the machine; of targets that have states.
+        self.observe: Callable[[Any, dict[str, Any]], None] | None = None
+
+    def run(self, data: bytes) -> int:
+        """Run an input; how many commands or structures it was. Raises Finding."""
+        raise NotImplementedError
+
+    def read(self, data: bytes) -> str:
+        """An input for a person, without running it."""
+        raise NotImplementedError
+
+    def show(self, data: bytes) -> str:
+        """An input that was run, for a person."""
+        return self.read(data)
+
+    def examine(self, data: bytes) -> tuple[Finding | None, str]:
+        """Run an input once: what it finds, and the input for a person, the failing place marked."""
+        finding = None
+        try:
+            self.run(data)
+        except (Exception, SystemExit) as error:
+            finding = as_finding(error)
+        try:
+            return finding, self.show(data)
+        except (Exception, SystemExit):  # what is broken may be what shows it
+            return finding, f"   {data.hex()}"
+
+    def lines(self, data: bytes) -> str:
+        """The commands of a scenario as JSON lines; nothing of other inputs."""
+        return ""
+
+    def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
+        """Another input, of at most `longest` bytes. Never raises, whatever `data` is."""
+        raise NotImplementedError
+
+    def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
+        """One input with some parts as the other has them, of at most `longest` bytes."""
+        raise NotImplementedError
+
+    def reserve_counters(self) -> None:
+        """Make room for coverage that the target itself tells, before the engine is connected."""
+
+    def start(self) -> None:
+        """Start what the target needs beside itself. Raises VmgexitError where that fails."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+def plant(text: str) -> None:
+    """Call `MODULE:FUNCTION`, which puts a bug in. Raises UsageError when that cannot be."""
+    if not text:
+        return
+    module, _, function = text.partition(":")
+    if not module or not function:
+        raise UsageError(f"plant {text}: MODULE:FUNCTION expected")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module in the current folder is found, as with python -m
+    try:
+        getattr(import_module(module), function)()
+    except Exception as error:
+        raise UsageError(f"plant {text}: {_told(error)}") from None
+
+
+def as_finding(error: BaseException) -> Finding:
+    """Any exception as a finding: its kind and the innermost functions of ours are its cause."""
+    if isinstance(error, Finding):
+        return error
+    frames = [
+        f"{Path(frame.filename).stem}.{frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename.startswith((_OURS, *_COMPILED))
+    ]
+    if isinstance(error, RecursionError):
+        # Where the stack ends is chance; what is there most often is what calls itself.
+        innermost = [name for name, _ in Counter(frames).most_common(1)]
+    else:
+        innermost = frames[:-3:-1]
+    where = " < ".join(innermost) or "the target"
+    return Finding(
+        f"{type(error).__name__} in {where}", f"{_told(error)} (in {where})", place=where
+    )
+
+
+def _told(error: BaseException) -> str:
+    """An exception in one line."""
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -1,0 +1,118 @@
+"""Invariant: no scenario, of any commands in any order, breaks an invariant of the machine.
+
+The bytes are a program (`vmgexit.machine.program`): every byte string is one. It runs on a fresh
+machine of the profile under all invariants; the reference is what must hold. `ProgramTarget` is the
+base of every target whose inputs are programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from vmgexit.machine import program
+from vmgexit.machine.commands import Answer, Command
+from vmgexit.machine.machine import Machine
+from vmgexit.machine.quirks import profile
+from vmgexit.machine.scenario import show as show_scenario
+from vmgexit.machine.scenario import to_lines
+from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch
+from vmgexit.watch.snapshot import snapshot
+
+from ..inputs import programs
+from .base import Conditions, Finding, Target, TargetRow, as_finding
+
+
+class Execution(Protocol):
+    """What carries out the commands of one input."""
+
+    @property
+    def machine(self) -> Machine: ...
+
+    def execute(self, command: Command) -> Answer: ...
+
+
+class ProgramTarget(Target):
+    """A target that runs each input on a fresh machine. A subclass says what carries it out."""
+
+    invariants: Sequence[Invariant] = INVARIANTS  # those that hold for the inputs
+
+    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
+        super().__init__(row, conditions)
+        self.quirks = profile(conditions.profile)
+
+    def begin(self) -> Execution:
+        """What carries out the next input; it raises Violation and Finding."""
+        return Watch(Machine(self.quirks), invariants=self.invariants)
+
+    def commands(self, data: bytes) -> list[Command]:
+        """The scenario of an input."""
+        return program.read(data)
+
+    def run(self, data: bytes) -> int:
+        """Run a program; how many commands it has."""
+        commands, execution, observe = self.commands(data), self.begin(), self.observe
+        execute = execution.execute
+        try:
+            if observe is None:
+                for command in commands:
+                    execute(command)
+            else:
+                for command in commands:
+                    execute(command)
+                    observe(execution.machine, command)
+        except Violation as violation:
+            raise finding(violation) from None
+        return len(commands)
+
+    def examine(self, data: bytes) -> tuple[Finding | None, str]:
+        """What it finds; the scenario up to the failing command, and the state around that."""
+        commands, execution = self.commands(data), self.begin()
+        for index, command in enumerate(commands):
+            before = _state(execution.machine, command)
+            try:
+                execution.execute(command)
+            except (Exception, SystemExit) as error:
+                found = finding(error) if isinstance(error, Violation) else as_finding(error)
+                shown = show_scenario(commands[: index + 1], mark=index)
+                after = _state(execution.machine, command)
+                return found, f"{shown}\n   before: {before}\n   after:  {after}"
+        return None, show_scenario(commands)
+
+    def read(self, data: bytes) -> str:
+        """The whole scenario."""
+        return show_scenario(self.commands(data))
+
+    def lines(self, data: bytes) -> str:
+        """The commands as JSON lines."""
+        return to_lines(self.commands(data))
+
+    def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
+        """Another program."""
+        return programs.mutate(data, longest, seed)
+
+    def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
+        """The beginning of one program and the end of the other."""
+        return programs.crossover(one, other, longest, seed)
+
+
+class Scenario(ProgramTarget):
+    """Any scenario, under all invariants."""
+
+
+def _state(machine: Machine, command: Command) -> str:
+    """The state of the vCPU that a command is for."""
+    if command["op"] == "init":
+        return "nothing"
+    return snapshot(machine.vm.vcpus[command["cpu"]])
+
+
+def finding(violation: Violation) -> Finding:
+    """A broken invariant of the machine as a finding."""
+    return Finding(
+        violation.cause,
+        f"{violation} ({violation.invariant.meaning})",
+        clause=violation.invariant.name,
+        meaning=violation.invariant.meaning,
+        place=violation.place,
+    )
