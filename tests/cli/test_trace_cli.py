@@ -59,7 +59,7 @@ def test_what_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", str(TRACES / "trace-cmd-report.txt")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == ["version = 7", "CPU 1 is empty", "cpus=4"]
-    assert "# UNPAIRED: vcpu 1 > SNP_PAGE_STATE_CHANGE: line 14: no response" in lines
+    assert not any("UNPAIRED" in line and " > " in line for line in lines)  # the summary counts it
     assert (
         "# FAILED: vcpu 1 > TERMINATION_REQUEST: line 18: the guest gave up: set 7, code 0: not known"
         in lines

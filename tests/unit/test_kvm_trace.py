@@ -240,7 +240,13 @@ def test_a_result_that_is_no_failure() -> None:
             "frame 0x12346 registered, 0x12345 asked for",
         ),
         (0x006, 0x007, 1, State.ANSWERED, "on hold; the release is not traced"),
-        (0x71100, 0x71100, -22, State.FAILED, "the guest gave up: LINUX NO_SVSM"),
+        (
+            0x71100,
+            0x71100,
+            -22,
+            State.FAILED,
+            "the guest gave up: LINUX NO_SVSM (set 0x1, code 0x7)",
+        ),
     ],
 )
 def test_msr_answers(asked: int, answered: int, result: int, state: State, why: str) -> None:
@@ -294,7 +300,10 @@ def test_vcpus_of_one_number_in_two_guests_do_not_mix() -> None:
 def test_a_termination_is_a_failure_not_an_unpaired_request(form: str) -> None:
     line = ENTER % (0, 0x8000FFFE, 0x71, 0) if form == "ghcb" else MSR_ENTER % (0, 0x71100)
     pair = only(line)
-    assert (pair.state, pair.why) == (State.FAILED, "the guest gave up: LINUX NO_SVSM")
+    assert (pair.state, pair.why) == (
+        State.FAILED,
+        "the guest gave up: LINUX NO_SVSM (set 0x1, code 0x7)",
+    )
 
 
 @pytest.mark.parametrize(
@@ -327,6 +336,16 @@ def test_open_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             b"> IOIO: is_in, size_8, segment=ES, port=0x3f8; info2=0x0\n",
         ),
         (ENTER % (0, 0x72, 0, 0), b"> CPUID\n"),
+        (
+            ENTER % (0, 0x8000FFFF, 0x404, 0),
+            b"> UNSUPPORTED_EVENT: info1=0x404 PAGE_NOT_VALIDATED (access to a page that is not"
+            b" validated); info2=0x0\n",
+        ),
+        (
+            MSR_ENTER % (0, 0x0030000000000014),
+            b"> PAGE_STATE_REQUEST: operation=PSMASH (broken: operation: 0x3 PSMASH: not for the MSR"
+            b" form (edk2 Ghcb.h))\n",
+        ),
         (ENTER % (0, 0x72, 5, 0), b"> CPUID: info1=0x5 (broken: info1: 0 expected)\n"),
         (
             ENTER % (0, 0x8000001E, 0, 0),
@@ -347,7 +366,7 @@ def test_open_requests_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             MSR_EXIT % (0, 0x0002000133000001, 1),
-            b"< SEV_INFO_RESPONSE: c_bit=0x33, min_version=0x1, max_version=0x2\n",
+            b"< SEV_INFO_RESPONSE: versions 1 to 2, C-bit 51\n",
         ),
     ],
 )

@@ -157,6 +157,8 @@ def _print_summary(summary: Summary) -> None:
         f" {totals['unpaired']} unpaired; {totals['malformed']} malformed,"
         f" {totals['other']} other lines, {totals['lost']} events lost"
     )
+    if totals["unpaired"] and not summary.answers:
+        print("no line is of an exit tracepoint: record these too, to see what the host answered")
 
 
 def _cells(row: Row, raw: bool | None) -> tuple[str, ...]:

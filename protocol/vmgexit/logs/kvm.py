@@ -217,6 +217,8 @@ def _silent(event: Event) -> Pair:
 def _judged(request: Event, response: Event) -> Pair:
     if request.msr:
         failed, why = judge_msr(request.word, response.word, response.result)
+    elif silent := why_silent(False, request.code, request.info1):
+        failed, why = True, silent
     else:
         failed, why = judge_exit(response.code, response.info1, response.info2)
     return Pair(request, response, State.FAILED if failed else State.ANSWERED, why)

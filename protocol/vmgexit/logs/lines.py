@@ -2,7 +2,8 @@
 
 A line keeps what the tool printed up to the tracepoint's name, so that times and processors stay where
 they were. After it stand `>` for a request or `<` for a response, the exit's name, and its fields.
-A request that turns out to have no response is told of when that is known, in a line with `#`.
+A guest that gives up is told of when that is known, in a line with `#`; requests without a response are
+counted by the summary.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _UNITS = (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")
 
 def as_text(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes:
     """What is shown for `line`, which is passed through where it is no event."""
-    shown = b"".join([_note(pair) for pair in pairs if pair.response is None])
+    silent = [pair for pair in pairs if pair.response is None and pair.state is State.FAILED]
+    shown = b"".join([_note(pair) for pair in silent])
     if event is None:
         return shown + line
     outcome = next((pair for pair in pairs if pair.response is event), None)

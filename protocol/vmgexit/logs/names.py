@@ -11,6 +11,7 @@ than it is traced (Linux arch/x86/kvm/svm/sev.c).
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,17 +19,34 @@ from typing import Any
 from ..rules.msr import failure, pair
 from ..schema import Bits, members
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
-from ..wire.exits import Exit, Where, Word, find_exit
-from ..wire.ghcb_msr import ApResetHoldResponse, GhcbInfo, TerminationRequest, decode_msr
+from ..wire.exits import Exit, Where, Word, exit_text, find_exit
+from ..wire.ghcb_msr import (
+    ApResetHoldResponse,
+    GhcbInfo,
+    SevInfoResponse,
+    TerminationRequest,
+    decode_msr,
+)
 from ..wire.guest_message import GuestRequestResult
-from ..wire.page_state import PscResult
+from ..wire.page_state import PscErrorClass, PscResult
 from ..wire.termination import TerminationInfo, reason
 from ..wire.vmsa import EventInj
 
 KEPT = 4096  # readings of each kind
 
+_STALE = Word("left from the request, which gets no answer", value=True)
+
 FAILS_UNLESS_ZERO = (PscResult, GuestRequestResult)
 """Results in SW_EXITINFO2 that tell of a failure although the status is DONE."""
+
+
+SAID: dict[type[Bits], Callable[[Any], str]] = {
+    TerminationInfo: lambda held: _reason(held),
+    TerminationRequest: lambda held: _reason(held),
+    SevInfoResponse: lambda held: _first_note(held),
+    PscResult: lambda held: f"{_class_name(held)}{_first_note(held)}",
+}
+"""Words of which a sentence says more than their fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,8 @@ def _word(label: str, value: int, word: Word) -> Reading:
     if word.layout is not None:
         return _bits(value, word.meaning, word.layout.of(value))
     if word.value:
-        return Reading(value, word.meaning, None, f"{label}={value:#x}", ())
+        of = f" {exit_text(value)}" if word.is_code else ""
+        return Reading(value, word.meaning, None, f"{label}={value:#x}{of}", ())
     if not value:
         return Reading(value, "", None, "", ())
     return Reading(value, "", None, f"{label}={value:#x}", (f"{label}: 0 expected",))
@@ -84,9 +103,10 @@ def _bits(value: int, meaning: str, held: Bits) -> Reading:
 
 
 def _fields_text(held: Bits) -> str:
-    """The fields that are not 0, as `port=0x3f8, size_8`; a termination's reason by its name."""
-    if isinstance(held, TerminationInfo | TerminationRequest):
-        return reason(held.reason_set, held.reason_code)
+    """The fields that are not 0, as `port=0x3f8, size_8`; what SAID has, in words."""
+    for layout, say in SAID.items():
+        if isinstance(held, layout):
+            return say(held)
     parts = []
     for field in held.declaration.fields:
         value = getattr(held, field.name)
@@ -101,6 +121,20 @@ def _fields_text(held: Bits) -> str:
     return ", ".join(parts)
 
 
+def _reason(held: TerminationInfo | TerminationRequest) -> str:
+    numbers = f"set {int(held.reason_set):#x}, code {held.reason_code:#x}"
+    named = reason(held.reason_set, held.reason_code)
+    return named if named.startswith("set ") else f"{named} ({numbers})"
+
+
+def _first_note(held: Bits) -> str:
+    return next((note.text for note in held.notes()), "")
+
+
+def _class_name(held: PscResult) -> str:
+    return f"{held.error.name}: " if isinstance(held.error, PscErrorClass) and held.error else ""
+
+
 @lru_cache(KEPT)
 def read_msr(word: int) -> Reading:
     """A value of the GHCB MSR."""
@@ -111,6 +145,8 @@ def read_msr(word: int) -> Reading:
 @lru_cache(KEPT)
 def read_answer(code: int, info1: int, info2: int) -> tuple[Reading, Reading]:
     """Both information words of a response: how the exit ended, and what with."""
+    if code == ExitCode.TERMINATION_REQUEST:  # KVM does not answer it: the words are the request's
+        return (_word("info1", info1, _STALE), _word("info2", info2, _STALE))
     status = ExitStatus.of(info1)
     first = _bits(info1, "how the exit ended", status)
     if status.status == Status.MALFORMED_INPUT:

@@ -88,6 +88,7 @@ class Summary:
     other: int = 0
     malformed: int = 0
     lost: int = 0
+    answers: int = 0  # exits that the trace has, whether or not their entries are there
     raw_time: bool | None = None  # latencies are counter values, not nanoseconds; None: none yet
     _rows: dict[tuple[bool, int | None], Row] = field(default_factory=dict)
 
@@ -102,6 +103,7 @@ class Summary:
     def add(self, pair: Pair) -> None:
         """Count `pair` under its request's code; a lone response under its own."""
         event = pair.either
+        self.answers += pair.response is not None
         row = self._row(event.msr, event.code)
         row.count += 1
         if pair.state is State.FAILED:

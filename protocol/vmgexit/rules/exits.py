@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from ..schema import Note, Problem, members
 from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
 from ..wire.exit_codes import FORMER_CODES, ExitCode, ExitError, ExitStatus, IoioInfo, Status
-from ..wire.exits import Exit, Where, Word, find_exit
+from ..wire.exits import Exit, Where, Word, exit_text, find_exit
 from ..wire.ghcb import (
     ALWAYS_VALID,
     BUFFER_END,
@@ -285,4 +285,5 @@ def _notes_of_exit(page: GhcbPage) -> Iterator[Note]:
             shown = f": {word.layout.of(held)!r}"
             yield Note(name, f"{word.meaning}{shown}")
         elif word.value:
-            yield Note(name, word.meaning)
+            of = f": {exit_text(held)}" if word.is_code else ""
+            yield Note(name, f"{word.meaning}{of}")

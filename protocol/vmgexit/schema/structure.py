@@ -188,7 +188,7 @@ class Problem:
     clause: str
 
     def __str__(self) -> str:
-        value = f"{self.value:#x}" if type(self.value) is int else _short(self.value)
+        value = _short(self.value)
         cited = f" [{self.clause}]" if self.clause else ""
         return f"{self.path}: {value}: {self.rule}{cited}"
 
@@ -373,6 +373,10 @@ def _shown(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, IntEnum):
+        return f"{int(value):#x} {value.name}"
+    if type(value) is int:
+        return f"{value:#x}"
     if isinstance(value, bytes) and len(value) > 16:
         return f"{value[:16].hex(' ')} ... ({len(value)} bytes)"
     if isinstance(value, bytes):

@@ -21,7 +21,7 @@ from typing import Protocol
 from ..schema import Bits
 from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOperation
 from .apic import ApicIcr
-from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioOpInfo
+from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioOpInfo, processor_exit
 from .features import HypervisorFeatures
 from .firmware_status import VmmStatus
 from .ghcb_msr import PageOperation
@@ -116,6 +116,7 @@ class Word:
     meaning: str = "0"
     layout: type[Bits] | None = None
     value: bool = False  # a number that the row's own rules judge, such as an address
+    is_code: bool = False  # the number is an exit code
 
 
 @dataclass(frozen=True, slots=True)
@@ -584,7 +585,7 @@ SOFTWARE_DEFINED = (
     Exit(
         ExitCode.UNSUPPORTED_EVENT,
         "a #VC that the guest could not handle",
-        info1=Word("error code of the #VC", value=True),
+        info1=Word("error code of the #VC", value=True, is_code=True),
         info2=Word("details", value=True),
         source="edk2 OvmfPkg/Library/CcExitLib/CcExitVcHandler.c",
         examples=(Example(0x7B),),
@@ -611,6 +612,12 @@ def _sorted() -> tuple[Exit, ...]:
 @cache
 def _by_code() -> dict[int, Exit]:
     return {row.code: row for row in exits()}
+
+
+def exit_text(code: int) -> str:
+    """An exit code for a person: `PAGE_NOT_VALIDATED (access to a page that is not validated)`."""
+    row = find_exit(code)
+    return processor_exit(code) if row is None else f"{row.name} ({row.meaning})"
 
 
 def find_exit(code: int) -> Exit | None:

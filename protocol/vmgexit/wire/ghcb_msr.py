@@ -159,6 +159,9 @@ class SevInfoResponse(MsrWord):
     min_version: int = bits(16, "Lowest GHCB version supported")
     max_version: int = bits(16, "Highest GHCB version supported")
 
+    def notes(self) -> Iterator[Note]:
+        yield Note("", f"versions {self.min_version} to {self.max_version}, C-bit {self.c_bit}")
+
     def broken(self) -> Iterator[Problem]:
         yield from MsrWord.broken(self)
         if self.min_version > self.max_version:

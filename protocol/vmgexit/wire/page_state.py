@@ -16,6 +16,7 @@ from typing import Self
 from ..errors import EncodeError
 from ..schema import (
     Bits,
+    Note,
     Problem,
     Record,
     array,
@@ -118,7 +119,7 @@ class PscErrorClass(IntEnum):
     GENERIC = 0x100  # KVM: any other failure
 
 
-PSC_DETAILS = {
+PSC_DETAILS: dict[tuple[int, int], str] = {
     (PscErrorClass.INVALID, 1): "invalid header",
     (PscErrorClass.INVALID, 2): "invalid entry, the one at cur_entry",
     (PscErrorClass.RMP, 1): "entry is in that state already",
@@ -133,3 +134,8 @@ class PscResult(Bits):
 
     detail: int = bits(32, "What went wrong, within the class")
     error: int = bits(32, "Class of error", enum=PscErrorClass, spec="ErrorClass")
+
+    def notes(self) -> Iterator[Note]:
+        if self.error or self.detail:
+            named = PSC_DETAILS.get((self.error, self.detail), "a detail without a name")
+            yield Note("detail", f"{named} (class {int(self.error)}, detail {self.detail})")
