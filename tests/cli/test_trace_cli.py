@@ -255,3 +255,71 @@ def test_a_long_trace_takes_little_memory(options: list[str], tmp_path: Path) ->
             "20000 lines: 10000 requests, 0 failed, 0 unpaired; 0 malformed, 0 other lines,"
             " 0 events lost\n"
         )
+
+
+CASES = Path(__file__).parents[2] / "corpus" / "cases"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "trace-mixed.txt",
+            (
+                "< SEV_INFO_RESPONSE: versions 1 to 2, C-bit 51",
+                "> TERMINATION_REQUEST: LINUX PVALIDATE (set 0x1, code 0x2)",
+                "> SNP_AP_CREATION: operation=CREATE, apic_id=0x1; info2=0x5d35c0000",
+                "< SNP_AP_CREATION FAILED: MALFORMED_INPUT: error=INVALID_INPUT",
+                "> UNSUPPORTED_EVENT: info1=0x404 PAGE_NOT_VALIDATED",
+                "< 0x8000001f FAILED: MALFORMED_INPUT: error=INVALID_EVENT",
+                "< SNP_GUEST_REQUEST FAILED: firmware=INVALID_PARAMETER, vmm=SUCCESS",
+                "< TERMINATION_REQUEST FAILED: the guest gave up: LINUX PVALIDATE",
+                "16 lines: 7 requests, 5 failed, 0 unpaired; 0 malformed, 2 other lines",
+            ),
+        ),
+        (
+            "trace-answers.txt",
+            (
+                "< MSR FAILED: RAISE_EVENT: vector=0xd, type=EXCEPTION",
+                "< IOIO: status=DONE",
+                "< SNP_PAGE_STATE_CHANGE FAILED: INVALID: invalid entry, the one at cur_entry"
+                " (class 1, detail 2)",
+                "< HYPERVISOR_FEATURES: status=DONE; snp, ap_creation",
+                "< SNP_RUN_VMPL FAILED: MALFORMED_INPUT: error=INVALID_EVENT",
+            ),
+        ),
+        (
+            "trace-perf-enter-only.txt",
+            (
+                "> PAGE_STATE_REQUEST: operation=SHARED",
+                "(broken: operation: 0x3 PSMASH: not for the MSR form",
+                "(broken: operation: 0x4 UNSMASH: not for the MSR form",
+                "3 lines: 3 requests, 0 failed, 3 unpaired",
+                "no line is of an exit tracepoint",
+            ),
+        ),
+        (
+            "trace-perf-msr.txt",
+            ("< PAGE_STATE_RESPONSE [1.0 us]", "4 lines: 2 requests, 0 failed, 1 unpaired"),
+        ),
+    ],
+)
+def test_cases(capsys: pytest.CaptureFixture[str], name: str, said: tuple[str, ...]) -> None:
+    assert main(["trace", str(CASES / name)]) == 0
+    shown = capsys.readouterr().out
+    for text in said:
+        assert text in shown
+    assert "<PageOperation" not in shown
+    assert "UNPAIRED" not in shown
+
+
+def test_a_timeline_and_its_plot(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    drawn = tmp_path / "boot.svg"
+    assert main(["trace", str(CASES / "trace-mixed.txt"), "--timeline", "--plot", str(drawn)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "+0 ns       vCPU 0   SEV_INFO_REQUEST: first MSR request"
+    assert lines[-1] == "2 vCPUs, 260.0 us from first to last"
+    assert drawn.read_bytes().startswith(b"<?xml")
+    assert main(["trace", str(CASES / "trace-mixed.txt"), "--timeline", "--json"]) == 2
+    assert "--timeline goes without --json" in capsys.readouterr().err

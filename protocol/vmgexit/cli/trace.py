@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import DecodeError
+from ..errors import DecodeError, UsageError
+from ..files import write
 from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse
 from ..logs.lines import as_json, as_text, duration
 from ..logs.summary import Row, Summary
+from ..logs.timeline import Timeline
 from ..read.streams import lines
 from .progress import Progress
 
@@ -36,23 +38,42 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object for each pair")
     parser.add_argument("--summary", action="store_true", help="only the summary")
+    parser.add_argument(
+        "--timeline",
+        action="store_true",
+        help="only what happened when: first requests, GHCBs, started vCPUs, page state bursts, failures",
+    )
+    parser.add_argument("--plot", metavar="FILE", help="the timeline as a picture, SVG")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.timeline and arguments.json:
+        raise UsageError("--timeline goes without --json, which has the time of every request")
+    draw = _drawing() if arguments.plot else None
     summary = Summary()
-    show = None if arguments.summary else as_json if arguments.json else as_text
+    timeline = Timeline()
+    takers: list[Callable[[Pair], None]] = [summary.add]
+    if arguments.timeline or arguments.plot:
+        takers.append(timeline.add)
+    quiet = arguments.summary or arguments.timeline
+    show = None if quiet else as_json if arguments.json else as_text
     progress = Progress(*_watched(arguments))
     interrupted = False
     try:
-        _read(arguments.file, summary, show, progress)
+        _read(arguments.file, summary, takers, show, progress)
     except KeyboardInterrupt:  # how a person ends a live trace: the summary is what they want then
         interrupted = True
     progress.clear()
-    if arguments.json and arguments.summary:
+    timeline.finish()
+    if arguments.timeline:
+        print("\n".join(timeline.lines()))
+    elif arguments.json and arguments.summary:
         print(json.dumps(summary.as_dict()))
     elif not arguments.json:
         _print_summary(summary)
+    if draw is not None:
+        write(Path(arguments.plot), draw(timeline, f"VMGEXITs of {arguments.file}"))
     sys.stdout.flush()
     rate = summary.lines / progress.seconds
     print(
@@ -60,6 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 130 if interrupted else 0
+
+
+def _drawing() -> Callable[[Timeline, str], bytes]:
+    """What draws a timeline; asked for before a long trace is read."""
+    try:
+        from ..logs.plot import svg
+    except ImportError as error:
+        raise UsageError(f"--plot needs: pip install 'vmgexit[plot]' ({error})") from None
+    return svg
 
 
 def _watched(arguments: argparse.Namespace) -> tuple[int, bool]:
@@ -78,7 +108,14 @@ Show = Callable[["bytes", "Event | None", "list[Pair]"], bytes]
 _BLOCK = 1 << 16  # bytes that are gathered before they are written
 
 
-def _read(name: str, summary: Summary, show: Show | None, progress: Progress) -> None:
+def _read(
+    name: str,
+    summary: Summary,
+    takers: list[Callable[[Pair], None]],
+    show: Show | None,
+    progress: Progress,
+) -> None:
+    """Read the trace: each pair goes to every one of `takers`, other lines are counted."""
     pairing = Pairing()
     writer = _Writer()
     done = 0
@@ -93,18 +130,20 @@ def _read(name: str, summary: Summary, show: Show | None, progress: Progress) ->
                 progress.at(done, f"{summary.lines} lines, {rate:.0f} lines/s")
             found = parse(line, summary.lines)
             event = None if isinstance(found, Line) else found
-            pairs = []
+            pairs: list[Pair] = []
             if isinstance(found, Line):
                 summary.pass_by(found, lost(line))
             else:
                 pairs = pairing.take(found)
                 for pair in pairs:
-                    summary.add(pair)
+                    for take in takers:
+                        take(pair)
             if show is not None:
                 writer.put(show(line, event, pairs))
     finally:  # interrupted or damaged: what was read counts
         for pair in pairing.finish():
-            summary.add(pair)
+            for take in takers:
+                take(pair)
             if show is not None:
                 writer.put(show(b"", None, [pair]))
         writer.flush()
