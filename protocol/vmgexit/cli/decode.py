@@ -120,10 +120,13 @@ def _records(arguments: argparse.Namespace, size: int) -> Iterator[tuple[int, by
 
 
 def _parsed(text: str, place: str) -> bytes:
-    from ..read.hexdump import parse
+    from ..read.hexdump import read
 
     try:
-        return parse(text)
+        dump = read(text)
+        if dump.gaps:
+            raise DecodeError(next(note for note in dump.notes if "gap of" in note))
+        return dump.data
     except DecodeError as error:
         raise DecodeError(f"{place}: {error}{_file_hint(text, place)}") from None
 

@@ -1,0 +1,38 @@
+"""What dmesg, the journal, syslog and /dev/kmsg put before a line: time, host, facility, caller.
+
+Nothing that a dump prints is taken for such a prefix: each part needs a bracket, a date or a name with
+letters that are no hex digits.
+"""
+
+from __future__ import annotations
+
+import re
+
+_CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+# `host kernel:`, `host qemu-system-x86[123]:`; the tag has a letter that is no hex digit.
+_SOURCE = r"(?:\s+[^\s:\[]+\s+(?=\S*[g-zG-Z_])[\w./@-]+(?:\[\d+\])?:(?=\s|$))?"
+
+_PARTS = (
+    r"<\d{1,3}>",  # syslog's level
+    r"\d+,\d+,\d+,[^;\s]*;",  # /dev/kmsg
+    r"(?:kern|user|daemon|syslog|local\d)\s*:\s*(?:emerg|alert|crit|err|warn|notice|info|debug)\s*:",
+    rf"\[{_DAY} {_MONTH} +\d+ {_CLOCK} \d{{4}}\]",  # dmesg -T
+    rf"\[{_MONTH}\s?\d+ \d\d:\d\d\]",  # dmesg -e
+    r"\[\s*\d+\.\d+ <\s*\d+\.\d+>\]",  # dmesg -d
+    r"\[\s*\+?\d+\.\d+\](?:\s+[^\s:\[]+\s+kernel:(?=\s|$))?",  # uptime; journalctl -o short-monotonic
+    r"\[\s*[TC]\d+\]",  # the caller: a task or a processor
+    rf"{_MONTH} +\d+ {_CLOCK}{_SOURCE}",  # journalctl, syslog
+    rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:[+-]\d\d:?\d\d|Z)?{_SOURCE}",  # short-iso, rsyslog
+    rf"{_DAY} \d{{4}}-\d\d-\d\d {_CLOCK} [A-Z][A-Z0-9+-]*{_SOURCE}",  # short-full
+    rf"\d{{9,}}\.\d{{6}}{_SOURCE}",  # short-unix
+    r"kernel:(?=\s|$)",
+)
+_PREFIX = re.compile(rf"\s*(?:(?:{'|'.join(_PARTS)})\s?)+")
+
+
+def split(line: str) -> tuple[str, str]:
+    """The prefix of a line of a log, "" where there is none, and the rest of it."""
+    match = _PREFIX.match(line)
+    return (match[0], line[match.end() :]) if match else ("", line)
