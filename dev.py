@@ -8,14 +8,18 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
                             named, and 60 seconds (--time 60) the limit unless OPTIONS set
                             --time or --runs
   test [PYTEST OPTIONS]     the linters, then pytest; fails if any of them does
+  test --quick [OPTIONS]    the same with the quick tests only: less than a minute
+  test --long [OPTIONS]     the same with every test, the long ones too: more than an hour; installs
+                            requirements-heavy.lock
   lint                      ruff, mypy, and import-linter: which imports go where
   bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
                             dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
-  lock [UV OPTIONS]         bring requirements.lock up to pyproject.toml; --upgrade for the newest
+  lock [UV OPTIONS]         bring both locks up to pyproject.toml; --upgrade for the newest
 
 The first use makes .venv beside this file and installs what requirements.lock names, each file
 checked against its hash; later uses take it as it is until the lock, pyproject.toml or the Python
-changes. Nothing is installed outside .venv.
+changes. Tools that are large and that few tests need stand in requirements-heavy.lock; only the
+commands that need them install them. Nothing is installed outside .venv.
 """
 
 # Only the standard library, and no virtual environment to start from: this file is what makes one.
@@ -39,9 +43,11 @@ if sys.version_info < (3, 11) or os.name != "posix":
 
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements.lock"
+HEAVY_LOCK = ROOT / "requirements-heavy.lock"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete"
+HEAVY_STAMP = VENV / "complete-heavy"
 
 LINTERS = (
     ("ruff", "check"),
@@ -50,6 +56,11 @@ LINTERS = (
     ("lint-imports", "--no-logo", "--no-cache"),
 )
 FUZZ_LIMITS = ("--time", "--runs")
+# Without a size, pyproject.toml has pytest leave out what is long.
+TEST_SIZES = {
+    "--quick": ("-m", "not slow and not long", "tests/unit", "tests/conformance"),
+    "--long": ("-m", ""),
+}
 # How long a child may take to close after Ctrl-C before it is ended.
 CLOSING_SECONDS = 5
 
@@ -83,16 +94,16 @@ def run(*command: str | Path, holding: int | None = None) -> int:
     return code if code >= 0 else 128 - code
 
 
-def fingerprint() -> str:
+def fingerprint(lock: Path) -> str:
     """What .venv was made from. The place counts: scripts in .venv hold absolute paths."""
-    made_from = [LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes()]
+    made_from = [lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes()]
     made_from += [sys.version.encode(), os.fsencode(ROOT)]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in made_from)).hexdigest()
 
 
-def is_current() -> bool:
-    """Whether .venv is complete and made from what is here now."""
-    return PYTHON.exists() and STAMP.is_file() and STAMP.read_text() == fingerprint()
+def is_current(stamp: Path, lock: Path) -> bool:
+    """Whether .venv holds all of a lock, and was made from what is here now."""
+    return PYTHON.exists() and stamp.is_file() and stamp.read_text() == fingerprint(lock)
 
 
 def lay_out_venv(base: Path) -> None:
@@ -129,37 +140,60 @@ def sole_user() -> Iterator[int]:
         os.close(descriptor)
 
 
-def set_up(_arguments: Sequence[str] = ()) -> int:
-    """Make .venv unless it is current; ends the program where that fails."""
+def python_with_pip() -> str:
+    """The Python that runs pip; ends the program where it has none."""
+    base = base_python()
+    with_pip = str(base) if Path(sys.prefix) == VENV else sys.executable
+    if subprocess.run([with_pip, "-m", "pip", "--version"], capture_output=True).returncode:
+        say(
+            f"tried `{with_pip} -m pip --version`, but this Python has no working pip; "
+            "install it (Debian, Ubuntu: apt-get install python3-pip) and run this again"
+        )
+        sys.exit(1)
+    return with_pip
+
+
+def base_python() -> Path:
+    """Where this Python is itself in a virtual environment, the one that it was made with."""
+    return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+
+
+def install(with_pip: str, held: int, *what: str) -> None:
+    """Have pip install into .venv; ends the program where that fails."""
+    words = [with_pip, "-m", "pip", "--python", str(PYTHON), "-qq", "install"]
+    words += ["--disable-pip-version-check", "--no-compile", "--no-input", *what]
+    # pip holds the lock too: should this script be killed, the next waits for pip to end.
+    # It is kept from the terminal's Ctrl-C because it answers that with a traceback.
+    code = run(*words, holding=held)
+    if code:
+        say(f"tried `{shlex.join(words)}`, which failed (exit code {code})")
+        sys.exit(code)
+
+
+def install_locked(with_pip: str, held: int, lock: Path) -> None:
+    """Install what a lock names, each file checked against its hash."""
+    install(with_pip, held, "--require-hashes", "--only-binary", ":all:", "-r", str(lock))
+
+
+def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False) -> int:
+    """Make .venv unless it is current, with the heavy tools if asked; ends the program on failure.
+
+    A stamp is written last: without it a set-up that was cut short starts again.
+    """
     with sole_user() as held:
-        if is_current():
-            return 0
-        # Where this Python is itself in a virtual environment, the one that it was made with.
-        base = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
-        with_pip = str(base) if Path(sys.prefix) == VENV else sys.executable
-        if subprocess.run([with_pip, "-m", "pip", "--version"], capture_output=True).returncode:
-            say(
-                f"tried `{with_pip} -m pip --version`, but this Python has no working pip; "
-                "install it (Debian, Ubuntu: apt-get install python3-pip) and run this again"
-            )
-            sys.exit(1)
-        say("making .venv; this takes about a minute, once")
-        STAMP.unlink(missing_ok=True)
-        shutil.rmtree(VENV, ignore_errors=True)
-        lay_out_venv(base)
-        install = [with_pip, "-m", "pip", "--python", str(PYTHON), "-qq", "install"]
-        install += ["--disable-pip-version-check", "--no-compile", "--no-input"]
-        locked = ["--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)]
-        ourselves = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
-        for what in (locked, ourselves):
-            # pip holds the lock too: should this script be killed, the next waits for pip to end.
-            # It is kept from the terminal's Ctrl-C because it answers that with a traceback.
-            code = run(*install, *what, holding=held)
-            if code:
-                say(f"tried `{shlex.join(install + what)}`, which failed (exit code {code})")
-                sys.exit(code)
-        # Written last: without it a set-up that was cut short starts again.
-        STAMP.write_text(fingerprint())
+        if not is_current(STAMP, LOCK):
+            with_pip = python_with_pip()
+            say("making .venv; this takes about a minute, once")
+            STAMP.unlink(missing_ok=True)
+            shutil.rmtree(VENV, ignore_errors=True)
+            lay_out_venv(base_python())
+            install_locked(with_pip, held, LOCK)
+            install(with_pip, held, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+            STAMP.write_text(fingerprint(LOCK))
+        if heavy and not is_current(HEAVY_STAMP, HEAVY_LOCK):
+            say(f"installing {HEAVY_LOCK.name}")
+            install_locked(python_with_pip(), held, HEAVY_LOCK)
+            HEAVY_STAMP.write_text(fingerprint(HEAVY_LOCK))
     return 0
 
 
@@ -195,8 +229,11 @@ def lint(_arguments: Sequence[str] = ()) -> int:
 
 def test(arguments: Sequence[str]) -> int:
     """The linters, then pytest, whose closing line is the last that is printed."""
+    size = arguments[0] if arguments and arguments[0] in TEST_SIZES else ""
+    set_up(heavy=size == "--long")
     lint_code = lint()
-    return run(PYTHON, "-m", "pytest", *arguments) or lint_code
+    words = [*TEST_SIZES[size], *arguments[1:]] if size else arguments
+    return run(PYTHON, "-m", "pytest", *words) or lint_code
 
 
 def bench(arguments: Sequence[str]) -> int:
@@ -208,11 +245,13 @@ def bench(arguments: Sequence[str]) -> int:
 def lock(arguments: Sequence[str]) -> int:
     """Resolve for every supported Python and platform at once; names no registry."""
     set_up()
-    command = "uv pip compile --no-config --universal --python-version 3.11 --all-extras"
+    command = "uv pip compile --no-config --universal --python-version 3.11"
     command += " --generate-hashes --no-emit-index-url --no-emit-find-links --quiet"
-    note = ["--custom-compile-command", "python3 dev.py lock"]
-    files = ["--output-file", LOCK.name, "pyproject.toml"]
-    return run(PYTHON, "-m", *command.split(), *note, *files, *arguments)
+    words = [*command.split(), "--custom-compile-command", "python3 dev.py lock", *arguments]
+    usual = ["--all-extras", "--output-file", LOCK.name, "pyproject.toml"]
+    # What is in both is of one version.
+    heavy = ["--group", "heavy", "--constraint", LOCK.name, "--output-file", HEAVY_LOCK.name]
+    return run(PYTHON, "-m", *words, *usual) or run(PYTHON, "-m", *words, *heavy)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {

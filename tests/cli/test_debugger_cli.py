@@ -1,8 +1,6 @@
 """`vmgexit gdb` and `vmgexit drgn`: the scripts show what decode reads, in the debuggers themselves."""
 
-import importlib.util
 import random
-import shutil
 import subprocess
 import sys
 import types
@@ -39,12 +37,8 @@ int main(int count, char **names)
 }
 """
 
-needs_gdb = pytest.mark.skipif(
-    not (shutil.which("gdb") and shutil.which("cc")), reason="there is no gdb or no cc on the PATH"
-)
-needs_drgn = pytest.mark.skipif(
-    importlib.util.find_spec("drgn") is None, reason="drgn is not installed"
-)
+needs_gdb = pytest.mark.needs("gdb", "cc")
+needs_drgn = pytest.mark.needs("drgn")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What a person does with a campaign's folder: status, triage, replay by ID, minimize, merge, export."""
 
-import importlib.util
 import json
 import os
 import pty
@@ -19,10 +18,7 @@ from vmgexit_fuzz.campaign.findings import records
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 CAMPAIGN = ".vmgexit/scenario-coconut"
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+pytestmark = pytest.mark.needs("atheris")
 
 
 def fuzz(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,5 @@
 """`vmgexit fuzz` as a user meets it: real processes, wrong words, ends of every kind."""
 
-import importlib.util
 import os
 import pty
 import re
@@ -80,10 +79,7 @@ def broken():
     raise LookupError("not today")
 """
 
-needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+needs_atheris = pytest.mark.needs("atheris")
 
 
 @pytest.fixture

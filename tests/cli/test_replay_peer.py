@@ -3,7 +3,6 @@
 import json
 import random
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +21,7 @@ PYTHON_PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
 QUIRKS = ROOT / "corpus" / "quirks"
 RECORDINGS = ROOT / "corpus" / "recordings"
 
-needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler, cc")
+needs_cc = pytest.mark.needs("cc")
 
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 STATE: Command = {"op": "state", "cpu": 0}

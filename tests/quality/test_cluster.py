@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import signal
 import socket
@@ -25,13 +24,8 @@ SCRIPTS = Path(sys.executable).parent
 SECONDS = "12"
 PATIENCE = 60  # seconds, on a loaded machine
 
-needs_distributed = pytest.mark.skipif(
-    importlib.util.find_spec("distributed") is None, reason="distributed is an extra: cluster"
-)
-needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+needs_distributed = pytest.mark.needs("distributed")
+needs_atheris = pytest.mark.needs("atheris")
 
 
 @contextlib.contextmanager

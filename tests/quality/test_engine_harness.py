@@ -26,9 +26,7 @@ PRELOADED = (
     Path(ATHERIS.origin).parents[1] / "ubsan_with_fuzzer.so" if ATHERIS and ATHERIS.origin else ""
 )
 
-pytestmark = pytest.mark.skipif(
-    ATHERIS is None, reason="atheris has wheels for Linux on x86-64 only"
-)
+pytestmark = pytest.mark.needs("atheris")
 
 # As the image's: an executable of the script's name in $OUT, the packed script beside it.
 PACKER = f"""#!/bin/bash -eu

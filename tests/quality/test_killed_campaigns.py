@@ -6,7 +6,6 @@ in short.
 
 import contextlib
 import hashlib
-import importlib.util
 import json
 import os
 import random
@@ -31,10 +30,7 @@ SECONDS = float(os.environ.get("VMGEXIT_CAMPAIGN_SECONDS", "15"))
 KILLS = int(os.environ.get("VMGEXIT_CAMPAIGN_KILLS", "3"))
 MOST_LOST = 10  # seconds
 
-needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+needs_atheris = pytest.mark.needs("atheris")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """A bug in another implementation is found over the pipe, shown and reproduced; one that does as the
 machine does is left in peace, and no process stays behind."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -35,10 +34,7 @@ READ_PPR: Command = {
     "r8": 0,
 }
 
-needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+needs_atheris = pytest.mark.needs("atheris")
 
 
 Open = Callable[..., PeerTarget]

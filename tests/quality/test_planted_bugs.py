@@ -3,7 +3,6 @@
 Campaigns are real processes here, started as a user starts them.
 """
 
-import importlib.util
 import json
 import os
 import shlex
@@ -33,10 +32,7 @@ def accept_at_zero():
     registration.OUTCOMES[row] = registration.Outcome(1, False, ResultCode.SUCCESS)
 """
 
-needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+needs_atheris = pytest.mark.needs("atheris")
 
 
 def vmgexit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

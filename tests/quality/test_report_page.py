@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NAMES
 from tests.unit.test_fuzz_report import HOSTILE, campaign
 from vmgexit_fuzz.report import write
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
+CHROMIUM = next(filter(None, map(shutil.which, NAMES["chromium"])), "")
 WIDTHS = (360, 800, 1800)  # CSS pixels
 LIGHT, DARK = 1, 0  # what Chromium calls the colour schemes
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on the PATH")
+pytestmark = pytest.mark.needs("chromium")
 
 # What is in the page must be there without it: frames of several widths, measured from outside.
 _AROUND = """<!DOCTYPE html><title></title>{frames}<script>

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 for peer in ("bitstruct.c", "dissect.cstruct", "kaitaistruct", "numpy"):
-    pytest.importorskip(peer, reason=f"{peer} is of the extra bench")
+    pytest.importorskip(peer, reason=f"needs {peer}")
 
 # What follows imports the peers.
 from tests.bench import layouts, report, rows
@@ -73,7 +73,7 @@ def test_the_fortieth_counts_too() -> None:
 
 
 def test_the_plot_is_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is of the extra bench")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     report.plot(
         [row(9, ctypes=10, construct=500), row(5, memcpy=4, construct=9)], tmp_path / "a.svg"
     )

@@ -22,7 +22,7 @@ from vmgexit import (
 from vmgexit.schema import Kind, Place, Structure
 from vmgexit.schema.columns import columns, pack, write
 
-np = pytest.importorskip("numpy", reason="the extra batch is not installed")
+np = pytest.importorskip("numpy", reason="needs numpy")
 
 EVERY = pytest.mark.parametrize("cls", declared(), ids=name_of)
 

@@ -22,19 +22,21 @@ ROOT = Path(dev.__file__).parent
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """dev.py at work in a copy of its own inputs, so that the real .venv is out of reach."""
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "requirements-heavy.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(dev, "ROOT", tmp_path)
     monkeypatch.setattr(dev, "LOCK", tmp_path / "requirements.lock")
+    monkeypatch.setattr(dev, "HEAVY_LOCK", tmp_path / "requirements-heavy.lock")
     monkeypatch.setattr(dev, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(dev, "PYTHON", tmp_path / ".venv/bin/python")
     monkeypatch.setattr(dev, "STAMP", tmp_path / ".venv/complete")
+    monkeypatch.setattr(dev, "HEAVY_STAMP", tmp_path / ".venv/complete-heavy")
     return tmp_path
 
 
 def as_if_set_up(checkout: Path) -> None:
     dev.lay_out_venv(Path(sys.executable))
-    dev.STAMP.write_text(dev.fingerprint())
+    dev.STAMP.write_text(dev.fingerprint(dev.LOCK))
 
 
 @pytest.mark.parametrize(
@@ -67,31 +69,54 @@ def test_a_finished_set_up_is_taken_as_it_is(
     assert dev.set_up() == 0
 
 
+def test_heavy_tools_are_installed_once_and_only_where_they_are_asked_for(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[str] = []
+
+    def record(*words: str, holding: int) -> int:
+        installed.append(Path(words[-1]).name)
+        return 0
+
+    as_if_set_up(checkout)
+    monkeypatch.setattr(dev, "run", record)
+    monkeypatch.setattr(dev, "python_with_pip", lambda: sys.executable)
+    dev.set_up()
+    assert installed == []
+    dev.set_up(heavy=True)
+    dev.set_up(heavy=True)
+    assert installed == ["requirements-heavy.lock"]
+    with dev.HEAVY_LOCK.open("a") as file:
+        file.write("#")
+    dev.set_up(heavy=True)
+    assert installed == ["requirements-heavy.lock"] * 2
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
 def test_a_changed_input_makes_it_stale(checkout: Path, name: str) -> None:
     as_if_set_up(checkout)
     with (checkout / name).open("a") as file:
         file.write("#")
-    assert not dev.is_current()
+    assert not dev.is_current(dev.STAMP, dev.LOCK)
 
 
 def test_another_python_makes_it_stale(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     as_if_set_up(checkout)
     monkeypatch.setattr(sys, "version", "3.99.0 (another)")
-    assert not dev.is_current()
+    assert not dev.is_current(dev.STAMP, dev.LOCK)
 
 
 def test_a_removed_python_makes_it_stale(checkout: Path) -> None:
     as_if_set_up(checkout)
     dev.PYTHON.unlink()
     dev.PYTHON.symlink_to(checkout / "removed")
-    assert not dev.is_current()
+    assert not dev.is_current(dev.STAMP, dev.LOCK)
 
 
 def test_a_moved_checkout_is_stale(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     as_if_set_up(checkout)
     monkeypatch.setattr(dev, "ROOT", checkout / ".." / checkout.name)
-    assert not dev.is_current()
+    assert not dev.is_current(dev.STAMP, dev.LOCK)
 
 
 def test_a_failed_install_leaves_no_stamp_and_passes_on_the_code(
@@ -148,10 +173,31 @@ def test_every_check_runs_pytest_last_and_any_failure_counts(
         ran.append(rest[1] if program == dev.PYTHON else program.name)
         return int(codes[len(ran) - 1])
 
-    monkeypatch.setattr(dev, "set_up", lambda: 0)
+    monkeypatch.setattr(dev, "set_up", lambda **_: 0)
     monkeypatch.setattr(dev, "run", record)
     assert dev.test(["-k", "name"]) == result
     assert ran == ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on", "heavy"),
+    [
+        ("", "", False),
+        ("-x tests/unit", "-x tests/unit", False),
+        ("--quick -x", "-m not_slow_and_not_long tests/unit tests/conformance -x", False),
+        ("--long -x", "-m  -x", True),
+    ],
+)
+def test_a_size_chooses_the_tests(
+    monkeypatch: pytest.MonkeyPatch, given: str, passed_on: str, heavy: bool
+) -> None:
+    seen: list[tuple[object, ...]] = []
+    monkeypatch.setattr(dev, "set_up", lambda *, heavy=False: seen.append(("heavy", heavy)))
+    monkeypatch.setattr(dev, "lint", lambda: 0)
+    monkeypatch.setattr(dev, "run", lambda *words: seen.append(words))
+    dev.test(given.split())
+    words = [word.replace("_", " ") for word in passed_on.split(" ") if passed_on]
+    assert seen == [("heavy", heavy), (dev.PYTHON, "-m", "pytest", *words)]
 
 
 @pytest.mark.parametrize(
@@ -214,23 +260,37 @@ def test_help_needs_no_set_up_and_names_every_command(
     assert "--time 60" in told
 
 
-def test_the_lock_holds_names_versions_markers_and_hashes_only() -> None:
+@pytest.mark.parametrize("lock", [dev.LOCK, dev.HEAVY_LOCK], ids=lambda lock: lock.name)
+def test_a_lock_holds_names_versions_markers_and_hashes_only(lock: Path) -> None:
     requirement = re.compile(r"[a-z0-9-]+==[\w.]+( ; [\w.' <>=!()]+)? \\")
     digest = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
     strange = [
         line
-        for line in dev.LOCK.read_text().splitlines()
+        for line in lock.read_text().splitlines()
         if not (
             line.lstrip().startswith("#") or requirement.fullmatch(line) or digest.fullmatch(line)
         )
     ]
     assert strange == []
-    assert "/" not in dev.LOCK.read_text()
+    assert "/" not in lock.read_text()
 
 
-def test_the_lock_covers_all_that_pyproject_names() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [project["dependencies"], *project["optional-dependencies"].values()]
-    names = {re.split(r"[^\w-]", line)[0] for group in wanted for line in group}
-    locked = set(re.findall(r"^([a-z0-9-]+)==", dev.LOCK.read_text(), re.MULTILINE))
-    assert names - locked == set()
+def locked(lock: Path) -> dict[str, str]:
+    """The version of each package that a lock names."""
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock.read_text(), re.MULTILINE))
+
+
+def test_the_locks_cover_all_that_pyproject_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"].values()
+    for lock, groups in (
+        (dev.LOCK, [project["project"]["dependencies"], *extras]),
+        (dev.HEAVY_LOCK, project["dependency-groups"].values()),
+    ):
+        names = {re.split(r"[^\w-]", line)[0] for group in groups for line in group}
+        assert names - locked(lock).keys() == set()
+
+
+def test_what_stands_in_both_locks_is_of_one_version() -> None:
+    usual, heavy = locked(dev.LOCK), locked(dev.HEAVY_LOCK)
+    assert {name: usual[name] for name in usual.keys() & heavy.keys()}.items() <= heavy.items()

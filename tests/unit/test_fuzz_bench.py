@@ -1,6 +1,5 @@
 """The bench of campaigns: what is compared, how trials take turns, what the report says of them."""
 
-import importlib.util
 import json
 import math
 import signal
@@ -24,10 +23,7 @@ from vmgexit_fuzz.bench.trial import Outcome, Trial
 from vmgexit_fuzz.bench.turns import make, trials
 from vmgexit_fuzz.planted import bugs
 
-needs_atheris = pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+needs_atheris = pytest.mark.needs("atheris")
 
 LONG = """
 import sys

@@ -231,10 +231,7 @@ def test_there_is_room_for_every_probe() -> None:
     assert 1000 < int(run.stdout) < probes.CAPACITY
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("atheris") is None,
-    reason="atheris has wheels for Linux on x86-64 only",
-)
+@pytest.mark.needs("atheris")
 def test_the_engine_gets_every_probe() -> None:
     """libFuzzer says how many counters it was given."""
     program = (

@@ -359,7 +359,7 @@ SIEVED = [
     ("kind", "offset"), SIEVED, ids=[f"{kind.name}-{at:03x}" for kind, at in SIEVED]
 )
 def test_both_ways_to_sieve_agree_on_every_byte(kind: Kind, offset: int) -> None:
-    np = pytest.importorskip("numpy", reason="the extra batch is not installed")
+    np = pytest.importorskip("numpy", reason="needs numpy")
     built = dict(BUILT)[kind.name]
     pages = [built[:offset] + bytes([value]) + built[offset + 1 :] for value in range(256)]
     passed = kind.sieve.pages(b"".join(pages), np.arange(256))
