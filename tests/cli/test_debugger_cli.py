@@ -11,7 +11,7 @@ import pytest
 
 from vmgexit import GhcbPage
 from vmgexit.debugger import script
-from vmgexit.layout import published
+from vmgexit.layout.pages import published
 from vmgexit.layout.table import label
 from vmgexit.schema import Kind, Structure, get, leaves
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from vmgexit.layout import published
+from vmgexit.layout.pages import published
 
 
 @pytest.mark.clause("DESC-1")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from vmgexit import DoorbellPage, ExtIntDescriptor, ExtIntStatus
-from vmgexit.layout import FORMATS, file_name, label, pages, published, write_all
-from vmgexit.layout.table import sheet
+from vmgexit.layout.pages import FORMATS, all_pages, file_name, published, write_all
+from vmgexit.layout.table import label, sheet
 from vmgexit.schema import (
     Bits,
     Record,
@@ -217,30 +217,30 @@ def test_published_are_all_revisions_each_once() -> None:
     assert len(set(labels)) == len(labels)
 
 
-def test_write_all_writes_what_pages_makes_and_removes_only_its_own_leftovers(
+def test_write_all_writes_all_pages_and_removes_only_its_own_leftovers(
     tmp_path: Path,
 ) -> None:
     directory = tmp_path / "new" / "layouts"
-    written = write_all(directory, ["md", "svg"])
+    written = write_all(directory)
     assert {path.name for path in written} == {path.name for path in directory.iterdir()}
-    made = pages(["md", "svg"])
+    made = all_pages()
     assert {path.name: path.read_text() for path in written} == made
     (directory / "old-name.md").write_text(made["doorbell-page.md"])
     (directory / "notes.md").write_text("# Written by hand\n")
     (directory / "old-name.txt").write_text(FORMATS["text"].render(DoorbellPage))
-    write_all(directory, ["md"])
+    write_all(directory, ("md",))
     names = {path.name for path in directory.iterdir()}
     assert names == {path.name for path in written} | {"notes.md", "old-name.txt"}
 
 
 def test_index_links_only_files_that_are_made() -> None:
-    made = pages(["md", "svg"])
+    made = all_pages()
     links = set(re.findall(r"\]\(([^)]*)\)", made["README.md"]))
     assert links == set(made) - {"README.md"}
 
 
 def test_committed_layouts_are_current() -> None:
-    made = pages()
+    made = all_pages()
     found = {path.name: path.read_text(encoding="utf-8") for path in COMMITTED.iterdir()}
     stale = sorted(name for name in made if found.get(name) != made[name])
     leftover = sorted(set(found) - set(made))

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from vmgexit import ApicIcr, CallingArea, DoorbellPage, ExtIntStatus, SvsmCall
-from vmgexit.layout import label, published
+from vmgexit.layout.pages import published
 from vmgexit.layout.svg import render
+from vmgexit.layout.table import label
 from vmgexit.schema import (
     Bits,
     Record,
@@ -180,13 +181,18 @@ def drawn(cls: type[Structure]) -> tuple[ElementTree.Element, list[Label]]:
     return root, list(labels(root, fonts(root)))
 
 
-def every() -> list[type[Structure]]:
-    return [*published(), *TORTURE]
+@pytest.mark.parametrize("cls", [*published(), *TORTURE], ids=label)
+def test_a_picture_can_be_read(cls: type[Structure]) -> None:
+    root, found = drawn(cls)
+    check_boxes(root)
+    check_texts(root, found)
+    check_leaders(root, found)
+    check_names(root, found, cls)
+    check_is_self_contained(root)
 
 
-@pytest.mark.parametrize("cls", every(), ids=label)
-def test_no_label_leaves_its_box(cls: type[Structure]) -> None:
-    root, _ = drawn(cls)
+def check_boxes(root: ElementTree.Element) -> None:
+    """No label leaves its box."""
     sizes = fonts(root)
     pieces = root.findall(f"{NAMESPACE}g[@class='piece']")
     assert pieces
@@ -203,9 +209,8 @@ def test_no_label_leaves_its_box(cls: type[Structure]) -> None:
             assert text.bottom < bottom, text
 
 
-@pytest.mark.parametrize("cls", every(), ids=label)
-def test_no_two_texts_collide_and_all_are_in_the_picture(cls: type[Structure]) -> None:
-    root, found = drawn(cls)
+def check_texts(root: ElementTree.Element, found: list[Label]) -> None:
+    """All texts are in the picture, and no two of them collide."""
     _, _, wide, high = map(float, root.get("viewBox", "").split())
     for text in found:
         assert text.left >= 0, text
@@ -222,9 +227,8 @@ def test_no_two_texts_collide_and_all_are_in_the_picture(cls: type[Structure]) -
         assert apart, (one, other)
 
 
-@pytest.mark.parametrize("cls", every(), ids=label)
-def test_no_leader_crosses_a_name(cls: type[Structure]) -> None:
-    root, found = drawn(cls)
+def check_leaders(root: ElementTree.Element, found: list[Label]) -> None:
+    """No leader crosses a name."""
     for line in root.findall(f"{NAMESPACE}path[@class='leader']"):
         # M x top V bottom h 10
         start, _, rest = line.get("d", "").removeprefix("M").partition("V")
@@ -236,9 +240,8 @@ def test_no_leader_crosses_a_name(cls: type[Structure]) -> None:
             )
 
 
-@pytest.mark.parametrize("cls", every(), ids=label)
-def test_every_field_is_named_and_every_box_explains_itself(cls: type[Structure]) -> None:
-    root, found = drawn(cls)
+def check_names(root: ElementTree.Element, found: list[Label], cls: type[Structure]) -> None:
+    """Every field is named, and every box explains itself."""
     shown = " ".join(text.content for text in found)
     hovered = " ".join(title.text or "" for title in root.iter(f"{NAMESPACE}title"))
     for field in cls.declaration.fields:
@@ -247,9 +250,8 @@ def test_every_field_is_named_and_every_box_explains_itself(cls: type[Structure]
         assert f"({field.name}" in hovered
 
 
-@pytest.mark.parametrize("cls", every(), ids=label)
-def test_pictures_are_self_contained(cls: type[Structure]) -> None:
-    root, _ = drawn(cls)
+def check_is_self_contained(root: ElementTree.Element) -> None:
+    """Nothing else is loaded, and light and dark pages have their colours."""
     used = {element.tag.removeprefix(NAMESPACE) for element in root.iter()}
     assert used <= {
         *("svg", "title", "style", "defs", "pattern", "g", "rect", "path", "circle", "text"),

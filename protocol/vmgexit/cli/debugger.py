@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..debugger import script
-from ..layout import published
+from ..layout.pages import published
 from ..wire.registry import find
 
 _USE = {

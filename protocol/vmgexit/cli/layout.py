@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .. import layout
 from ..errors import UsageError
+from ..layout import pages
 from ..wire.registry import find
 
 
@@ -15,40 +15,35 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: vmgexit layout ext-int-descriptor --format md"
     parser.add_argument("names", nargs="*", metavar="NAME", help="structures")
     parser.add_argument("--all", action="store_true", help="every structure and revision")
-    parser.add_argument("--format", metavar="F", help="text, md or svg (default: text; to -o all)")
+    parser.add_argument(
+        "--format", metavar="F", help="text, md or svg (default: text; with -o: md and svg)"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", help="write files there")
     parser.add_argument("--revision", metavar="R", help="an earlier draft's layout")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.format is not None and arguments.format not in layout.FORMATS:
-        raise UsageError(
-            f"unknown format {arguments.format}; there are {', '.join(layout.FORMATS)}"
-        )
+    if arguments.format is not None and arguments.format not in pages.FORMATS:
+        raise UsageError(f"unknown format {arguments.format}; there are {', '.join(pages.FORMATS)}")
     if bool(arguments.names) == arguments.all:
         raise UsageError("layout needs the names of structures, or --all")
     if arguments.all and arguments.revision is not None:
         raise UsageError("--all has every revision; --revision goes with a NAME")
-    formats = (arguments.format,) if arguments.format else layout.COMMITTED
+    formats = (arguments.format,) if arguments.format else pages.PUBLISHED
     if arguments.all and arguments.output:
-        written = layout.write_all(Path(arguments.output), formats)
+        written = pages.write_all(Path(arguments.output), formats)
         print(f"{len(written)} files in {arguments.output}")
         return 0
     classes = (
-        layout.published()
+        pages.published()
         if arguments.all
         else [find(name, arguments.revision) for name in arguments.names]
     )
     if arguments.output:
-        texts = {
-            layout.file_name(cls, name): layout.FORMATS[name].render(cls)
-            for cls in classes
-            for name in formats
-        }
-        for path in layout.write(Path(arguments.output), texts):
+        for path in pages.write(Path(arguments.output), pages.pages(classes, formats)):
             print(path)
         return 0
-    render = layout.FORMATS[arguments.format or "text"].render
+    render = pages.FORMATS[arguments.format or "text"].render
     print("\n\n".join(render(cls).rstrip("\n") for cls in classes))
     return 0
