@@ -1,5 +1,6 @@
 """What a declaration is: fields, structures, the walk over them, the codecs made from them."""
 
+from .code import Code, meaning_of
 from .declare import structure
 from .fields import (
     array,
@@ -35,6 +36,7 @@ from .walk import Place, get, leaves, locate, put, walk
 __all__ = [
     "Bits",
     "Buffer",
+    "Code",
     "Declaration",
     "Field",
     "Kind",
@@ -51,6 +53,7 @@ __all__ = [
     "get",
     "leaves",
     "locate",
+    "meaning_of",
     "members",
     "named",
     "nested",

@@ -1,6 +1,7 @@
 """Operands and results of RMPADJUST and PVALIDATE, by which a guest changes the state of its pages.
 
 RAX is the page's virtual address, RCX its size, RDX what is to be done; the status comes in EAX.
+What a host does to the RMP follows: the statuses of RMPUPDATE and PSMASH, and an entry as kernels dump it.
 
 Sources: OpenVMM vm/x86/x86defs/src/snp.rs (SevRmpAdjust), COCONUT-SVSM kernel/src/sev/utils.rs,
 zyuiop/ghcb src/instructions.
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ..schema import Bits, Problem, bit, bits, reserved, structure
+from ..schema import Bits, Code, Problem, bit, bits, reserved, structure
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/utils.rs"
 
@@ -70,3 +71,38 @@ class RmpStatus(Bits):
     """EAX after PVALIDATE or RMPADJUST."""
 
     status: int = bits(32, "What became of it", enum=PageStatus)
+
+
+class RmpUpdateStatus(Code):
+    """EAX after RMPUPDATE. Source: Linux arch/x86/include/asm/sev.h; 1 to 3: its SNP RFC of 2021."""
+
+    SUCCESS = 0
+    FAIL_INPUT = 1, "an operand is not valid"
+    FAIL_PERMISSION = 2, "the entry may not be changed"
+    FAIL_INUSE = 3, "another processor works on the entry"
+    FAIL_OVERLAP = 4, "4 KiB and 2 MiB entries would overlap"
+
+
+class PsmashStatus(Code):
+    """EAX after PSMASH. Source: Linux arch/x86/include/asm/sev.h; 1, 2, 4: its SNP RFC of 2021."""
+
+    SUCCESS = 0
+    FAIL_INPUT = 1, "an operand is not valid"
+    FAIL_PERMISSION = 2, "the entry may not be changed"
+    FAIL_INUSE = 3, "another processor works on the entry"
+    FAIL_BADADDR = 4, "the address has no entry"
+
+
+@structure("rmp-entry", size=8, source="Linux arch/x86/virt/svm/sev.c (rmpentry_raw)")
+class RmpEntry(Bits):
+    """First half of an RMP entry of Zen 3 and Zen 4, as Linux dumps it. Not architectural."""
+
+    assigned: bool = bit("The page belongs to a guest or to the firmware")
+    large: bool = bit("Size: 0 = 4 KiB, 1 = 2 MiB", spec="PageSize")
+    immutable: bool = bit("RMPUPDATE cannot change the entry")
+    reserved_11_3: int = reserved(9)
+    frame: int = bits(39, "Guest frame number", spec="GPA")
+    asid: int = bits(10, "ASID of the guest; 0 = the firmware", spec="ASID")
+    vmsa: bool = bit("The page is a VMSA", spec="VMSA")
+    validated: bool = bit("The guest has validated the page")
+    reserved_63: int = reserved(1)

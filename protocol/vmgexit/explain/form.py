@@ -1,0 +1,107 @@
+"""A form: one line that a program prints, with holes for the words that it carries.
+
+A form's text is the program's own format string, with holes in the notation of `str.format`:
+
+    SEV-ES guest requested termination: {reason_set:#x}:{reason_code:#x}
+
+A hole's name says what the word is (`meanings`), what follows the colon how the program writes it:
+
+    #x, #010x   a number with 0x      x, 016x   hex digits without      d   decimal
+    s           one word              nothing   any text
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from string import Formatter
+
+Values = dict[str, int | str]
+
+_LONGEST_TEXT = 200
+_SPEC = re.compile(r"(?P<prefixed>#?)0?(?P<width>\d*)(?P<kind>[xds]?)")
+_SPACES = re.compile(r" {2,}")  # columns: how many blanks there are depends on what stands before
+
+
+@dataclass(frozen=True)
+class Form:
+    """One row of the table: who prints the line, what it says, where that was read."""
+
+    program: str  # who prints it
+    text: str
+    says: str  # what the line tells, as a sentence
+    source: str  # repository, file and function
+    implied: Values = field(default_factory=dict)  # words that the line does not print
+    of: str = ""  # the structure whose fields the holes are, in dumps of it
+    heads: bool = False  # whether a dump of `of` begins with it
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, str | None, str]]:
+        """Fixed text, then the hole after it: its name (None at the end) and how it is written."""
+        parsed = Formatter().parse(self.text)
+        return [(fixed, name, spec or "") for fixed, name, spec, _ in parsed]
+
+    @cached_property
+    def holes(self) -> dict[str, str]:
+        """The holes by name, with the way in which each is written: x, d, s or "" for any text."""
+        return {name: _kind(spec) for _, name, spec in self._parts if name is not None}
+
+    @cached_property
+    def anchor(self) -> bytes:
+        """The longest fixed text: a line without it is not of this form."""
+        pieces = [piece for fixed, _, _ in self._parts for piece in _SPACES.split(fixed)]
+        return max(pieces, key=len).strip().encode()
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        made = [rb"(?<![\w.])"] if self.text[0].isalnum() else []
+        for fixed, name, spec in self._parts:
+            made.append(_SPACES.sub(r"\\s+", re.escape(fixed).replace("\\ ", " ")).encode())
+            if name is not None:
+                made.append(b"(?P<%s>%s)" % (name.encode(), _written(spec)))
+        if self._parts[-1][1] is not None and self.holes[self._parts[-1][1]] in ("x", "d"):
+            made.append(rb"(?!\w)")
+        return re.compile(b"".join(made))
+
+    def match(self, line: bytes) -> Values | None:
+        """The words that `line` carries, the implied ones among them; None for another line."""
+        found = self._pattern.search(line)
+        if found is None:
+            return None
+        words = {name: _word(text, self.holes[name]) for name, text in found.groupdict().items()}
+        return {**self.implied, **words}
+
+
+def _kind(spec: str) -> str:
+    found = _SPEC.fullmatch(spec)
+    if found is None:
+        raise ValueError(f"{spec!r}: #x, x, d, s or nothing expected in a hole")
+    return found["kind"]
+
+
+def _written(spec: str) -> bytes:
+    """The pattern of what a program writes into a hole."""
+    found = _SPEC.fullmatch(spec)
+    assert found is not None
+    match found["kind"]:
+        case "x" if found["prefixed"]:
+            return rb"0x[0-9a-fA-F]{1,16}|0(?!x)"  # C prints 0 without the prefix
+        case "x":
+            return rb"[0-9a-fA-F]{%d,16}" % int(found["width"] or 1)
+        case "d":
+            return rb"-?\d{1,20}"
+        case "s":
+            return rb"\S{1,64}?"
+        case _:
+            return rb".{1,%d}?" % _LONGEST_TEXT
+
+
+def _word(text: bytes, kind: str) -> int | str:
+    match kind:
+        case "x":
+            return int(text, 16)
+        case "d":
+            return int(text)
+        case _:
+            return text.decode(errors="replace")
