@@ -9,9 +9,10 @@ import pytest
 from vmgexit.schema import Bits
 from vmgexit.wire import ap_creation, exit_codes, injection, page_state, termination, vmsa
 from vmgexit.wire.core import PvalidateEntry, VersionRange
+from vmgexit.wire.faults import NpfInfo, PageFaultError
 from vmgexit.wire.features import HypervisorFeatures
 from vmgexit.wire.guest_message import GuestRequestResult
-from vmgexit.wire.rmp import RmpAdjustAttributes
+from vmgexit.wire.rmp import RmpAdjustAttributes, RmpEntry
 
 VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
     # OUT of a byte to port 0x3F8, COCONUT-SVSM; IN of a dword from 0xCFC, Oak
@@ -123,6 +124,18 @@ VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
     (0x0000000100000001, VersionRange, {"lowest": 1, "highest": 1}, ""),
     (0x40000005, PvalidateEntry, {"page_size": 1, "validate": 1, "frame": 0x40000}, ""),
     (0x40001005, PvalidateEntry, {}, "frame"),
+    # A nested page fault by the RMP at a write; one by page size (KVM's trace of RMP faults)
+    (0x180000002, NpfInfo, {"write": 1, "rmp": 1, "guest_physical": 1}, ""),
+    (0x880000000, NpfInfo, {"rmp": 1, "size_mismatch": 1}, ""),
+    (1 << 63, NpfInfo, {"not_restartable": 1}, ""),
+    # An RMP violation of a host's kernel, and the entry of the VMSA that it wrote to (lkml, 2026-02-25)
+    (0x80000003, PageFaultError, {"present": 1, "write": 1, "rmp": 1}, ""),
+    (
+        0x6010FFFFFFFFF001,
+        RmpEntry,
+        {"assigned": 1, "frame": 0xFFFFFFFFF, "asid": 2, "vmsa": 1, "validated": 1},
+        "",
+    ),
     (0x40000016, PvalidateEntry, {}, "page_size"),
 ]
 

@@ -15,6 +15,7 @@ from ..errors import UsageError, VmgexitError
 COMMANDS = {
     "list": ("listing", "every structure, its size, where it is specified; every call and exit"),
     "decode": ("decode", "bytes to names"),
+    "explain": ("explain", "a log line, a name, a number, a dump: what it is"),
     "encode": ("encode", "names to bytes"),
     "layout": ("layout", "tables and drawings of the structures"),
     "source": ("source", "the Python that decodes and encodes a structure"),

@@ -16,6 +16,7 @@ from ..logs.summary import Row, Summary
 from ..logs.timeline import Timeline
 from ..read.streams import lines
 from .progress import Progress
+from .writer import Writer
 
 _PROGRESS_EVERY = 4096  # lines
 _BINARY = {b"\x17\x08\x44tracing": "trace-cmd report", b"PERFILE2": "perf script"}
@@ -105,7 +106,6 @@ def _watched(arguments: argparse.Namespace) -> tuple[int, bool]:
 # --- reading ------------------------------------------------------------------------------------------
 
 Show = Callable[["bytes", "Event | None", "list[Pair]"], bytes]
-_BLOCK = 1 << 16  # bytes that are gathered before they are written
 
 
 def _read(
@@ -117,7 +117,7 @@ def _read(
 ) -> None:
     """Read the trace: each pair goes to every one of `takers`, other lines are counted."""
     pairing = Pairing()
-    writer = _Writer()
+    writer = Writer()
     done = 0
     try:
         for line in lines(name):
@@ -153,27 +153,6 @@ def _refuse_binary(first: bytes, name: str) -> None:
     for magic, program in _BINARY.items():
         if first.startswith(magic):
             raise DecodeError(f"{name}: a binary trace; give what {program} prints of it")
-
-
-class _Writer:
-    """Standard output in blocks, or line by line where a person watches."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._held = 0
-        self._block = 0 if sys.stdout.isatty() else _BLOCK
-
-    def put(self, text: bytes) -> None:
-        self._parts.append(text)
-        self._held += len(text)
-        if self._held > self._block:
-            self.flush()
-
-    def flush(self) -> None:
-        sys.stdout.buffer.write(b"".join(self._parts))
-        sys.stdout.buffer.flush()
-        self._parts.clear()
-        self._held = 0
 
 
 # --- the summary --------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ _SPEC = re.compile(r"(?P<prefixed>#?)0?(?P<width>\d*)(?P<kind>[xds]?)")
 _SPACES = re.compile(r" {2,}")  # columns: how many blanks there are depends on what stands before
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a row of the table is itself only
 class Form:
     """One row of the table: who prints the line, what it says, where that was read."""
 
@@ -34,7 +34,8 @@ class Form:
     source: str  # repository, file and function
     implied: Values = field(default_factory=dict)  # words that the line does not print
     of: str = ""  # the structure whose fields the holes are, in dumps of it
-    heads: bool = False  # whether a dump of `of` begins with it
+    block: str = ""  # lines of one block share their words, such as those of one dump
+    heads: bool = False  # whether a block begins with it
 
     @cached_property
     def _parts(self) -> list[tuple[str, str | None, str]]:
@@ -52,6 +53,11 @@ class Form:
         """The longest fixed text: a line without it is not of this form."""
         pieces = [piece for fixed, _, _ in self._parts for piece in _SPACES.split(fixed)]
         return max(pieces, key=len).strip().encode()
+
+    @cached_property
+    def fixed(self) -> int:
+        """How much of the text is fixed: of two forms that fit, the one with more says more."""
+        return sum(len(fixed) for fixed, _, _ in self._parts)
 
     @cached_property
     def _pattern(self) -> re.Pattern[bytes]:

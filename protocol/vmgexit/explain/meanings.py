@@ -2,43 +2,51 @@
 
 A hole has the same meaning in every form. A reader gets the number and the other words of the line,
 for some are read by others: an exit's information words by its code. It gives a declared word or a
-text. A name without a reader is a plain number, whose title says enough.
+text. A plain number or text has a title, which says enough.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from ..schema import Bits, structures
+from ..errors import DecodeError
+from ..schema import Bits, leaves, meaning_of, named, set_numbers
 from ..show.line import describe, describe_code
-from ..wire.ap_creation import ApCreation, ApOperation
-from ..wire.exit_codes import ExitError, ExitStatus, processor_exit
+from ..wire.ap_creation import ApOperation
+from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
 from ..wire.exits import Where, Word, find_exit
 from ..wire.faults import NpfInfo, PageFaultError
 from ..wire.features import HypervisorFeatures
 from ..wire.firmware_status import FirmwareStatus
-from ..wire.ghcb_msr import PageOperation, decode_msr
+from ..wire.ghcb import GhcbPage
+from ..wire.ghcb_msr import decode_msr
 from ..wire.guest_message import GuestRequestResult, MessageKind
 from ..wire.page_state import PscResult
+from ..wire.registry import find
 from ..wire.rmp import PageStatus, PsmashStatus, RmpEntry, RmpUpdateStatus
 from ..wire.svsm import Protocol, ResultCode, find_call
-from ..wire.termination import ReasonSet, TerminationInfo, reason
-from ..wire.vmsa import EventInj, SevFeatures, SevStatus
+from ..wire.termination import ReasonSet, TerminationInfo, find_reason
+from ..wire.vmsa import EventInj, SevFeatures
 from .form import Form, Values
 
+_NO_UPDATE = 255  # Linux arch/x86/include/asm/sev.h PVALIDATE_FAIL_NOUPDATE
+
 Read = Callable[[int, Values], Bits | str]
+ReadText = Callable[[str, Values], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a word is, and how it is read."""
+    """What a word is, and how it is read, where it is a number and where it is a text."""
 
     title: str
     read: Read | None = None
+    read_text: ReadText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,15 @@ def explained(form: Form, words: Values) -> list[Said]:
 
 def _said(form: Form, name: str, value: int | str, words: Values) -> Said:
     shown = f"{value:#x}" if form.holes[name] == "x" else str(value)
-    meaning = MEANINGS.get(name) or _of_structure(form.of, name)
-    if isinstance(value, str) or meaning.read is None:
+    meaning = meaning_in(form, name)
+    if isinstance(value, str):
+        said = meaning.read_text(value, words) if meaning.read_text else ""
+        return Said(name, value, shown, meaning.title, said)
+    if meaning.read is None:
         return Said(name, value, shown, meaning.title, "")
     try:
         held = meaning.read(value, words)
-    except OverflowError:
+    except DecodeError:
         return Said(name, value, shown, meaning.title, "does not fit the word")
     if isinstance(held, str):
         return Said(name, value, shown, meaning.title, held)
@@ -83,11 +94,14 @@ def _said(form: Form, name: str, value: int | str, words: Values) -> Said:
     )
 
 
-def _of_structure(of: str, name: str) -> Meaning:
-    """The meaning of a field of the structure that the line is a dump of."""
-    if not of:
-        return Meaning(name.replace("_", " "))
-    field = structures()[of][""].declaration[name]
+def meaning_in(form: Form, name: str) -> Meaning:
+    """What a hole of `form` means: by the tables, or as a field of what the line is a dump of."""
+    if name in READ:
+        return READ[name]
+    declared = {field.name: field for field in find(form.of).declaration.fields} if form.of else {}
+    if name not in declared:
+        return Meaning(TITLES[name])
+    field = declared[name]
     if field.of is not None and issubclass(field.of, Bits):
         return Meaning(field.meaning, _bits(field.of))
     if field.enum is not None:
@@ -100,14 +114,23 @@ def _of_structure(of: str, name: str) -> Meaning:
 
 def _bits(layout: type[Bits]) -> Read:
     def read(value: int, words: Values) -> Bits:
-        return layout.decode(value.to_bytes(layout.size, "little"))
+        return layout.of(value)
 
     return read
 
 
 def _code(codes: type[IntEnum]) -> Read:
     def read(value: int, words: Values) -> str:
-        return describe_code(codes._value2member_map_.get(value, value))
+        return describe_code(named(value, codes))
+
+    return read
+
+
+def _choice(*texts: str) -> Read:
+    """The text at the number's place; "" past the last."""
+
+    def read(value: int, words: Values) -> str:
+        return texts[value] if 0 <= value < len(texts) else ""
 
     return read
 
@@ -121,6 +144,22 @@ def _exit_code(value: int, words: Values) -> str:
     return f"{name} ({row.meaning}{where})"
 
 
+def _exit_name(text: str, words: Values) -> str:
+    """An exit as OpenVMM prints it: by its name, or the number of one that it has no name for."""
+    with contextlib.suppress(KeyError):
+        return _exit_code(ExitCode[text], words)
+    with contextlib.suppress(ValueError):
+        return _exit_code(int(text, 16), words)
+    return ""
+
+
+def _vmcb_exit_code(value: int, words: Values) -> str:
+    """Kernels before 6.20 print the low 32 bits only, of codes such as -1 too."""
+    if 0xFFFFFFFC <= value <= 0xFFFFFFFF:
+        value |= 0xFFFFFFFF << 32
+    return _exit_code(value, words)
+
+
 def _word_of(label: str) -> Read:
     """An information word of a request, by the exit code on the line."""
 
@@ -131,7 +170,7 @@ def _word_of(label: str) -> Read:
             return ""
         word: Word = getattr(row, label)
         if word.layout is not None:
-            return _bits(word.layout)(value, words)
+            return word.layout.of(value)
         if word.value:
             return word.meaning
         return "" if not value else f"{row.name} has no use for it: 0 expected"
@@ -139,18 +178,10 @@ def _word_of(label: str) -> Read:
     return read
 
 
-def _vc_error(value: int, words: Values) -> str:
-    """EXITINFO1 of UNSUPPORTED_EVENT: the error code of the #VC, which is an exit code."""
-    return _exit_code(value, words)
-
-
-def _reason_set(value: int, words: Values) -> str:
-    return describe_code(ReasonSet._value2member_map_.get(value, value))
-
-
 def _reason_code(value: int, words: Values) -> str:
     reason_set = words.get("reason_set")
-    return reason(reason_set, value) if isinstance(reason_set, int) else ""
+    found = find_reason(reason_set, value) if isinstance(reason_set, int) else None
+    return describe_code(found) if found else "no reason that is known in this set"
 
 
 def _errno(value: int, words: Values) -> str:
@@ -162,7 +193,48 @@ def _errno(value: int, words: Values) -> str:
 def _firmware(value: int, words: Values) -> str:
     if value in (-1, 0xFFFFFFFF):
         return "the firmware was not asked"
-    return describe_code(FirmwareStatus._value2member_map_.get(value, value))
+    return describe_code(named(value, FirmwareStatus))
+
+
+def _guest_sev_features(value: int, words: Values) -> Bits | str:
+    """Of a VMCB that says what is allowed, what the guest asked for beyond it."""
+    allowed = words.get("allowed_sev_features")
+    features = SevFeatures.of(value)
+    if not isinstance(allowed, int) or not SevFeatures.of(allowed).allowed_sev_features_enable:
+        return features
+    beyond = value & ~allowed
+    if not beyond:
+        return f"{describe(features)}; all of them allowed"
+    return f"{describe(features)}; not allowed: {describe(SevFeatures.of(beyond))}"
+
+
+def _vmgexit_error(value: int, words: Values) -> str:
+    """COCONUT-SVSM puts both information words of the answer into one error, or RBX and the second."""
+    status = words["vmgexit_error_1"]
+    first = ExitStatus.of(status) if isinstance(status, int) else None
+    if first is None or first.status not in (Status.RAISE_EVENT, Status.MALFORMED_INPUT):
+        return describe(GuestRequestResult.of(value))
+    layout = ExitError if first.status == Status.MALFORMED_INPUT else EventInj
+    return describe(layout.of(value))
+
+
+def _result_name(text: str, words: Values) -> str:
+    with contextlib.suppress(KeyError):
+        return f"{ResultCode[text]:#x} {meaning_of(ResultCode[text])}".strip()
+    return ""
+
+
+def _exception_data(value: int, words: Values) -> str:
+    """edk2 prints it below the name of the exception; only that of a #VC is an exit code."""
+    return _exit_code(value, words) if "apic_id" in words else ""
+
+
+def _psc_half(value: int, words: Values) -> str:
+    """COCONUT-SVSM prints the halves of the result apart."""
+    high, low = words["psc_class"], words["psc_detail"]
+    if not isinstance(high, int) or not isinstance(low, int) or high >> 32 or low >> 32:
+        return ""
+    return describe(PscResult.of(high << 32 | low))
 
 
 def _ghcb_word(value: int, words: Values) -> Bits | str:
@@ -175,83 +247,150 @@ def _call(value: int, words: Values) -> str:
     return f"{found.name} ({found.meaning})" if found else "no call that is known"
 
 
-def _page_size(value: int, words: Values) -> str:
-    return {0: "4 KiB", 1: "2 MiB"}.get(value, "")
+def _pvalidate_result(value: int, words: Values) -> str:
+    """PVALIDATE's own answer is positive; 255 says that the carry flag was set."""
+    if value < 0:
+        return _errno(value, words)
+    if value == _NO_UPDATE:
+        return "the page was in that state already"
+    return describe_code(named(value, PageStatus))
 
 
-def _level(value: int, words: Values) -> str:
-    return {1: "4 KiB", 2: "2 MiB", 3: "1 GiB"}.get(value, "")
+def _vmcb_info_1(value: int, words: Values) -> Bits | str:
+    return NpfInfo.of(value) if words.get("vmcb_exit_code") == ExitCode.NPF else ""
 
 
-def _validates(value: int, words: Values) -> str:
-    return {0: "make the page invalid", 1: "validate the page"}.get(value, "")
+def _valid_bits(text: str, words: Values) -> str:
+    """The valid bitmap as %*pb prints it: groups of 32 bits, the highest first."""
+    try:
+        marked = set_numbers(int(text.replace(",", ""), 16))
+    except ValueError:
+        return ""
+    names = {place.bit_offset // 64: place.path for place in leaves(GhcbPage)}
+    return ", ".join(names.get(number, f"bit {number}") for number in marked) or "none"
 
 
-MEANINGS = {
-    "action": Meaning("what PVALIDATE is to do", _validates),
-    "address": Meaning("address"),
+READ = {
+    "action": Meaning(
+        "what PVALIDATE is to do", _choice("make the page invalid", "validate the page")
+    ),
     "allowed_sev_features": Meaning(
         "what the host allows in SEV_FEATURES, in force with bit 63", _bits(SevFeatures)
     ),
-    "apic_id": Meaning("APIC ID of the vCPU"),
     "ap_request": Meaning("request of AP creation", _code(ApOperation)),
-    "cpu": Meaning("CPU"),
     "error": Meaning("error of the kernel", _errno),
-    "event_inj": Meaning("event to deliver"),
+    "exception_data": Meaning("error code of the exception", _exception_data),
     "exit_code": Meaning("exit code", _exit_code),
-    "exit_info_1": Meaning("first information word of the request", _word_of("info1")),
-    "exit_info_2": Meaning("second information word of the request", _word_of("info2")),
-    "exit_result": Meaning("second information word of the answer", _word_of("result")),
-    "exit_error": Meaning("why the request was malformed", _bits(ExitError)),
-    "exit_status": Meaning("how the exit ended", _bits(ExitStatus)),
-    "exit_event": Meaning("event that the host raises", _bits(EventInj)),
+    "exit_info_1": Meaning("first information word", _word_of("info1")),
+    "exit_info_2": Meaning("second information word", _word_of("info2")),
+    "exit_name": Meaning("exit code", None, _exit_name),
     "features": Meaning("features of the host", _bits(HypervisorFeatures)),
     "fw_error": Meaning("status of the firmware", _firmware),
-    "gfn": Meaning("guest frame number"),
-    "ghcb_gpa": Meaning("guest-physical address of the GHCB"),
     "ghcb_msr": Meaning("GHCB MSR", _ghcb_word),
-    "ghcb_usage": Meaning("GHCB usage; only 0 is known"),
-    "gpa": Meaning("guest-physical address"),
     "guest_request_result": Meaning(
-        "SW_EXITINFO2 of a guest request: firmware in bits 31:0, host in bits 63:32",
+        "SW_EXITINFO2: the firmware's status in bits 31:0, the host's in bits 63:32",
         _bits(GuestRequestResult),
     ),
-    "guest_sev_features": Meaning("SEV_FEATURES of the guest's VMSA", _bits(SevFeatures)),
-    "guest_rip": Meaning("RIP of the guest; 0 where it is encrypted"),
-    "length": Meaning("length in bytes"),
-    "message_type": Meaning("type of the guest message", _code(MessageKind)),
+    "guest_sev_features": Meaning("SEV_FEATURES of the guest's VMSA", _guest_sev_features),
+    "is_valid": Meaning("whether the guest marked it valid", _choice("no", "yes")),
+    "large": Meaning("size of the pages", _choice("4 KiB", "2 MiB where it fits")),
+    "message_type": Meaning("type of the message", _code(MessageKind)),
+    "missing_features": Meaning("features that are missing", _bits(HypervisorFeatures)),
     "npf_error": Meaning("error code of the nested page fault", _bits(NpfInfo)),
     "page_fault_error": Meaning("error code of the page fault", _bits(PageFaultError)),
-    "page_operation": Meaning("operation on the page", _code(PageOperation)),
-    "page_size": Meaning("size of the page", _page_size),
-    "pfn": Meaning("page frame number of the host"),
+    "page_size": Meaning("size of the page", _choice("4 KiB", "2 MiB")),
     "protocol": Meaning("protocol of the SVSM", _code(Protocol)),
+    "psc_detail": Meaning("error within the class", _psc_half),
     "psc_result": Meaning("what the page state change reported", _bits(PscResult)),
     "psmash_ret": Meaning("what PSMASH answered", _code(PsmashStatus)),
-    "pvalidate_ret": Meaning("what PVALIDATE answered", _code(PageStatus)),
+    "pvalidate_result": Meaning(
+        "what PVALIDATE answered, or an error of the kernel", _pvalidate_result
+    ),
+    "pvalidate_ret": Meaning("what the instruction answered", _code(PageStatus)),
     "reason_code": Meaning("reason within the set", _reason_code),
-    "reason_set": Meaning("who numbers the reasons", _reason_set),
-    "ret": Meaning("error of the kernel", _errno),
-    "rip": Meaning("instruction pointer"),
+    "reason_set": Meaning("who numbers the reasons", _code(ReasonSet)),
+    "required_features": Meaning("features that are needed", _bits(HypervisorFeatures)),
     "rmp_entry": Meaning("first half of the RMP entry", _bits(RmpEntry)),
-    "rmp_entry_high": Meaning("second half of the RMP entry, not described"),
-    "rmp_level": Meaning("size of the RMP entry", _level),
+    "rmp_level": Meaning("size of the RMP entry", _choice("", "4 KiB", "2 MiB")),
     "rmpadjust_ret": Meaning("what RMPADJUST answered", _code(PageStatus)),
     "rmpupdate_ret": Meaning("what RMPUPDATE answered", _code(RmpUpdateStatus)),
-    "scratch_end": Meaning("end of the scratch area"),
-    "scratch_gpa": Meaning("guest-physical address of the scratch area"),
     "sev_features": Meaning("SEV_FEATURES", _bits(SevFeatures)),
-    "sev_status": Meaning("SEV_STATUS", _bits(SevStatus)),
     "svsm_call": Meaning("call of that protocol", _call),
+    "svsm_result": Meaning("what the SVSM answers", None, _result_name),
     "svsm_ret": Meaning("what the SVSM answered", _code(ResultCode)),
     "sw_exit_code": Meaning("exit code", _exit_code),
     "sw_exit_info_1": Meaning("first information word", _word_of("info1")),
     "sw_exit_info_2": Meaning("second information word", _word_of("info2")),
-    "ap_creation": Meaning("first information word of AP creation", _bits(ApCreation)),
     "term_info": Meaning("reason of the termination", _bits(TerminationInfo)),
-    "vc_error": Meaning("error code of the #VC: an exit code", _vc_error),
-    "vcpu": Meaning("vCPU"),
-    "vmpck": Meaning("key for messages to the firmware"),
-    "vmpl": Meaning("VMPL"),
+    "valid_bits": Meaning("fields that are marked valid", None, _valid_bits),
+    "vc_error": Meaning("error code of the #VC: an exit code", _exit_code),
+    "vm_sev_features": Meaning("SEV_FEATURES of the VM", _bits(SevFeatures)),
+    "vmcb_exit_code": Meaning("exit code", _vmcb_exit_code),
+    "vmcb_exit_info_1": Meaning("first information word of the exit", _vmcb_info_1),
+    "vmgexit_error_2": Meaning("SW_EXITINFO2", _vmgexit_error),
 }
-"""Every hole that is no field of a dumped structure."""
+"""Holes whose value has a reading."""
+
+TITLES = {
+    "address": "address",
+    "ap_action": "what AP creation was to do",
+    "apic_id": "APIC ID of the vCPU",
+    "c_bit_mask": "mask of the C-bit",
+    "cpu": "CPU",
+    "cur_entry": "entry that the guest expects next",
+    "cur_entry_now": "entry that the host works on next",
+    "end_address": "end of the range",
+    "end_entry": "last entry, as the guest wrote it",
+    "end_entry_now": "last entry, as the host left it",
+    "expected_size": "bytes that are needed",
+    "fatal_call": "number of the call within its protocol",
+    "firmware_command": "command of the firmware",
+    "first_pfn": "first page frame number",
+    "flags_rmp": "flags of the RMP check",
+    "gfn": "guest frame number",
+    "gfn_end": "guest frame number after the range",
+    "ghcb_gpa": "guest-physical address of the GHCB",
+    "ghcb_usage": "GHCB usage",
+    "gpa": "guest-physical address",
+    "guest_type": "kind of guest",
+    "iommu_flags": "flags of the event",
+    "last_pfn": "page frame number after the range",
+    "length": "length in bytes",
+    "max_version": "highest version that the host speaks",
+    "min_version": "lowest version that the host speaks",
+    "msg_seqno": "sequence number",
+    "msg_sz": "bytes of the payload",
+    "msg_version": "version of the payload",
+    "page_action": "what PVALIDATE was to do",
+    "page_error": "what the instruction answered",
+    "page_error_value": "address, or what the instruction returned",
+    "page_state": "state of the pages afterwards",
+    "pages": "number of pages",
+    "pfn": "page frame number of the host",
+    "psc_class": "class of the error",
+    "result": "result of the call: 0 = no error",
+    "rip": "instruction pointer",
+    "rip_decimal": "instruction pointer, in decimal",
+    "rmp_base": "first byte of the RMP",
+    "rmp_end": "last byte of the RMP",
+    "rmp_entry_high": "second half of the RMP entry, which is not described",
+    "scratch_end": "end of the scratch area",
+    "scratch_gpa": "guest-physical address of the scratch area",
+    "scratch_limit": "most that is taken, in bytes",
+    "segment": "segment register",
+    "sev_status_names": "what is on",
+    "size": "bytes that there are",
+    "spa": "physical address of the host",
+    "svsm_error": "error within the SVSM",
+    "vc_error_type": "why it was not handled",
+    "vcpu": "vCPU",
+    "vmcb": "address of the VMCB, made unreadable",
+    "vmcb_exit_info_2": "second information word of the exit",
+    "vmg_tag": "guest that the device belongs to",
+    "vmgexit_error_1": "SW_EXITINFO1, or RBX of an extended guest request",
+    "vmpck": "key for messages to the firmware",
+    "vmpl": "VMPL",
+    "vmsa_gpa": "guest-physical address of the VMSA",
+    "vmsa_hpa": "physical address of the VMSA",
+}
+"""Holes that hold a plain number or text."""

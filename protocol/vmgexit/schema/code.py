@@ -1,8 +1,8 @@
 """A number with a name that can also say what it means.
 
-    class ReasonSet(Code):
-        GENERAL = 0, "common to all"
-        LINUX = 1
+class ReasonSet(Code):
+    GENERAL = 0, "common to all"
+    LINUX = 1
 """
 
 from __future__ import annotations

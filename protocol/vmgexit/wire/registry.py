@@ -27,6 +27,7 @@ doorbell          doorbell-page
 doorbell_history  ext-int-status ext-int-descriptor doorbell-head doorbell-page pending-events
 doorbell_history  doorbell-events
 exit_codes        exit-status exit-error ioio-info msr-info tio-op-info
+faults            npf-info page-fault-error
 features          hypervisor-features
 ghcb              ghcb ghcb-hypercall
 ghcb_msr          ghcb-msr ghcb-msr-gpa ghcb-msr-sev-info-response ghcb-msr-sev-info-request
@@ -47,7 +48,7 @@ guest_message     certificate-entry
 injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
 injection         secure-avic-info
 page_state        psc-header psc-entry psc-request psc-result
-rmp               rmp-page-size rmpadjust-attributes pvalidate-action rmp-status
+rmp               rmp-page-size rmpadjust-attributes pvalidate-action rmp-status rmp-entry
 secrets           secrets-flags secrets-page
 svsm              calling-area svsm-call-number svsm-call svsm-result
 termination       termination-info

@@ -1,0 +1,84 @@
+"""What virtual machine monitors print: QEMU, and OpenVMM with its paravisor OpenHCL."""
+
+from __future__ import annotations
+
+from ..form import Form
+
+_QEMU = "QEMU target/i386/sev.c"
+_SNP = "OpenVMM openhcl/virt_mshv_vtl/src/processor/snp/mod.rs"
+
+
+def _launch(command: str, says: str, function: str) -> Form:
+    return Form(
+        "QEMU",
+        f"{command} ret={{error:d}} fw_error={{fw_error:d}} ",
+        says,
+        f"{_QEMU} {function}",
+    )
+
+
+VMM = (
+    _launch("SNP_LAUNCH_START", "The launch of the guest could not begin.", "sev_snp_launch_start"),
+    _launch(
+        "SNP_LAUNCH_UPDATE",
+        "A page could not be added to the guest that is launched.",
+        "sev_snp_launch_update",
+    ),
+    _launch(
+        "SNP_LAUNCH_FINISH",
+        "The launch could not be completed: measurement, ID block or policy do not agree.",
+        "sev_snp_launch_finish",
+    ),
+    _launch(
+        "failed to initialize", "SEV could not be set up for the guest.", "sev_common_kvm_init"
+    ),
+    Form(
+        "QEMU",
+        "KVM: unknown exit reason 24",
+        "KVM_EXIT_SYSTEM_EVENT, of a type that this QEMU does not know. Of an SEV-ES or SNP guest it is"
+        " KVM_SYSTEM_EVENT_SEV_TERM, type 4: the guest asked to be ended; the kernel's log says why.",
+        "QEMU accel/kvm/kvm-all.c kvm_cpu_exec, target/i386/kvm/kvm.c kvm_arch_handle_exit",
+    ),
+    Form(
+        "OpenHCL",
+        "ghcb page used for vmgexit does not match overlay page",
+        "The guest used a GHCB at another place than the one that the paravisor gave it.",
+        _SNP,
+    ),
+    Form(
+        "OpenHCL",
+        "guest AVIC backing page is not validated or cannot be accessed",
+        "The vCPU cannot go on: exit NOT_RESTARTABLE, 0x406.",
+        _SNP,
+    ),
+    Form(
+        "OpenHCL",
+        "Received unexpected SEV exit code {exit_name:s}",
+        "The paravisor has no handler for what the guest exited with, and ends.",
+        _SNP,
+    ),
+    Form(
+        "OpenHCL",
+        "unhandled GHCB BASE sw_exit_code {exit_name:s}",
+        "The paravisor knows no exit of a GHCB but its own hypercalls, and ends.",
+        _SNP,
+    ),
+    Form(
+        "OpenHCL",
+        "isa error {pvalidate_ret:d}",
+        "PVALIDATE, RMPADJUST or RMPQUERY answered an error.",
+        "OpenVMM openhcl/hcl/src/ioctl/snp.rs",
+    ),
+    Form(
+        "OpenVMM",
+        "KVM does not support SNP VMSA feature bits {sev_features:#x}",
+        "The image asks for SEV_FEATURES that KVM does not offer.",
+        "OpenVMM vmm_core/virt_kvm/src/snp.rs",
+    ),
+    Form(
+        "OpenVMM",
+        "SNP IGVM VMSA GPA {vmsa_gpa:#x} is not supported by KVM",
+        "The image places the VMSA where KVM does not take it.",
+        "OpenVMM vmm_core/virt_kvm/src/snp.rs",
+    ),
+)

@@ -1,0 +1,230 @@
+"""Lines as programs print them, and what their words must be read as.
+
+Each line is a form's text with values filled in; the readings are written by hand, from the tables of
+the sources that the form names. A number is the value of a word that is not read further.
+"""
+
+from __future__ import annotations
+
+Row = tuple[str, dict[str, int | str]]
+
+SNP = "SNPActive (SEV-SNP)"
+BTB = "SNPBTBIsolation (Branch target buffer is isolated)"
+PSC = "SNP_PAGE_STATE_CHANGE (make pages private or shared)"
+
+KVM: list[Row] = [
+    (
+        "[  101.5] kvm_amd: SEV-ES guest requested termination: 0x0:0x1",
+        {
+            "reason_set": "GENERAL (common to all guests)",
+            "reason_code": "PROTOCOL_RANGE (guest and host have no GHCB version in common)",
+        },
+    ),
+    (
+        "SEV-ES guest requested termination: 0xf:0x1",
+        {
+            "reason_set": "LINUX_SVSM (linux-svsm)",
+            "reason_code": "ENOMEM (the SVSM is out of memory)",
+        },
+    ),
+    (
+        "SEV-ES guest requested termination: 0x7:0x2",
+        {
+            "reason_set": "0x7, which has no name",
+            "reason_code": "no reason that is known in this set",
+        },
+    ),
+    (
+        "kvm_amd: SEV-ES guest requested termination: reason 0x21 info 0x0",
+        {"term_info": "ReasonSet = LINUX (Linux), ReasonCode = 0x2 (Why)", "exit_info_2": 0},
+    ),
+    ("kvm [4242]: vcpu0, guest rIP: 0x0 vmgexit: ghcb usage 0x1 is not valid", {"ghcb_usage": 1}),
+    (
+        "kvm_amd: kvm [4242]: vcpu1, guest rIP: 0x0 vmgexit: exit code 0x8000001f is not valid",
+        {"exit_code": "no exit that is known"},
+    ),
+    (
+        "vmgexit: exit code 0x80000018 is not valid",
+        {"exit_code": "SNP_RUN_VMPL (run this vCPU at another VMPL; as GHCB MSR request 0x016)"},
+    ),
+    (
+        "kvm [7]: vcpu0, guest rIP: 0x0 vmgexit: exit code 0x72 input is not valid",
+        {"exit_code": "CPUID (CPUID of a function and sub-leaf)"},
+    ),
+    ("kvm_amd: vmgexit: scratch gpa not provided", {}),
+    (
+        "vmgexit: scratch length (0x1000) not valid for scratch address (0xfffffffffffff800)",
+        {"length": 0x1000, "scratch_gpa": 0xFFFFFFFFFFFFF800},
+    ),
+    (
+        "vmgexit: scratch area is outside of GHCB shared buffer area (0x5ff0 - 0x6008)",
+        {"scratch_gpa": 0x5FF0, "scratch_end": 0x6008},
+    ),
+    (
+        "vmgexit: scratch area exceeds KVM limits (0x20000 requested, 0x10000 limit)",
+        {"length": 0x20000, "scratch_limit": 0x10000},
+    ),
+    ("vmgexit: kvm_read_guest for scratch area failed", {}),
+    ("kvm [7]: vcpu0, guest rIP: 0x0 vmgexit: GHCB gpa is not set", {}),
+    ("vmgexit: error mapping GHCB [0x7f000] from guest", {"ghcb_gpa": 0x7F000}),
+    ("vmgexit: GHCB GPA [0x5000] is not registered.", {"ghcb_gpa": 0x5000}),
+    (
+        "svm: vmgexit: unsupported AP jump table request - exit_info_1=0x2",
+        {"exit_info_1": "Operation = 0x2, which has no name"},
+    ),
+    (
+        "vmgexit: unsupported event - exit_info_1=0x404, exit_info_2=0x0",
+        {
+            "vc_error": "PAGE_NOT_VALIDATED (access to a page that is not validated;"
+            " processor to guest, error code of #VC)",
+            "exit_info_2": "details",
+        },
+    ),
+    ("vmgexit: invalid AP APIC ID [0x40] from guest", {"apic_id": 0x40}),
+    (
+        "vmgexit: mismatched AP sev_features [0x81] != [0x1] from guest",
+        {"sev_features": f"{SNP}, {BTB}", "vm_sev_features": SNP},
+    ),
+    ("vmgexit: invalid AP VMSA address [0x5008] from guest", {"vmsa_gpa": 0x5008}),
+    (
+        "vmgexit: AP VMSA address [200000] from guest is unsafe as it is 2M aligned",
+        {"vmsa_gpa": 0x200000},
+    ),
+    (
+        "vmgexit: invalid AP creation request [0x20001] from guest",
+        {"ap_request": "0x20001, which has no name"},
+    ),
+    ("SEV: Unexpected RMP fault for non-private GPA 0x80d000", {"gpa": 0x80D000}),
+    ("SEV: Unexpected RMP fault, non-private slot for GPA 0xfee00000", {"gpa": 0xFEE00000}),
+    ("SEV: Unexpected RMP fault, no backing page for private GPA 0x1000", {"gpa": 0x1000}),
+    (
+        "SEV: Unexpected RMP fault, no assigned RMP entry found for GPA 0x1000 PFN 0x566 error -19",
+        {"gpa": 0x1000, "pfn": 0x566, "error": "ENODEV"},
+    ),
+    (
+        "SEV: Unable to split RMP entry for GPA 0x200000 PFN 0x56600 ret 3",
+        {"psmash_ret": "FAIL_INUSE (another processor works on the entry)"},
+    ),
+    (
+        "SEV: Failed to PSMASH RMP entry for PFN 0x56600 error 1",
+        {"psmash_ret": "FAIL_INPUT (an operand is not valid)"},
+    ),
+    ("SEV: Failed to update RMP entry for PFN 0x56600 error -14", {"error": "EFAULT"}),
+    (
+        "SEV: Failed to look up RMP entry: GFN 80d PFN 5660d error -19",
+        {"gfn": 0x80D, "pfn": 0x5660D, "error": "ENODEV"},
+    ),
+    (
+        "SEV: Failed to update RMP entry: GFN 80d PFN 5660d level 1 error -14",
+        {"gfn": 0x80D, "rmp_level": "4 KiB", "error": "EFAULT"},
+    ),
+    (
+        "SEV: Failed to retrieve RMP entry: PFN 0x56600 GFN start 0x800 GFN end 0xa00 RMP level 2"
+        " error -19",
+        {"gfn": 0x800, "gfn_end": 0xA00, "rmp_level": "2 MiB"},
+    ),
+    (
+        "CPU 1/KVM-4243 [004] ..... 100.000340: kvm_rmp_fault: vcpu 1 gpa 0x80d000 pfn 0x5660d"
+        " error_code 0x180000002 rmp_level 1 psmash_ret 0",
+        {
+            "vcpu": 1,
+            "npf_error": "W (A write), RMP (The RMP forbids the access),"
+            " GPA (At the final guest-physical address)",
+            "rmp_level": "4 KiB",
+            "psmash_ret": "SUCCESS",
+        },
+    ),
+    (
+        "CPU 1/KVM-4243 [004] ..... 100.000340: kvm_rmp_fault: vcpu 1 gpa 000000000080d000"
+        " pfn 0x5660d error_code 0x880000000 rmp_level 2 psmash_ret 3",
+        {
+            "gpa": 0x80D000,
+            "npf_error": "RMP (The RMP forbids the access),"
+            " SIZEM (Page sizes of PVALIDATE or RMPADJUST and RMP differ)",
+            "rmp_level": "2 MiB",
+            "psmash_ret": "FAIL_INUSE (another processor works on the entry)",
+        },
+    ),
+    (
+        "kvm_amd: kvm [7]: vcpu0, guest rIP: 0x0 svm: unexpected exit reason 0x6e",
+        {"exit_code": "RDTSC (read the time stamp counter)"},
+    ),
+]
+
+HOST: list[Row] = [
+    (
+        "SEV-SNP: RMPUPDATE failed for PFN 5660d, pg_level: 1, ret: 4",
+        {
+            "pfn": 0x5660D,
+            "rmp_level": "4 KiB",
+            "rmpupdate_ret": "FAIL_OVERLAP (4 KiB and 2 MiB entries would overlap)",
+        },
+    ),
+    (
+        "SEV-SNP: RMPUPDATE failed for PFN 5660d, ret: 2",
+        {"rmpupdate_ret": "FAIL_PERMISSION (the entry may not be changed)"},
+    ),
+    # Seen in the field beside a fault at a VMSA: lkml, 2026-02-25, CVE-2026-31591.
+    (
+        "SEV-SNP: PFN 0x40fdf36, RMP entry: [0x6010fffffffff001 - 0x000000000000001f]",
+        {
+            "rmp_entry": "Assigned (The page belongs to a guest or to the firmware),"
+            " GPA = 0xfffffffff (Guest frame number), ASID = 0x2 (ASID of the guest; 0 = the firmware),"
+            " VMSA (The page is a VMSA), Validated (The guest has validated the page)",
+            "rmp_entry_high": 0x1F,
+        },
+    ),
+    (
+        "SEV-SNP: PFN: 0x5660e, [0x0000000000000003 - 0x0000000000000000]",
+        {
+            "rmp_entry": "Assigned (The page belongs to a guest or to the firmware),"
+            " PageSize (Size: 0 = 4 KiB, 1 = 2 MiB)"
+        },
+    ),
+    (
+        "SEV-SNP: PFN 0x5660d unassigned, dumping non-zero entries in 2M PFN region:"
+        " [0x56600 - 0x56800]",
+        {"first_pfn": 0x56600, "last_pfn": 0x56800},
+    ),
+    ("SEV-SNP: Failed to read RMP entry for PFN 0x5660d, error -19", {"error": "ENODEV"}),
+    ("SEV-SNP: Failed to split direct map for PFN 0x5660d, ret: -12", {"error": "ENOMEM"}),
+    (
+        "SEV-SNP: RMP table physical range [0x0000000035600000 - 0x0000000075bfffff]",
+        {"rmp_base": 0x35600000, "rmp_end": 0x75BFFFFF},
+    ),
+    (
+        "SEV-SNP: Memory reserved for the RMP table does not cover full system RAM"
+        " (expected 0x40600000 got 0x10600000)",
+        {"expected_size": 0x40600000, "size": 0x10600000},
+    ),
+    # Seen in the field: the same report.
+    (
+        "#PF: error_code(0x80000003) - RMP violation",
+        {
+            "page_fault_error": "P (The page is present: a right was missing), W (A write),"
+            " RMP (The RMP forbids the access: the page belongs to a guest)"
+        },
+    ),
+    (
+        "vfio-pci 0000:41:00.0: AMD-Vi: Event logged [RMP_PAGE_FAULT vmg_tag=0x0001, gpa=0x7f000,"
+        " flags_rmp=0x0002, flags=0x0030]",
+        {"vmg_tag": 1, "gpa": 0x7F000, "flags_rmp": 2, "iommu_flags": 0x30},
+    ),
+    (
+        "vfio-pci 0000:41:00.0: AMD-Vi: Event logged [RMP_HW_ERROR vmg_tag=0x0001, spa=0x7f000,"
+        " flags=0x0010]",
+        {"vmg_tag": 1, "spa": 0x7F000, "iommu_flags": 0x10},
+    ),
+    (
+        "ccp 0000:46:00.1: sev command 0xa0 failed (0x0000001c)",
+        {"firmware_command": 0xA0, "fw_error": "INVALID_PAGE_OWNER"},
+    ),
+    # Seen in the field, in a guide to hosts.
+    (
+        "ccp 0000:46:00.1: SEV-SNP: failed to INIT rc -5, error 0x14",
+        {"error": "EIO", "fw_error": "HARDWARE_ERROR_UNSAFE"},
+    ),
+    ("ccp 0000:46:00.1: SEV-SNP: failed to INIT error 0x3", {"fw_error": "INVALID_CONFIG"}),
+]
+
+ROWS = [*KVM, *HOST]
