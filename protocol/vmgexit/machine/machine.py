@@ -19,6 +19,7 @@ from .vcpu import (
     EVENT_TYPE,
     EVENT_VALID,
     EVENT_VECTOR,
+    FRESH_VINTR,
     STATUS_WORD,
     Entry,
     Guest,
@@ -54,11 +55,11 @@ class Machine:
             )
         if self.stopped is not None:
             return dict(self.stopped)
-        made = len(vm.requests)
+        cpu, made = vm.vcpus[command["cpu"]], len(vm.requests)
         try:
-            if self.must_enter_first(command):
-                self._enter(vm.vcpus[command["cpu"]], {})
-            answer = _HANDLERS[operation](self, vm.vcpus[command["cpu"]], command)
+            if cpu.entry is not None and self.must_enter_first(command):
+                self._enter(cpu, {})
+            answer = _HANDLERS[operation](self, cpu, command)
         except Assertion as reason:
             self.stopped = {"panic": str(reason)}
             return dict(self.stopped)
@@ -179,9 +180,7 @@ class Machine:
         return _vmrun(cpu)
 
     def _set_vmsa(self, cpu: Vcpu, command: Command) -> Answer:
-        vintr = VintrCtrl(vgif=True)
-        if "vintr" in command:
-            vintr = VintrCtrl.of(command["vintr"])
+        vintr = VintrCtrl.of(command.get("vintr", FRESH_VINTR))
         cpu.new_guest = Guest(vintr=vintr, event_inj=command.get("event_inj", 0))
         return {"ok": True}
 

@@ -49,6 +49,7 @@ GUEST_EVENT = mask(VmplEvents, f"vmpl{GUEST_VMPL}")
 EVENT_VALID = mask(EventInj, "valid")
 EVENT_TYPE = mask(EventInj, "type")
 EVENT_VECTOR = mask(EventInj, "vector")
+FRESH_VINTR = mask(VintrCtrl, "vgif")  # VINTR_CTRL of a new VMSA
 NMI_EVENT = EVENT_VALID | EventType.NMI << EventInj.declaration["type"].bit_offset
 
 
@@ -57,7 +58,7 @@ class Guest:
     """What the hardware runs: the VMSA as far as interrupts go."""
 
     interrupts_enabled: bool = False  # RFLAGS.IF
-    vintr: VintrCtrl = field(default_factory=lambda: VintrCtrl(vgif=True))
+    vintr: VintrCtrl = field(default_factory=lambda: VintrCtrl.of(FRESH_VINTR))
     event_inj: int = 0
     exit_int_info: int = 0
     alternate_injection: bool = True  # SEV_FEATURES bit 4
