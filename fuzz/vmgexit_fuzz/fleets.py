@@ -71,8 +71,8 @@ def options(row: TargetRow) -> str:
 def dictionary(row: TargetRow) -> str:
     """The protocol's numbers as a libFuzzer dictionary, each as the little-endian bytes of a word."""
     from vmgexit.wire.apic import ApicRegister
+    from vmgexit.wire.calls import calls
     from vmgexit.wire.exits import exits
-    from vmgexit.wire.svsm import calls
 
     words: dict[str, int] = {f"register_{register.name}": register for register in ApicRegister}
     # As a program's operation holds them: the protocol before the number of the call.

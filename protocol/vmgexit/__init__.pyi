@@ -11,6 +11,8 @@ from .wire.ap_creation import ApicIdListPage as ApicIdListPage
 from .wire.apic import ApicIcr as ApicIcr
 from .wire.attestation import AttestServices as AttestServices
 from .wire.attestation import AttestSingleService as AttestSingleService
+from .wire.calls import SvsmCall as SvsmCall
+from .wire.calls import SvsmResult as SvsmResult
 from .wire.core import PvalidateEntry as PvalidateEntry
 from .wire.core import PvalidateHeader as PvalidateHeader
 from .wire.core import PvalidateList as PvalidateList
@@ -39,8 +41,6 @@ from .wire.rmp import RmpAdjustAttributes as RmpAdjustAttributes
 from .wire.secrets import SecretsPage as SecretsPage
 from .wire.svsm import CallingArea as CallingArea
 from .wire.svsm import ResultCode as ResultCode
-from .wire.svsm import SvsmCall as SvsmCall
-from .wire.svsm import SvsmResult as SvsmResult
 from .wire.termination import TerminationInfo as TerminationInfo
 from .wire.uefi_mm import MmCommunicateHeader as MmCommunicateHeader
 from .wire.vmsa import EventInj as EventInj

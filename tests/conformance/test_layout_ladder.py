@@ -16,6 +16,7 @@ CHAPTERS = {
     "vmgexit.wire.doorbell",
     "vmgexit.wire.doorbell_history",
     "vmgexit.wire.svsm",
+    "vmgexit.wire.calls",
     "vmgexit.wire.apic",
 }
 

@@ -12,7 +12,7 @@ import pytest
 from vmgexit import EncodeError, ResultCode, SvsmCall, SvsmResult
 from vmgexit.schema import Record
 from vmgexit.wire import attestation, core, uefi_mm, vtpm
-from vmgexit.wire.svsm import calls, find_call
+from vmgexit.wire.calls import calls, find_call
 
 NONCE_OK = attestation.AttestServices(nonce_gpa=0x5000, nonce_size=64)
 

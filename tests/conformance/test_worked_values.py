@@ -27,11 +27,12 @@ from vmgexit.wire.apic import (
     Shorthand,
     access,
 )
+from vmgexit.wire.calls import find_call
 from vmgexit.wire.core import ProtocolQuery, VersionRange
 from vmgexit.wire.doorbell import DoorbellFlags, VmplEvents
 from vmgexit.wire.doorbell_history import PendingEvents
 from vmgexit.wire.registry import structures
-from vmgexit.wire.svsm import CallNumber, CoreCall, Protocol, find_call
+from vmgexit.wire.svsm import CallNumber, CoreCall, Protocol
 from vmgexit.wire.vmsa import EventInj, EventType, VintrCtrl
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from vmgexit.schema import Field, Structure, leaves
+from vmgexit.wire.calls import calls
 from vmgexit.wire.exits import exits
-from vmgexit.wire.svsm import calls
 
 from .programs import VECTORS
 

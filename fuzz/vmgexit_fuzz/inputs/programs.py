@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from vmgexit.machine.commands import REFUSABLE, Command
 from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
-from vmgexit.wire.svsm import CoreCall, Protocol, calls
+from vmgexit.wire.calls import calls
+from vmgexit.wire.svsm import CoreCall, Protocol
 
 SIZE = Operation.size
 _VECTOR, _RCX, _RDX = (

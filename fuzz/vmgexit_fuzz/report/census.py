@@ -25,7 +25,8 @@ from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch, Wr
 from vmgexit.watch.ledger import Ledger, Step
 from vmgexit.watch.oracle import documented_code
 from vmgexit.wire.apic import ApicCall, ApicRegister
-from vmgexit.wire.svsm import Protocol, ResultCode, calls, find_call
+from vmgexit.wire.calls import calls, find_call
+from vmgexit.wire.svsm import Protocol, ResultCode
 
 OTHER = U32
 """In the place of the number of a call, protocol or register that the wire tables do not know: one that

@@ -5,7 +5,8 @@ from __future__ import annotations
 from vmgexit.machine.rules import entry
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.wire.apic import ApicRegister, access
-from vmgexit.wire.svsm import Protocol, ResultCode, find_call
+from vmgexit.wire.calls import find_call
+from vmgexit.wire.svsm import Protocol, ResultCode
 
 from .blocks import Cell, Table
 from .census import BETWEEN, OTHER, WAYS, Census, answerable, call_rows, may_race

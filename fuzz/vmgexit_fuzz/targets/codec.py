@@ -32,7 +32,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "features",
         "termination",
     ),
-    "codec-svsm": ("svsm", "core", "apic", "attestation", "vtpm", "uefi_mm"),
+    "codec-svsm": ("svsm", "calls", "core", "apic", "attestation", "vtpm", "uefi_mm"),
     "codec-doorbell": ("doorbell", "doorbell_history"),
     "codec-vmsa": ("vmsa", "rmp"),
     "codec-firmware": ("guest_message", "secrets"),

@@ -18,7 +18,7 @@ from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
 from vmgexit.errors import PeerError, UsageError, brief
 from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
-from vmgexit.wire.svsm import find_call
+from vmgexit.wire.calls import find_call
 
 from ..process import probes
 from .base import Conditions, Finding, TargetRow

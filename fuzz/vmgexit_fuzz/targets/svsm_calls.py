@@ -16,7 +16,8 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation
 from vmgexit.watch.invariants import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
-from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode, calls
+from vmgexit.wire.calls import calls
+from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
 
 from .base import Finding
 from .scenarios import ProgramTarget

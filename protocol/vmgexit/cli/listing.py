@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
+from ..wire.calls import calls
 from ..wire.exits import exits
 from ..wire.registry import structures
-from ..wire.svsm import calls
 
 
 def register(parser: argparse.ArgumentParser) -> None:

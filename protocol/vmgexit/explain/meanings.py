@@ -18,6 +18,7 @@ from ..errors import DecodeError
 from ..schema import Bits, leaves, meaning_of, named, set_numbers
 from ..show.line import describe, describe_code
 from ..wire.ap_creation import ApOperation
+from ..wire.calls import find_call
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
 from ..wire.exits import Where, Word, find_exit
 from ..wire.faults import NpfInfo, PageFaultError
@@ -29,7 +30,7 @@ from ..wire.guest_message import GuestRequestResult, MessageKind
 from ..wire.page_state import PscResult
 from ..wire.registry import find
 from ..wire.rmp import PageStatus, PsmashStatus, RmpEntry, RmpUpdateStatus
-from ..wire.svsm import Protocol, ResultCode, find_call
+from ..wire.svsm import Protocol, ResultCode
 from ..wire.termination import ReasonSet, TerminationInfo, find_reason
 from ..wire.vmsa import EventInj, SevFeatures
 from .form import Form, Values

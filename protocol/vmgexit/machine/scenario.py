@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ScenarioError, brief
-from ..wire.svsm import find_call
+from ..wire.calls import find_call
 from .commands import COMMANDS, Answer, Command, checked
 
 

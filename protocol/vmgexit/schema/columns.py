@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DecodeError, EncodeError, VmgexitError
-from . import Bits, Kind, Place, Structure, locate, walk
+from .structure import Bits, Kind, Structure
+from .walk import Place, locate, walk
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

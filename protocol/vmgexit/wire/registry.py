@@ -20,6 +20,7 @@ apic              apic-configure-emulation apic-features apic-register-number
 apic              apic-configure-vector apic-tpr apic-eoi apic-ldr apic-self-ipi apic-icr
 attestation       attest-services attest-single-service services-manifest service-entry
 attestation       uefi-mm-flags uefi-mm-manifest
+calls             svsm-call svsm-result
 core              svsm-protocol-query svsm-version-range create-vcpu-apic-id configure-vtom
 core              pvalidate-header pvalidate-entry pvalidate-list
 doorbell          ext-int-status ext-int-descriptor doorbell-flags vmpl-events doorbell-head
@@ -50,7 +51,7 @@ injection         secure-avic-info
 page_state        psc-header psc-entry psc-request psc-result
 rmp               rmp-page-size rmpadjust-attributes pvalidate-action rmp-status rmp-entry
 secrets           secrets-flags secrets-page
-svsm              calling-area svsm-call-number svsm-call svsm-result
+svsm              calling-area svsm-call-number
 termination       termination-info
 uefi_mm           mm-communicate-header
 vmsa              vintr-ctrl event-inj sev-features sev-status secure-avic-control segment vmsa

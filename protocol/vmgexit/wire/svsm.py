@@ -1,9 +1,9 @@
-"""How a guest calls its SVSM: the calling area, the registers of a call, the result codes.
+"""How a guest calls its SVSM: the calling area, the result codes, and what describes a call.
 
 Sources: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/; edk2
 MdePkg/Include/Register/Amd/Svsm.h; Linux arch/x86/include/asm/sev.h; linux-svsm
-src/protocols/error_codes.rs. Calls are in a file for each protocol: `core`, `attestation`, `vtpm`,
-`apic`, `uefi_mm`.
+src/protocols/error_codes.rs. Calls are in a file for each protocol (`core`, `attestation`, `vtpm`,
+`apic`, `uefi_mm`); `calls` has all of them, and the registers of a call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..schema import Bits, Note, Record, bits, raw, reserved_bytes, structure, u8, u64
+from ..schema import Bits, Note, Record, bits, raw, reserved_bytes, structure, u8
 from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/requests.rs"
@@ -92,52 +92,6 @@ class CallNumber(Bits):
     protocol: int = bits(32, "Number of the protocol", enum=Protocol)
 
 
-@structure("svsm-call", size=40, source=SOURCE)
-class SvsmCall(Record):
-    """Registers of an SVSM call, in the order RAX, RCX, RDX, R8, R9: 40 bytes."""
-
-    rax: int = u64("Protocol in bits 63:32, call in bits 31:0", spec="RAX")
-    rcx: int = u64("First input", spec="RCX")
-    rdx: int = u64("Second input", spec="RDX")
-    r8: int = u64("Third input", spec="R8")
-    r9: int = u64("Fourth input; COCONUT-SVSM does not read it", spec="R9")
-
-    @property
-    def protocol(self) -> int:
-        return self.rax >> 32
-
-    @property
-    def call(self) -> int:
-        return self.rax & 0xFFFFFFFF
-
-    def notes(self) -> Iterator[Note]:
-        yield from notes_on(self)
-        found = find_call(self.protocol, self.call)
-        if found is None:
-            yield Note("rax", f"protocol {self.protocol}, call {self.call}: not known")
-            return
-        yield Note("rax", f"{found.name}: {found.meaning}")
-        for operand in found.inputs:
-            value = getattr(self, operand.register)
-            held = f": {operand.layout.of(value)!r}" if operand.layout else ""
-            yield Note(operand.register, f"{operand.meaning}{held}")
-        for there in found.memory:
-            way = "is written to" if there.written else "is read from"
-            name = there.layout.declaration.name
-            yield Note(there.register, f"{name} {way} there: {there.meaning}")
-
-
-@structure("svsm-result", size=40, source=SOURCE)
-class SvsmResult(Record):
-    """Registers after an SVSM call, in the order RAX, RCX, RDX, R8, R9: 40 bytes."""
-
-    rax: int = u64("Result code", enum=ResultCode, spec="RAX")
-    rcx: int = u64("First output, or the input unchanged", spec="RCX")
-    rdx: int = u64("Second output, or the input unchanged", spec="RDX")
-    r8: int = u64("Third output, or the input unchanged", spec="R8")
-    r9: int = u64("Fourth output; COCONUT-SVSM does not write it", spec="R9")
-
-
 @dataclass(frozen=True, slots=True)
 class Operand:
     """One register of a call. `layout` says what its bits mean, where they mean anything."""
@@ -170,22 +124,3 @@ class Call:
     memory: tuple[Memory, ...] = ()
     results: tuple[ResultCode, ...] = (ResultCode.SUCCESS,)
     clause: str = ""
-
-
-def calls() -> tuple[Call, ...]:
-    """Every call that is described, by protocol and number."""
-    from .apic import APIC_CALLS
-    from .attestation import ATTESTATION_CALLS
-    from .core import CORE_CALLS
-    from .uefi_mm import UEFI_MM_CALLS
-    from .vtpm import VTPM_CALLS
-
-    return (*CORE_CALLS, *ATTESTATION_CALLS, *VTPM_CALLS, *APIC_CALLS, *UEFI_MM_CALLS)
-
-
-def find_call(protocol: int, number: int) -> Call | None:
-    """The description of a call, or None where there is none."""
-    for call in calls():
-        if (call.protocol, call.number) == (protocol, number):
-            return call
-    return None
