@@ -17,7 +17,7 @@ INVALID_ADDRESS = 0x80000003
 INVALID_PARAMETER = 0x80000005
 
 
-class Vm:
+class Driven:
     """A machine with short names for what guests and hosts do."""
 
     def __init__(self, vcpus: int = 1, count: int = 1, profile: str = "reference") -> None:
@@ -56,7 +56,7 @@ def test_the_descriptor_of_vmpl2_stands_at_0x80() -> None:
 
 @pytest.mark.clause("DESC-3", "DESC-4")
 def test_a_post_sets_the_descriptor_the_event_bit_and_signals_once() -> None:
-    vm = Vm()
+    vm = Driven()
     assert vm.do("host_irq", cpu=0, vector=0x61, level=False) == {
         "posted": True,
         "hv": True,
@@ -75,7 +75,7 @@ def test_a_post_sets_the_descriptor_the_event_bit_and_signals_once() -> None:
     [((0x61, True), (0x62, True)), ((5, False), (0x61, False)), ((0x61, False), (5, False))],
 )
 def test_a_refused_post_changes_nothing(first: tuple[int, bool], second: tuple[int, bool]) -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("host_irq", cpu=0, vector=first[0], level=first[1])
     before = bytes(vm.vcpu().page)
     answer = vm.do("host_irq", cpu=0, vector=second[0], level=second[1])
@@ -85,7 +85,7 @@ def test_a_refused_post_changes_nothing(first: tuple[int, bool], second: tuple[i
 
 @pytest.mark.clause("SCHED-2")
 def test_a_queued_interrupt_is_delivered_by_hardware_when_the_guest_enables_interrupts() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("host_irq", cpu=0, vector=0x61, level=False)
     entered = vm.do("enter", cpu=0)
     assert (entered["v_irq"], entered["v_intr_vector"], entered["event_valid"]) == (
@@ -99,7 +99,7 @@ def test_a_queued_interrupt_is_delivered_by_hardware_when_the_guest_enables_inte
 
 
 def test_a_virtual_interrupt_waits_for_vgif() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("host_irq", cpu=0, vector=0x61, level=False)
     vm.do("enter", cpu=0)
     vm.interrupts(True)
@@ -111,7 +111,7 @@ def test_a_virtual_interrupt_waits_for_vgif() -> None:
 
 @pytest.mark.clause("SCHED-3", "INV-3")
 def test_a_late_interrupt_cancels_the_switch_and_is_presented_first() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.interrupts(True)
     entered = vm.do("enter", cpu=0, late=[{"vector": 0x61, "level": False}])
     assert entered["cancelled"] == 1
@@ -121,7 +121,7 @@ def test_a_late_interrupt_cancels_the_switch_and_is_presented_first() -> None:
 
 @pytest.mark.clause("SCHED-4")
 def test_the_host_does_not_refuse_a_switch_the_duty_is_the_svsms() -> None:
-    careless = Vm(profile="switch-window-unchecked")
+    careless = Driven(profile="switch-window-unchecked")
     entered = careless.do("enter", cpu=0, late=[{"vector": 0x61, "level": False}])
     assert (entered["cancelled"], entered["v_irq"]) == (0, False)
     assert careless.vcpu().page[1] & 0x80  # the guest runs, and nobody stopped it
@@ -129,7 +129,7 @@ def test_the_host_does_not_refuse_a_switch_the_duty_is_the_svsms() -> None:
 
 @pytest.mark.clause("SCHED-1")
 def test_after_a_signal_the_svsm_runs_before_the_guest_gets_the_interrupt() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.interrupts(True)
     vm.do("enter", cpu=0)
     assert vm.do("host_irq", cpu=0, vector=0x61, level=False)["hv"]
@@ -140,7 +140,7 @@ def test_after_a_signal_the_svsm_runs_before_the_guest_gets_the_interrupt() -> N
 
 @pytest.mark.clause("INV-10")
 def test_a_machine_check_ends_in_a_termination_request() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("set_doorbell", cpu=0, hex=(b"\x00\x82" + bytes(254)).hex())
     assert vm.do("enter", cpu=0) == {"terminated": "the host signalled a machine check"}
     assert vm.do("state", cpu=0) == {"terminated": "the host signalled a machine check"}
@@ -153,7 +153,7 @@ LEFT = {"op": "intercept", "exitintinfo": 0, "busy": False}
 
 @pytest.mark.parametrize("command", [QUERY, LEFT], ids=["call", "intercept"])
 def test_the_handler_takes_the_svsms_own_vector_nmi_and_signal_only(command: Command) -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("set_doorbell", cpu=0, hex=(b"\x33\x81\x44\x07" + bytes(252)).hex())
     vm.machine.execute({**command, "cpu": 0})
     assert bytes(vm.vcpu().page[:4]) == b"\x00\x00\x44\x07"
@@ -161,7 +161,7 @@ def test_the_handler_takes_the_svsms_own_vector_nmi_and_signal_only(command: Com
 
 @pytest.mark.parametrize("command", [QUERY, LEFT], ids=["call", "intercept"])
 def test_without_a_signal_the_handler_does_not_run(command: Command) -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("set_doorbell", cpu=0, hex=(b"\x33\x01\x44\x07" + bytes(252)).hex())
     vm.machine.execute({**command, "cpu": 0})
     assert bytes(vm.vcpu().page[:4]) == b"\x33\x01\x44\x07"
@@ -169,14 +169,14 @@ def test_without_a_signal_the_handler_does_not_run(command: Command) -> None:
 
 @pytest.mark.clause("INV-10")
 def test_a_machine_check_at_an_intercept_ends_in_a_termination_request() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("set_doorbell", cpu=0, hex=(b"\x00\x82" + bytes(254)).hex())
     assert set(vm.machine.execute({**LEFT, "cpu": 0})) == {"terminated"}
 
 
 @pytest.mark.clause("INV-6")
 def test_ppr_where_the_classes_are_equal_is_the_task_priority() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.interrupts(True)
     assert vm.write(0x83F, 0x52) == SUCCESS
     vm.do("enter", cpu=0)
@@ -191,7 +191,7 @@ def test_ppr_where_the_classes_are_equal_is_the_task_priority() -> None:
 
 @pytest.mark.clause("INV-6")
 def test_tpr_keeps_its_low_bits_until_the_guest_writes_cr8() -> None:
-    vm = Vm()
+    vm = Driven()
     assert vm.write(0x808, 0x3F) == SUCCESS
     assert vm.read(0x808) == 0x3F
     vm.do("guest", cpu=0, **{"if": False, "shadow": False, "cr8": 5})
@@ -200,7 +200,7 @@ def test_tpr_keeps_its_low_bits_until_the_guest_writes_cr8() -> None:
 
 @pytest.mark.clause("EXIT-1")
 def test_the_hand_over_gives_the_host_everything() -> None:
-    vm = Vm(vcpus=2)
+    vm = Driven(vcpus=2)
     vm.interrupts(True)
     vm.do("host_irq", cpu=0, vector=0x71, level=False)
     vm.do("enter", cpu=0)
@@ -221,7 +221,7 @@ def test_the_hand_over_gives_the_host_everything() -> None:
 
 
 def test_an_edge_vector_beside_multiple_vectors_is_handed_over_once() -> None:
-    vm = Vm()
+    vm = Driven()
     for vector in (0x61, 0x62):
         vm.do("host_irq", cpu=0, vector=vector, level=False)
     vm.vcpu().words[STATUS_WORD] |= 0x63
@@ -232,7 +232,7 @@ def test_an_edge_vector_beside_multiple_vectors_is_handed_over_once() -> None:
 
 @pytest.mark.clause("INV-9")
 def test_a_refused_icr_write_leaves_the_register() -> None:
-    vm = Vm()
+    vm = Driven()
     assert vm.write(0x830, 0x00040061) == SUCCESS  # to itself
     for wrong in (1 << 12, 1 << 13, 1 << 16, 1 << 20, 5 << 8):
         assert vm.write(0x830, 0x00040062 | wrong) == INVALID_PARAMETER
@@ -243,7 +243,7 @@ def test_a_refused_icr_write_leaves_the_register() -> None:
 @pytest.mark.parametrize("caller", [0, 1])
 @pytest.mark.parametrize("profile", ["reference", "coconut"])
 def test_a_page_in_use_is_refused_before_anything_happens(caller: int, profile: str) -> None:
-    vm = Vm(vcpus=2, profile=profile)
+    vm = Driven(vcpus=2, profile=profile)
     for cpu in range(2):
         vm.write(0x83F, 0x61, cpu=cpu)
         vm.do("enter", cpu=cpu)  # 0x61 is queued, and its end may be a lazy one
@@ -254,7 +254,7 @@ def test_a_page_in_use_is_refused_before_anything_happens(caller: int, profile: 
 
 
 def test_a_page_is_free_once_its_vcpu_has_another() -> None:
-    vm = Vm(vcpus=2)
+    vm = Driven(vcpus=2)
     assert vm.call(0, 0, 0x30000000)["rax"] == SUCCESS
     assert vm.call(0, 0, 0x30000000, cpu=1)["rax"] == INVALID_ADDRESS
     assert vm.call(0, 0, 0x20002000, cpu=1)["rax"] == SUCCESS
@@ -265,7 +265,7 @@ def test_a_page_is_free_once_its_vcpu_has_another() -> None:
     ("profile", "left"), [("foreign-vmsa-crashes", 0), ("reference", 0x80000000)]
 )
 def test_vector_0_in_eventinj_is_no_assertion(profile: str, left: int) -> None:
-    vm = Vm(profile=profile)
+    vm = Driven(profile=profile)
     vm.interrupts(True)
     vm.write(0x83F, 0x61)
     assert vm.do("enter", cpu=0)["event_inj"] == 0x80000061
@@ -275,7 +275,7 @@ def test_vector_0_in_eventinj_is_no_assertion(profile: str, left: int) -> None:
 
 
 def test_configure_vtom_and_attestation() -> None:
-    vm = Vm()
+    vm = Driven()
     assert vm.call(0, 7, 1)["rax"] == SUCCESS
     assert vm.call(0, 7, 2)["rax"] == 0x80000006
     assert vm.call(1, 2, 0)["rax"] == 0x80000001
@@ -290,7 +290,7 @@ def test_logical_ids(apic_id: int, ldr: int) -> None:
 
 
 def test_a_physical_ipi_goes_to_the_vcpu_with_that_apic_id() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("init", cpus=3, reg_count=1, apic_ids=[7, 9, 2])
     vm.write(0x830, 2 << 32 | 0x61)
     assert [bool(cpu.mailbox.irr) for cpu in vm.machine.vm.vcpus] == [False, False, True]
@@ -298,32 +298,32 @@ def test_a_physical_ipi_goes_to_the_vcpu_with_that_apic_id() -> None:
 
 @pytest.mark.clause("INV-10")
 def test_a_refused_ipi_waits_in_the_mailbox() -> None:
-    vm = Vm(vcpus=2)
+    vm = Driven(vcpus=2)
     vm.do("host_refuse", cpu=0, call="hv_ipi")
     assert vm.write(0x830, 3 << 18 | 0x61) == SUCCESS
     assert vm.do("enter", cpu=1)["v_intr_vector"] == 0x61
 
 
 def test_event_types_that_no_table_knows_are_taken_as_other() -> None:
-    vm = Vm()
+    vm = Driven()
     for kind in (1, 3, 4, 5, 6, 7):
         vm.vcpu().guest.event_inj = 0x80000000 | kind << 8 | 0x33
         assert vm.do("guest_take", cpu=0) == {"taken": "other", "vector": 0x33}
 
 
 def test_leaving_clears_busy() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("intercept", cpu=0, exitintinfo=0, busy=True)
     assert not vm.vcpu().guest.vintr.busy
 
 
 def test_a_vcpu_that_does_not_exist_is_a_scenario_error() -> None:
     with pytest.raises(ScenarioError, match="vCPU 3 does not exist, there are 2"):
-        Vm(vcpus=2).do("enter", cpu=3)
+        Driven(vcpus=2).do("enter", cpu=3)
 
 
 def test_stepping_through_an_entry_comes_to_the_same() -> None:
-    stepped, whole = Vm(), Vm()
+    stepped, whole = Driven(), Driven()
     for vm in (stepped, whole):
         for vector in (0x1F, 0x61, 0xF1):
             vm.do("host_irq", cpu=0, vector=vector, level=False)
@@ -337,7 +337,7 @@ def test_stepping_through_an_entry_comes_to_the_same() -> None:
 
 
 def test_a_post_step_by_step_moves_the_occupant_before_it_reappears() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("host_irq", cpu=0, vector=0x61, level=False)
     vm.do("host_begin", cpu=0, vector=0x62, level=False)
     steps = []
@@ -355,7 +355,7 @@ def test_a_post_step_by_step_moves_the_occupant_before_it_reappears() -> None:
 
 
 def test_a_post_that_meets_a_changed_word_starts_over() -> None:
-    vm = Vm()
+    vm = Driven()
     vm.do("host_begin", cpu=0, vector=0x62, level=False)
     assert vm.do("host_step", cpu=0)["next"] == "put_edge"
     vm.vcpu().words[STATUS_WORD] = 0x61

@@ -6,7 +6,7 @@ import pytest
 
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules.registration import FULL, LockMachine, configure
-from vmgexit.machine.vm import Vm as State
+from vmgexit.machine.vm import Vm
 
 CANNOT_REGISTER = 0x80001000
 INVALID_PARAMETER = 0x80000005
@@ -14,7 +14,7 @@ UNSUPPORTED_PROTOCOL = 0x80000001
 UNSUPPORTED_CALL = 0x80000002
 
 
-class Vm:
+class Driven:
     """A machine driven by registration calls."""
 
     def __init__(self, vcpus: int, count: int) -> None:
@@ -48,7 +48,7 @@ class Vm:
 
 @pytest.mark.clause("REG-6")
 def test_firmware_and_operating_system_both_register() -> None:
-    vm = Vm(3, 1)  # the SVSM counts 1 for firmware (REG-1)
+    vm = Driven(3, 1)  # the SVSM counts 1 for firmware (REG-1)
     assert vm.configure(0, 0b10) == 0
     assert vm.count == 2
     assert vm.configure(0, 0b01) == 0  # ExitBootServices
@@ -60,7 +60,7 @@ def test_firmware_and_operating_system_both_register() -> None:
 
 @pytest.mark.clause("REG-4", "REG-7")
 def test_the_operating_system_does_not_register() -> None:
-    vm = Vm(3, 1)
+    vm = Driven(3, 1)
     assert vm.configure(0, 0b01) == 0
     assert vm.count == 0
     assert [vm.enabled(cpu) for cpu in range(3)] == [False, True, True]
@@ -73,7 +73,7 @@ def test_the_operating_system_does_not_register() -> None:
 @pytest.mark.clause("REG-2")
 @pytest.mark.parametrize("request_", [3, 4, 1 << 2, 1 << 32, 1 << 63, (1 << 64) - 1])
 def test_any_other_request_is_refused(request_: int) -> None:
-    vm = Vm(1, 1)
+    vm = Driven(1, 1)
     assert vm.configure(0, request_) == INVALID_PARAMETER
     assert vm.count == 1
     assert vm.enabled(0)
@@ -81,21 +81,21 @@ def test_any_other_request_is_refused(request_: int) -> None:
 
 @pytest.mark.clause("REG-3")
 def test_a_count_of_0_never_rises() -> None:
-    vm = Vm(2, 1)
+    vm = Driven(2, 1)
     vm.configure(0, 0b01)
     assert vm.configure(1, 0b10) == CANNOT_REGISTER
     assert vm.count == 0
 
 
 def test_a_full_count_does_not_wrap() -> None:
-    vm = Vm(1, FULL)
+    vm = Driven(1, FULL)
     assert vm.configure(0, 0b10) == CANNOT_REGISTER
     assert vm.count == FULL
 
 
 @pytest.mark.clause("REG-5")
 def test_aligning_changes_nothing_while_registered() -> None:
-    vm = Vm(2, 2)
+    vm = Driven(2, 2)
     before = vm.machine.execute({"op": "state", "cpu": 1})
     assert vm.configure(1, 0b00) == 0
     assert vm.machine.execute({"op": "state", "cpu": 1}) == before
@@ -104,12 +104,12 @@ def test_aligning_changes_nothing_while_registered() -> None:
 @pytest.mark.clause("REG-8")
 @pytest.mark.parametrize("request_", [5, 6, 0xFFFFFFFF])
 def test_there_is_no_call_5(request_: int) -> None:
-    assert Vm(1, 1).call(0, 3, request_)["rax"] == UNSUPPORTED_CALL
+    assert Driven(1, 1).call(0, 3, request_)["rax"] == UNSUPPORTED_CALL
 
 
 @pytest.mark.clause("INV-7")
 def test_a_disabled_vcpu_finds_no_apic_protocol() -> None:
-    vm = Vm(2, 1)
+    vm = Driven(2, 1)
     vm.configure(0, 0b01)
     assert vm.call(0, 3, 0)["rax"] == UNSUPPORTED_PROTOCOL
     assert vm.call(0, 0, 6, 3 << 32 | 1)["rcx"] == 0
@@ -129,12 +129,12 @@ def test_a_disabled_vcpu_finds_no_apic_protocol() -> None:
     ],
 )
 def test_query_protocol(query: int, answer: int) -> None:
-    assert Vm(1, 1).call(0, 0, 6, query) == {"rax": 0, "rcx": answer, "rdx": 0, "r8": 0}
+    assert Driven(1, 1).call(0, 0, 6, query) == {"rax": 0, "rcx": answer, "rdx": 0, "r8": 0}
 
 
 @pytest.mark.clause("INV-7")
 def test_each_vcpu_disables_once() -> None:
-    vm = Vm(3, 1)
+    vm = Driven(3, 1)
     for cpu, request in itertools.product(range(3), (0b01, 0b00, 0b01, 0b00)):
         vm.configure(cpu, request)
     disabled = [call.cpu for call in vm.machine.vm.requests]
@@ -143,7 +143,7 @@ def test_each_vcpu_disables_once() -> None:
 
 
 def test_the_count_alone() -> None:
-    [cpu] = State(apic_ids=[0], registration_count=1).vcpus
+    [cpu] = Vm(apic_ids=[0], registration_count=1).vcpus
     assert configure(cpu, 0b10) == (0, False)
     assert configure(cpu, 0b01) == (0, False)
     assert configure(cpu, 0b01) == (0, True)
@@ -153,7 +153,7 @@ def test_the_count_alone() -> None:
 
 @pytest.mark.clause("EXIT-2", "REG-3")
 def test_a_disabled_vcpu_stays_disabled_whatever_it_asks() -> None:
-    vm = Vm(2, 1)
+    vm = Driven(2, 1)
     vm.configure(0, 0b01)
     for cpu, request in itertools.product(range(2), (0b10, 0b00, 0b10)):
         vm.configure(cpu, request)

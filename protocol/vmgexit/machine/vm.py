@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from ..schema import Bits
@@ -31,8 +32,18 @@ class Assertion(Exception):
     """The SVSM stopped on an assertion of its own. Only quirks lead here."""
 
 
+class Reason(StrEnum):
+    """Why an SVSM may ask the host to terminate the guest (INV-10)."""
+
+    MACHINE_CHECK = "the host signalled a machine check"
+    DISABLE_REFUSED = "the host refused to disable Alternate Injection"
+
+
 class Termination(Exception):
-    """The SVSM asked the host to terminate the guest. The message is the documented reason."""
+    """The SVSM asked the host to terminate the guest."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
 
 
 @dataclass(frozen=True, slots=True)

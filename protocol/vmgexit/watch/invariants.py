@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ..machine.commands import Answer, Command
 from ..machine.machine import Machine
 from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, ISR_WORD, NO_FURTHER_SIGNAL
-from ..machine.vm import Vcpu, Vm
+from ..machine.vm import Reason, Vcpu, Vm
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
@@ -391,11 +391,7 @@ def _as_documented(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     return [(place, message) for message in wrong]
 
 
-TERMINATIONS = (
-    "the host signalled a machine check",
-    "the host refused to disable Alternate Injection",
-)
-"""The documented reasons for a termination request."""
+_REASONS = frozenset(Reason)
 
 
 @_invariant(
@@ -407,7 +403,7 @@ def _never_stops(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     place = step.command["op"]
     if "panic" in step.answer:
         return [(place, f"the SVSM stopped: {step.answer['panic']}")]
-    if "terminated" in step.answer and step.answer["terminated"] not in TERMINATIONS:
+    if "terminated" in step.answer and step.answer["terminated"] not in _REASONS:
         return [(place, f"terminated for an undocumented reason: {step.answer['terminated']}")]
     return []
 

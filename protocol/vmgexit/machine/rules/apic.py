@@ -30,7 +30,7 @@ from ..vcpu import (
     LocalApic,
     Mailbox,
 )
-from ..vm import Assertion, Termination, Vcpu
+from ..vm import Assertion, Reason, Termination, Vcpu
 from . import host
 
 LOWEST_IPI = 16
@@ -242,8 +242,8 @@ def disable(cpu: Vcpu) -> None:
         cpu.apic = LocalApic()
     if not cpu.vm.request(cpu, ExitCode.DISABLE_ALTERNATE_INJECTION, state):
         if quirks.refused_disable_crashes:
-            raise Assertion("the host refused to disable Alternate Injection")
-        raise Termination("the host refused to disable Alternate Injection")
+            raise Assertion("the host refused DISABLE")
+        raise Termination(Reason.DISABLE_REFUSED)
 
 
 # --- registers -------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from ..vcpu import (
     CallingPage,
     Entry,
 )
-from ..vm import Termination, Vcpu
+from ..vm import Reason, Termination, Vcpu
 from . import apic
 
 
@@ -51,7 +51,7 @@ def answer_signal(cpu: Vcpu) -> None:
     cpu.page[FLAGS_AT] = flags & ~(NO_FURTHER_SIGNAL | OWN_NMI)
     cpu.page[OWN_VECTOR_AT] = 0
     if flags & OWN_MC:
-        raise Termination("the host signalled a machine check")
+        raise Termination(Reason.MACHINE_CHECK)
 
 
 def swap_events(cpu: Vcpu, entry: Entry) -> str:
