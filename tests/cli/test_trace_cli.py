@@ -274,7 +274,10 @@ CASES = Path(__file__).parents[2] / "corpus" / "cases"
                 "< 0x8000001f FAILED: MALFORMED_INPUT: error=INVALID_EVENT",
                 "< SNP_GUEST_REQUEST FAILED: firmware=INVALID_PARAMETER, vmm=SUCCESS",
                 "< TERMINATION_REQUEST FAILED: the guest gave up: LINUX PVALIDATE",
-                "16 lines: 7 requests, 5 failed, 0 unpaired; 0 malformed, 2 other lines",
+                "kvm_rmp_fault: vcpu 1 ! gpa 0x80d000: write, rmp, guest_physical; 4 KiB in the RMP;"
+                " PSMASH 0",
+                "16 lines: 7 requests, 5 failed, 0 unpaired; 0 malformed, 2 other lines, 0 events"
+                " lost; 1 RMP fault",
             ),
         ),
         (

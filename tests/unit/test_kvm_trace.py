@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmgexit.logs import kvm
-from vmgexit.logs.kvm import Event, Line, Pair, Pairing, State, lost, parse
-from vmgexit.logs.lines import as_json, as_text, duration, pair_object
+from vmgexit.logs.kvm import Event, Line, Pair, Pairing, State, lost, parse, rmp_fault
+from vmgexit.logs.lines import as_json, as_text, duration, fault_text, pair_object
 from vmgexit.logs.names import read_answer, read_msr, read_request
 from vmgexit.logs.summary import ROWS, Latencies, Summary
 
@@ -488,3 +488,42 @@ def test_rows_are_bounded() -> None:
     rows = summary.rows()
     assert len(rows) == ROWS + 1
     assert (rows[-1].name, rows[-1].count, rows[-1].unpaired) == ("further codes", 50, 50)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (
+            b" CPU 1/KVM-4243 [004] ..... 100.000340: kvm_rmp_fault: vcpu 1 gpa 0x80d000 pfn 0x5660d"
+            b" error_code 0x180000002 rmp_level 1 psmash_ret 0\n",
+            (1, 100_000_340_000, 0x80D000, 0x180000002, 1, 0),
+        ),
+        (
+            b"kvm_rmp_fault: vcpu 0 gpa 000000000080d000 pfn 5660d error_code 80000006 rmp_level 2"
+            b" psmash_ret -16",
+            (0, None, 0x80D000, 0x80000006, 2, -16),
+        ),
+        (b"kvm_rmp_fault: vcpu 0 gpa 0x80d000 pfn 0x56", None),
+        (b"kvm_entry: vcpu 0", None),
+    ],
+)
+def test_rmp_faults(line: bytes, found: tuple[int | None, ...] | None) -> None:
+    fault = rmp_fault(line)
+    assert found == (
+        None
+        if fault is None
+        else (fault.vcpu, fault.time, fault.gpa, fault.error, fault.level, fault.psmash)
+    )
+
+
+def test_an_rmp_fault_in_names() -> None:
+    line = (
+        b"kvm_rmp_fault: vcpu 0 gpa 0x80d000 pfn 0x5660d error_code 0x1080000003 rmp_level 2"
+        b" psmash_ret -16"
+    )
+    fault = rmp_fault(line)
+    assert fault is not None
+    assert fault_text(line, fault) == (
+        b"kvm_rmp_fault: vcpu 0 ! gpa 0x80d000: present, write, rmp, vmpl; 2 MiB in the RMP;"
+        b" PSMASH EBUSY\n"
+    )

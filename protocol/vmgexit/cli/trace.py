@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..errors import DecodeError, UsageError
 from ..files import write
-from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse
-from ..logs.lines import as_json, as_text, duration
+from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse, rmp_fault
+from ..logs.lines import as_json, as_text, duration, fault_text
 from ..logs.summary import Row, Summary
 from ..logs.timeline import Timeline
 from ..read.streams import lines
@@ -53,27 +53,25 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("--timeline goes without --json, which has the time of every request")
     draw = _drawing() if arguments.plot else None
     summary = Summary()
-    timeline = Timeline()
-    takers: list[Callable[[Pair], None]] = [summary.add]
-    if arguments.timeline or arguments.plot:
-        takers.append(timeline.add)
+    timeline = Timeline() if arguments.timeline or arguments.plot else None
     quiet = arguments.summary or arguments.timeline
     show = None if quiet else as_json if arguments.json else as_text
     progress = Progress(*_watched(arguments))
     interrupted = False
     try:
-        _read(arguments.file, summary, takers, show, progress)
+        _read(arguments.file, summary, timeline, show, progress)
     except KeyboardInterrupt:  # how a person ends a live trace: the summary is what they want then
         interrupted = True
     progress.clear()
-    timeline.finish()
-    if arguments.timeline:
+    if timeline is not None:
+        timeline.finish()
+    if arguments.timeline and timeline is not None:
         print("\n".join(timeline.lines()))
     elif arguments.json and arguments.summary:
         print(json.dumps(summary.as_dict()))
     elif not arguments.json:
         _print_summary(summary)
-    if draw is not None:
+    if draw is not None and timeline is not None:
         write(Path(arguments.plot), draw(timeline, f"VMGEXITs of {arguments.file}"))
     sys.stdout.flush()
     rate = summary.lines / progress.seconds
@@ -111,11 +109,11 @@ Show = Callable[["bytes", "Event | None", "list[Pair]"], bytes]
 def _read(
     name: str,
     summary: Summary,
-    takers: list[Callable[[Pair], None]],
+    timeline: Timeline | None,
     show: Show | None,
     progress: Progress,
 ) -> None:
-    """Read the trace: each pair goes to every one of `takers`, other lines are counted."""
+    """Read the trace: pairs and RMP faults go to summary and timeline, lines to `show`."""
     pairing = Pairing()
     writer = Writer()
     done = 0
@@ -129,24 +127,33 @@ def _read(
                 rate = summary.lines / progress.seconds
                 progress.at(done, f"{summary.lines} lines, {rate:.0f} lines/s")
             found = parse(line, summary.lines)
-            event = None if isinstance(found, Line) else found
-            pairs: list[Pair] = []
             if isinstance(found, Line):
                 summary.pass_by(found, lost(line))
+                fault = rmp_fault(line)
+                if fault is not None:
+                    line = fault_text(line, fault)
+                    summary.rmp_faults += 1
+                    if timeline is not None:
+                        timeline.fault(fault)
+                pairs, event = [], None
             else:
-                pairs = pairing.take(found)
-                for pair in pairs:
-                    for take in takers:
-                        take(pair)
+                pairs, event = pairing.take(found), found
+                _take(pairs, summary, timeline)
             if show is not None:
                 writer.put(show(line, event, pairs))
     finally:  # interrupted or damaged: what was read counts
         for pair in pairing.finish():
-            for take in takers:
-                take(pair)
+            _take([pair], summary, timeline)
             if show is not None:
                 writer.put(show(b"", None, [pair]))
         writer.flush()
+
+
+def _take(pairs: list[Pair], summary: Summary, timeline: Timeline | None) -> None:
+    for pair in pairs:
+        summary.add(pair)
+        if timeline is not None:
+            timeline.add(pair)
 
 
 def _refuse_binary(first: bytes, name: str) -> None:
@@ -174,6 +181,8 @@ def _print_summary(summary: Summary) -> None:
         f"{totals['lines']} lines: {totals['pairs']} requests, {totals['errors']} failed,"
         f" {totals['unpaired']} unpaired; {totals['malformed']} malformed,"
         f" {totals['other']} other lines, {totals['lost']} events lost"
+        + f"; {totals['rmp_faults']} RMP faults"
+        * bool(totals["rmp_faults"])
     )
     if totals["unpaired"] and not summary.answers:
         print("no line is of an exit tracepoint: record these too, to see what the host answered")

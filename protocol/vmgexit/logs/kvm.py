@@ -6,6 +6,8 @@ GHCB MSR's value when KVM takes it and when it is done. What stands before the t
 (task, processor, flags, time) differs by tool and is read as far as it is understood. Lines are bytes
 throughout: a task may be called anything. `words` puts names to the numbers.
 
+Nested page faults that KVM takes to the RMP are read too, `kvm_rmp_fault`; they are no requests.
+
 A response belongs to the last request of the same thread and vCPU. No request of a guest can be open
 while another one of that vCPU is: the processor waits.
 
@@ -34,6 +36,11 @@ _EVENT = re.compile(
     rb")\s*$"
 )
 _LOOKS_LIKE_ONE = re.compile(rb"kvm_vmgexit_(?:msr_protocol_)?(?:enter|exit):")
+
+_FAULT = re.compile(
+    rb"kvm_rmp_fault:\s+vcpu (\d{1,10}) gpa (?:0x)?([0-9a-f]{1,16}) pfn (?:0x)?[0-9a-f]{1,16}"
+    rb" error_code (?:0x)?([0-9a-f]{1,16}) rmp_level (-?\d{1,10}) psmash_ret (-?\d{1,10})\s*$"
+)
 
 # Before the tracepoint: "  100.000123: ", "  100.000123456:   kvm:", "  8231072301: " (a raw counter).
 _TIME = re.compile(rb"(?:^|\s)(\d{1,20})(?:\.(\d{1,9}))?:\s+(?:\d+\s+)?(?:\w+:)?$")
@@ -88,6 +95,20 @@ class Event:
     @property
     def key(self) -> tuple[int | None, int]:
         return self.thread, self.vcpu
+
+
+@dataclass(slots=True)
+class RmpFault:
+    """A nested page fault that KVM looked up in the RMP."""
+
+    name_at: int  # where in the line the tracepoint's name begins
+    vcpu: int
+    time: int | None  # as an event's
+    raw_time: bool
+    gpa: int
+    error: int  # EXITINFO1 of the nested page fault
+    level: int  # KVM: 1 = 4 KiB, 2 = 2 MiB
+    psmash: int  # what PSMASH returned; 0 = done, or not needed
 
 
 @dataclass(slots=True)
@@ -153,6 +174,19 @@ def parse(line: bytes, number: int = 0) -> Event | Line:
         code=word & 0xFFF,
         word=word,
         result=int(result or 0),
+    )
+
+
+def rmp_fault(line: bytes) -> RmpFault | None:
+    """The RMP fault that `line` tells of. Never raises."""
+    at = line.find(b"kvm_rmp_fault:")
+    found = _FAULT.match(line, at) if at >= 0 and len(line) - at <= _HEAD else None
+    if found is None:
+        return None
+    time, raw_time, _ = _head(line[max(0, at - _HEAD) : at])
+    vcpu, gpa, error, level, psmash = found.groups()
+    return RmpFault(
+        at, int(vcpu), time, raw_time, int(gpa, 16), int(error, 16), int(level), int(psmash)
     )
 
 

@@ -8,12 +8,23 @@ counted by the summary.
 
 from __future__ import annotations
 
+import errno
 import json
 from functools import lru_cache
 from typing import Any
 
-from .kvm import Event, Pair, State
-from .names import KEPT, Reading, exit_name, msr_name, read_answer, read_msr, read_request
+from ..wire.faults import NpfInfo
+from .kvm import Event, Pair, RmpFault, State
+from .names import (
+    KEPT,
+    Reading,
+    exit_name,
+    fields_text,
+    msr_name,
+    read_answer,
+    read_msr,
+    read_request,
+)
 
 _UNITS = (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")
 
@@ -31,6 +42,17 @@ def as_text(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes:
         said = _text(event)
     text = f"{event.tracepoint}: vcpu {event.vcpu} {said}{_outcome(outcome)}\n"
     return shown + line[: event.name_at] + text.encode()
+
+
+def fault_text(line: bytes, fault: RmpFault) -> bytes:
+    """The line of an RMP fault, its error code by its bits."""
+    page = {1: "4 KiB", 2: "2 MiB"}.get(fault.level, f"level {fault.level}")
+    psmash = errno.errorcode.get(-fault.psmash, str(fault.psmash)) if fault.psmash else "0"
+    text = (
+        f"kvm_rmp_fault: vcpu {fault.vcpu} ! gpa {fault.gpa:#x}: {fields_text(NpfInfo.of(fault.error))};"
+        f" {page} in the RMP; PSMASH {psmash}\n"
+    )
+    return line[: fault.name_at] + text.encode()
 
 
 def as_json(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes:

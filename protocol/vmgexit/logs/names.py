@@ -99,10 +99,10 @@ def _word(label: str, value: int, word: Word) -> Reading:
 
 def _bits(value: int, meaning: str, held: Bits) -> Reading:
     problems = tuple(str(problem) for problem in held.problems())
-    return Reading(value, meaning, held, _fields_text(held), problems)
+    return Reading(value, meaning, held, fields_text(held), problems)
 
 
-def _fields_text(held: Bits) -> str:
+def fields_text(held: Bits) -> str:
     """The fields that are not 0, as `port=0x3f8, size_8`; what SAID has, in words."""
     for layout, say in SAID.items():
         if isinstance(held, layout):
@@ -195,4 +195,4 @@ def why_silent(msr: bool, code: int, word: int) -> str:
     if code != (GhcbInfo.TERMINATION_REQUEST if msr else ExitCode.TERMINATION_REQUEST):
         return ""
     layout = TerminationRequest if msr else TerminationInfo
-    return f"the guest gave up: {_fields_text(layout.of(word))}"
+    return f"the guest gave up: {fields_text(layout.of(word))}"

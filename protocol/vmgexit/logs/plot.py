@@ -19,6 +19,7 @@ _COLOURS = (
     "#228833",
     "#ccbb44",
     "#bbbbbb",
+    "#aa3377",
     "#ee6677",
 )  # for the colour-blind
 

@@ -88,6 +88,7 @@ class Summary:
     other: int = 0
     malformed: int = 0
     lost: int = 0
+    rmp_faults: int = 0
     answers: int = 0  # exits that the trace has, whether or not their entries are there
     raw_time: bool | None = None  # latencies are counter values, not nanoseconds; None: none yet
     _rows: dict[tuple[bool, int | None], Row] = field(default_factory=dict)
@@ -142,6 +143,7 @@ class Summary:
             "malformed": self.malformed,
             "other": self.other,
             "lost": self.lost,
+            "rmp_faults": self.rmp_faults,
         }
 
     def as_dict(self) -> dict[str, Any]:

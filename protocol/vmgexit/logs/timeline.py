@@ -16,7 +16,7 @@ from ..schema import named
 from ..wire.ap_creation import ApCreation, ApOperation
 from ..wire.exit_codes import ExitCode
 from ..wire.ghcb_msr import GhcbInfo
-from .kvm import Event, Pair, State
+from .kvm import Event, Pair, RmpFault, State
 from .lines import duration, name
 
 VCPUS = 4096  # that are told apart; the events of others count as those of the last one
@@ -25,7 +25,15 @@ PAUSE = 100_000_000  # nanoseconds between two of them that end a burst
 BURSTS = MILESTONES = 64  # that are kept of one vCPU
 BINS = 2048  # of time, of one vCPU and kind
 
-KINDS = ("MSR protocol", "page state", "AP creation", "guest request", "other exits", "failed")
+KINDS = (
+    "MSR protocol",
+    "page state",
+    "AP creation",
+    "guest request",
+    "other exits",
+    "RMP fault",
+    "failed",
+)
 """What the plot tells apart."""
 
 _PAGE_STATE = {(True, GhcbInfo.PAGE_STATE_REQUEST), (False, ExitCode.SNP_PAGE_STATE_CHANGE)}
@@ -89,16 +97,9 @@ class Timeline:
 
     def add(self, pair: Pair) -> None:
         event = pair.either
-        if event.time is None:
-            self.untimed += 1
+        vcpu = self._seen(event, _kind(event, pair))
+        if vcpu is None:
             return
-        if self.start is None:
-            self.start, self.raw_time = event.time, event.raw_time
-        self.last = max(self.last, event.time)
-        number = min(event.vcpu, VCPUS - 1)
-        vcpu = self._vcpus.setdefault(number, _Vcpu())
-        kind = _kind(event, pair)
-        self.points.setdefault((number, kind), Points()).add(max(event.time - self.start, 0))
         self._first(vcpu, event, "first MSR request" if event.msr else "first GHCB")
         if event.msr and event.code == GhcbInfo.REGISTER_GPA_REQUEST:
             self._first(vcpu, event, "GHCB registered")
@@ -108,6 +109,26 @@ class Timeline:
             self._ap(vcpu, event)
         if pair.state is State.FAILED and (event.msr, event.code) not in _PAGE_STATE:
             self._first(vcpu, event, f"failed: {pair.why}", name(event))
+
+    def fault(self, fault: RmpFault) -> None:
+        """An RMP fault: a point in the plot, and a milestone at the first one of each vCPU."""
+        vcpu = self._seen(fault, "RMP fault")
+        if vcpu is not None and fault.time is not None and "RMP fault" not in vcpu.seen:
+            vcpu.seen.add("RMP fault")
+            text = f"first RMP fault, at {fault.gpa:#x}"
+            self.milestones.append(Milestone(fault.time, fault.vcpu, text))
+
+    def _seen(self, event: Event | RmpFault, kind: str) -> _Vcpu | None:
+        """The vCPU of an event, which is put into the plot; None where it has no time."""
+        if event.time is None:
+            self.untimed += 1
+            return None
+        if self.start is None:
+            self.start, self.raw_time = event.time, event.raw_time
+        self.last = max(self.last, event.time)
+        number = min(event.vcpu, VCPUS - 1)
+        self.points.setdefault((number, kind), Points()).add(max(event.time - self.start, 0))
+        return self._vcpus.setdefault(number, _Vcpu())
 
     def _first(self, vcpu: _Vcpu, event: Event, what: str, of: str = "") -> None:
         """A milestone, unless this vCPU has it already (`of` whatever), or has very many."""
