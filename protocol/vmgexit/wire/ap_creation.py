@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ..schema import Bits, Note, Problem, Record, bits, raw, reserved, structure, u32
+from ..schema import Bits, Code, Note, Problem, Record, bits, raw, reserved, structure, u32
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs; zyuiop/ghcb src/protocols/snp_ap_create.rs"
 
 
-class ApOperation(IntEnum):
+class ApOperation(Code):
     """What is to happen to the vCPU."""
 
-    CREATE_ON_INIT = 0  # start at the next INIT; not with restricted injection
-    CREATE = 1  # start now
-    DESTROY = 2
+    CREATE_ON_INIT = 0, "start at the next INIT; not with restricted injection"
+    CREATE = 1, "start now"
+    DESTROY = 2, "stop, and give the VMSA back"
 
 
 @structure("ap-creation", size=8, source=SOURCE)

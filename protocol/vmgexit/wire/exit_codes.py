@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..schema import Bits, Note, Problem, Rule, bit, bits, members, reserved, structure
+from ..schema import Bits, Code, Note, Problem, Rule, bit, bits, members, reserved, structure
 from .readings import notes_on
 
 SOURCE = "edk2 MdePkg/Include/Register/Amd/Ghcb.h"
@@ -93,23 +93,23 @@ FORMER_CODES = (
 )
 
 
-class Status(IntEnum):
+class Status(Code):
     """How an exit ended: SW_EXITINFO1 bits 31:0."""
 
-    DONE = 0
-    RAISE_EVENT = 1  # SW_EXITINFO2 has the event, in the layout of EVENTINJ
-    MALFORMED_INPUT = 2  # SW_EXITINFO2 has the reason
+    DONE = 0, "the exit was carried out; SW_EXITINFO2 has its result"
+    RAISE_EVENT = 1, "SW_EXITINFO2 has the event, in the layout of EVENTINJ"
+    MALFORMED_INPUT = 2, "SW_EXITINFO2 has the reason"
 
 
-class MalformedInput(IntEnum):
+class MalformedInput(Code):
     """Why a request was malformed. Up to 0xFFFF the standard's, above it a host's own."""
 
-    NOT_REGISTERED = 1  # the GHCB page is not registered
-    INVALID_USAGE = 2  # GHCB usage that the host does not know
-    INVALID_SCRATCH_AREA = 3  # SW_SCRATCH does not lead to usable memory
-    MISSING_INPUT = 4  # a field that the exit needs is not marked valid
-    INVALID_INPUT = 5  # a field that the exit needs has a bad value
-    INVALID_EVENT = 6  # the exit code is not known
+    NOT_REGISTERED = 1, "the GHCB page is not registered"
+    INVALID_USAGE = 2, "the GHCB usage is not known to the host"
+    INVALID_SCRATCH_AREA = 3, "SW_SCRATCH does not lead to usable memory"
+    MISSING_INPUT = 4, "a field that the exit needs is not marked valid"
+    INVALID_INPUT = 5, "a field that the exit needs has a bad value"
+    INVALID_EVENT = 6, "the exit code is not known"
 
 
 @structure("exit-status", size=8, source="Linux arch/x86/coco/sev; edk2 CcExitLib.c")

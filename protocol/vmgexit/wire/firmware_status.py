@@ -6,57 +6,57 @@ include/uapi/linux/sev-guest.h (host).
 
 from __future__ import annotations
 
-from enum import IntEnum
+from ..schema import Code
 
 
-class FirmwareStatus(IntEnum):
+class FirmwareStatus(Code):
     """Status of the SEV firmware: SW_EXITINFO2 bits 31:0 after a guest request."""
 
     SUCCESS = 0
-    INVALID_PLATFORM_STATE = 0x01
-    INVALID_GUEST_STATE = 0x02
-    INVALID_CONFIG = 0x03
-    INVALID_LENGTH = 0x04
-    ALREADY_OWNED = 0x05
-    INVALID_CERTIFICATE = 0x06
-    POLICY_FAILURE = 0x07
-    INACTIVE = 0x08
-    INVALID_ADDRESS = 0x09
-    BAD_SIGNATURE = 0x0A
-    BAD_MEASUREMENT = 0x0B
-    ASID_OWNED = 0x0C
-    INVALID_ASID = 0x0D
-    WBINVD_REQUIRED = 0x0E
-    DF_FLUSH_REQUIRED = 0x0F
-    INVALID_GUEST = 0x10
-    INVALID_COMMAND = 0x11
-    ACTIVE = 0x12
-    HARDWARE_ERROR_PLATFORM = 0x13
-    HARDWARE_ERROR_UNSAFE = 0x14
-    UNSUPPORTED = 0x15
-    INVALID_PARAMETER = 0x16
-    RESOURCE_LIMIT = 0x17
-    SECURE_DATA_INVALID = 0x18
-    INVALID_PAGE_SIZE = 0x19
-    INVALID_PAGE_STATE = 0x1A
-    INVALID_METADATA_ENTRY = 0x1B
-    INVALID_PAGE_OWNER = 0x1C
-    AEAD_OVERFLOW = 0x1D
-    RING_BUFFER_MODE_EXITED = 0x1F
-    RMP_INIT_REQUIRED = 0x20
-    BAD_SVN = 0x21
-    BAD_VERSION = 0x22
-    SHUTDOWN_REQUIRED = 0x23
-    UPDATE_FAILED = 0x24
-    RESTORE_REQUIRED = 0x25
-    RMP_INIT_FAILED = 0x26
-    INVALID_KEY = 0x27
+    INVALID_PLATFORM_STATE = 0x01, "not in the state that the platform is in"
+    INVALID_GUEST_STATE = 0x02, "not in the state that the guest is in"
+    INVALID_CONFIG = 0x03, "the platform's configuration does not allow it"
+    INVALID_LENGTH = 0x04, "a buffer is too small"
+    ALREADY_OWNED = 0x05, "the platform is owned already"
+    INVALID_CERTIFICATE = 0x06, "a certificate is not valid"
+    POLICY_FAILURE = 0x07, "the guest's policy does not allow it"
+    INACTIVE = 0x08, "the guest is not active"
+    INVALID_ADDRESS = 0x09, "an address is not valid"
+    BAD_SIGNATURE = 0x0A, "a signature does not hold"
+    BAD_MEASUREMENT = 0x0B, "the measurement is not the expected one"
+    ASID_OWNED = 0x0C, "the ASID belongs to another guest"
+    INVALID_ASID = 0x0D, "the ASID is not valid"
+    WBINVD_REQUIRED = 0x0E, "caches must be written back first"
+    DF_FLUSH_REQUIRED = 0x0F, "DF_FLUSH must come first"
+    INVALID_GUEST = 0x10, "the guest handle is not valid"
+    INVALID_COMMAND = 0x11, "no such command"
+    ACTIVE = 0x12, "the guest is active"
+    HARDWARE_ERROR_PLATFORM = 0x13, "a hardware error; the platform is safe"
+    HARDWARE_ERROR_UNSAFE = 0x14, "a hardware error; the platform is not safe"
+    UNSUPPORTED = 0x15, "the feature is not supported"
+    INVALID_PARAMETER = 0x16, "a parameter is not valid"
+    RESOURCE_LIMIT = 0x17, "the firmware lacks a resource"
+    SECURE_DATA_INVALID = 0x18, "data that the firmware keeps do not hold"
+    INVALID_PAGE_SIZE = 0x19, "the page's size in the RMP is another"
+    INVALID_PAGE_STATE = 0x1A, "the page's state in the RMP is another"
+    INVALID_METADATA_ENTRY = 0x1B, "an entry of the metadata is not valid"
+    INVALID_PAGE_OWNER = 0x1C, "the page belongs to another guest"
+    AEAD_OVERFLOW = 0x1D, "the sequence number is at its end"
+    RING_BUFFER_MODE_EXITED = 0x1F, "the ring buffer mode has ended"
+    RMP_INIT_REQUIRED = 0x20, "the RMP must be set up first"
+    BAD_SVN = 0x21, "the security version is too low"
+    BAD_VERSION = 0x22, "the version is too low"
+    SHUTDOWN_REQUIRED = 0x23, "SNP_SHUTDOWN must come first"
+    UPDATE_FAILED = 0x24, "the firmware's update failed"
+    RESTORE_REQUIRED = 0x25, "the firmware must be restored first"
+    RMP_INIT_FAILED = 0x26, "the RMP could not be set up"
+    INVALID_KEY = 0x27, "the key that was chosen is not there"
 
 
-class VmmStatus(IntEnum):
+class VmmStatus(Code):
     """Status of the host: SW_EXITINFO2 bits 63:32 after a guest request."""
 
     SUCCESS = 0
-    INVALID_LEN = 1  # RBX holds the pages needed; nothing went to the firmware
-    BUSY = 2  # try the same message again later
-    GENERIC = 0x80000000
+    INVALID_LEN = 1, "RBX holds the pages needed; nothing went to the firmware"
+    BUSY = 2, "try the same message again later"
+    GENERIC = 0x80000000, "any other failure of the host"

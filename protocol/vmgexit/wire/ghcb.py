@@ -16,6 +16,7 @@ from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
+    Code,
     Record,
     bitmap,
     raw,
@@ -49,7 +50,7 @@ class ProtocolVersion(IntEnum):
     V2 = 2  # SEV-SNP; the scratch area must be the page's own buffer
 
 
-class GhcbUsage(IntEnum):
+class GhcbUsage(Code):
     """What the page holds. KVM accepts STANDARD only; the others are Hyper-V's (OpenVMM)."""
 
     STANDARD = 0

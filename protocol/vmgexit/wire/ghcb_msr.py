@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, ClassVar, Self
 
-from ..schema import Bits, Note, Problem, bit, bits, reserved, structure
+from ..schema import Bits, Code, Note, Problem, bit, bits, reserved, structure
 from .readings import notes_on
 from .termination import ReasonSet, reason
 
@@ -72,13 +72,13 @@ class CpuidRegister(IntEnum):
     EDX = 3
 
 
-class PageOperation(IntEnum):
+class PageOperation(Code):
     """What a page state change does. PSMASH and UNSMASH are not for the MSR form."""
 
-    PRIVATE = 1
-    SHARED = 2
-    PSMASH = 3
-    UNSMASH = 4
+    PRIVATE = 1, "make the page the guest's own"
+    SHARED = 2, "share the page with the host"
+    PSMASH = 3, "split a 2 MiB entry of the RMP"
+    UNSMASH = 4, "join 512 entries of the RMP into one of 2 MiB"
 
 
 class MsrWord(Bits):

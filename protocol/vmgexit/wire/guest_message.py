@@ -16,6 +16,7 @@ from enum import IntEnum
 
 from ..schema import (
     Bits,
+    Code,
     Note,
     Problem,
     Record,
@@ -45,7 +46,7 @@ MAX_CERTIFICATE_PAGES = 4
 """COCONUT-SVSM and Linux offer no larger area for certificates."""
 
 
-class MessageKind(IntEnum):
+class MessageKind(Code):
     """Message types. A response's is its request's plus 1."""
 
     CPUID_REQUEST = 1
@@ -62,11 +63,11 @@ class MessageKind(IntEnum):
     ABSORB_RESPONSE = 12
     VMRK_REQUEST = 13
     VMRK_RESPONSE = 14
-    ABSORB_NOMA_REQUEST = 15  # without a migration agent; Oak and zyuiop/ghcb
+    ABSORB_NOMA_REQUEST = 15, "without a migration agent; Oak and zyuiop/ghcb"
     ABSORB_NOMA_RESPONSE = 16
     TSC_INFO_REQUEST = 17
     TSC_INFO_RESPONSE = 18
-    SDTE_WRITE_REQUEST = 25  # Linux TIO RFC
+    SDTE_WRITE_REQUEST = 25, "Linux TIO RFC"
     SDTE_WRITE_RESPONSE = 26
 
 

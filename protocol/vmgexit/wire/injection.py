@@ -11,9 +11,8 @@ src/cpu/vc.rs, Linux arch/x86/include/uapi/asm/svm.h.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
 
-from ..schema import Bits, Problem, bit, bits, reserved, structure
+from ..schema import Bits, Code, Problem, bit, bits, reserved, structure
 from .doorbell import LOWEST_VECTOR
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
@@ -28,12 +27,12 @@ NOTIFY_VECTOR = 0x50
 """The vector that COCONUT-SVSM asks the host to notify it with. Source: cpu/idt/common.rs."""
 
 
-class DoorbellOperation(IntEnum):
+class DoorbellOperation(Code):
     """SW_EXITINFO1 of exit 0x80000014."""
 
-    GET_PREFERRED = 0  # SW_EXITINFO2 answers an address, all ones = no preference
-    SET = 1  # SW_EXITINFO2 is the address, and answers it
-    QUERY = 2  # SW_EXITINFO2 answers the address registered, all ones = none
+    GET_PREFERRED = 0, "SW_EXITINFO2 answers an address, all ones = no preference"
+    SET = 1, "SW_EXITINFO2 is the address, and answers it"
+    QUERY = 2, "SW_EXITINFO2 answers the address registered, all ones = none"
     CLEAR = 3
 
 
@@ -101,7 +100,7 @@ class RunVmpl(Bits):
             yield Problem("vmpl", self.vmpl, "there are VMPL 0 to 3", "")
 
 
-class SecureAvicOperation(IntEnum):
+class SecureAvicOperation(Code):
     """SW_EXITINFO1 of exit 0x8000001A."""
 
     REGISTER = 0

@@ -10,12 +10,12 @@ oak_sev_guest/src/ghcb.rs, mushroom common/snp-types/src/ghcb.rs, KVM arch/x86/k
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from enum import IntEnum
 from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
     Bits,
+    Code,
     Note,
     Problem,
     Record,
@@ -108,15 +108,15 @@ class PscRequest(Record):
                 yield Problem(path, problem.value, problem.rule, problem.clause)
 
 
-class PscErrorClass(IntEnum):
+class PscErrorClass(Code):
     """High half of SW_EXITINFO2 after a page state change. zyuiop/ghcb has 2 and 3, KVM 1 and 0x100."""
 
     NONE = 0
-    INVALID = 1  # detail 1: header, 2: the entry at cur_entry
-    UNSMASH_FAILED = 2  # detail: what UNSMASH said
-    RMP = 3  # detail 1: already in that state, 2: 2 MiB and 4 KiB overlap
-    OTHER = 4  # AMD's preview host
-    GENERIC = 0x100  # KVM: any other failure
+    INVALID = 1, "detail 1: header, 2: the entry at cur_entry"
+    UNSMASH_FAILED = 2, "detail: what UNSMASH said"
+    RMP = 3, "detail 1: already in that state, 2: 2 MiB and 4 KiB overlap"
+    OTHER = 4, "AMD's preview host"
+    GENERIC = 0x100, "KVM: any other failure"
 
 
 PSC_DETAILS: dict[tuple[int, int], str] = {

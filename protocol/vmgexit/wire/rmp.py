@@ -10,27 +10,26 @@ zyuiop/ghcb src/instructions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
 
 from ..schema import Bits, Code, Problem, bit, bits, reserved, structure
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/utils.rs"
 
 
-class PageSize(IntEnum):
+class PageSize(Code):
     """Size of a page, as PVALIDATE and RMPADJUST number it."""
 
-    SIZE_4K = 0
-    SIZE_2M = 1
+    SIZE_4K = 0, "4 KiB"
+    SIZE_2M = 1, "2 MiB"
 
 
-class PageStatus(IntEnum):
+class PageStatus(Code):
     """EAX after PVALIDATE or RMPADJUST. The carry flag of PVALIDATE says that nothing changed."""
 
     SUCCESS = 0
-    FAIL_INPUT = 1
-    FAIL_PERMISSION = 2  # RMPADJUST
-    FAIL_SIZEMISMATCH = 6
+    FAIL_INPUT = 1, "an operand is not valid"
+    FAIL_PERMISSION = 2, "RMPADJUST: the VMPL's own rights do not allow it"
+    FAIL_SIZEMISMATCH = 6, "the page's size in the RMP is another"
 
 
 @structure("rmp-page-size", size=8, source=SOURCE)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..schema import Bits, Note, Record, bits, raw, reserved_bytes, structure, u8
+from ..schema import Bits, Code, Note, Record, bits, raw, reserved_bytes, structure, u8
 from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/requests.rs"
@@ -28,24 +28,24 @@ class Protocol(IntEnum):
     UEFI_MM = 4
 
 
-class ResultCode(IntEnum):
+class ResultCode(Code):
     """What a call answers in RAX. From 0x80001000 on a code belongs to the protocol called."""
 
     SUCCESS = 0
-    INCOMPLETE = 0x80000000  # the guest repeats the call
-    UNSUPPORTED_PROTOCOL = 0x80000001
-    UNSUPPORTED_CALL = 0x80000002
-    INVALID_ADDRESS = 0x80000003
-    INVALID_FORMAT = 0x80000004
-    INVALID_PARAMETER = 0x80000005
-    INVALID_REQUEST = 0x80000006
-    BUSY = 0x80000007  # the guest repeats the call
-    CANNOT_REGISTER = 0x80001000  # APIC: the registration count is 0, or full
-    FAIL_INPUT = 0x80001001  # core, PVALIDATE
-    FAIL_PERMISSION = 0x80001002  # core, RMPADJUST
-    FAIL_INUSE = 0x80001003  # core, linux-svsm: the vCPU to delete is running
-    FAIL_SIZEMISMATCH = 0x80001006  # core, PVALIDATE
-    FAIL_NOCHANGE = 0x80001010  # core, PVALIDATE: the page was in that state already
+    INCOMPLETE = 0x80000000, "the guest repeats the call"
+    UNSUPPORTED_PROTOCOL = 0x80000001, "the SVSM does not have the protocol"
+    UNSUPPORTED_CALL = 0x80000002, "the protocol does not have the call"
+    INVALID_ADDRESS = 0x80000003, "an address is not the guest's, or not aligned"
+    INVALID_FORMAT = 0x80000004, "a structure in memory is not as the call wants it"
+    INVALID_PARAMETER = 0x80000005, "a register's value is not allowed"
+    INVALID_REQUEST = 0x80000006, "not allowed in the state that the vCPU is in"
+    BUSY = 0x80000007, "the guest repeats the call"
+    CANNOT_REGISTER = 0x80001000, "APIC: the registration count is 0, or full"
+    FAIL_INPUT = 0x80001001, "core, PVALIDATE: an operand is not valid"
+    FAIL_PERMISSION = 0x80001002, "core, RMPADJUST: the VMPL's rights do not allow it"
+    FAIL_INUSE = 0x80001003, "core, linux-svsm: the vCPU to delete is running"
+    FAIL_SIZEMISMATCH = 0x80001006, "core, PVALIDATE: the page's size in the RMP is another"
+    FAIL_NOCHANGE = 0x80001010, "core, PVALIDATE: the page was in that state already"
 
 
 class CoreCall(IntEnum):

@@ -217,14 +217,23 @@ HOST: list[Row] = [
     ),
     (
         "ccp 0000:46:00.1: sev command 0xa0 failed (0x0000001c)",
-        {"firmware_command": 0xA0, "fw_error": "INVALID_PAGE_OWNER"},
+        {
+            "firmware_command": 0xA0,
+            "fw_error": "INVALID_PAGE_OWNER (the page belongs to another guest)",
+        },
     ),
     # Seen in the field, in a guide to hosts.
     (
         "ccp 0000:46:00.1: SEV-SNP: failed to INIT rc -5, error 0x14",
-        {"error": "EIO", "fw_error": "HARDWARE_ERROR_UNSAFE"},
+        {
+            "error": "EIO",
+            "fw_error": "HARDWARE_ERROR_UNSAFE (a hardware error; the platform is not safe)",
+        },
     ),
-    ("ccp 0000:46:00.1: SEV-SNP: failed to INIT error 0x3", {"fw_error": "INVALID_CONFIG"}),
+    (
+        "ccp 0000:46:00.1: SEV-SNP: failed to INIT error 0x3",
+        {"fw_error": "INVALID_CONFIG (the platform's configuration does not allow it)"},
+    ),
 ]
 
 ROWS = [*KVM, *HOST]
