@@ -14,6 +14,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
   lint                      ruff, mypy, and import-linter: which imports go where
   bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
                             dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
+  bench find [OPTIONS]      how soon campaigns find planted bugs, beside other methods
   lock [UV OPTIONS]         bring both locks up to pyproject.toml; --upgrade for the newest
 
 The first use makes .venv beside this file and installs what requirements.lock names, each file
@@ -237,8 +238,10 @@ def test(arguments: Sequence[str]) -> int:
 
 
 def bench(arguments: Sequence[str]) -> int:
-    """The codec beside its peers; where the output goes is relative to the repository."""
+    """The codec beside its peers, or campaigns; where output goes is relative to the repository."""
     set_up()
+    if arguments[:1] == ["find"]:
+        return run(PYTHON, "-m", "tests.campaigns", *arguments[1:])
     return run(PYTHON, "-m", "tests.bench", *arguments)
 
 

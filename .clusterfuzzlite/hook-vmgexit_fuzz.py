@@ -5,7 +5,6 @@ from PyInstaller.utils.hooks import collect_submodules
 IMPORTED_BY_NAME = (
     "vmgexit.wire",
     "vmgexit_fuzz.inputs",
-    "vmgexit_fuzz.planted",
     "vmgexit_fuzz.targets",
 )
 

@@ -4,16 +4,18 @@ from typing import Any
 
 import pytest
 
+from tests.campaigns.planted import Bug, bugs, planted
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.commands import Command
 from vmgexit.watch.invariants import Violation, run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
-from vmgexit_fuzz.planted import Bug, bugs, planted
 from vmgexit_fuzz.targets import Conditions, Finding, find, plant
 
-OURS = {name: bug for name, bug in bugs().items() if bug.place.startswith("vmgexit_fuzz.planted.m")}
+OURS = {
+    name: bug for name, bug in bugs().items() if bug.place.startswith("tests.campaigns.planted.m")
+}
 
 
 def op(name: str, **arguments: Any) -> Command:
@@ -121,4 +123,4 @@ def test_a_bug_is_planted_by_its_place_and_found_by_its_target() -> None:
 
 def test_a_place_that_there_is_not_is_told() -> None:
     with pytest.raises(VmgexitError, match="no_such_bug"):
-        plant("vmgexit_fuzz.planted.machine:no_such_bug")
+        plant("tests.campaigns.planted.machine:no_such_bug")

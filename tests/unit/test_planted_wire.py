@@ -5,18 +5,20 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.campaigns.planted import Bug, bugs, planted
 from vmgexit import GhcbPage, HypervisorFeatures, PscEntry, PscHeader, SevStatus
 from vmgexit.schema import Structure
 from vmgexit.wire.apic import ApicCall
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb_msr import GhcbInfo, PageStateRequest
 from vmgexit.wire.svsm import CoreCall, Protocol
-from vmgexit_fuzz.planted import Bug, bugs, planted
 from vmgexit_fuzz.targets import Finding, as_finding, codec, differential, find
 from vmgexit_fuzz.targets.ghcb.exit import WORDS, chosen
 from vmgexit_fuzz.targets.msr import _CODES
 
-OURS = {name: bug for name, bug in bugs().items() if bug.place.startswith("vmgexit_fuzz.planted.w")}
+OURS = {
+    name: bug for name, bug in bugs().items() if bug.place.startswith("tests.campaigns.planted.w")
+}
 
 PSC = ExitCode.SNP_PAGE_STATE_CHANGE
 

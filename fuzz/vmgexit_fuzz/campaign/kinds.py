@@ -4,7 +4,7 @@ Workers of every kind share one corpus. A campaign gives each kind its share of 
 number of workers: a worker works in turns, and each turn goes to the kind that is furthest behind.
 The first turns are short, so that soon everything has been tried; they double to `LONGEST_TURN`.
 
-`vmgexit fuzz bench` measures the mix and each kind alone. What was tried and did not help, on the
+`python3 dev.py bench find` measures the mix and each kind alone. What was tried and did not help, on the
 quirks that were found last (3 to 5 seeds, 15 to 20 s each):
 
 - Feedback over small changes of what is kept, and nothing else: `state` found level-on-edge-in-service

@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -198,7 +196,6 @@ class Campaign:
                 target=settings.target.name,
                 kind=kind,
                 conditions=settings.conditions,
-                path=[*map(os.path.abspath, ("", *sys.path))] if settings.conditions.plant else [],
                 corpus=str(places.corpus),
                 seeds=str(seeds) if seeds.is_dir() else "",
                 artifacts=str(places.findings),

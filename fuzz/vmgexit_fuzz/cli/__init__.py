@@ -18,7 +18,6 @@ ACTIONS = {
     "triage": ("triage", "list the findings of a campaign, mark and export them"),
     "merge": ("merge", "keep of a corpus what it takes to reach what it reaches"),
     "seeds": ("seeds", "make the committed seeds from the recordings"),
-    "bench": ("bench", "how soon campaigns find planted bugs"),
 }
 """Every action: its file here, which is imported when the action is run, and its line of help."""
 

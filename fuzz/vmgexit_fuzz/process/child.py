@@ -45,7 +45,6 @@ class Order:
     target: str
     kind: str
     conditions: Conditions = USUAL
-    path: list[str] = field(default_factory=list)  # where else a planted bug's module may be
     corpus: str = ""
     seeds: str = ""
     artifacts: str = ""
@@ -199,7 +198,6 @@ def main() -> None:
     os.dup2(2, 1)
 
     _instrumented(kind, row)
-    sys.path += [place for place in order.path if place not in sys.path]
     try:
         target = row.open(order.conditions)
     except VmgexitError as error:

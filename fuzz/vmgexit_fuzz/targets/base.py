@@ -154,8 +154,8 @@ def plant(text: str) -> None:
     module, _, function = text.partition(":")
     if not module or not function:
         raise UsageError(f"plant {text}: MODULE:FUNCTION expected")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a module in the current folder is found, as with python -m
+    # A module is found in the current folder, as with python -m, and in the checkout, as ours are.
+    sys.path += [place for place in ("", str(REPOSITORY)) if place not in sys.path]
     try:
         getattr(import_module(module), function)()
     except Exception as error:

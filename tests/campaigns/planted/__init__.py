@@ -2,7 +2,7 @@
 
 A bug is a function under `@bug`: its docstring says what is wrong, and calling it replaces functions,
 methods or table rows of the modules as they are imported, instrumented or not. It returns what undoes
-that. `vmgexit fuzz run TARGET --plant vmgexit_fuzz.planted.machine:NAME` fuzzes with one.
+that. `vmgexit fuzz run TARGET --plant tests.campaigns.planted.machine:NAME` fuzzes with one.
 """
 
 from __future__ import annotations

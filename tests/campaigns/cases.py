@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..targets import Conditions
+from vmgexit_fuzz.targets import Conditions
 
 # Quirks that no search can find alone, and why.
 LEFT_OUT = {
@@ -33,7 +33,7 @@ def cases() -> dict[str, Case]:
     """Every case by name."""
     from vmgexit.machine import quirks
 
-    from ..planted import bugs
+    from .planted import bugs
 
     seen_alone = (name for name in quirks.names() if name not in LEFT_OUT)
     found = [Case(name, "scenario", profile=name) for name in seen_alone]

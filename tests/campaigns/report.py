@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..targets import find
+from vmgexit_fuzz.targets import find
+
 from .cases import LEFT_OUT, Case
 from .methods import BASELINE, METHODS, NO_FEEDBACK, PARTS, US
 from .score import LATE, MOST_COMMANDS, WORSE, Score, late, worse

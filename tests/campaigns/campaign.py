@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vmgexit.errors import VmgexitError
+from vmgexit_fuzz.campaign.folder import Directory
+from vmgexit_fuzz.campaign.run import Campaign, Settings
+from vmgexit_fuzz.process.parent import INTERRUPTED, Process
+from vmgexit_fuzz.targets import find
 
-from ..campaign.folder import Directory
-from ..campaign.run import Campaign, Settings
-from ..process.parent import INTERRUPTED, Process
-from ..targets import find
 from .trial import Outcome, Trial
 
 

@@ -15,9 +15,8 @@ from vmgexit.machine.commands import REFUSABLE, Command
 from vmgexit.watch.invariants import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
-
-from ..inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
-from ..targets.scenarios import ProgramTarget, finding
+from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
+from vmgexit_fuzz.targets.scenarios import ProgramTarget, finding
 
 Commands = st.SearchStrategy[Command]
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmgexit.errors import VmgexitError
-
-from ..process.child import Order
-from ..process.parent import Process
-from ..targets import Conditions, Target, find
+from vmgexit_fuzz.process.child import Order
+from vmgexit_fuzz.process.parent import Process
+from vmgexit_fuzz.targets import Conditions, Target, find
 
 ROUNDS = 5
 SECONDS = 5.0
@@ -118,7 +117,7 @@ def report(rates: dict[str, list[float]]) -> str:
 
 def empty() -> None:
     """Plant: a target that does nothing, on plain bytes: what is left is our own loop."""
-    from ..targets.codec import Codec
+    from vmgexit_fuzz.targets.codec import Codec
 
     def run(target: Target, data: bytes) -> int:
         return 0

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from vmgexit.machine.program import CODES, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
+from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
+from vmgexit_fuzz.process import child
+from vmgexit_fuzz.targets import Target, as_finding, find
 
-from ..inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
-from ..process import child
-from ..targets import Target, as_finding, find
 from .trial import Outcome, Trial
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from vmgexit.errors import VmgexitError
+from vmgexit_fuzz.campaign.screen import Screen
+from vmgexit_fuzz.targets import REPOSITORY
 
-from ..campaign.screen import Screen
 from .report import Bench
 from .trial import Outcome, Trial
 
@@ -73,7 +74,8 @@ class _Processes:
             if self.ended:
                 raise VmgexitError("ended")
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "vmgexit_fuzz.bench.child"],
+                [sys.executable, "-m", f"{__package__}.child"],
+                cwd=REPOSITORY,  # where it is found
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -10,30 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.cli import main
+from tests.campaigns import baselines, find
+from tests.campaigns.__main__ import main
+from tests.campaigns.cases import LEFT_OUT, QUICK, Case, cases
+from tests.campaigns.methods import METHODS
+from tests.campaigns.planted import bugs
+from tests.campaigns.report import Bench
+from tests.campaigns.score import Score, late, worse
+from tests.campaigns.trial import Outcome, Trial
+from tests.campaigns.turns import make, trials
 from vmgexit.errors import UsageError
 from vmgexit.machine import quirks
-from vmgexit_fuzz import bench
-from vmgexit_fuzz.bench import baselines
-from vmgexit_fuzz.bench.cases import LEFT_OUT, QUICK, Case, cases
-from vmgexit_fuzz.bench.methods import METHODS
-from vmgexit_fuzz.bench.report import Bench
-from vmgexit_fuzz.bench.score import Score, late, worse
-from vmgexit_fuzz.bench.trial import Outcome, Trial
-from vmgexit_fuzz.bench.turns import make, trials
-from vmgexit_fuzz.planted import bugs
 
 needs_atheris = pytest.mark.needs("atheris")
 
-LONG = """
-import sys
-from pathlib import Path
-from vmgexit_fuzz import bench
-
-words = {"bugs": ["switch-window-unchecked"], "methods": ["atheris", "random"]}
-sys.exit(bench.run(**words, seconds=600, output=Path(".")))
-"""
-
+ROOT = Path(__file__).parents[2]
 ROW = Case("row", "scenario", profile="ppr-keeps-low-nibble")
 
 
@@ -122,7 +113,7 @@ def test_a_part_that_does_better_alone_is_told() -> None:
 
 
 def test_a_trial_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    broken = Case("broken", "scenario", plant="vmgexit_fuzz.planted.machine:no_such_bug")
+    broken = Case("broken", "scenario", plant="tests.campaigns.planted.machine:no_such_bug")
     some = Bench({"broken": broken}, ["random"], 1, 1, 1)
     assert not make(some)
     assert some.outcomes == []
@@ -151,7 +142,7 @@ def test_hypothesis_gives_bytes_to_other_targets() -> None:
 @needs_atheris
 def test_a_quick_bench_is_written_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--quick", "--bugs", "ldr-not-readable", "--budget", "20", "-o", str(tmp_path)]
-    assert main(["fuzz", "bench", *words]) == 0
+    assert main(words) == 0
     told = capsys.readouterr().out
     assert "ldr-not-readable" in told
     held = json.loads((tmp_path / "bench.json").read_text())
@@ -162,15 +153,19 @@ def test_a_quick_bench_is_written_down(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_names_that_there_are_not_are_told_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="unknown bug x; there are handoff-drops-vector-31, "):
-        bench.run(bugs=["x"])
+        find.run(bugs=["x"])
     with pytest.raises(UsageError, match="unknown method x; there are campaign, random, "):
-        bench.run(methods=["x"])
+        find.run(methods=["x"])
 
 
 def test_ctrl_c_ends_with_what_there_is(tmp_path: Path) -> None:
-    (tmp_path / "long.py").write_text(LONG)
+    words = ["--bugs", "switch-window-unchecked", "--methods", "atheris,random"]
+    words += ["--budget", "600", "-o", str(tmp_path)]
     with subprocess.Popen(
-        [sys.executable, "long.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.campaigns", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         time.sleep(3)
         process.send_signal(signal.SIGINT)
