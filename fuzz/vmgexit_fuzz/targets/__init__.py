@@ -66,7 +66,9 @@ TARGETS = {
             "codec-doorbell", "as codec: the #HV doorbell page, every revision", "codec:Codec"
         ),
         _message(
-            "codec-vmsa", "as codec: the VMSA, operands of RMPADJUST and PVALIDATE", "codec:Codec"
+            "codec-vmsa",
+            "as codec: the VMSA, operands of RMPADJUST and PVALIDATE, error codes of faults",
+            "codec:Codec",
         ),
         _message("codec-firmware", "as codec: guest messages, reports, secrets", "codec:Codec"),
         _message(
