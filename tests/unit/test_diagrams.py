@@ -7,7 +7,7 @@ import pytest
 
 from vmgexit.cli import main
 from vmgexit.explore.diagrams import DIAGRAMS, FORMATS, pages
-from vmgexit.explore.diagrams.model import Sequence, States
+from vmgexit.explore.diagrams.diagram import Sequence, States
 
 COMMITTED = Path(__file__).parents[2] / "specs" / "diagrams"
 

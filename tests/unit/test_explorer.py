@@ -2,18 +2,27 @@
 
 import pytest
 
-from vmgexit.explore.search import Bounds, Outcome, explore
-from vmgexit.machine.commands import Command
+from vmgexit.explore.freeze import freeze, restore
+from vmgexit.explore.model import System, explore
+from vmgexit.explore.search import Limits, Outcome
+from vmgexit.machine.commands import Command, call
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.quirks import only
+from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, only
 from vmgexit.watch.invariants import Violation, run
 
 
-def proved(bounds: Bounds) -> Outcome:
-    outcome = explore(bounds)
-    assert outcome.violation is None
+def proved(system: System) -> Outcome[Command]:
+    outcome = explore(system)
+    assert outcome.broken is None
     assert outcome.stopped_by == ""
     return outcome
+
+
+def broken(system: System, quirk: str) -> tuple[Violation, list[Command]]:
+    """What breaks with a quirk, and the scenario."""
+    outcome = explore(system, only(quirk))
+    assert isinstance(outcome.broken, Violation)
+    return outcome.broken, outcome.path
 
 
 def repeated(scenario: list[Command], quirk: str) -> Violation:
@@ -24,61 +33,83 @@ def repeated(scenario: list[Command], quirk: str) -> Violation:
 
 @pytest.mark.clause("SCHED-3", "INV-1", "INV-2", "INV-3")
 def test_the_switch_window_loses_nothing() -> None:
-    outcome = proved(Bounds(vcpus=1, edge=(0x31, 0x51)))
+    outcome = proved(System(vcpus=1, edge=(0x31, 0x51)))
     assert outcome.states > 2000
 
 
 @pytest.mark.clause("INV-4", "INV-5")
 def test_edge_and_level_in_every_order() -> None:
-    assert proved(Bounds(vcpus=1, edge=(0x51,), level=(0x61,))).states > 500
+    assert proved(System(vcpus=1, edge=(0x51,), level=(0x61,))).states > 500
 
 
 @pytest.mark.clause("REG-1", "REG-2", "REG-3", "REG-4", "REG-5", "REG-6", "REG-7", "INV-7")
 def test_registration_of_three_vcpus_in_every_order() -> None:
-    assert proved(Bounds(vcpus=3, calls=3)).states > 1000
+    assert proved(System(vcpus=3, calls=3)).states > 1000
 
 
 def test_vcpus_are_symmetrical() -> None:
-    one, two = proved(Bounds(vcpus=1, calls=2)), proved(Bounds(vcpus=2, calls=2))
+    one, two = proved(System(vcpus=1, calls=2)), proved(System(vcpus=2, calls=2))
     assert two.states < one.states**2 / 2
 
 
 @pytest.mark.clause("SCHED-3")
 def test_without_the_check_in_the_window_a_shortest_counterexample() -> None:
-    outcome = explore(Bounds(vcpus=1, edge=(0x31,)), only("switch-window-unchecked"))
-    assert outcome.violation is not None
-    assert outcome.violation.invariant.name == "INV-3"
-    assert len(outcome.scenario) <= 13
-    again = repeated(outcome.scenario, "switch-window-unchecked")
+    violation, scenario = broken(System(vcpus=1, edge=(0x31,)), "switch-window-unchecked")
+    assert violation.invariant.name == "INV-3"
+    assert len(scenario) <= 13
+    again = repeated(scenario, "switch-window-unchecked")
     assert again.invariant.name == "INV-3"
-    assert again.index == len(outcome.scenario) - 1
+    assert again.index == len(scenario) - 1
 
 
 @pytest.mark.parametrize(
-    ("quirk", "bounds", "invariant"),
+    ("quirk", "system", "invariant"),
     [
-        ("handoff-drops-vector-31", Bounds(edge=(31,), calls=1, vcpus=1), "INV-1"),
-        ("emulation-survives-disable", Bounds(calls=2, vcpus=1), "INV-7"),
-        ("lazy-eoi-survives-disable", Bounds(edge=(0x51,), calls=2, vcpus=1), "INV-7"),
+        ("handoff-drops-vector-31", System(edge=(31,), calls=1, vcpus=1), "INV-1"),
+        ("emulation-survives-disable", System(calls=2, vcpus=1), "INV-7"),
+        ("lazy-eoi-survives-disable", System(edge=(0x51,), calls=2, vcpus=1), "INV-7"),
     ],
 )
-def test_quirks_are_found(quirk: str, bounds: Bounds, invariant: str) -> None:
-    outcome = explore(bounds, only(quirk))
-    assert outcome.violation is not None
-    assert outcome.violation.invariant.name == invariant
-    assert repeated(outcome.scenario, quirk).invariant.name == invariant
+def test_quirks_are_found(quirk: str, system: System, invariant: str) -> None:
+    violation, scenario = broken(system, quirk)
+    assert violation.invariant.name == invariant
+    assert repeated(scenario, quirk).invariant.name == invariant
 
 
-@pytest.mark.parametrize(
-    ("bounds", "stopped_by"),
-    [
-        (Bounds(vcpus=1, edge=(0x31, 0x51), depth=5), "depth 5"),
-        (Bounds(vcpus=1, edge=(0x31, 0x51), states=300), "300 states"),
-        (Bounds(vcpus=1, edge=(0x31, 0x51), megabytes=1), "1 MB"),
-    ],
-)
-def test_bounds_end_it_cleanly(bounds: Bounds, stopped_by: str) -> None:
-    outcome = explore(bounds)
-    assert outcome.stopped_by == stopped_by
+def test_a_bound_ends_it_cleanly() -> None:
+    outcome = explore(System(vcpus=1, edge=(0x31, 0x51)), limits=Limits(depth=5))
+    assert outcome.stopped_by == "depth 5"
     assert outcome.frontier > 0
-    assert outcome.violation is None
+    assert outcome.broken is None
+
+
+@pytest.mark.parametrize("quirks", [REFERENCE, COCONUT], ids=["reference", "coconut"])
+def test_a_state_that_is_restored_goes_on_as_the_scenario_that_led_there(quirks: Quirks) -> None:
+    """Along a run of every kind of move, the machine is frozen and restored after each command; it and
+    one that was left alone answer the same, and are the same at the end."""
+    scenario: list[Command] = [
+        {"op": "init", "cpus": 2, "reg_count": 2},
+        call(0, 4, 0x300),
+        call(0, 3, 0x808, 0x23),  # TPR, with low bits
+        call(0, 3, 0x830, 3 << 18 | 0x41),  # an IPI to all others
+        {"op": "host_begin", "cpu": 0, "vector": 0x31, "level": True},
+        *[{"op": "host_step", "cpu": 0}] * 4,
+        *[{"op": "svsm_step", "cpu": 0}] * 5,
+        {"op": "set_vmsa", "cpu": 1, "vintr": 5 << 32 | 0x103},
+        {"op": "intercept", "cpu": 0, "exitintinfo": 0x80000031, "busy": True},
+        call(0, 0, 0x30000000, protocol=0),  # REMAP_CA
+        {"op": "host_refuse", "cpu": 0, "call": "hv_ipi"},
+        {"op": "enter", "cpu": 0},
+        {"op": "guest_take", "cpu": 0},
+        call(0, 2, 0x830),  # reads the ICR back
+        call(0, 2, 0x808),
+        call(1, 1, 1),
+        {"op": "state", "cpu": 0},
+        {"op": "state", "cpu": 1},
+    ]
+    one, other = Machine(quirks), Machine(quirks)
+    for command in scenario:
+        expected = one.execute(command)
+        assert other.execute(command) == expected
+        for cpu in other.vm.vcpus:
+            restore(cpu, freeze(cpu))

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UsageError
-from ..explore.search import Bounds, Outcome, explore, memory
+from ..explore.model import System, explore
+from ..explore.search import Limits, Outcome
 from ..files import write
+from ..machine.commands import Command
 from ..machine.quirks import profile
 from ..machine.scenario import show, to_lines
+from ..watch.invariants import Violation
 from .names import number
 
 
@@ -66,26 +69,24 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.vcpus <= 4:
         raise UsageError(f"--vcpus {arguments.vcpus}: 1 to 4 expected")
     nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)
-    bounds = Bounds(
+    system = System(
         vcpus=arguments.vcpus,
         registrations=arguments.registrations,
         edge=(0x31, 0x51) if nothing_named and not arguments.calls else arguments.edge or (),
         level=arguments.level,
         ipis=arguments.ipis,
         calls=arguments.calls,
-        depth=arguments.depth,
-        states=arguments.states,
-        megabytes=arguments.memory,
     )
-    outcome = explore(bounds, profile(arguments.profile), _progress())
+    limits = Limits(arguments.depth, arguments.states, arguments.memory)
+    outcome = explore(system, profile(arguments.profile), limits=limits, progress=_progress())
+    violation = outcome.broken
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
-    if outcome.violation is not None:
-        violation = outcome.violation
+    if isinstance(violation, Violation):
         print(f"{violation}\n  ({violation.invariant.meaning})")
-        print(show(outcome.scenario, mark=len(outcome.scenario) - 1))
+        print(show(outcome.path, mark=len(outcome.path) - 1))
         if arguments.output:
-            path = write(Path(arguments.output), to_lines(outcome.scenario).encode())
+            path = write(Path(arguments.output), to_lines(outcome.path).encode())
             print(
                 f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
             )
@@ -93,28 +94,28 @@ def run(arguments: argparse.Namespace) -> int:
         f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed"
         if outcome.stopped_by
         else "every reachable state"
-        if outcome.violation is None
+        if violation is None
         else "stopped at the violation"
     )
     print(
         f"{outcome.states} states, {outcome.moves} moves, depth {outcome.depth}: {covered};"
-        f" {outcome.rate:.0f} states/s, {memory()} MB"
+        f" {outcome.rate:.0f} states/s, {outcome.megabytes:.0f} MB"
     )
-    return 1 if outcome.violation is not None else 0
+    return 1 if violation is not None else 0
 
 
-def _progress() -> Callable[[Outcome], None]:
+def _progress() -> Callable[[Outcome[Command]], None]:
     """A line that is renewed once a second on a terminal, and nothing elsewhere."""
     last = time.monotonic()
 
-    def say(outcome: Outcome) -> None:
+    def say(outcome: Outcome[Command]) -> None:
         nonlocal last
         if not sys.stderr.isatty() or time.monotonic() - last < 1:
             return
         last = time.monotonic()
         print(
             f"\r\033[K{outcome.states} states, depth {outcome.depth}, frontier {outcome.frontier},"
-            f" {outcome.rate:.0f}/s, {memory()} MB",
+            f" {outcome.rate:.0f}/s, {outcome.megabytes:.0f} MB",
             end="",
             file=sys.stderr,
             flush=True,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ..schema import Bits, locate
 from ..wire.doorbell import DoorbellFlags, DoorbellHead, ExtIntStatus, VmplEvents
 from ..wire.vmsa import EventInj, EventType, VintrCtrl
+from .state import passive
 
 GUEST_VMPL = 2
 
@@ -68,7 +69,7 @@ class Guest:
 class LocalApic:
     """The local APIC that the SVSM keeps for one vCPU. Vector sets are 256-bit integers."""
 
-    icr: int = 0
+    icr: int = field(metadata=passive("the explorer's guests do not read it back"), default=0)
     irr: int = 0
     allowed: int = 0  # vectors that the host may present
     tmr: int = 0  # level-triggered
@@ -96,7 +97,11 @@ class Mailbox:
 class CallingPage:
     """The part of a calling area that outlives a call, and its guest-physical address."""
 
-    address: int
+    address: int = field(
+        metadata=passive(
+            "vCPUs that differ by it alone are alike; the explorer's guests remap none"
+        )
+    )
     no_eoi_required: int = 0
 
 
@@ -107,7 +112,10 @@ class Entry:
     step: str = "handle_hv"
     status: int = 0  # the descriptor's status word as last read
     word: int = 0  # which IRR word is next
-    cancelled: int = 0  # how often the switch started over
+    # How often the switch started over.
+    cancelled: int = field(
+        metadata=passive("it is told in an answer, and decides nothing"), default=0
+    )
 
 
 @dataclass(slots=True)

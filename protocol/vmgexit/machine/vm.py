@@ -7,7 +7,7 @@ still keeps a vCPU's APIC, to make a request to the host, and to note what a vCP
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from ..schema import Bits
 from ..wire.doorbell import DoorbellHead
 from ..wire.exit_codes import ExitCode
 from .quirks import REFERENCE, Quirks
+from .state import outside
 from .vcpu import CallingPage, Entry, Guest, LocalApic, Mailbox, Posting
 
 FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of what guests name
@@ -79,15 +80,15 @@ class Listener(Protocol):
 class Vcpu:
     """One vCPU. `page` is the doorbell page's first 256 bytes, `words` the same memory by 32 bits."""
 
-    vm: Vm = field(repr=False)
-    index: int
-    apic_id: int
+    vm: Vm = field(metadata=outside("it holds this vCPU"), repr=False)
+    index: int = field(metadata=outside("which vCPU this is"))
+    apic_id: int = field(metadata=outside("which vCPU this is"))
     calling: CallingPage
     guest: Guest = field(default_factory=Guest)
     apic: LocalApic = field(default_factory=LocalApic)
     mailbox: Mailbox = field(default_factory=Mailbox)
     page: bytearray = field(default_factory=lambda: bytearray(DoorbellHead.size), repr=False)
-    words: memoryview = field(init=False, repr=False)
+    words: memoryview = field(metadata=outside("it is the page"), init=False, repr=False)
     hv_raised: bool = False  # a #HV that the SVSM has not handled
     # A remapped calling area and a new VMSA are taken up when the vCPU next runs the SVSM.
     new_calling: CallingPage | None = None
@@ -106,6 +107,7 @@ class Vcpu:
         return self.guest.vintr.v_tpr << 4 & 0xFF
 
 
+@dataclass(slots=True, eq=False)
 class Vm:
     """A VM of one guest VMPL, with a vCPU for each APIC id; without ids it has none yet.
 
@@ -113,18 +115,23 @@ class Vm:
     GHCB request; `sent` is what vCPUs sent in the last command.
     """
 
-    def __init__(
-        self,
-        quirks: Quirks = REFERENCE,
-        apic_ids: Iterable[int] = (),
-        registration_count: int = 0,
-        listener: Listener | None = None,
-    ) -> None:
-        self.quirks = quirks
-        self.registration_count = registration_count
-        self.listener = listener
-        self.requests: list[HostRequest] = []
-        self.sent: list[Sent] = []
+    quirks: Quirks = field(metadata=outside("they never change"), default=REFERENCE)
+    apic_ids: InitVar[Iterable[int]] = ()
+    registration_count: int = 0
+    listener: Listener | None = field(
+        metadata=outside("it watches, and changes nothing"), default=None
+    )
+    requests: list[HostRequest] = field(
+        metadata=outside("they are told and done"), init=False, default_factory=list
+    )
+    sent: list[Sent] = field(
+        metadata=outside("each command starts with none"), init=False, default_factory=list
+    )
+    vcpus: list[Vcpu] = field(
+        metadata=outside("each is a state of its own"), init=False, default_factory=list
+    )
+
+    def __post_init__(self, apic_ids: Iterable[int]) -> None:
         self.vcpus = [
             Vcpu(self, index, apic_id, CallingPage(_first_calling_area(index)))
             for index, apic_id in enumerate(apic_ids)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..machine.commands import Answer, Command
+from ..machine.state import outside, passive
 from ..machine.vcpu import (
     EVENT_TYPE,
     EVENT_VALID,
@@ -82,7 +83,10 @@ class Account:
     tpr: int = 0
     token: int | None = None  # the vector that a lazy EOI would end
     early: int | None = None  # a vector ended before it was taken
-    last_taken: tuple[str, int] | None = None  # taken by the command before
+    # Taken by the command before.
+    last_taken: tuple[str, int] | None = field(
+        metadata=passive("the explorer intercepts no delivery"), default=None
+    )
     new_tpr: int | None = None  # of a new VMSA that is not in use yet
     honest: bool = True  # the host followed the rules, and the hardware its own
     genuine: bool = True  # the hardware did: EXITINTINFO was what hardware reports
@@ -116,14 +120,19 @@ class Step:
     at_hand_over: Account | None = None
 
 
+@dataclass(slots=True, eq=False)
 class Ledger:
     """The books of a machine. `before` and `after` enclose each command."""
 
-    def __init__(self) -> None:
-        self.accounts: list[Account] = []
-        self.found = Descriptor(0, False, False, 0, False)  # before the SVSM's step
-        self.mail = False
-        self.dropped: list[int] = []  # level-triggered, taken and not allowed
+    accounts: list[Account] = field(
+        metadata=outside("each is a state of its own"), default_factory=list
+    )
+    found: Descriptor = field(
+        metadata=outside("each step starts with it"),
+        default_factory=lambda: Descriptor(0, False, False, 0, False),
+    )
+    mail: bool = field(metadata=outside("each step starts with it"), default=False)
+    dropped: list[int] = field(default_factory=list)  # level-triggered, taken and not allowed
 
     def before_step(self, cpu: Vcpu) -> None:
         """Note what stands in the shared memory before one atomic step of the SVSM."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import dot, drawn, mermaid, svg
-from .model import Diagram
+from . import dot, mermaid, subjects, svg
+from .diagram import Diagram
 
 DIAGRAMS: dict[str, Callable[[], Diagram]] = {
-    "registration": drawn.registration,
-    "superseded-registration": drawn.superseded_registration,
-    "life-of-an-interrupt": drawn.life_of_an_interrupt,
-    "switch-window": drawn.switch_window,
+    "registration": subjects.registration,
+    "superseded-registration": subjects.superseded_registration,
+    "life-of-an-interrupt": subjects.life_of_an_interrupt,
+    "switch-window": subjects.switch_window,
 }
 
 FORMATS: dict[str, tuple[str, Callable[[Diagram], str]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .model import Diagram, Sequence, States
+from .diagram import Diagram, Sequence, States
 
 
 def render(diagram: Diagram) -> str:

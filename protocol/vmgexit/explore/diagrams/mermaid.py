@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Diagram, Sequence
+from .diagram import Diagram, Sequence
 
 
 def render(diagram: Diagram) -> str:

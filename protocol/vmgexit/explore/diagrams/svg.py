@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from .model import Diagram, Sequence, States
+from .diagram import Diagram, Sequence, States
 
 CHARACTER = 7.3  # width of one character of 12 px monospace, generously
 LINE = 15

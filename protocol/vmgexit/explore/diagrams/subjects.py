@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ...machine.commands import Command
 from ...machine.machine import Machine
@@ -13,8 +12,8 @@ from ...watch.invariants import Watch
 from ...watch.ledger import descriptor, is_external
 from ...wire.apic import LockRequest
 from ...wire.svsm import ResultCode
-from ..search import Bounds, explore
-from .model import Sequence, States
+from ..model import Left, System, explore
+from .diagram import Sequence, States
 
 VECTOR = 0x31
 
@@ -34,7 +33,7 @@ PLACES = (
 def registration() -> States:
     """Count and SEV feature bits of two vCPUs under every order of CONFIGURE_EMULATION calls."""
 
-    def seen(watch: Watch, budget: tuple[Any, ...]) -> str:
+    def seen(watch: Watch, left: Left) -> str:
         count = watch.machine.vm.registration_count
         bits = sorted(
             (cpu.guest.alternate_injection for cpu in watch.machine.vm.vcpus), reverse=True
@@ -42,10 +41,10 @@ def registration() -> States:
         shown = "2 or more" if count > 1 else str(count)
         return f"count {shown}, bits {' '.join(str(int(bit)) for bit in bits)}"
 
-    outcome = explore(Bounds(vcpus=2, calls=3), projection=seen)
+    outcome = explore(System(vcpus=2, calls=3), projection=seen)
     edges = [
         (before, after, label.removeprefix("guest: CONFIGURE "))
-        for before, after, label in outcome.transitions
+        for before, after, label in outcome.edges
         if "CONFIGURE" in label
     ]
     return States(
@@ -74,12 +73,12 @@ def superseded_registration() -> States:
 def life_of_an_interrupt() -> States:
     """Where one edge-triggered vector of the host is, until it is ended or handed over."""
 
-    def seen(watch: Watch, budget: tuple[Any, ...]) -> str:
+    def seen(watch: Watch, left: Left) -> str:
         cpu, account = watch.machine.vm.vcpus[0], watch.ledger.accounts[0]
         bit = 1 << VECTOR
         vectors = [vector for vector, _ in account.delivered]
         written = cpu.posting is None or cpu.posting.step in ("set_multiple", "set_event", "signal")
-        sent = written and not budget[0]
+        sent = written and not left[0]
         if account.closed:
             in_service = cpu.words[ISR_WORD + VECTOR // 32] >> VECTOR % 32 & 1
             held = descriptor(cpu).pending & bit or in_service
@@ -96,8 +95,8 @@ def life_of_an_interrupt() -> States:
             return "in the descriptor"
         return "ended" if sent else "not sent"
 
-    outcome = explore(Bounds(vcpus=1, edge=(VECTOR,), calls=1), projection=seen)
-    edges = [edge for edge in outcome.transitions if edge[0] != edge[1]]
+    outcome = explore(System(vcpus=1, edge=(VECTOR,), calls=1), projection=seen)
+    edges = [edge for edge in outcome.edges if edge[0] != edge[1]]
     return States(
         "The life of one interrupt (INV-1, EXIT-1)",
         "An edge-triggered vector that the host posts to one vCPU, by every interleaving.",
@@ -108,14 +107,14 @@ def life_of_an_interrupt() -> States:
 def switch_window() -> Sequence:
     """The shortest run in which a #HV inside the window cancels the switch."""
 
-    def seen(watch: Watch, budget: tuple[Any, ...]) -> str:
+    def seen(watch: Watch, left: Left) -> str:
         cpu = watch.machine.vm.vcpus[0]
         if cpu.entry is not None:
             return "window" if cpu.entry.step == "vmgexit" else "entering"
         return "guest with it" if is_external(cpu.guest.event_inj) else "guest"
 
-    outcome = explore(Bounds(vcpus=1, edge=(VECTOR,)), projection=seen)
-    cancelled = outcome.transitions["window", "entering", "SVSM: vmgexit"]
+    outcome = explore(System(vcpus=1, edge=(VECTOR,)), projection=seen)
+    cancelled = outcome.edges["window", "entering", "SVSM: vmgexit"]
     return Sequence(
         "A #HV in the switch window (SCHED-3)",
         "From the last test of NoFurtherSignal to VMGEXIT a #HV cancels the switch.",
