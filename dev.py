@@ -59,7 +59,10 @@ LINTERS = (
 FUZZ_LIMITS = ("--time", "--runs")
 # Without a size, pyproject.toml has pytest leave out what is long.
 TEST_SIZES = {
-    "--quick": ("-m", "not slow and not long", "tests/unit", "tests/conformance"),
+    "--quick": (
+        *("-m", "not slow and not long", "--hypothesis-profile", "quick"),
+        *("tests/unit", "tests/conformance"),
+    ),
     "--long": ("-m", ""),
 }
 # How long a child may take to close after Ctrl-C before it is ended.

@@ -14,6 +14,7 @@ pytest.register_assert_rewrite("tests.structures")
 
 # How long an example takes says more of what else the machine does than of us.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("untimed"), max_examples=10)
 settings.load_profile("untimed")
 
 NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}

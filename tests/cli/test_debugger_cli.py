@@ -17,6 +17,8 @@ from vmgexit.schema import Kind, Structure, get, leaves
 
 from .conftest import Run
 
+pytestmark = pytest.mark.slow
+
 HOLDER = r"""
 #include <stdint.h>
 #include <stdio.h>

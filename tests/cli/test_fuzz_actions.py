@@ -18,7 +18,7 @@ from vmgexit_fuzz.campaign.findings import records
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 CAMPAIGN = ".vmgexit/scenario-coconut"
 
-pytestmark = pytest.mark.needs("atheris")
+pytestmark = [pytest.mark.needs("atheris"), pytest.mark.slow]
 
 
 def fuzz(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

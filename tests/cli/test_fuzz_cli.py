@@ -16,6 +16,8 @@ from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 CORPUS = Path(__file__).parents[2] / "corpus"
 

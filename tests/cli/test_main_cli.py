@@ -13,6 +13,8 @@ import pytest
 from tests.cli.conftest import Run
 from vmgexit.cli.main import COMMANDS, parser
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = [sys.executable, "-m", "vmgexit"]
 
 

@@ -16,6 +16,8 @@ from vmgexit.machine.commands import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import to_lines
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PYTHON_PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
 QUIRKS = ROOT / "corpus" / "quirks"

@@ -20,6 +20,8 @@ from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.run import Settings
 from vmgexit_fuzz.targets import find
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(sys.executable).parent
 SECONDS = "12"
 PATIENCE = 60  # seconds, on a loaded machine

@@ -27,7 +27,7 @@ PRELOADED = (
     Path(ATHERIS.origin).parents[1] / "ubsan_with_fuzzer.so" if ATHERIS and ATHERIS.origin else ""
 )
 
-pytestmark = pytest.mark.needs("atheris")
+pytestmark = [pytest.mark.needs("atheris"), pytest.mark.slow]
 
 # As the image's: an executable of the script's name in $OUT, the packed script beside it.
 PACKER = f"""#!/bin/bash -eu

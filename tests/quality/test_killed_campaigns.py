@@ -25,6 +25,8 @@ from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.process.states import cells
 from vmgexit_fuzz.targets import Conditions, find
 
+pytestmark = pytest.mark.slow
+
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 SECONDS = float(os.environ.get("VMGEXIT_CAMPAIGN_SECONDS", "15"))
 KILLS = int(os.environ.get("VMGEXIT_CAMPAIGN_KILLS", "3"))

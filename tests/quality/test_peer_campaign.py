@@ -17,6 +17,8 @@ from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.peer import PeerTarget
 
+pytestmark = pytest.mark.slow
+
 VMGEXIT = Path(sys.executable).with_name("vmgexit")
 ROOT = Path(__file__).parents[2]
 PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]

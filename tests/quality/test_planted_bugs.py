@@ -17,6 +17,8 @@ from vmgexit.machine.quirks import names
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Conditions, Finding, find
 
+pytestmark = pytest.mark.slow
+
 VMGEXIT = Path(sys.executable).with_name("vmgexit")
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 

@@ -20,7 +20,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES["chromium"])), "")
 WIDTHS = (360, 800, 1800)  # CSS pixels
 LIGHT, DARK = 1, 0  # what Chromium calls the colour schemes
 
-pytestmark = pytest.mark.needs("chromium")
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
 
 # What is in the page must be there without it: frames of several widths, measured from outside.
 _AROUND = """<!DOCTYPE html><title></title>{frames}<script>

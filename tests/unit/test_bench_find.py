@@ -22,6 +22,8 @@ from tests.campaigns.turns import make, trials
 from vmgexit.errors import UsageError
 from vmgexit.machine import quirks
 
+pytestmark = pytest.mark.slow
+
 needs_atheris = pytest.mark.needs("atheris")
 
 ROOT = Path(__file__).parents[2]

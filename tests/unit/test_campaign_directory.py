@@ -14,6 +14,8 @@ from vmgexit_fuzz.campaign.run import Settings, run
 from vmgexit_fuzz.campaign.statistics import Line, unseen
 from vmgexit_fuzz.targets import find
 
+pytestmark = pytest.mark.slow
+
 ABOUT = {"target": "scenario", "profile": "reference", "plant": "", "peer": ""}
 
 

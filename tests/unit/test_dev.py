@@ -184,7 +184,11 @@ def test_every_check_runs_pytest_last_and_any_failure_counts(
     [
         ("", "", False),
         ("-x tests/unit", "-x tests/unit", False),
-        ("--quick -x", "-m not_slow_and_not_long tests/unit tests/conformance -x", False),
+        (
+            "--quick -x",
+            "-m not_slow_and_not_long --hypothesis-profile quick tests/unit tests/conformance -x",
+            False,
+        ),
         ("--long -x", "-m  -x", True),
     ],
 )

@@ -22,6 +22,8 @@ from vmgexit_fuzz.report.sections import MOST_FINDINGS
 from vmgexit_fuzz.report.text import decoded, one_line, visible
 from vmgexit_fuzz.targets import TARGETS, find
 
+pytestmark = pytest.mark.slow
+
 START = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
 HOSTILE = [
     "<script>alert(1)</script>",

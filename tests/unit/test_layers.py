@@ -10,6 +10,8 @@ import pytest
 
 import dev
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(dev.__file__).parent
 IN_A_FUNCTION = "def late() -> None:\n    "
 FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "

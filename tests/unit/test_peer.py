@@ -15,6 +15,8 @@ import pytest
 from vmgexit.compare.peer import LONGEST_ANSWER, Peer
 from vmgexit.errors import PeerError, ScenarioError
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Peer]
 
 INIT = {"op": "init", "cpus": 1, "reg_count": 1}
