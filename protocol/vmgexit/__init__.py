@@ -16,15 +16,14 @@ from __future__ import annotations
 import functools
 import re
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 
 @functools.cache
 def _homes() -> dict[str, str]:
     """Every public name, and the module it is in."""
-    stub = Path(__file__).with_suffix(".pyi").read_text()
-    imported = re.findall(r"^from (\S+) import (\w+) as", stub, re.MULTILINE)
+    with open(f"{__file__}i", encoding="utf-8") as stub:
+        imported = re.findall(r"^from (\S+) import (\w+) as", stub.read(), re.MULTILINE)
     return {name: home for home, name in imported}
 
 

@@ -1,8 +1,6 @@
 """Declaring structures: what the decorator refuses, and what a declared structure can do."""
 
 import functools
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -276,16 +274,3 @@ def test_numbers_of_a_bitmap_count_from_its_first_number() -> None:
         descriptor.numbers("status")
     with pytest.raises(KeyError, match="no_such"):
         descriptor.numbers("no_such")
-
-
-def test_reading_needs_no_construct() -> None:
-    program = (
-        "import sys, vmgexit\n"
-        "vmgexit.DoorbellPage.decode(bytes(4096)).encode()\n"
-        "print([name for name in sys.modules if name.startswith('construct')])\n"
-    )
-    env = {"PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
-    found = subprocess.run(
-        [sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True
-    )
-    assert found.stdout == "[]\n"

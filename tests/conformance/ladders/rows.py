@@ -1,13 +1,29 @@
-"""What a ladder is: a structure's layout, written by hand from its source."""
+"""Ladders: literal offsets and sizes, written by hand from public sources.
 
-from typing import NamedTuple
+A ladder is a text of rows `offset size path`, in bytes for a record, or `bit width path` for a word.
+It never comes from our own declarations, so that a slip in one of them shows.
+"""
 
-# (field, offset, size), in bytes, or (field, "hi:lo"), the bits of one little-endian word. A path
-# may lead into a structure: ("vmpl2.irr", 0x84, 28).
-Row = tuple[str, int, int] | tuple[str, str]
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 
-class Ladder(NamedTuple):
+@dataclass(frozen=True)
+class Ladder:
+    """A structure, the source of its layout, and a row for each field: offset, size, path."""
+
+    name: str
+    revision: str
     source: str
-    size: int
-    rows: list[Row]
+    rows: tuple[tuple[int, int, str], ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}".removesuffix("@")
+
+
+def ladder(name: str, source: str, rows: str, *, revision: str = "") -> Ladder:
+    """The ladder that `rows` lists."""
+    split = (row.split() for row in rows.strip().splitlines())
+    found = tuple((int(offset, 0), int(size, 0), path) for offset, size, path in split)
+    return Ladder(name, revision, source, found)

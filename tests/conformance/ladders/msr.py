@@ -1,10 +1,6 @@
 """Literal bits of the GHCB MSR protocol, of the feature bitmap and of the exits' words."""
 
-from __future__ import annotations
-
-import pytest
-
-from tests.ladder import Rung, check_complete, check_rung, ladder
+from .rows import ladder
 
 OAK = "Oak oak_sev_guest/src/msr.rs"
 COCONUT = "COCONUT-SVSM kernel/src/sev/msr_protocol.rs"
@@ -19,10 +15,10 @@ FRAME = "0 12 info\n 12 52 frame"
 EMPTY = "0 12 info\n 12 52 reserved_63_12"
 DATA = "0 12 info\n 12 52 data"
 
-RUNGS = [
-    *ladder("ghcb-msr", OAK, DATA),
-    *ladder("ghcb-msr-gpa", MUSHROOM, FRAME),
-    *ladder(
+LADDERS = [
+    ladder("ghcb-msr", OAK, DATA),
+    ladder("ghcb-msr-gpa", MUSHROOM, FRAME),
+    ladder(
         "ghcb-msr-sev-info-response",
         OAK,
         """
@@ -33,9 +29,9 @@ RUNGS = [
         48 16 max_version
         """,
     ),
-    *ladder("ghcb-msr-sev-info-request", OAK, EMPTY),
-    *ladder("ghcb-msr-ap-jump-table", OPENVMM, DATA),
-    *ladder(
+    ladder("ghcb-msr-sev-info-request", OAK, EMPTY),
+    ladder("ghcb-msr-ap-jump-table", OPENVMM, DATA),
+    ladder(
         "ghcb-msr-cpuid-request",
         OAK,
         """
@@ -45,7 +41,7 @@ RUNGS = [
         32 32 function
         """,
     ),
-    *ladder(
+    ladder(
         "ghcb-msr-cpuid-response",
         OAK,
         """
@@ -55,13 +51,13 @@ RUNGS = [
         32 32 value
         """,
     ),
-    *ladder("ghcb-msr-ap-reset-hold-request", OAK, EMPTY),
-    *ladder("ghcb-msr-ap-reset-hold-response", OAK, "0 12 info\n 12 52 released"),
-    *ladder("ghcb-msr-preferred-gpa-request", OAK, EMPTY),
-    *ladder("ghcb-msr-preferred-gpa-response", OAK, FRAME),
-    *ladder("ghcb-msr-register-gpa-request", COCONUT, FRAME),
-    *ladder("ghcb-msr-register-gpa-response", COCONUT, FRAME),
-    *ladder(
+    ladder("ghcb-msr-ap-reset-hold-request", OAK, EMPTY),
+    ladder("ghcb-msr-ap-reset-hold-response", OAK, "0 12 info\n 12 52 released"),
+    ladder("ghcb-msr-preferred-gpa-request", OAK, EMPTY),
+    ladder("ghcb-msr-preferred-gpa-response", OAK, FRAME),
+    ladder("ghcb-msr-register-gpa-request", COCONUT, FRAME),
+    ladder("ghcb-msr-register-gpa-response", COCONUT, FRAME),
+    ladder(
         "ghcb-msr-page-state-request",
         MUSHROOM,
         """
@@ -71,7 +67,7 @@ RUNGS = [
         56 8  reserved_63_56
         """,
     ),
-    *ladder(
+    ladder(
         "ghcb-msr-page-state-response",
         OAK,
         """
@@ -80,7 +76,7 @@ RUNGS = [
         32 32 error
         """,
     ),
-    *ladder(
+    ladder(
         "ghcb-msr-run-vmpl-request",
         MUSHROOM,
         """
@@ -90,7 +86,7 @@ RUNGS = [
         40 24 reserved_63_40
         """,
     ),
-    *ladder(
+    ladder(
         "ghcb-msr-run-vmpl-response",
         MUSHROOM,
         """
@@ -99,10 +95,10 @@ RUNGS = [
         32 32 error
         """,
     ),
-    *ladder("ghcb-msr-unregister-gpa-request", ZYUIOP, EMPTY),
-    *ladder("ghcb-msr-unregister-gpa-response", ZYUIOP, FRAME),
-    *ladder("ghcb-msr-features-request", COCONUT, EMPTY),
-    *ladder(
+    ladder("ghcb-msr-unregister-gpa-request", ZYUIOP, EMPTY),
+    ladder("ghcb-msr-unregister-gpa-response", ZYUIOP, FRAME),
+    ladder("ghcb-msr-features-request", COCONUT, EMPTY),
+    ladder(
         "ghcb-msr-features-response",
         COCONUT,
         """
@@ -119,7 +115,7 @@ RUNGS = [
         21 1  extended_interrupts
         """,
     ),
-    *ladder(
+    ladder(
         "ghcb-msr-termination-request",
         ZYUIOP,
         """
@@ -129,11 +125,11 @@ RUNGS = [
         24 40 reserved_63_24
         """,
     ),
-    *ladder("ghcb-msr-hyperv-hypercall", OPENVMM, DATA),
-    *ladder("ghcb-msr-hyperv-fast-call", OPENVMM, DATA),
-    *ladder("ghcb-msr-hyperv-output", OPENVMM, DATA),
-    *ladder("ghcb-msr-hyperv-debug-print", OPENVMM, DATA),
-    *ladder(
+    ladder("ghcb-msr-hyperv-hypercall", OPENVMM, DATA),
+    ladder("ghcb-msr-hyperv-fast-call", OPENVMM, DATA),
+    ladder("ghcb-msr-hyperv-output", OPENVMM, DATA),
+    ladder("ghcb-msr-hyperv-debug-print", OPENVMM, DATA),
+    ladder(
         "hypervisor-features",
         COCONUT,
         """
@@ -149,7 +145,7 @@ RUNGS = [
         9 1 extended_interrupts
         """,
     ),
-    *ladder(
+    ladder(
         "hypervisor-features",
         "COCONUT-SVSM before e27e9683",
         """
@@ -164,7 +160,7 @@ RUNGS = [
         """,
         revision="2024",
     ),
-    *ladder(
+    ladder(
         "ioio-info",
         EDK2,
         """
@@ -183,12 +179,12 @@ RUNGS = [
         16 16 port
         """,
     ),
-    *ladder("msr-info", "KVM arch/x86/kvm/svm/sev.c", "0 1 access"),
-    *ladder("exit-status", "Linux arch/x86/coco/sev", "0 32 status"),
-    *ladder("exit-error", "zyuiop/ghcb src/structures/errors.rs", "0 32 error"),
-    *ladder("psc-result", "zyuiop/ghcb change_page_state.rs", "0 32 detail\n 32 32 error"),
-    *ladder("guest-request-result", "Linux sev-guest.h", "0 32 firmware\n 32 32 vmm"),
-    *ladder(
+    ladder("msr-info", "KVM arch/x86/kvm/svm/sev.c", "0 1 access"),
+    ladder("exit-status", "Linux arch/x86/coco/sev", "0 32 status"),
+    ladder("exit-error", "zyuiop/ghcb src/structures/errors.rs", "0 32 error"),
+    ladder("psc-result", "zyuiop/ghcb change_page_state.rs", "0 32 detail\n 32 32 error"),
+    ladder("guest-request-result", "Linux sev-guest.h", "0 32 firmware\n 32 32 vmm"),
+    ladder(
         "ap-creation",
         GHCB,
         """
@@ -198,12 +194,12 @@ RUNGS = [
         32 32 apic_id
         """,
     ),
-    *ladder("ap-jump-table-info", LINUX, "0 64 operation"),
-    *ladder("doorbell-info", "KVM restricted-injection RFC", "0 64 operation"),
-    *ladder("secure-avic-info", LINUX, "0 64 operation"),
-    *ladder("run-vmpl", "linux-svsm src/cpu/vc.rs", "0 64 vmpl"),
-    *ladder("configure-injection", GHCB, "0 8 vector"),
-    *ladder(
+    ladder("ap-jump-table-info", LINUX, "0 64 operation"),
+    ladder("doorbell-info", "KVM restricted-injection RFC", "0 64 operation"),
+    ladder("secure-avic-info", LINUX, "0 64 operation"),
+    ladder("run-vmpl", "linux-svsm src/cpu/vc.rs", "0 64 vmpl"),
+    ladder("configure-injection", GHCB, "0 8 vector"),
+    ladder(
         "disable-injection",
         GHCB,
         """
@@ -215,7 +211,7 @@ RUNGS = [
         24 40 reserved_63_24
         """,
     ),
-    *ladder(
+    ladder(
         "specific-eoi",
         GHCB,
         """
@@ -225,7 +221,7 @@ RUNGS = [
         24 40 reserved_63_24
         """,
     ),
-    *ladder(
+    ladder(
         "termination-info",
         LINUX,
         """
@@ -234,21 +230,5 @@ RUNGS = [
         12 52 reserved_63_12
         """,
     ),
-    *ladder("tio-op-info", "Linux TIO RFC", "0 32 guest_device_id\n 32 32 action"),
+    ladder("tio-op-info", "Linux TIO RFC", "0 32 guest_device_id\n 32 32 action"),
 ]
-
-
-@pytest.mark.parametrize("rung", RUNGS, ids=str)
-def test_field_is_where_the_source_says(rung: Rung) -> None:
-    check_rung(rung)
-
-
-def test_no_field_is_left_out() -> None:
-    check_complete(RUNGS)
-
-
-def test_every_word_of_the_protocol_has_a_ladder() -> None:
-    from vmgexit.wire.ghcb_msr import DECLARATIONS
-
-    listed = {rung.structure for rung in RUNGS}
-    assert {cls.declaration.name for cls in DECLARATIONS.values()} <= listed

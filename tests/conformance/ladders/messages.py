@@ -1,10 +1,6 @@
 """Literal offsets of guest messages, their payloads, and the secrets page."""
 
-from __future__ import annotations
-
-import pytest
-
-from tests.ladder import Rung, check_complete, check_rung, ladder
+from .rows import ladder
 
 MSG = "COCONUT-SVSM kernel/src/greq/msg.rs, compile-time asserts"
 REPORT = "COCONUT-SVSM kernel/src/greq/pld_report.rs, compile-time asserts"
@@ -12,8 +8,8 @@ OAK = "Oak oak_sev_guest/src/guest.rs"
 SECRETS = "Linux arch/x86/include/asm/sev.h (snp_secrets_page, secrets_os_area)"
 COCONUT_SECRETS = "COCONUT-SVSM kernel/src/sev/secrets_page.rs"
 
-RUNGS = [
-    *ladder(
+LADDERS = [
+    ladder(
         "guest-message-header",
         MSG,
         """
@@ -31,9 +27,9 @@ RUNGS = [
         0x3D 35 reserved_0x03d
         """,
     ),
-    *ladder("guest-message", MSG, "0x00 0x60 header\n 0x60 4000 payload"),
-    *ladder("report-key-select", REPORT, "0 2 key"),
-    *ladder(
+    ladder("guest-message", MSG, "0x00 0x60 header\n 0x60 4000 payload"),
+    ladder("report-key-select", REPORT, "0 2 key"),
+    ladder(
         "report-request",
         REPORT,
         """
@@ -43,8 +39,8 @@ RUNGS = [
         0x48 24 reserved_0x048
         """,
     ),
-    *ladder("report-request", OAK, "0x00 64 user_data\n 0x40 4 vmpl", revision="oak"),
-    *ladder(
+    ladder("report-request", OAK, "0x00 64 user_data\n 0x40 4 vmpl", revision="oak"),
+    ladder(
         "report-response",
         REPORT,
         """
@@ -54,7 +50,7 @@ RUNGS = [
         0x20 0x4A0 report
         """,
     ),
-    *ladder(
+    ladder(
         "attestation-report",
         REPORT,
         """
@@ -85,8 +81,8 @@ RUNGS = [
         0x330 368 reserved_0x330
         """,
     ),
-    *ladder("key-select", OAK, "0 1 root\n 1 2 key"),
-    *ladder(
+    ladder("key-select", OAK, "0 1 root\n 1 2 key"),
+    ladder(
         "guest-field-select",
         OAK,
         """
@@ -98,7 +94,7 @@ RUNGS = [
         5 1 tcb_version
         """,
     ),
-    *ladder(
+    ladder(
         "key-request",
         OAK,
         """
@@ -110,7 +106,7 @@ RUNGS = [
         0x18 8 tcb_version
         """,
     ),
-    *ladder(
+    ladder(
         "key-response",
         OAK,
         """
@@ -119,7 +115,7 @@ RUNGS = [
         0x20 32 key
         """,
     ),
-    *ladder(
+    ladder(
         "tsc-info-response",
         "Linux arch/x86/include/asm/sev.h (snp_tsc_info_resp)",
         """
@@ -131,8 +127,8 @@ RUNGS = [
         0x1C 100 reserved_0x01c
         """,
     ),
-    *ladder("tsc-info-request", "Linux arch/x86/include/asm/sev.h", "0 128 reserved_0x000"),
-    *ladder(
+    ladder("tsc-info-request", "Linux arch/x86/include/asm/sev.h", "0 128 reserved_0x000"),
+    ladder(
         "certificate-entry",
         "KVM arch/x86/kvm/svm/sev.c",
         """
@@ -141,7 +137,7 @@ RUNGS = [
         20 4  length
         """,
     ),
-    *ladder(
+    ladder(
         "secrets-page",
         SECRETS,
         """
@@ -172,7 +168,7 @@ RUNGS = [
         0x164 3740 reserved_0x164
         """,
     ),
-    *ladder(
+    ladder(
         "secrets-page",
         COCONUT_SECRETS,
         """
@@ -195,24 +191,5 @@ RUNGS = [
         """,
         revision="coconut",
     ),
-    *ladder("secrets-flags", SECRETS, "0 1 imi_enabled"),
+    ladder("secrets-flags", SECRETS, "0 1 imi_enabled"),
 ]
-
-
-@pytest.mark.parametrize("rung", RUNGS, ids=str)
-def test_field_is_where_the_source_says(rung: Rung) -> None:
-    check_rung(rung)
-
-
-def test_no_field_is_left_out() -> None:
-    check_complete(RUNGS)
-
-
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [("report-request", 96), ("report-response", 1216), ("key-request", 32), ("key-response", 64)],
-)
-def test_payload_size(name: str, size: int) -> None:
-    from vmgexit.wire.registry import structures
-
-    assert structures()[name][""].size == size

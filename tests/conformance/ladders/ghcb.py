@@ -1,16 +1,12 @@
 """Literal offsets of the GHCB page and of what its shared buffer holds."""
 
-from __future__ import annotations
-
-import pytest
-
-from tests.ladder import Rung, check_complete, check_rung, ladder
+from .rows import ladder
 
 COCONUT = "COCONUT-SVSM kernel/src/sev/ghcb.rs, compile-time asserts"
 EDK2 = "edk2 MdePkg/Include/Register/Amd/Ghcb.h"
 
-RUNGS = [
-    *ladder(
+LADDERS = [
+    ladder(
         "ghcb",
         COCONUT,
         """
@@ -58,7 +54,7 @@ RUNGS = [
         0xFFC 4    ghcb_usage
         """,
     ),
-    *ladder(
+    ladder(
         "ghcb",
         EDK2,
         """
@@ -80,7 +76,7 @@ RUNGS = [
         """,
         revision="edk2",
     ),
-    *ladder(
+    ladder(
         "ghcb-hypercall",
         "OpenVMM vm/x86/x86defs/src/snp.rs",
         """
@@ -91,7 +87,7 @@ RUNGS = [
         0xFFC 4    ghcb_usage
         """,
     ),
-    *ladder(
+    ladder(
         "psc-header",
         EDK2,
         """
@@ -100,7 +96,7 @@ RUNGS = [
         32 32 reserved_63_32
         """,
     ),
-    *ladder(
+    ladder(
         "psc-entry",
         EDK2,
         """
@@ -111,7 +107,7 @@ RUNGS = [
         57 7  reserved_63_57
         """,
     ),
-    *ladder(
+    ladder(
         "psc-request",
         EDK2,
         """
@@ -119,7 +115,7 @@ RUNGS = [
         8 2024 entries
         """,
     ),
-    *ladder(
+    ladder(
         "apic-id-list",
         EDK2,
         """
@@ -128,16 +124,6 @@ RUNGS = [
         """,
     ),
 ]
-
-
-@pytest.mark.parametrize("rung", RUNGS, ids=str)
-def test_field_is_where_the_source_says(rung: Rung) -> None:
-    check_rung(rung)
-
-
-def test_no_field_is_left_out() -> None:
-    check_complete(RUNGS)
-
 
 VALID_BITS = {  # Oak oak_sev_guest/src/ghcb.rs; those that it does not name: offset / 8 by hand
     "cpl": 25,
@@ -166,13 +152,3 @@ VALID_BITS = {  # Oak oak_sev_guest/src/ghcb.rs; those that it does not name: of
     "sw_scratch": 117,
     "xcr0": 125,
 }
-
-
-@pytest.mark.parametrize(("name", "number"), VALID_BITS.items())
-def test_valid_bit(name: str, number: int) -> None:
-    from vmgexit import GhcbPage
-
-    page = GhcbPage()
-    page.mark(name)
-    assert page.encode()[0x3F0:0x400] == (1 << number).to_bytes(16, "little")
-    assert page.is_valid(name)
