@@ -345,7 +345,7 @@ def test_features_that_announce_exits() -> None:
     ],
 )
 def test_broken_request(code: int, changes: dict[str, int], path: str, rule: str) -> None:
-    found = list(first_case(code).page(**changes).problems())
+    found = first_case(code).page(**changes).problems()
     assert any(problem.path == path and rule in problem.rule for problem in found), found
 
 

@@ -53,7 +53,7 @@ def test_61_81_01_02_says_vector_signal_nmi_no_eoi_and_vmpl_2(cls: type[Doorbell
     assert page.no_eoi_required == 1
     assert page.per_vmpl_events == VmplEvents(vmpl2=True)
     assert page.encode() == data
-    assert not list(page.problems())
+    assert not page.problems()
 
 
 @pytest.mark.clause("DESC-4")
@@ -249,7 +249,7 @@ def test_configure_requests() -> None:
     for code, request in requests.items():
         rcx = ConfigureEmulation.decode(code.to_bytes(8, "little"))
         assert rcx.request is request
-        assert not list(rcx.problems())
+        assert not rcx.problems()
 
 
 @pytest.mark.clause("REG-2")
@@ -324,7 +324,7 @@ def test_ldr_is_the_cluster_and_a_bit_of_it(apic_id: int) -> None:
     register = ((apic_id & ~0xF) << 12) + (1 << (apic_id & 0xF))
     ldr = ApicLdr.decode(register.to_bytes(8, "little"))
     assert (ldr.cluster, ldr.bit_in_cluster) == (apic_id >> 4, 1 << (apic_id & 15))
-    assert not list(ldr.problems())
+    assert not ldr.problems()
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ from vmgexit import DoorbellPage
 from vmgexit.wire.registry import structures
 structures()
 page = DoorbellPage.decode(bytes(4096))
-list(page.problems()), page.encode(), DoorbellPage.view(bytes(4096)).flags
+page.problems(), page.encode(), DoorbellPage.view(bytes(4096)).flags
 print("construct" in sys.modules)
 DoorbellPage.construct
 print("construct" in sys.modules)

@@ -31,7 +31,7 @@ def test_what_the_builder_makes_is_carried_out(budget: int) -> None:
             assert GHCB_EXIT.run(bytes([number, arguments, budget])) >= 1
             page, as_built = ghcb_exit.page_of(bytes([number, arguments, budget]))
             assert as_built
-            assert list(page.problems()) == []
+            assert page.problems() == []
 
 
 def test_a_page_list_is_followed_over_several_exits() -> None:

@@ -31,7 +31,7 @@ def test_what_is_asked_for_is_done_and_answered() -> None:
         "sw_exit_info_1",
         "sw_exit_info_2",
     ]
-    assert list(after.problems()) == []
+    assert after.problems() == []
 
 
 @pytest.mark.parametrize(

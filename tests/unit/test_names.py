@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit import DoorbellPage, UsageError
-from vmgexit.schema import Structure
+from vmgexit.schema import Structure, walk
 from vmgexit.wire import registry
 
 PACKAGE = import_module("vmgexit")
@@ -88,7 +88,20 @@ def test_every_public_name_is_the_one_of_its_module() -> None:
         assert getattr(sys.modules[found.__module__], name) is found
 
 
-@pytest.mark.parametrize("name", ["Doorbell", "DoorbellPage2023", "wire_format"])
+@pytest.mark.parametrize("name", ["Doorbell", "DoorbellPage1999", "wire_format"])
 def test_a_name_that_is_not_public_is_an_attribute_error(name: str) -> None:
     with pytest.raises(AttributeError, match=f"module 'vmgexit' has no attribute '{name}'"):
         getattr(PACKAGE, name)
+
+
+def test_every_structure_is_public_with_what_its_fields_hold() -> None:
+    held = {
+        each
+        for revisions in registry.structures().values()
+        for cls in revisions.values()
+        for place in walk(cls)
+        for each in (cls, place.field.of, place.field.enum)
+        if each is not None
+    }
+    assert {each.__name__ for each in held} <= set(PACKAGE.__all__)
+    assert all(getattr(PACKAGE, each.__name__) is each for each in held)

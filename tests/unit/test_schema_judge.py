@@ -116,7 +116,7 @@ def test_a_value_that_does_not_fit_is_named(
     [
         ([], "entries: 0 elements found, 253 expected"),
         (3, "entries: 3 is not a list"),
-        ([PscEntry()] * 252 + [1], "entries: element 252, 1, is not a PscEntry"),
+        ([PscEntry()] * 252 + ["x"], "entries: element 252: 'x' is not a PscEntry"),
     ],
 )
 def test_an_array_that_does_not_fit_is_named(value: object, message: str) -> None:
@@ -133,7 +133,7 @@ def test_nothing_is_reported_of_what_a_structure_leaves_out() -> None:
     request = PscRequest.of([PscEntry(operation=PageOperation.PRIVATE)])
     request.entries[1].reserved_63_57 = 1
     data = request.encode()
-    assert not list(request.problems())
+    assert not request.problems()
     assert PscRequest.decode(data, strict=True) == request
     request.entries[0].reserved_63_57 = 1
     with pytest.raises(DecodeError, match=r"^psc-request: entries\[0\]\.reserved_63_57: 0x1: "):
@@ -150,7 +150,7 @@ def test_a_structure_inside_another_says_itself_what_is_wrong_with_it() -> None:
     first = PscEntry(operation=PageOperation.PRIVATE)
     holder = Holder(request=PscRequest.of([first]))
     holder.request.entries[1].reserved_63_57 = 1
-    assert not list(holder.problems())
+    assert not holder.problems()
     first.reserved_63_57 = 1
     assert [problem.path for problem in holder.problems()] == ["request.entries[0].reserved_63_57"]
 

@@ -48,7 +48,7 @@ def test_fields_have_their_own_types() -> None:
 def test_methods_have_their_own_types() -> None:
     result = SvsmResult(rax=0x80000001)
     assert_type(result.encode(), bytes)
-    assert_type(list(result.problems()), list[Problem])
+    assert_type(result.problems(), list[Problem])
     assert_type(result.size, int)
     assert_type(ExtIntDescriptor().numbers("irr"), list[int])
     assert isinstance(result, Structure)

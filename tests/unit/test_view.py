@@ -46,7 +46,7 @@ def test_a_view_is_what_decode_gives(cls: type[Structure], seed: int, offset: in
     assert view == value
     assert value == view
     assert view.encode() == data
-    assert list(view.problems()) == list(value.problems())
+    assert view.problems() == value.problems()
     assert list(view.notes()) == list(value.notes())
     assert view.as_dict() == value.as_dict()
     assert repr(view) == f"<view of {value!r}>"

@@ -87,7 +87,7 @@ def test_the_draft_of_may_16_shows_both_readings(word: int, text: str) -> None:
         data = bytes(2) + word.to_bytes(2, "little") + bytes(cls.size - 4)
         value = cls.decode(data)
         assert notes_of(value) == [("events", f"interrupt work for {text}")]
-        assert not list(value.problems())
+        assert not value.problems()
         assert value.encode() == data
 
 

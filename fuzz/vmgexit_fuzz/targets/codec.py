@@ -86,7 +86,7 @@ class Codec(Messages, Target):
         value = cls.decode(body)
         if value.encode() != body:
             raise Finding(f"{name} is not lossless", f"{name}: {body.hex()} came back otherwise")
-        list(value.problems())
+        value.problems()
         list(value.notes())
         value.as_dict()
         repr(value)

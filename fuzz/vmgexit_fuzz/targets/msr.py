@@ -104,7 +104,7 @@ def _read(value: int) -> Bits:
         raise Finding(f"{name} is not lossless", f"{value:#018x} came back otherwise as {name}")
     if isinstance(word, MsrWord):
         held = {field.name: getattr(word, field.name) for field in word.declaration.fields[1:]}
-        if type(word).make(**held).encode() != data:
+        if type(word)(**held).encode() != data:
             raise Finding(f"{name} is made otherwise", f"{value:#018x} is made otherwise")
     found = [str(problem) for problem in word.problems()]
     wrong = value & RESERVED.get(code, 0) or REFUSED.get(code, _never)(value)

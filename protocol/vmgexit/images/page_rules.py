@@ -105,7 +105,7 @@ GHCB = Kind(
         Rule("exit code known", 2, _known_exit),
         Rule("exit code and words, or a status, marked valid", 2, _marks_the_exit),
         Rule("scratch address 0 or in the buffer", 1, _scratch_inside),
-        Rule("the exit's own rules kept", 1, lambda page: next(page.broken(), None) is None),
+        Rule("the exit's own rules kept", 1, lambda page: not any(page.broken())),
     ),
 )
 
@@ -114,7 +114,7 @@ GHCB = Kind(
 
 
 def _statuses(page: DoorbellPage) -> bool:
-    return all(next(item.status.problems(), None) is None for item in page.descriptors)
+    return not any(item.status.problems() for item in page.descriptors)
 
 
 def _descriptor_used(page: DoorbellPage) -> list[bool]:
@@ -231,7 +231,7 @@ VMSA = Kind(
 
 
 def _keeps(value: Structure) -> bool:
-    return next(value.problems(), None) is None
+    return not value.problems()
 
 
 # --- secrets page -------------------------------------------------------------------------------------

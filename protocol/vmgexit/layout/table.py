@@ -233,6 +233,8 @@ def _description(field: Field, in_bits: bool) -> str:
         sentences.append(f"Bit 0 is number {field.first}, bit {last} is {field.first + last}")
     if field.of is not None and field.count > LISTED:
         sentences.append(f"{field.count} of {count_of(field.of.size, 'byte')} each")
+    if field.value is not None:
+        sentences.append(f"Always {field.shown_value}")
     if field.enum is not None:
         sentences.append(f"Codes: {field.enum.__name__}")
     if field.access and not in_bits:

@@ -12,20 +12,14 @@ from .structure import Structure
 
 def raise_first(value: Structure) -> None:
     """Raise DecodeError on the first broken rule, if there is one."""
-    for problem in value.problems():
+    for problem in value.judged():
         raise DecodeError(f"{value.declaration.name}: {problem}", path=problem.path)
 
 
 def check_ranges(value: Structure, path: str = "") -> None:
     """Raise EncodeError on the first field whose value it cannot hold."""
-    for field in value.declaration.fields:
-        where = f"{path}{field.name}"
-        held = getattr(value, field.name, None)
-        complaint = field.complaint(held)
-        if complaint:
-            raise EncodeError(f"{where}: {complaint}", path=where) from None
-        for name, inner in field.inside(held):
-            check_ranges(inner, f"{path}{name}.")
+    for problem in value.misfits(path):
+        raise EncodeError(f"{problem.path}: {problem.rule}", path=problem.path) from None
 
 
 def wrong_length(cls: type[Structure], found: int) -> DecodeError:

@@ -231,29 +231,40 @@ class _Encoder(_Writer):
         self.slot(f"{entry.size}s", local)
 
     def word(self, cls: type[Bits], source: str) -> str:
+        """The word as one integer, of which `pack` refuses a negative one and bits beyond the last."""
         parts = []
+        is_shifted = False
         tables = list(cuts.shared(cls))
         for entry in cls.declaration.fields:
             if any(entry in group for group in tables):
                 continue
-            place = f"{source}.{entry.name}"
-            low, width = entry.bit_offset, entry.width
-            if low + width == cls.size * 8:  # pack refuses what does not fit
-                parts.append(f"{place} << {low}" if low else place)
-            elif cuts.is_listed(entry):
-                table = self.fresh(cuts.places(width, low), f"at_{low}")
-                parts.append(f"{table}[{place}]")
-            else:
+            place, low, width = f"{source}.{entry.name}", entry.bit_offset, entry.width
+            if low + width < cls.size * 8:
                 local = f"{source}_{entry.name}"
                 self.lines.append(f"{local} = {place}")
+                place = local
+                if cuts.is_listed(entry):
+                    table = self.fresh(cuts.places(width, low), f"at_{low}")
+                    self.checks.append(f"{local} < 0")
+                    parts.append(f"{table}[{local}]")
+                    continue
                 self.checks.append(f"{local} >> {width}")
-                parts.append(f"{local} << {low}" if low else local)
+            is_shifted |= low > 0
+            parts.append(f"{place} << {low}" if low else place)
         for group in tables:
             held = [f"{source}.{entry.name}" for entry in group]
             table = self.fresh(cuts.codes(group), "codes")
-            parts.append(_listed(f"{table}[", held, "]", " " * 12))
+            key = self.fresh(cuts.packer(len(group)), "key")
+            parts.append(_listed(f"{table}[{key}(", held, ")]", " " * 12))
         joined = " | ".join(parts)
-        return joined if len(joined) <= 80 else f"\n{' ' * 12}| ".join(parts)
+        if len(joined) > 80:
+            joined = f"\n{' ' * 12}| ".join(parts)
+        if not is_shifted:
+            return joined
+        # An integer of numpy's loses the bits that are shifted beyond its own width.
+        self.lines.append(f"{source}_word = (\n{' ' * 12}{joined}\n{' ' * 8})")
+        self.checks.append(f"{source}_word.__class__ is not int")
+        return f"{source}_word"
 
     def text(self, cls: type[Structure]) -> str:
         self.structure(cls, "self")
@@ -261,27 +272,33 @@ class _Encoder(_Writer):
         checks = ""
         if self.checks:
             joined = "\n            or ".join(self.checks)
-            checks = f"if (\n            {joined}\n        ):\n            refuse(self)\n        "
+            checks = (
+                f"if (\n            {joined}\n        ):\n            return slow(self)\n        "
+            )
             if len(self.checks) == 1:
-                checks = f"if {joined}:\n            refuse(self)\n        "
+                checks = f"if {joined}:\n            return slow(self)\n        "
         return f"""\
 def encode(self):
     try:
         {body}{checks}# {self.format}
         {_listed("return pack(", self.slots, ")", " " * 8)}
     except refused:
-        refuse(self)
-        raise
+        return slow(self)
 """
 
 
-def refuse(value: Structure) -> None:
-    """Raise EncodeError for the field that the fast encoder could not write."""
+def slow(value: Structure) -> bytes:
+    """The bytes of what the fast encoder could not write.
+
+    Raises EncodeError for a field that cannot hold its value. All others it can hold, but not as
+    reading gives them: integers of other types, an integer in place of a word.
+    """
     check_ranges(value)
+    return value.settled().encode()
 
 
-# What the fast encoder meets when a value does not fit: struct's own complaint, a value that is not
-# in a table, a wrong type, a list of another length, an element that refused.
+# What the fast encoder meets when a value is not as reading gives it: struct's own complaint, a value
+# that is not in a table, a wrong type, a list of another length, an element that refused.
 _REFUSED = (
     struct.error,
     LookupError,
@@ -300,7 +317,8 @@ def _written(cls: type[Structure]) -> tuple[_Decoder, str, _Encoder, str]:
 
 _TABLES = """\
 # new_X(): an X without values. rows_N[byte]: the fields and parts of fields in that byte.
-# at_LOW_N[value]: value << LOW, or None for a value that does not fit. codes_N[values]: their bits.
+# at_LOW_N[value]: value << LOW, or None for a value that does not fit; negative ones are checked.
+# codes_N[key_N(values)]: their bits.
 """
 
 
@@ -325,7 +343,7 @@ def compiled(cls: type[Structure]) -> tuple[Callable[..., Any], Callable[[Any], 
     more = {
         "pack": struct.Struct(encoder.format).pack,
         "refused": _REFUSED,
-        "refuse": refuse,
+        "slow": slow,
         **encoder.names,
     }
     exec(compile(encode, f"<encode {cls.declaration.name}>", "exec"), more)  # noqa: S102

@@ -51,7 +51,8 @@ class StructureAdapter(construct.Adapter):  # type: ignore[misc]  # construct ha
             check_ranges(obj)
         except EncodeError as error:
             raise construct.ValidationError(str(error), path) from None
-        return {field.name: getattr(obj, field.name) for field in self.of.declaration.fields}
+        held = obj.settled()
+        return {field.name: getattr(held, field.name) for field in self.of.declaration.fields}
 
 
 def _subcon(field: Field, in_bits: bool) -> Any:

@@ -4,8 +4,8 @@ Reading: a byte that holds pieces of several fields is one look-up in a table of
 belong to one field alone are read as integers of their own; a field over several bytes is put
 together from its parts. Where a word has few and wide fields, shifts of the whole word cost less.
 
-Writing: flags and narrow fields share one table from their values to their bits; wider fields have a
-table each, of which the second half refuses; the widest are checked and shifted.
+Writing: flags and narrow fields share one table from their values, packed into bytes, to their bits;
+wider fields have a table each, of which the second half refuses; the widest are checked and shifted.
 
 `compiler` writes the source that uses these tables. The costs below are measured with `dev.py bench`.
 """
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,18 +167,28 @@ def is_listed(entry: Field) -> bool:
 
 
 @functools.cache
-def codes(group: tuple[Field, ...]) -> dict[Any, int]:
-    """The bits in the word for each combination of the fields' values."""
-    choices = [[read(entry, value) for value in range(1 << entry.width)] for entry in group]
+def codes(group: tuple[Field, ...]) -> dict[bytes, int]:
+    """The bits in the word for each combination of the fields' values, of which a key has a byte each.
+
+    A tuple of the values would take 1.0 for 1, because they are equal; struct packs integers only.
+    """
+    values = [range(1 << entry.width) for entry in group]
     bits = [[value << entry.bit_offset for value in range(1 << entry.width)] for entry in group]
-    keys = itertools.product(*choices) if len(group) > 1 else choices[0]
+    keys = map(bytes, itertools.product(*values))
     return dict(zip(keys, map(sum, itertools.product(*bits)), strict=True))
+
+
+@functools.cache
+def packer(count: int) -> Callable[..., bytes]:
+    """What makes a key of `codes` from the values of `count` fields."""
+    return struct.Struct(f"{count}B").pack
 
 
 @functools.cache
 def places(width: int, low: int) -> list[int | None]:
     """`value << low` for every value of `width` bits, then as many that no integer can be joined to.
 
-    Negative values and those of one bit too many land in that half, all others outside the list.
+    Values of one bit too many land in that half, all others outside the list. Negative ones land
+    anywhere, as indices do in Python: they are checked apart.
     """
     return [*range(0, 1 << width + low, 1 << low), *[None] * (1 << width)]

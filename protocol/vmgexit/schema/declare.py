@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, dataclass_transform
 
+from . import plain
 from .compiler import compiled
 from .structure import Bits, Buffer, Declaration, Field, Kind, Structure
 from .view import maker
@@ -50,6 +51,8 @@ def structure(
             rules=rules,
         )
         _install_codec(made)
+        made.as_dict = plain.as_dict  # type: ignore[method-assign, assignment]
+        made.from_dict = classmethod(plain.from_dict)  # type: ignore[method-assign, assignment]
         return made
 
     return declare
@@ -78,6 +81,8 @@ def _placed(cls: type[Structure], size: int) -> tuple[Field, ...]:
         )
         if (field.rule is None) == (entry.name == _reserved_name(cls, field)):
             raise TypeError(f"{where}: reserved fields are named {_reserved_name(cls, field)}")
+        if field.value is not None and (complaint := field.complaint(field.value)):
+            raise TypeError(f"{where}: value: {complaint}")
         placed.append(field)
         offset += field.width
     if offset != size * 8:

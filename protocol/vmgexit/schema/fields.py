@@ -34,18 +34,20 @@ def bits(
     meaning: str,
     *,
     enum: type[IntEnum] | None = None,
+    value: int | None = None,
     spec: str = "",
     access: str = "",
     reset: int | None = 0,
     clause: str = "",
 ) -> Any:
-    """An unsigned integer of `width` bits in a `Bits` word."""
+    """An unsigned integer of `width` bits in a `Bits` word; `value` is the one right value."""
     return _field(
         Field(
             Kind.UINT,
             width,
             meaning,
             enum=enum,
+            value=value,
             spec=spec,
             access=access,
             reset=reset,
@@ -78,23 +80,46 @@ def _unsigned(width: int) -> Callable[..., Any]:
         meaning: str,
         *,
         enum: type[IntEnum] | None = None,
+        value: int | None = None,
         spec: str = "",
         access: str = "",
         reset: int | None = 0,
         clause: str = "",
     ) -> Any:
-        return bits(width, meaning, enum=enum, spec=spec, access=access, reset=reset, clause=clause)
+        return bits(
+            width,
+            meaning,
+            enum=enum,
+            value=value,
+            spec=spec,
+            access=access,
+            reset=reset,
+            clause=clause,
+        )
 
-    declare.__doc__ = f"A little-endian unsigned integer of {width} bits in a `Record`."
+    declare.__doc__ = (
+        f"A little-endian unsigned integer of {width} bits in a `Record`;"
+        " `value` is the one right value."
+    )
     return declare
 
 
 u8, u16, u32, u64 = (_unsigned(width) for width in (8, 16, 32, 64))
 
 
-def raw(size: int, meaning: str, *, spec: str = "", access: str = "", clause: str = "") -> Any:
-    """`size` bytes that the structure does not look into."""
-    return _field(Field(Kind.BYTES, size * 8, meaning, spec=spec, access=access, clause=clause))
+def raw(
+    size: int,
+    meaning: str,
+    *,
+    value: bytes | None = None,
+    spec: str = "",
+    access: str = "",
+    clause: str = "",
+) -> Any:
+    """`size` bytes that the structure does not look into; `value` is the one right value."""
+    return _field(
+        Field(Kind.BYTES, size * 8, meaning, value=value, spec=spec, access=access, clause=clause)
+    )
 
 
 def reserved_bytes(
@@ -136,11 +161,16 @@ def array(
     count: int,
     meaning: str,
     *,
+    used: Callable[[Any], int] | None = None,
     spec: str = "",
     access: str = "",
     clause: str = "",
 ) -> Any:
-    """`count` structures one after the other, read as a list."""
+    """`count` structures one after the other, read as a list.
+
+    `used` says how many of them count, from the first on, by the structure around them: no rule is
+    looked at in the others.
+    """
     return _field(
         Field(
             Kind.ARRAY,
@@ -148,6 +178,7 @@ def array(
             meaning,
             of=of,
             count=count,
+            used=used,
             spec=spec,
             access=access,
             clause=clause,

@@ -11,13 +11,15 @@ fields and gives the class its codec.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from itertools import islice
+from operator import index
+from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex
 
-from ..errors import DecodeError
+from ..errors import DecodeError, EncodeError
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -59,6 +61,8 @@ class Field:
     enum: type[IntEnum] | None = None  # names of the known codes; unknown ones stay integers
     of: type[Structure] | None = None  # the nested structure, or an array's element
     count: int = 1  # elements of an array
+    used: Callable[[Any], int] | None = None  # how many of them count, of the structure around them
+    value: int | bytes | None = None  # the one right value, where there is one
     first: int = 0  # bitmap: the number that bit 0 stands for
     access: str = ""  # who writes and who clears it, or RO, WO, RW
     reset: int | None = 0  # value after reset; None where it is not defined
@@ -81,7 +85,16 @@ class Field:
 
     @property
     def default(self) -> Any:
-        """The value of the field in an all-zero structure."""
+        """The value where none is said: the one right value, or zero."""
+        if self.value is not None:
+            return self.value
+        if self.of is None:
+            return self.zero
+        return self.of() if self.kind is Kind.STRUCT else [self.of() for _ in range(self.count)]
+
+    @property
+    def zero(self) -> Any:
+        """The value in an all-zero structure; not of an array."""
         match self.kind:
             case Kind.FLAG:
                 return False
@@ -89,55 +102,106 @@ class Field:
                 return bytes(self.size)
             case Kind.STRUCT:
                 assert self.of is not None
-                return self.of()
-            case Kind.ARRAY:
-                assert self.of is not None
-                return [self.of() for _ in range(self.count)]
+                return self.of.decode(bytes(self.size))
             case _:
                 return named(0, self.enum)
 
     def inside(self, value: Any) -> Iterator[tuple[str, Structure]]:
         """The structures that the field's `value` holds, each with the path that leads to it."""
         if self.kind is Kind.STRUCT:
-            yield self.name, value
+            yield self.name, self.structure(value)
         elif self.kind is Kind.ARRAY:
-            for index, item in enumerate(value):
-                yield f"{self.name}[{index}]", item
+            for at, item in enumerate(value):
+                yield f"{self.name}[{at}]", self.structure(item)
 
     def complaint(self, value: Any) -> str:
-        """Why the field cannot hold `value`; "" where it can. Does not look into structures."""
+        """Why the field cannot hold `value`; "" where it can. Does not look into structures.
+
+        Every integer type is an integer here, bool and numpy's too; a word may be its integer.
+        """
         match self.kind:
             case Kind.UINT | Kind.FLAG | Kind.BITMAP:
-                if not isinstance(value, int):
-                    return f"{value!r} is not an integer"
-                if not 0 <= value < 1 << self.width:
-                    return f"{_number(value)} does not fit {self.width} bit{'s' * (self.width > 1)}"
+                return self._number_complaint(value, self.width)
             case Kind.BYTES:
                 if not isinstance(value, bytes | bytearray):
                     return f"{value!r} is not bytes"
                 if len(value) != self.size:
                     return f"{len(value)} bytes found, {self.size} expected"
             case Kind.STRUCT:
-                if not self._is_a(value):
-                    return f"{value!r} is not {self._article()}"
+                return self.structure_complaint(value)
             case Kind.ARRAY:
                 if isinstance(value, str | bytes) or not isinstance(value, Sequence):
                     return f"{value!r} is not a list"
                 if len(value) != self.count:
                     return f"{len(value)} elements found, {self.count} expected"
-                for index, item in enumerate(value):
-                    if not self._is_a(item):
-                        return f"element {index}, {item!r}, is not {self._article()}"
+                for at, item in enumerate(value):
+                    if complaint := self.structure_complaint(item):
+                        return f"element {at}: {complaint}"
         return ""
 
-    def _is_a(self, value: Any) -> bool:
-        assert self.of is not None
-        return isinstance(value, self.of)
+    def _number_complaint(self, value: Any, width: int) -> str:
+        try:
+            number = index(value)
+        except TypeError:
+            return f"{value!r} is not an integer"
+        fits = 0 <= number < 1 << width
+        return "" if fits else f"{_number(number)} does not fit {width} bit{'s' * (width > 1)}"
 
-    def _article(self) -> str:
+    def structure_complaint(self, value: Any) -> str:
         assert self.of is not None
+        if isinstance(value, self.of):
+            return ""
+        if self.of.declaration.is_bits and hasattr(value, "__index__"):
+            return self._number_complaint(value, 8 * self.of.size)
         article = "an" if self.of.__name__[0] in "AEIOU" else "a"
-        return f"{article} {self.of.__name__}"
+        return f"{value!r} is not {article} {self.of.__name__}"
+
+    def broken_rule(self, value: Any) -> str:
+        """Which rule of the field `value`, which it can hold, breaks; "" where none."""
+        if self.rule is Rule.ZERO:
+            return "reserved, must be zero" if value not in (0, self.zero) else ""
+        if self.value is not None:
+            return f"{self.shown_value} expected" if value != self.value else ""
+        if self.enum is not None and value not in members(self.enum):
+            return f"not a known {self.enum.__name__}"
+        return ""
+
+    @property
+    def shown_value(self) -> str:
+        """The one right value as people read it: `0x16, RUN_VMPL_REQUEST`; "" where there is none."""
+        match self.value:
+            case None:
+                return ""
+            case bytes():
+                return self.value.hex(" ")
+            case IntEnum():
+                return f"{int(self.value):#x}, {self.value.name}"
+            case _:
+                return f"{self.value:#x}" if self.value > 9 else f"{self.value}"
+
+    def settled(self, value: Any) -> Any:
+        """`value`, which the field can hold, as reading gives it."""
+        match self.kind:
+            case Kind.UINT | Kind.BITMAP:
+                return named(index(value), self.enum)
+            case Kind.FLAG:
+                return index(value) == 1
+            case Kind.BYTES:
+                return bytes(value)
+            case Kind.STRUCT:
+                return self.structure(value).settled()
+            case Kind.ARRAY:
+                return [self.structure(item).settled() for item in value]
+
+    def structure(self, value: Any) -> Structure:
+        """The structure that `value` is or, of a word, is the integer of. Raises EncodeError."""
+        if isinstance(value, Structure):
+            return value
+        if complaint := self.structure_complaint(value):
+            raise EncodeError(f"{self.name}: {complaint}", path=self.name)
+        assert self.of is not None
+        assert issubclass(self.of, Bits)
+        return self.of.of(index(value))
 
 
 @functools.cache
@@ -205,6 +269,8 @@ class Structure:
     """Base of every structure. Use `Record` or `Bits`.
 
     `size` is in bytes. Attributes hold decoded values: int, bool, bytes, structures, lists of them.
+    They take what `encode` and `problems` may complain of later. A word may be given by its integer:
+    the constructor reads it, an attribute holds it as it is, and `encode` writes it.
     """
 
     __slots__ = ()
@@ -214,10 +280,16 @@ class Structure:
     """The structure as a `construct.Construct`, which parses to it and builds from it."""
 
     def __init__(self, **values: Any) -> None:
-        """An all-zero structure, but for the fields named. Ranges are checked by `encode`."""
+        """The structure with the fields named. The others have their one right value, or are zero.
+
+        Values are checked by `encode`. `decode(bytes(size))` is zero in every field.
+        """
         for field in self.declaration.fields:
             name = field.name
-            setattr(self, name, values.pop(name) if name in values else field.default)
+            held = values.pop(name) if name in values else field.default
+            if field.kind is Kind.STRUCT and not isinstance(held, Structure):
+                held = held if field.complaint(held) else field.structure(held)
+            setattr(self, name, held)
         if values:
             unknown = ", ".join(values)
             raise TypeError(f"{type(self).__name__} has no field {unknown}")
@@ -231,12 +303,15 @@ class Structure:
         raise NotImplementedError  # every declared structure gets its own
 
     def encode(self) -> bytes:
-        """The structure's `size` bytes. Raises EncodeError with the path of a value out of range.
+        """The structure's `size` bytes. Raises EncodeError with the path of a value that does not fit.
 
-        A value that equals one in range may pass for it, such as 1.0 for a flag: to look at the type
-        of every value would cost more than it is worth.
+        Integers of every type fit where their number does; 1.0, "1" and None are not integers.
         """
         raise NotImplementedError
+
+    def __bytes__(self) -> bytes:
+        """What `encode` gives."""
+        return self.encode()
 
     @classmethod
     def view(cls, buffer: Buffer | mmap, offset: int = 0) -> Self:
@@ -251,22 +326,42 @@ class Structure:
         """
         raise NotImplementedError
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> list[Problem]:
         """Every rule that the value breaks: reserved bits, unknown codes, the structure's own rules.
 
-        Never raises on a decoded value.
+        Where values do not fit their fields, these are the problems, and the rules are not looked at.
+        The list is empty where all is right. Never raises.
         """
+        try:
+            self.encode()
+        except EncodeError:
+            return list(self.misfits())
+        return list(self.judged())
+
+    def misfits(self, path: str = "") -> Iterator[Problem]:
+        """Every value that its field cannot hold; `path` stands before the names."""
+        for field in self.declaration.fields:
+            held = getattr(self, field.name, None)
+            if complaint := field.complaint(held):
+                cited = field.clause or self.declaration.clause
+                yield Problem(f"{path}{field.name}", held, complaint, cited)
+                continue
+            for name, inner in field.inside(held):
+                yield from inner.misfits(f"{path}{name}.")
+
+    def judged(self, path: str = "") -> Iterator[Problem]:
+        """Every rule that the value breaks, all of whose values fit; `path` stands before the names."""
         for field in self.declaration.fields:
             held = getattr(self, field.name)
-            cited = field.clause or self.declaration.clause
-            if field.rule is Rule.ZERO and held not in (0, field.default):
-                yield Problem(field.name, held, "reserved, must be zero", cited)
-            elif field.enum is not None and held not in members(field.enum):
-                yield Problem(field.name, held, f"not a known {field.enum.__name__}", cited)
-            for path, inner in field.inside(held):
-                for problem in inner.problems():
-                    yield replace(problem, path=f"{path}.{problem.path}")
-        yield from self.broken()
+            if rule := field.broken_rule(held):
+                cited = field.clause or self.declaration.clause
+                yield Problem(f"{path}{field.name}", held, rule, cited)
+            if field.of is not None:
+                used = field.count if field.used is None else field.used(self)
+                for name, inner in islice(field.inside(held), used):
+                    yield from inner.judged(f"{path}{name}.")
+        for problem in self.broken():
+            yield replace(problem, path=f"{path}{problem.path}") if path else problem
 
     def broken(self) -> Iterator[Problem]:
         """Rules of this structure beyond single fields: overridden by declarations that have some, or
@@ -286,9 +381,41 @@ class Structure:
             raise TypeError(f"{name} is not a bitmap")
         return set_numbers(getattr(self, name), field.first)
 
+    def leaves(self) -> Iterator[tuple[str, Any]]:
+        """Path and value of every field that is no structure, in the order of the bits.
+
+        `dict(page.leaves())["flags.nmi_pending"]`. A structure itself is not iterable: some would
+        expect names, as of a dict, some values, as of a tuple; neither says what nested fields are.
+        """
+        for field in self.declaration.fields:
+            held = getattr(self, field.name)
+            if field.of is None:
+                yield field.name, held
+            for name, inner in field.inside(held):
+                for path, value in inner.leaves():
+                    yield f"{name}.{path}", value
+
+    __iter__ = None  # __getitem__ alone would make it a sequence
+
+    def settled(self) -> Self:
+        """A copy, all of whose values fit, with the values as reading gives them."""
+        fields = self.declaration.fields
+        return type(self)(
+            **{field.name: field.settled(getattr(self, field.name)) for field in fields}
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Nested plain values: integers stay numbers, bytes become hex, as `--json` prints them."""
-        return {field.name: _plain(getattr(self, field.name)) for field in self.declaration.fields}
+        raise NotImplementedError
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, partial: bool = False) -> Self:
+        """The structure of which `values` is the `as_dict`; a word may be its integer there too.
+
+        With `partial` a field that is not named has its one right value, or is zero. Raises
+        EncodeError with the path of an unknown or a missing field, or of a value that does not fit.
+        """
+        raise NotImplementedError
 
     def __getitem__(self, name: str) -> Any:
         """The value of the field `name`, as construct's `this.head.vector` asks for it."""
@@ -307,7 +434,7 @@ class Structure:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
-        """The fields that are not zero, as a constructor call."""
+        """The fields that are not as the constructor has them, as a call of it."""
         shown = []
         for field in self.declaration.fields:
             value = getattr(self, field.name)
@@ -356,20 +483,12 @@ def set_numbers(bitmap: int, first: int = 0) -> list[int]:
     return found
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Structure):
-        return value.as_dict()
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, IntEnum):
         return f"{type(value).__name__}.{value.name}"
-    return f"{value:#x}" if type(value) is int else repr(value)
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        return f"{index(value):#x}"  # numpy's integers too
+    return repr(value)
 
 
 def _short(value: Any) -> str:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from mmap import mmap
-from operator import eq
-from typing import Any, ClassVar, SupportsIndex, overload
+from operator import eq, index
+from typing import Any, ClassVar, Self, SupportsIndex, cast, overload
 
 from ..errors import DecodeError, EncodeError
 from .checks import check_ranges
@@ -189,7 +189,7 @@ def _store_bits(cls: type[Bits], field: Field) -> Callable[[Any, int], None]:
     def store(self: Any, value: int) -> None:
         at = self._offset + byte
         others = word.unpack_from(self._buffer, at)[0] & kept
-        word.pack_into(self._buffer, at, others | value << shift)
+        word.pack_into(self._buffer, at, others | index(value) << shift)
 
     return store
 
@@ -209,21 +209,22 @@ def _bytes_of(field: Field) -> Callable[[Any, Any], bytes]:
         case Kind.BYTES:
             return lambda _, value: bytes(value)
         case Kind.STRUCT:
-            return lambda self, value: _encoded(value, f"{_prefix(self)}{field.name}.")
+            return lambda self, value: _encoded(field, value, f"{_prefix(self)}{field.name}.")
         case Kind.ARRAY:
             return lambda self, value: b"".join(
-                _encoded(item, f"{_prefix(self)}{field.name}[{index}].")
-                for index, item in enumerate(value)
+                _encoded(field, item, f"{_prefix(self)}{field.name}[{at}].")
+                for at, item in enumerate(value)
             )
         case _:
-            return lambda _, value: int(value).to_bytes(field.size, "little")
+            return lambda _, value: index(value).to_bytes(field.size, "little")
 
 
-def _encoded(value: Structure, path: str) -> bytes:
+def _encoded(field: Field, value: Any, path: str) -> bytes:
+    held = field.structure(value)
     try:
-        return value.encode()
+        return held.encode()
     except EncodeError:
-        check_ranges(value, path)  # raises with the whole path
+        check_ranges(held, path)  # raises with the whole path
         raise
 
 
@@ -259,11 +260,14 @@ class _View(Structure):
         (held,) = struct.unpack_from(f"{self.size}s", self._buffer, self._offset)
         return held
 
-    def problems(self) -> Iterator[Problem]:
-        return self._of.decode(self.encode()).problems()
+    def problems(self) -> list[Problem]:
+        return self.settled().problems()
 
     def as_dict(self) -> dict[str, Any]:
-        return self._of.decode(self.encode()).as_dict()
+        return self.settled().as_dict()
+
+    def settled(self) -> Self:
+        return cast("Self", self._of.decode(self.encode()))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, self._of):
@@ -271,14 +275,23 @@ class _View(Structure):
         return self.encode() == other.encode()
 
     def __repr__(self) -> str:
-        return f"<view of {self._of.decode(self.encode())!r}>"
+        return f"<view of {self.settled()!r}>"
 
     def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
         """Copies and pickles are structures of their own, without the buffer."""
         return _detached, (self._of, self.encode())
 
 
-_OVERRIDDEN = ("encode", "problems", "as_dict", "__eq__", "__repr__", "__reduce_ex__", "__hash__")
+_OVERRIDDEN = (
+    "encode",
+    "problems",
+    "as_dict",
+    "settled",
+    "__eq__",
+    "__repr__",
+    "__reduce_ex__",
+    "__hash__",
+)
 
 
 def _detached(cls: type[Structure], data: bytes) -> Structure:
@@ -311,7 +324,7 @@ class ArrayView(Sequence[Any]):
         complaint = self._item.complaint(value)
         if complaint:
             raise EncodeError(f"{path}: {complaint}", path=path)
-        data = _encoded(value, f"{path}.")
+        data = _encoded(self._item, value, f"{path}.")
         struct.pack_into(f"{len(data)}s", self._buffer, self._offset + step, data)
 
     def __eq__(self, other: object) -> bool:

@@ -104,7 +104,7 @@ def _element(path: str, long: set[str]) -> tuple[str, int] | None:
 
 def _is_quiet(element: tuple[str, int] | None, held: list[tuple[Place, Any]]) -> str:
     """The long array that an all-zero element belongs to; "" for anything else."""
-    if element is None or any(value != place.field.default for place, value in held):
+    if element is None or any(value != place.field.zero for place, value in held):
         return ""
     return element[0]
 
@@ -126,7 +126,7 @@ def _line(place: Place, held: Any) -> _Line:
     field, in_bits = place.field, place.owner.declaration.is_bits
     start = place.bit_offset - field.bit_offset if in_bits else place.bit_offset
     bits = field.bits if in_bits else ""
-    is_set = held != field.default
+    is_set = held != field.zero
     return _Line(start, bits, place.path, _value(field, held), _meaning(field) if is_set else "")
 
 

@@ -79,7 +79,7 @@ class AttestServices(Record):
     report_size: int = u32("Bytes there")
     reserved_0x00c: bytes = reserved_bytes(4)
     nonce_gpa: int = u64("Guest-physical address of the nonce", spec="NonceGPA")
-    nonce_size: int = u16("Bytes of the nonce: 64")
+    nonce_size: int = u16("Bytes of the nonce", value=NONCE_SIZE)
     reserved_0x01a: bytes = reserved_bytes(6)
     manifest_gpa: int = u64("Guest-physical address of the manifest, 4 KiB aligned")
     manifest_size: int = u32("Bytes there")
@@ -89,9 +89,7 @@ class AttestServices(Record):
     reserved_0x03c: bytes = reserved_bytes(4)
 
     def broken(self) -> Iterator[Problem]:
-        if self.nonce_size != NONCE_SIZE:
-            yield Problem("nonce_size", self.nonce_size, f"{NONCE_SIZE} expected", "")
-        elif self.nonce_gpa % PAGE + NONCE_SIZE > PAGE:
+        if self.nonce_gpa % PAGE + self.nonce_size > PAGE:
             yield Problem("nonce_gpa", self.nonce_gpa, "the nonce crosses a page", "")
         regions = (
             ("report_gpa", self.report_gpa, self.report_size),
@@ -137,12 +135,8 @@ class AttestSingleService(Record):
 
     operation: AttestServices = nested(AttestServices, "Where the guest wants what")
     service_guid: bytes = raw(16, "Which service", spec="ServiceGUID")
-    manifest_version: int = u32("Version of the manifest: 0")
+    manifest_version: int = u32("Version of the manifest", value=0)
     reserved_0x054: bytes = reserved_bytes(4)
-
-    def broken(self) -> Iterator[Problem]:
-        if self.manifest_version:
-            yield Problem("manifest_version", self.manifest_version, "0 expected", "")
 
     def notes(self) -> Iterator[Note]:
         yield Note("service_guid", _service(self.service_guid))
@@ -152,13 +146,16 @@ class AttestSingleService(Record):
 class ServicesManifest(Record):
     """Header of the services manifest; an entry for each service follows, then their manifests."""
 
-    guid: bytes = raw(16, "That of the manifest itself", spec="GUID")
+    guid: bytes = raw(
+        16,
+        f"That of the manifest itself, {MANIFEST_GUID}",
+        value=guid_bytes(MANIFEST_GUID),
+        spec="GUID",
+    )
     total_length: int = u32("Bytes of the whole manifest")
     entry_count: int = u32("How many services follow")
 
     def broken(self) -> Iterator[Problem]:
-        if self.guid != guid_bytes(MANIFEST_GUID):
-            yield Problem("guid", self.guid, f"{MANIFEST_GUID} expected", "")
         if self.total_length < 24 * (1 + self.entry_count):
             rule = f"header and {self.entry_count} entries do not fit"
             yield Problem("total_length", self.total_length, rule, "")
@@ -193,7 +190,7 @@ class UefiMmFlags(Bits):
 class UefiMmManifest(Record):
     """Manifest of the UEFI MM service."""
 
-    version: int = u32("Version: 0")
+    version: int = u32("Version", value=0)
     flags: UefiMmFlags = nested(UefiMmFlags, "What the variable store is like")
 
 

@@ -110,7 +110,9 @@ class PvalidateList(Record):
     """
 
     header: PvalidateHeader = nested(PvalidateHeader, "Which entries are to be done")
-    entries: list[PvalidateEntry] = array(PvalidateEntry, MAX_ENTRIES, "Pages")
+    entries: list[PvalidateEntry] = array(
+        PvalidateEntry, MAX_ENTRIES, "Pages", used=lambda pages: pages.header.entries
+    )
 
     @classmethod
     def of(cls, entries: Sequence[PvalidateEntry]) -> Self:
@@ -123,17 +125,10 @@ class PvalidateList(Record):
         rest = [PvalidateEntry() for _ in range(MAX_ENTRIES - len(entries))]
         return cls(header=PvalidateHeader(entries=len(entries)), entries=[*entries, *rest])
 
-    def problems(self) -> Iterator[Problem]:
-        """Broken rules of the header and of the entries that it names; others are not looked at."""
-        for problem in self.header.problems():
-            yield Problem(f"header.{problem.path}", problem.value, problem.rule, problem.clause)
+    def broken(self) -> Iterator[Problem]:
         if self.header.entries > MAX_ENTRIES:
             rule = f"{MAX_ENTRIES} entries fit the calling area"
             yield Problem("header.entries", self.header.entries, rule, "")
-        for index, entry in enumerate(self.entries[: self.header.entries]):
-            for problem in entry.problems():
-                path = f"entries[{index}].{problem.path}"
-                yield Problem(path, problem.value, problem.rule, problem.clause)
 
 
 _NOWHERE = "no source describes its operands; COCONUT-SVSM and linux-svsm do not support it"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Any, ClassVar, Self
+from typing import Any
 
 from ..schema import Bits, Code, Note, Problem, bit, bits, reserved, structure
 from .readings import notes_on
@@ -82,28 +82,17 @@ class PageOperation(Code):
 
 
 class MsrWord(Bits):
-    """Base of every word. `code` is the low 12 bits that its declaration stands for."""
+    """Base of every word. The value of `info`, the low 12 bits, is the code that it stands for."""
 
     __slots__ = ()
-    code: ClassVar[GhcbInfo]
     info: int
-
-    @classmethod
-    def make(cls, **values: Any) -> Self:
-        """The word with its code in place, zero but for the fields named."""
-        return cls(info=cls.code, **values)
-
-    def broken(self) -> Iterator[Problem]:
-        if self.info != self.code:
-            expected = f"{self.code:#05x} expected, {self.code.name}"
-            yield Problem("info", self.info, expected, self.declaration.clause)
 
     def notes(self) -> Iterator[Note]:
         yield from notes_on(self)
 
 
-def _info() -> Any:
-    return bits(12, "What the word is", enum=GhcbInfo, spec="GHCBInfo")
+def _info(code: GhcbInfo | None = None) -> Any:
+    return bits(12, "What the word is", enum=GhcbInfo, value=code, spec="GHCBInfo")
 
 
 def _frame(meaning: str) -> Any:
@@ -143,8 +132,7 @@ class GhcbMsr(Bits):
 class GhcbGpa(MsrWord):
     """Code 0x000: the word is the address of the GHCB page, 4 KiB aligned."""
 
-    code = GhcbInfo.GHCB_GPA
-    info: int = _info()
+    info: int = _info(GhcbInfo.GHCB_GPA)
     frame: int = _frame("Guest frame number of the GHCB page")
 
 
@@ -152,8 +140,7 @@ class GhcbGpa(MsrWord):
 class SevInfoResponse(MsrWord):
     """Code 0x001: versions that the host speaks, and where the C-bit is. Also the value at reset."""
 
-    code = GhcbInfo.SEV_INFO_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.SEV_INFO_RESPONSE)
     reserved_23_12: int = reserved(12)
     c_bit: int = bits(8, "Position of the C-bit in a page table entry", spec="CBit")
     min_version: int = bits(16, "Lowest GHCB version supported")
@@ -163,7 +150,6 @@ class SevInfoResponse(MsrWord):
         yield Note("", f"versions {self.min_version} to {self.max_version}, C-bit {self.c_bit}")
 
     def broken(self) -> Iterator[Problem]:
-        yield from MsrWord.broken(self)
         if self.min_version > self.max_version:
             yield Problem("min_version", self.min_version, "above max_version", "")
 
@@ -172,8 +158,7 @@ class SevInfoResponse(MsrWord):
 class SevInfoRequest(MsrWord):
     """Code 0x002: which versions does the host speak."""
 
-    code = GhcbInfo.SEV_INFO_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.SEV_INFO_REQUEST)
     reserved_63_12: int = reserved(52)
 
 
@@ -181,8 +166,7 @@ class SevInfoRequest(MsrWord):
 class ApJumpTable(MsrWord):
     """Code 0x003: AP jump table. Only OpenVMM names it, and gives no layout."""
 
-    code = GhcbInfo.AP_JUMP_TABLE
-    info: int = _info()
+    info: int = _info(GhcbInfo.AP_JUMP_TABLE)
     data: int = bits(52, "Not described anywhere", spec="GHCBData")
 
 
@@ -190,8 +174,7 @@ class ApJumpTable(MsrWord):
 class CpuidRequest(MsrWord):
     """Code 0x004: one register of one CPUID function, sub-leaf 0."""
 
-    code = GhcbInfo.CPUID_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.CPUID_REQUEST)
     reserved_29_12: int = reserved(18)
     register: int = bits(2, "Register asked for", enum=CpuidRegister)
     function: int = bits(32, "CPUID function, EAX")
@@ -201,8 +184,7 @@ class CpuidRequest(MsrWord):
 class CpuidResponse(MsrWord):
     """Code 0x005: what that register holds."""
 
-    code = GhcbInfo.CPUID_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.CPUID_RESPONSE)
     reserved_29_12: int = reserved(18)
     register: int = bits(2, "Register, as asked for", enum=CpuidRegister)
     value: int = bits(32, "Its value")
@@ -212,8 +194,7 @@ class CpuidResponse(MsrWord):
 class ApResetHoldRequest(MsrWord):
     """Code 0x006: this vCPU waits for a start-up IPI."""
 
-    code = GhcbInfo.AP_RESET_HOLD_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.AP_RESET_HOLD_REQUEST)
     reserved_63_12: int = reserved(52)
 
 
@@ -221,8 +202,7 @@ class ApResetHoldRequest(MsrWord):
 class ApResetHoldResponse(MsrWord):
     """Code 0x007: the vCPU was released."""
 
-    code = GhcbInfo.AP_RESET_HOLD_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.AP_RESET_HOLD_RESPONSE)
     released: int = bits(52, "Not 0: released by a start-up IPI. 0: the hold failed")
 
 
@@ -230,8 +210,7 @@ class ApResetHoldResponse(MsrWord):
 class PreferredGpaRequest(MsrWord):
     """Code 0x010: where would the host like the GHCB."""
 
-    code = GhcbInfo.PREFERRED_GPA_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.PREFERRED_GPA_REQUEST)
     reserved_63_12: int = reserved(52)
 
 
@@ -239,8 +218,7 @@ class PreferredGpaRequest(MsrWord):
 class PreferredGpaResponse(MsrWord):
     """Code 0x011: where the host would like the GHCB."""
 
-    code = GhcbInfo.PREFERRED_GPA_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.PREFERRED_GPA_RESPONSE)
     frame: int = _frame("Guest frame number; all ones = no preference")
 
 
@@ -248,8 +226,7 @@ class PreferredGpaResponse(MsrWord):
 class RegisterGpaRequest(MsrWord):
     """Code 0x012: use this page as the vCPU's GHCB. An SNP guest asks before the first use."""
 
-    code = GhcbInfo.REGISTER_GPA_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.REGISTER_GPA_REQUEST)
     frame: int = _frame("Guest frame number of the page; COCONUT-SVSM unregisters with 0")
 
 
@@ -257,8 +234,7 @@ class RegisterGpaRequest(MsrWord):
 class RegisterGpaResponse(MsrWord):
     """Code 0x013: which page is registered."""
 
-    code = GhcbInfo.REGISTER_GPA_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.REGISTER_GPA_RESPONSE)
     frame: int = _frame("The frame of the request; all ones = refused")
 
 
@@ -266,14 +242,12 @@ class RegisterGpaResponse(MsrWord):
 class PageStateRequest(MsrWord):
     """Code 0x014: make one 4 KiB page private or shared."""
 
-    code = GhcbInfo.PAGE_STATE_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.PAGE_STATE_REQUEST)
     frame: int = bits(40, "Guest frame number")
     operation: int = bits(4, "What to do: 1 private, 2 shared", enum=PageOperation)
     reserved_63_56: int = reserved(8)
 
     def broken(self) -> Iterator[Problem]:
-        yield from MsrWord.broken(self)
         if self.operation in (PageOperation.PSMASH, PageOperation.UNSMASH):
             yield Problem("operation", self.operation, "not for the MSR form (edk2 Ghcb.h)", "")
 
@@ -282,8 +256,7 @@ class PageStateRequest(MsrWord):
 class PageStateResponse(MsrWord):
     """Code 0x015: whether the page changed."""
 
-    code = GhcbInfo.PAGE_STATE_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.PAGE_STATE_RESPONSE)
     reserved_31_12: int = reserved(20)
     error: int = bits(32, "0 = done; KVM's general failure is 0x80000000")
 
@@ -292,14 +265,12 @@ class PageStateResponse(MsrWord):
 class RunVmplRequest(MsrWord):
     """Code 0x016: run this vCPU at another VMPL."""
 
-    code = GhcbInfo.RUN_VMPL_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.RUN_VMPL_REQUEST)
     reserved_31_12: int = reserved(20)
     vmpl: int = bits(8, "VMPL to run")
     reserved_63_40: int = reserved(24)
 
     def broken(self) -> Iterator[Problem]:
-        yield from MsrWord.broken(self)
         if self.vmpl > 3:
             yield Problem("vmpl", self.vmpl, "there are VMPL 0 to 3", "")
 
@@ -308,8 +279,7 @@ class RunVmplRequest(MsrWord):
 class RunVmplResponse(MsrWord):
     """Code 0x017: the other VMPL ran, and this one runs again."""
 
-    code = GhcbInfo.RUN_VMPL_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.RUN_VMPL_RESPONSE)
     reserved_31_12: int = reserved(20)
     error: int = bits(32, "0 = it ran")
 
@@ -318,8 +288,7 @@ class RunVmplResponse(MsrWord):
 class UnregisterGpaRequest(MsrWord):
     """Code 0x018: forget the vCPU's GHCB. Feature bit 8 announces it."""
 
-    code = GhcbInfo.UNREGISTER_GPA_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.UNREGISTER_GPA_REQUEST)
     reserved_63_12: int = reserved(52)
 
 
@@ -327,8 +296,7 @@ class UnregisterGpaRequest(MsrWord):
 class UnregisterGpaResponse(MsrWord):
     """Code 0x019: which page was registered."""
 
-    code = GhcbInfo.UNREGISTER_GPA_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.UNREGISTER_GPA_RESPONSE)
     frame: int = _frame("Guest frame number that was registered; all ones = none")
 
 
@@ -336,8 +304,7 @@ class UnregisterGpaResponse(MsrWord):
 class FeaturesRequest(MsrWord):
     """Code 0x080: which features does the host have. mushroom refuses data that is not 0."""
 
-    code = GhcbInfo.FEATURES_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.FEATURES_REQUEST)
     reserved_63_12: int = reserved(52)
 
 
@@ -345,8 +312,7 @@ class FeaturesRequest(MsrWord):
 class FeaturesResponse(MsrWord):
     """Code 0x081: the feature bitmap; bit n of it is bit 12 + n of the word (see `features`)."""
 
-    code = GhcbInfo.FEATURES_RESPONSE
-    info: int = _info()
+    info: int = _info(GhcbInfo.FEATURES_RESPONSE)
     snp: bool = bit("SEV-SNP", spec="SEV_SNP")
     ap_creation: bool = bit("AP creation exit", spec="AP_CREATION")
     restricted_injection: bool = bit("Restricted injection", spec="RESTR_INJ")
@@ -364,8 +330,7 @@ class FeaturesResponse(MsrWord):
 class TerminationRequest(MsrWord):
     """Code 0x100: the guest cannot go on. There is no response."""
 
-    code = GhcbInfo.TERMINATION_REQUEST
-    info: int = _info()
+    info: int = _info(GhcbInfo.TERMINATION_REQUEST)
     reason_set: int = bits(4, "Who numbers the reasons", enum=ReasonSet)
     reason_code: int = bits(8, "Why")
     reserved_63_24: int = reserved(40)
@@ -381,8 +346,7 @@ def _hyperv(code: GhcbInfo, meaning: str) -> type[MsrWord]:
         "__doc__": f"Code {code:#05x}: {meaning}. Of Hyper-V only; the data are not described.",
         "__module__": __name__,
         "__annotations__": {"info": "int", "data": "int"},
-        "code": code,
-        "info": _info(),
+        "info": _info(code),
         "data": bits(52, "Not described anywhere", spec="GHCBData"),
     }
     return structure(name, size=8, source=HYPERV_SOURCE)(type(title, (MsrWord,), body))
@@ -420,7 +384,7 @@ WORDS: tuple[type[MsrWord], ...] = (
     HypervOutput,
     HypervDebugPrint,
 )
-DECLARATIONS: dict[int, type[MsrWord]] = {word.code: word for word in WORDS}
+DECLARATIONS: dict[int, type[MsrWord]] = {word().info: word for word in WORDS}
 """Which declaration reads a word, by its low 12 bits."""
 
 RESPONSE_TO: dict[int, GhcbInfo] = {

@@ -84,11 +84,11 @@ class GuestMessageHeader(Record):
     authtag: bytes = raw(32, "AES-GCM tag in the first 16 bytes, the others 0")
     msg_seqno: int = u64("Sequence number: odd in a request, the next one in its response")
     reserved_0x028: bytes = reserved_bytes(8)
-    algo: int = u8("How the payload is encrypted", enum=Algorithm)
-    hdr_version: int = u8("Version of the header: 1")
-    hdr_sz: int = u16("Size of the header: 0x60")
+    algo: int = u8("How the payload is encrypted", enum=Algorithm, value=Algorithm.AES_256_GCM)
+    hdr_version: int = u8("Version of the header", value=1)
+    hdr_sz: int = u16("Size of the header", value=HEADER_SIZE)
     msg_type: int = u8("Type of the message", enum=MessageKind)
-    msg_version: int = u8("Version of the payload: 1")
+    msg_version: int = u8("Version of the payload", value=1)
     msg_sz: int = u16("Bytes of the payload, without the tag")
     reserved_0x038: bytes = reserved_bytes(4)
     msg_vmpck: int = u8("Which key: VMPCK 0 to 3")
@@ -105,10 +105,6 @@ class GuestMessageHeader(Record):
         return self.encode()[0x30:]
 
     def broken(self) -> Iterator[Problem]:
-        if self.hdr_version != 1:
-            yield Problem("hdr_version", self.hdr_version, "1 expected", "")
-        if self.hdr_sz != HEADER_SIZE:
-            yield Problem("hdr_sz", self.hdr_sz, f"{HEADER_SIZE:#x} expected", "")
         if self.msg_sz > PAYLOAD_SIZE:
             yield Problem("msg_sz", self.msg_sz, f"a page holds {PAYLOAD_SIZE} bytes", "")
         if self.msg_vmpck > 3:

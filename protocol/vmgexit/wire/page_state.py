@@ -82,7 +82,12 @@ class PscRequest(Record):
     """Page state change as the whole shared buffer: header and 253 entries."""
 
     header: PscHeader = nested(PscHeader, "Which entries are to be done")
-    entries: list[PscEntry] = array(PscEntry, MAX_ENTRIES, "Pages to change")
+    entries: list[PscEntry] = array(
+        PscEntry,
+        MAX_ENTRIES,
+        "Pages to change",
+        used=lambda request: request.header.end_entry + 1,
+    )
 
     @classmethod
     def of(cls, entries: Sequence[PscEntry]) -> Self:
@@ -95,17 +100,10 @@ class PscRequest(Record):
         rest = [PscEntry() for _ in range(MAX_ENTRIES - len(entries))]
         return cls(header=PscHeader(end_entry=len(entries) - 1), entries=[*entries, *rest])
 
-    def problems(self) -> Iterator[Problem]:
-        """Broken rules of the header and of the entries that it names; others are not looked at."""
-        for problem in self.header.problems():
-            yield Problem(f"header.{problem.path}", problem.value, problem.rule, problem.clause)
+    def broken(self) -> Iterator[Problem]:
         if self.header.done:
             rule = "past end_entry: nothing is to be done"
             yield Problem("header.cur_entry", self.header.cur_entry, rule, "")
-        for index, entry in enumerate(self.entries[: self.header.end_entry + 1]):
-            for problem in entry.problems():
-                path = f"entries[{index}].{problem.path}"
-                yield Problem(path, problem.value, problem.rule, problem.clause)
 
 
 class PscErrorClass(Code):

@@ -38,7 +38,7 @@ def notes_on(value: Structure) -> Iterator[Note]:
         if reading.of != name or not reading.field:
             continue
         held = getattr(value, reading.field)
-        if held != value.declaration[reading.field].default:
+        if held != value.declaration[reading.field].zero:
             text = f"read as {reading.chosen}; otherwise {reading.other} ({reading.source})"
             yield Note(reading.field, text)
 

@@ -53,14 +53,12 @@ class VtpmFeatures(Bits):
 class VtpmRequest(Record):
     """The buffer of COMMAND on the way in: TPM_SEND_COMMAND."""
 
-    command: int = u32("Platform command", enum=PlatformCommand)
-    locality: int = u8("Locality: 0, others have no meaning yet")
+    command: int = u32("Platform command", enum=PlatformCommand, value=PlatformCommand.SEND_COMMAND)
+    locality: int = u8("Locality; others have no meaning yet", value=0)
     input_size: int = u32("Bytes of the TPM command; not aligned")
     input: bytes = raw(INPUT_SIZE, "TPM command")
 
     def broken(self) -> Iterator[Problem]:
-        if self.locality:
-            yield Problem("locality", self.locality, "0 expected", "")
         if self.input_size > INPUT_SIZE:
             yield Problem("input_size", self.input_size, f"at most {INPUT_SIZE} bytes fit", "")
 

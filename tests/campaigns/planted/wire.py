@@ -363,8 +363,12 @@ def frame_runs_into_operation() -> Undo:
 @bug("Linux f7387eff", target="msr")
 def run_vmpl_without_parentheses() -> Undo:
     """A run VMPL request is made without the VMPL, which precedence of operators swallows."""
-    made = RunVmplRequest(info=GhcbInfo.RUN_VMPL_REQUEST)
-    return replace(RunVmplRequest, "make", staticmethod(lambda **fields: made))
+    original = RunVmplRequest.__init__
+
+    def made(self: RunVmplRequest, **fields: Any) -> None:
+        original(self, **{**fields, "vmpl": 0})
+
+    return replace(RunVmplRequest, "__init__", made)
 
 
 @bug("ghcb-msr-protocol src/cpuid.rs", target="msr")
@@ -372,10 +376,12 @@ def cpuid_reserved_bits_12_to_19() -> Undo:
     """Of the 18 reserved bits of a CPUID response only 8 are looked at."""
     original = CpuidResponse.problems
 
-    def problems(self: CpuidResponse) -> Iterator[Problem]:
-        for problem in original(self):
-            if problem.path != "reserved_29_12" or problem.value & 0xFF:
-                yield problem
+    def problems(self: CpuidResponse) -> list[Problem]:
+        return [
+            problem
+            for problem in original(self)
+            if problem.path != "reserved_29_12" or problem.value & 0xFF
+        ]
 
     return replace(CpuidResponse, "problems", problems)
 
