@@ -30,6 +30,7 @@ from construct import (
 from tests.structures import declared, name_of
 from vmgexit import DoorbellHead, ExtIntStatus, IoioInfo, PscEntry
 from vmgexit.schema import Structure
+from vmgexit.wire.doorbell_history import DoorbellPage2023
 
 HEAD = bytes([0x61, 0x81]) + bytes(254)
 
@@ -59,8 +60,6 @@ def test_it_parses_to_the_structure() -> None:
 
 
 def test_a_revision_has_its_own() -> None:
-    from vmgexit.wire.doorbell_history import DoorbellPage2023
-
     assert type(DoorbellPage2023.construct.parse(bytes(4096))) is DoorbellPage2023
 
 

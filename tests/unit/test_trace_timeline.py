@@ -1,6 +1,5 @@
 """The timeline of a trace: milestones and bursts worked by hand, and memory that stays bounded."""
 
-import importlib.util
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -114,9 +113,7 @@ def test_many_failures_of_one_vcpu_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert len(told(*failing)) == 8 + 1  # and what closes them
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
-)
+@pytest.mark.needs("matplotlib")
 def test_the_plot_has_a_row_for_each_vcpu() -> None:
     from vmgexit.logs.plot import svg
 

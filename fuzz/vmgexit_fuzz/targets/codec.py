@@ -12,6 +12,7 @@ from functools import cache
 
 from vmgexit.errors import DecodeError
 from vmgexit.schema import Structure
+from vmgexit.show import values as reading
 from vmgexit.wire.registry import structures
 
 from ..inputs.messages import Leaf, Messages, fields_of
@@ -94,8 +95,6 @@ class Codec(Messages, Target):
 
     def show(self, data: bytes) -> str:
         """The value, field by field."""
-        from vmgexit.show import values as reading
-
         cls, body = self.chosen(data)
         if len(body) != cls.size:
             return f"{cls.declaration.name}: {len(body)} bytes of {cls.size}"
