@@ -3,42 +3,67 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
-from ..errors import DecodeError
+from ..errors import DecodeError, UsageError
+from ..read.given import Given, given
+from ..read.numbers import WORD, Understood
+from ..read.streams import read_exactly, remaining, skip
 from ..schema import Structure
+from ..show.partial import Partial
 from ..wire.registry import find
 from .names import add_structure, number
 
-TEXT_LIMIT = 64 << 20  # bytes of dump text that are read; a page prints as some 20 kB
+_GAPS = 4  # ranges of missing bytes that are named
 COUNTED = 64 << 20  # bytes of input that are read only to say how many there are
+
+_HELP = """\
+What a value is, by how it is written:
+
+  0x0000000000000016   a number: the bytes 16 00 00 00 00 00 00 00 in memory
+  0000000000000016     bytes in memory order: the number 0x1600000000000000
+  0x61 0x81            two numbers of one byte: the bytes 61 81
+  0x and over 16 digits, such as a digest: bytes in memory order
+
+A number may stand in place of FILE; there it may be decimal. In a dump its form decides: lines of GDB, xxd,
+od, hexdump, dmesg, the journal, crash, drgn, WinDbg, QEMU; arrays and strings of C, Rust, Python. The first
+line of the output says what was understood.
+
+examples:
+  vmgexit decode ghcb-msr 0x100
+  vmgexit decode vmsa dmesg.txt
+  vmgexit decode doorbell-page dump.bin --offset 0x3000
+  vmgexit decode doorbell-head --pad --hex 61810102"""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read structures from a file, standard input or a hex dump (plain, xxd, hexdump, od, GDB)"
-        " and show every field."
+        "Read structures from a file, a dump of any kind or a number, and show every field."
     )
-    parser.epilog = (
-        "examples: vmgexit decode doorbell-page dump.bin --offset 0x3000;"
-        " vmgexit decode doorbell-head --pad --hex 61810102"
-    )
+    parser.epilog = _HELP
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_structure(parser)
-    parser.add_argument("file", nargs="?", metavar="FILE", help="file, or - for standard input")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="bytes or a dump of them; - for standard input; or a number, where no such file is",
+    )
     parser.add_argument(
         "--hex",
         nargs="?",
         const="-",
         metavar="H",
         help=(
-            "the bytes, in the order of memory, as a hex dump; without H, as the last word, or with -,"
-            " FILE holds the dump"
+            "bytes in memory order, 0x numbers, or a dump; without H, as the last word, or with -, FILE"
+            " holds them as text"
         ),
+    )
+    parser.add_argument("--value", metavar="N", help="a number, decimal or 0x hex")
+    parser.add_argument(
+        "--raw", action="store_true", help="FILE holds the bytes, whatever it looks like"
     )
     parser.add_argument(
         "--offset",
@@ -54,6 +79,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pad", action="store_true", help="fill short input up with zeros")
     parser.add_argument("--json", action="store_true", help="one JSON object for each structure")
+    parser.add_argument("--summary", action="store_true", help="five lines for each structure")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a rule is broken")
     parser.set_defaults(run=run)
 
@@ -63,95 +89,44 @@ def _count(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    _check(arguments)
     cls = find(arguments.name, arguments.revision)
+    is_text = arguments.hex not in (None, "-")
     broken = False
-    for shown, (at, data) in enumerate(_records(arguments, cls.size)):
-        value = _decoded(cls, data, at, arguments.pad)
-        if arguments.json:
-            print(json.dumps(value.as_dict()))
-        else:
-            _show(value, at, shown)
-        if arguments.strict:
-            for problem in value.problems():
-                print(f"vmgexit: {cls.declaration.name} at {at:#x}: {problem}", file=sys.stderr)
-                broken = True
+    with given(
+        arguments.file,
+        text=arguments.hex if is_text else None,
+        value=arguments.value,
+        form="raw" if arguments.raw else "dump" if arguments.hex == "-" else "any",
+        size=cls.size,
+    ) as source:
+        for shown, (at, data) in enumerate(_records(arguments, source, cls.size)):
+            value = _decoded(cls, data, at, arguments.pad, source)
+            if not shown:
+                _say(arguments.json, arguments.summary, source, cls, value, len(data))
+            _show(arguments, value, at, shown)
+            if arguments.strict:
+                for problem in value.problems():
+                    print(f"vmgexit: {cls.declaration.name} at {at:#x}: {problem}", file=sys.stderr)
+                    broken = True
     return 1 if broken else 0
 
 
-def _decoded(cls: type[Structure], data: bytes, at: int, pad: bool) -> Structure:
-    if pad and data:
-        data = data.ljust(cls.size, b"\0")
-    try:
-        return cls.decode(data)
-    except DecodeError as error:
-        where = f" at offset {at:#x}" if at else ""
-        hint = "; --offset and --count read parts of longer input" if len(data) > cls.size else ""
-        hint = hint or ("; --pad fills up with zeros" if data else "")
-        raise DecodeError(f"{error}{where}{hint}") from None
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that contradict each other."""
+    for one, other in (("raw", "hex"), ("raw", "value"), ("json", "summary")):
+        if getattr(arguments, one) and getattr(arguments, other):
+            raise UsageError(f"--{one} and --{other} found, one of them expected")
 
 
-def _show(value: Structure, at: int, before: int) -> None:
-    from ..show import values as reading
-
-    if before:
-        print()
-    print(reading.render(value, base=at))
+# --- What is read ---------------------------------------------------------------------------------
 
 
-def _records(arguments: argparse.Namespace, size: int) -> Iterator[tuple[int, bytes]]:
+def _records(
+    arguments: argparse.Namespace, source: Given, size: int
+) -> Iterator[tuple[int, bytes]]:
     """The offset and bytes of each structure asked for."""
-    from ..read.streams import opened
-
-    name = arguments.file
-    if arguments.hex is not None and arguments.hex != "-":
-        if name is not None:
-            raise DecodeError("a FILE and a value of --hex found, one of them expected")
-        yield from _from_bytes(arguments, _parsed(arguments.hex, "--hex"), size)
-        return
-    with opened(name or "-") as stream:
-        if arguments.hex is not None:
-            text = stream.read(TEXT_LIMIT + 1)
-            if len(text) > TEXT_LIMIT:
-                raise DecodeError(f"{name or '-'}: dump text of more than {TEXT_LIMIT} bytes")
-            dump = text.decode("utf-8-sig", "replace")
-            yield from _from_bytes(arguments, _parsed(dump, name or "-"), size)
-        else:
-            yield from _from_stream(arguments, stream, size)
-
-
-def _parsed(text: str, place: str) -> bytes:
-    from ..read.hexdump import read
-
-    try:
-        dump = read(text)
-        if dump.gaps:
-            raise DecodeError(next(note for note in dump.notes if "gap of" in note))
-        return dump.data
-    except DecodeError as error:
-        raise DecodeError(f"{place}: {error}{_file_hint(text, place)}") from None
-
-
-def _file_hint(text: str, place: str) -> str:
-    """`--hex dump.txt` takes the file's name for the dump."""
-    with contextlib.suppress(OSError, ValueError):
-        if place == "--hex" and Path(text).is_file():
-            return f"; to read the file: {text} --hex"
-    return ""
-
-
-def _from_bytes(
-    arguments: argparse.Namespace, data: bytes, size: int
-) -> Iterator[tuple[int, bytes]]:
-    import io
-
-    return _from_stream(arguments, io.BytesIO(data), size)
-
-
-def _from_stream(
-    arguments: argparse.Namespace, stream: IO[bytes], size: int
-) -> Iterator[tuple[int, bytes]]:
-    from ..read.streams import read_exactly, remaining, skip
-
+    stream = source.stream
     at = arguments.offset or 0
     skipped = skip(stream, at) if at else 0
     if skipped < at:
@@ -178,3 +153,89 @@ def _from_stream(
         yield at, data
         at += size
         done += 1
+
+
+def _decoded(cls: type[Structure], data: bytes, at: int, pad: bool, source: Given) -> Partial:
+    """The structure, or the part of it that a dump has."""
+    missing = [
+        range(gap.start - at, gap.stop - at) for gap in (source.dump.gaps if source.dump else ())
+    ]
+    if source.dump and source.dump.is_rows and data and not pad and len(data) < cls.size > WORD:
+        missing.append(range(len(data), cls.size))
+    elif not pad or not data:
+        try:
+            cls.decode(data)
+        except DecodeError as error:
+            raise DecodeError(f"{error}{_hint(cls, data, at, source)}") from None
+    return Partial(cls.decode(data.ljust(cls.size, b"\0")), missing)
+
+
+def _hint(cls: type[Structure], data: bytes, at: int, source: Given) -> str:
+    where = f" at offset {at:#x}" if at else ""
+    if len(data) > cls.size:
+        return f"{where}; --offset and --count read parts of longer input"
+    value = source.value
+    if value and value.kind == "bytes" and cls.size <= WORD and (other := value.other()):
+        return f"{where}; as {other}: --value {other.value:#x}; --pad fills up with zeros"
+    read = f", read as {source.said}" if value else ""
+    return f"{read}{where}; --pad fills up with zeros" if data else where
+
+
+# --- What is said ---------------------------------------------------------------------------------
+
+
+def _say(
+    is_json: bool, short: bool, source: Given, cls: type[Structure], value: Partial, found: int
+) -> None:
+    """The first line: what was understood. Beside JSON it stands on standard error."""
+    lines = [
+        f"read as {source.said}"
+        + f", filled up with zeros to {cls.size}" * (found < cls.size and not value.missing)
+    ]
+    if value.missing:
+        gaps = ", ".join(f"{gap.start:#x} to {gap.stop - 1:#x}" for gap in value.missing[:_GAPS])
+        more = f" and {len(value.missing) - _GAPS} more ranges" * (len(value.missing) > _GAPS)
+        held = cls.size - sum(map(len, value.missing))
+        lines[0] += f"; {held} of the {cls.size} bytes of {cls.declaration.name} are in the dump,"
+        lines[0] += f" not in it: {gaps}{more}"
+    lines += [f"note: {note}" for note in (*source.notes, *_other_reading(source, cls, value))]
+    if not is_json:
+        print("\n".join([*lines, *[""] * (not short)]))
+    elif source.dump or source.notes:
+        print("\n".join(f"vmgexit: {line}" for line in lines), file=sys.stderr)
+
+
+def _other_reading(source: Given, cls: type[Structure], value: Partial) -> Iterator[str]:
+    """A token read as a number could be bytes, and the other way round: one without problems is named."""
+    token = source.value
+    other = token.other() if token else None
+    if token is None or other is None or cls.size > WORD:
+        return
+    try:
+        data = other.sized(cls.size)
+        read = cls.decode(data)
+    except DecodeError:
+        return
+    if read == value.value:
+        return
+    ours, others = next(value.problems(), None), next(read.problems(), None)
+    if ours and not others:
+        yield f"as {other} it would break no rule: {_option(other)}"
+    elif others and not ours:
+        yield f"as {other} it would break a rule: {others}"
+
+
+def _option(value: Understood) -> str:
+    return f"--value {value.value:#x}" if value.kind == "number" else f"--hex {value.data.hex()}"
+
+
+def _show(arguments: argparse.Namespace, value: Partial, at: int, before: int) -> None:
+    if arguments.json:
+        print(json.dumps(value.as_dict()))
+        return
+    from ..show import values
+
+    if before:
+        print()
+    show = values.summary if arguments.summary else values.render
+    print(show(value.value, base=at, missing=value.missing))

@@ -1,4 +1,4 @@
-"""Reading input of any size: files, `.xz` and `.gz` as they are, `-` for standard input.
+"""Reading input of any size: files, packed by xz or gzip or not, `-` for standard input.
 
 Nothing is held whole. What goes wrong with a file is a DecodeError of one line that names it.
 """
@@ -15,35 +15,52 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import DecodeError
 
 _CHUNK = 1 << 20
-_OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
+_PACKED: dict[bytes, Callable[..., Any]] = {
+    b"\xfd7zXZ\0": lzma.open,
+    b"\x1f\x8b\x08": gzip.open,
+}  # by the first bytes, whatever the name is
 _DAMAGE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
 LONGEST_LINE = 64 << 20
 """Bytes of the longest line that is read: a line of a recording is a few kilobytes."""
 
 
 @contextlib.contextmanager
-def opened(name: str) -> Iterator[IO[bytes]]:
-    """The bytes of `name`, decompressed by its suffix. Errors name the file."""
+def opened(name: str) -> Iterator[Any]:
+    """The bytes of `name`, unpacked if they are packed: a stream that can be peeked into.
+
+    Errors name the file. Who is asked to type at a terminal is told so, once, on standard error.
+    """
     try:
         if name == "-":
             if sys.stdin is None:
                 raise DecodeError("-: standard input is closed")
-            yield sys.stdin.buffer
+            if sys.stdin.isatty() and sys.stderr is not None:
+                print("vmgexit: reading standard input; Ctrl-D ends it", file=sys.stderr)
+            yield _unpacked(sys.stdin.buffer)
             return
         path = Path(name)
         if path.is_dir():
             raise DecodeError(f"{name}: a directory found, a file expected")
-        with _OPENERS.get(path.suffix, open)(path, "rb") as stream:
+        with open(path, "rb") as plain, _unpacked(plain) as stream:
             yield stream
     except _DAMAGE as error:
         raise DecodeError(f"{name}: damaged or cut short: {error}") from None
     except OSError as error:
         raise DecodeError(f"{name}: {error.strerror or error}") from None
+
+
+def _unpacked(plain: Any) -> Any:
+    """`plain`, or what it is packed from."""
+    head = plain.peek(8)[:8]
+    for magic, opener in _PACKED.items():
+        if head.startswith(magic):
+            return opener(plain, "rb")
+    return plain
 
 
 def lines(name: str) -> Iterator[bytes]:
@@ -55,27 +72,29 @@ def lines(name: str) -> Iterator[bytes]:
             yield line
 
 
-def skip(stream: IO[bytes], count: int) -> int:
+def skip(stream: Any, count: int) -> int:
     """Move `count` bytes forward; how many there were."""
     with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
         if stream.seekable() and not isinstance(stream, lzma.LZMAFile | gzip.GzipFile):
-            start = stream.tell()
-            size = stream.seek(0, io.SEEK_END)
-            return stream.seek(min(start + count, size)) - start
+            start: int = stream.tell()
+            size: int = stream.seek(0, io.SEEK_END)
+            moved: int = stream.seek(min(start + count, size)) - start
+            return moved
     return skip_by_reading(stream, count)
 
 
-def remaining(stream: IO[bytes], most: int) -> int:
+def remaining(stream: Any, most: int) -> int:
     """How many bytes are left; where they must be read to be counted, `most` or more are `most`."""
     with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
         # A packed file's descriptor is that of the packed bytes, and a device has no size.
         plain = not isinstance(stream, lzma.LZMAFile | gzip.GzipFile)
         if plain and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return max(os.fstat(stream.fileno()).st_size - stream.tell(), 0)
+            size: int = os.fstat(stream.fileno()).st_size
+            return max(size - int(stream.tell()), 0)
     return skip_by_reading(stream, most)
 
 
-def skip_by_reading(stream: IO[bytes], count: int) -> int:
+def skip_by_reading(stream: Any, count: int) -> int:
     """As `skip`, of a stream that cannot seek."""
     skipped = 0
     while skipped < count and (chunk := stream.read(min(_CHUNK, count - skipped))):
@@ -83,7 +102,7 @@ def skip_by_reading(stream: IO[bytes], count: int) -> int:
     return skipped
 
 
-def read_exactly(stream: IO[bytes], count: int) -> bytes:
+def read_exactly(stream: Any, count: int) -> bytes:
     """Up to `count` bytes, fewer only at the end of the input."""
     parts = []
     while count and (part := stream.read(count)):

@@ -1,18 +1,20 @@
 """A decoded value as text for a person: every bit of it, each on a line that says where it stands.
 
 What is zero stays quiet, so that what is set can be seen; nothing that is set is left out. Below the
-fields come the value's own notes, and the rules that it breaks.
+fields come those of the message that a word's code names, the value's own notes, and the rules that it
+breaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
 from ..layout.table import LISTED, count_of, label
 from ..schema import Field, Kind, Place, Structure, leaves, set_numbers, walk
+from .partial import Partial
 
 # Of longer byte fields this many are shown, from the first that is not zero.
 _SHOWN = 32
@@ -24,6 +26,7 @@ _ZEROS = 8
 _PADDED = 28
 
 _GAP = "  "
+_WIDE = 100  # columns after which a line of a summary ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +40,57 @@ class _Line:
     meaning: str
 
 
-def render(value: Structure, *, base: int = 0) -> str:
-    """`value`, a decoded structure, field by field; `base` is the offset of its first byte."""
-    cls = type(value)
-    where = f" at {base:#x}" if base else ""
-    lines = [f"{label(cls)}{where}, {count_of(cls.size, 'byte')}: {cls.declaration.title}", ""]
-    lines += _aligned(list(_lines(value)), base, cls.size)
-    notes = [f"{note.path}: {note.text}".removeprefix(": ") for note in value.notes()]
-    if notes:
+def render(value: Structure, *, base: int = 0, missing: Sequence[range] = ()) -> str:
+    """`value`, a decoded structure, field by field.
+
+    `base` is the offset of its first byte; `missing` are the bytes of it that were not there to decode.
+    """
+    held = Partial(value, missing)
+    lines = [_title(value, base), "", *_aligned(list(_lines(held)), base, value.size)]
+    if (message := held.message) is not None:
+        lines += ["", f"Message {_title(message, 0)}"]
+        lines += [
+            f"  {line}" for line in _aligned(list(_lines(Partial(message))), base, value.size)
+        ]
+    if notes := _notes(held):
         lines += ["", "Notes", *(f"  {note}" for note in notes)]
-    problems = [str(problem) for problem in value.problems()]
-    if problems:
+    if problems := [str(problem) for problem in held.problems()]:
         lines += ["", "Problems (rules that the value breaks; it was read all the same)"]
         lines += [f"  ! {problem}" for problem in problems]
     return "\n".join([*lines, ""])
+
+
+def summary(value: Structure, *, base: int = 0, missing: Sequence[range] = ()) -> str:
+    """`value` in four lines: what it is, what is set in it, the notes, the broken rules."""
+    held = Partial(value, missing)
+    shown = [line for line in _lines(held) if line.meaning]  # only what is set has one
+    # What has a name of its own says most.
+    named = sorted(shown, key=lambda line: " " not in line.value)
+    found = (
+        ("set", [f"{line.path} {line.value}" for line in named], len(list(leaves(held.cls)))),
+        ("notes", _notes(held), 0),
+        ("problems", [str(problem) for problem in held.problems()], 0),
+    )
+    return "\n".join([_title(value, base), *(_in_a_line(*each) for each in found)])
+
+
+def _in_a_line(title: str, items: list[str], of: int) -> str:
+    text = f"{title}: {len(items)}" + f" of {count_of(of, 'field')}" * bool(of)
+    for at, item in enumerate(items):
+        text += (": " if not at else "; ") + item
+        if len(text) > _WIDE and at + 1 < len(items):
+            return f"{text}; ... (+{len(items) - at - 1})"
+    return text
+
+
+def _title(value: Structure, base: int) -> str:
+    cls = type(value)
+    where = f" at {base:#x}" if base else ""
+    return f"{label(cls)}{where}, {count_of(cls.size, 'byte')}: {cls.declaration.title}"
+
+
+def _notes(held: Partial) -> list[str]:
+    return [f"{note.path}: {note.text}".removeprefix(": ") for note in held.notes()]
 
 
 def _aligned(lines: list[_Line], base: int, size: int) -> Iterator[str]:
@@ -67,18 +107,42 @@ def _aligned(lines: list[_Line], base: int, size: int) -> Iterator[str]:
         yield _GAP.join(cells).rstrip()
 
 
-def _lines(value: Structure) -> Iterator[_Line]:
-    """A line for each leaf; in long arrays one for each run of elements that are all zero."""
-    cls = type(value)
-    long = {place.path for place in walk(cls) if place.field.count > LISTED}
-    found = zip(leaves(cls), _held(value), strict=True)
+def _lines(held: Partial) -> Iterator[_Line]:
+    """A line for each leaf; one for each run that is missing."""
+    found = zip(leaves(held.cls), _held(held.value), strict=True)
+    for missing, run in groupby(found, key=lambda leaf: held.is_missing(leaf[0])):
+        if missing:
+            yield _not_there([place for place, _ in run])
+        else:
+            yield from _present(held, list(run))
+
+
+def _not_there(places: list[Place]) -> _Line:
+    first, last = places[0], places[-1]
+    path = first.path if first is last else f"{first.path} ... {last.path}"
+    more = f" ({count_of(len(places), 'field')})" * (first is not last)
+    return _Line(first.bit_offset, "", path, f"not in the dump{more}", "")
+
+
+def _present(whole: Partial, found: list[tuple[Place, Any]]) -> Iterator[_Line]:
+    """In long arrays one line for each run of elements that are all zero."""
+    long = {place.path for place in walk(whole.cls) if place.field.count > LISTED}
     elements = groupby(found, key=lambda leaf: _element(leaf[0].path, long))
     parts = [(element, list(held)) for element, held in elements]
     for is_quiet, run in groupby(parts, key=lambda part: _is_quiet(*part)):
         if is_quiet:
             yield from _collapsed(list(run))
         else:
-            yield from (_line(place, held) for _, leaf in run for place, held in leaf)
+            for _, leaf in run:
+                yield from (_partly(whole, _line(place, held), place) for place, held in leaf)
+
+
+def _partly(whole: Partial, line: _Line, place: Place) -> _Line:
+    """Of bytes that are there in part only those are shown."""
+    if not whole.missing_bytes(place):
+        return line
+    there, missing = whole.parts(place)
+    return replace(line, value=f"{_bytes(there)}, {count_of(missing, 'byte')} not in the dump")
 
 
 def _held(value: Structure) -> Iterator[Any]:

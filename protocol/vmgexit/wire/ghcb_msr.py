@@ -124,7 +124,6 @@ class GhcbMsr(Bits):
         if inner is self:
             yield Note("info", "no declaration for this code; KVM would leave it as it is")
             return
-        yield Note("data", f"{inner!r}")
         yield from inner.notes()
 
 

@@ -343,7 +343,13 @@ class Vmsa(Record):
             yield Problem("vintr_ctrl.busy", True, rule, "")
 
     def notes(self) -> Iterator[Note]:
-        yield Note("guest_exit_code", processor_exit(self.guest_exit_code))
+        exited = (self.guest_exit_code, self.guest_exitinfo1, self.guest_exitinfo2, self.guest_nrip)
+        unless = (
+            ""
+            if any(exited)
+            else "names no exit: nothing of one is set, as before the first run; else "
+        )
+        yield Note("guest_exit_code", f"{unless}{processor_exit(self.guest_exit_code)}")
         if not self.runnable:
             yield Note("efer", "SVME is not set: the state cannot be run")
         yield from notes_on(self)

@@ -1,0 +1,101 @@
+"""A decoded structure of which some bytes may be missing, as dumps are that were cut.
+
+What is missing is never shown as zero: its fields are `None`, and only what holds whatever stands there
+is said of the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..schema import Kind, Note, Place, Problem, Structure, leaves
+
+MESSAGE = "message"
+"""The key of JSON under which a word stands as the declaration of its own code reads it."""
+
+
+class Partial:
+    """A decoded structure, and the ranges of its bytes that are missing, where it has anything."""
+
+    def __init__(self, value: Structure, missing: Iterable[range] = ()) -> None:
+        self.value = value
+        self.cls = type(value)
+        self.missing = [part for gap in missing if (part := _cut(gap, 0, value.size))]
+
+    def missing_bytes(self, place: Place) -> int:
+        """How many bytes of a field are missing."""
+        first, last = place.bit_offset // 8, (place.bit_offset + place.field.width - 1) // 8
+        return sum(len(_cut(gap, first, last + 1)) for gap in self.missing)
+
+    def parts(self, place: Place) -> tuple[bytes, int]:
+        """The bytes of a field that are there, and how many others it has."""
+        data = self.value.encode()
+        first = place.bit_offset // 8
+        bytes_ = range(first, first + place.field.size)
+        there = bytes(data[at] for at in bytes_ if not any(at in gap for gap in self.missing))
+        return there, len(bytes_) - len(there)
+
+    def is_missing(self, place: Place) -> bool:
+        """Whether a field has no value: any byte is missing, or of a field of bytes every one."""
+        missing = self.missing_bytes(place)
+        return missing == place.field.size if place.field.kind is Kind.BYTES else missing > 0
+
+    def problems(self) -> Iterator[Problem]:
+        """The rules that the value breaks, whatever the missing bytes are."""
+        return self._certain(list(self.value.problems()), "problems")
+
+    def notes(self) -> Iterator[Note]:
+        """What else is to know, whatever the missing bytes are."""
+        return self._certain(list(self.value.notes()), "notes")
+
+    def _certain(self, found: list[Any], kind: str) -> Iterator[Any]:
+        if not self.missing:
+            yield from found
+            return
+        data = bytearray(self.value.encode())
+        for gap in self.missing:
+            data[gap.start : gap.stop] = b"\xff" * len(gap)
+        others = {str(each) for each in getattr(self.cls.decode(bytes(data)), kind)()}
+        unknown = {place.path for place in leaves(self.cls) if self.missing_bytes(place)}
+        yield from (each for each in found if str(each) in others and each.path not in unknown)
+
+    @property
+    def message(self) -> Structure | None:
+        """The word as the declaration of its own code reads it, where it has one."""
+        found: Structure = getattr(self.value, "specific", self.value)
+        return None if found is self.value or self.missing else found
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `Structure.as_dict`; what is missing is None, and a word has its message."""
+        made = self.value.as_dict()
+        if self.missing:
+            _blank(made, self.cls, self.missing, 0)
+        if self.message is not None:
+            made[MESSAGE] = {
+                "structure": self.message.declaration.name,
+                **self.message.as_dict(),
+            }
+        return made
+
+
+def _cut(gap: range, start: int, stop: int) -> range:
+    return range(max(gap.start, start), min(gap.stop, stop))
+
+
+def _blank(made: dict[str, Any], cls: type[Structure], missing: list[range], base: int) -> None:
+    """Put None in the place of every field that has missing bytes; `base` is the structure's offset."""
+    for field in cls.declaration.fields:
+        first = base + field.bit_offset // 8
+        last = base + (field.bit_offset + field.width - 1) // 8
+        if not any(_cut(gap, first, last + 1) for gap in missing):
+            continue
+        if field.kind is Kind.STRUCT:
+            assert field.of is not None
+            _blank(made[field.name], field.of, missing, first)
+        elif field.kind is Kind.ARRAY:
+            assert field.of is not None
+            for index, item in enumerate(made[field.name]):
+                _blank(item, field.of, missing, first + index * field.of.size)
+        else:
+            made[field.name] = None
