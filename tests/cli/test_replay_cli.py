@@ -80,8 +80,8 @@ def test_a_scenario_under_invariants(run: Run) -> None:
 def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_text(to_lines([INIT]))
-    with path.open("rb") as stream:
-        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": stream}))
+    with path.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
         assert run("replay", "-").out == "1 sequences, 1 operations, 0 mismatches\n"
 
 
