@@ -11,35 +11,20 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from vmgexit.machine.commands import REFUSABLE, Command
+from vmgexit.machine.commands import COMMANDS, U64, VECTOR, Actor, Command, Number
 from vmgexit.watch.invariants import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
-from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
+from vmgexit_fuzz.inputs.programs import PAGES
+from vmgexit_fuzz.inputs.scenarios import Commands, command, values
 from vmgexit_fuzz.targets.scenarios import ProgramTarget, finding
 
-Commands = st.SearchStrategy[Command]
-
-_FLAGS = st.booleans()
-_VECTORS = st.sampled_from(VECTORS) | st.integers(0, 255)
 _REGISTERS = st.sampled_from(ApicRegister).map(int)
-_NUMBERS = st.sampled_from(NUMBERS) | st.integers(0, (1 << 64) - 1)
-_EVENTS = st.sampled_from(EXITS) | _VECTORS.map(lambda vector: 0x80000000 | vector)
-_POSTS = st.lists(st.fixed_dictionaries({"vector": _VECTORS, "level": _FLAGS}), max_size=2)
+_VECTORS, _NUMBERS = values(VECTOR), values(Number(U64))
 
 
-def _command(operation: str, *, optional: dict[str, Any] | None = None, **given: Any) -> Commands:
-    fixed = {"op": st.just(operation), "cpu": st.integers(0, 3), **given}
-    return st.fixed_dictionaries(fixed, optional=optional or {})
-
-
-def _call(request: Any, rcx: Any, rdx: Any = 0, protocol: Any = Protocol.APIC) -> Commands:
-    numbers = {"protocol": protocol, "request": request, "rcx": rcx, "rdx": rdx, "r8": 0}
-    return _command("call", **{name: _chosen(value) for name, value in numbers.items()})
-
-
-def _chosen(value: Any) -> Any:
-    return value if isinstance(value, st.SearchStrategy) else st.just(int(value))
+def _call(request: Any, rcx: Any, rdx: Any = 0, protocol: int = Protocol.APIC) -> Commands:
+    return command("call", protocol=int(protocol), request=request, rcx=rcx, rdx=rdx, r8=0)
 
 
 def _write(register: Any, value: Any) -> Commands:
@@ -64,20 +49,9 @@ def _page(draw: st.DrawFn) -> str:
 
 
 RULES: dict[str, Commands] = {
-    "host_irq": _command("host_irq", vector=_VECTORS, level=_FLAGS),
-    "host_begin": _command("host_begin", vector=_VECTORS, level=_FLAGS),
-    "host_step": _command("host_step"),
-    "host_refuse": _command("host_refuse", call=st.sampled_from(REFUSABLE)),
-    "svsm_step": _command("svsm_step"),
-    "enter": _command("enter", optional={"late": _POSTS}),
-    "guest_take": _command("guest_take", optional={"gate": _FLAGS}),
-    "guest": _command(
-        "guest", **{"if": _FLAGS, "shadow": _FLAGS}, optional={"cr8": st.integers(0, 15)}
-    ),
-    "guest_lazy_eoi": _command("guest_lazy_eoi"),
-    "intercept": _command("intercept", exitintinfo=_EVENTS, busy=_FLAGS),
-    "set_vmsa": _command("set_vmsa", optional={"event_inj": _EVENTS}),
-    "set_doorbell": _command("set_doorbell", hex=_page()),
+    name: command(name) for name, described in COMMANDS.items() if described.by is not Actor.NOBODY
+} | {
+    "set_doorbell": command("set_doorbell", hex=_page()),
     "read": _call(ApicCall.READ_REGISTER, _REGISTERS | _NUMBERS),
     "write_tpr": _write(ApicRegister.TPR, st.integers(0, 255)),
     "write_eoi": _write(ApicRegister.EOI, st.sampled_from((0, 0, 0, 1))),
@@ -89,7 +63,7 @@ RULES: dict[str, Commands] = {
     "allow": _call(ApicCall.CONFIGURE_VECTOR, st.integers(0, 0x3FF)),
     "remap": _call(CoreCall.REMAP_CA, st.sampled_from(PAGES), protocol=Protocol.CORE),
     "query": _call(CoreCall.QUERY_PROTOCOL, 3 << 32 | 1, protocol=Protocol.CORE),
-    "call": _call(st.integers(0, 8), _NUMBERS, _NUMBERS, st.integers(0, 4)),
+    "call": command("call", protocol=st.integers(0, 4), request=st.integers(0, 8)),
 }
 
 Step = Callable[[Callable[[Any], object], Any], None]
@@ -108,12 +82,12 @@ def scenarios(
             self.execution = target.begin()
             step(self.execute, {"op": "init", "cpus": cpus, "reg_count": registrations})
 
-        def carry_out(self, command: Command) -> None:
-            step(self.execute, {**command, "cpu": command["cpu"] % self.cpus})
+        def carry_out(self, made: Command) -> None:
+            step(self.execute, {**made, "cpu": made["cpu"] % self.cpus})
 
-        def execute(self, command: Command) -> None:
+        def execute(self, made: Command) -> None:
             try:
-                self.execution.execute(command)
+                self.execution.execute(made)
             except Violation as violation:
                 raise finding(violation) from None
 
@@ -122,8 +96,8 @@ def scenarios(
 
     for name, commands in RULES.items():
         # Each rule needs a function of its own.
-        def carry_out(self: Scenario, command: Command) -> None:
-            self.carry_out(command)
+        def carry_out(self: Scenario, made: Command) -> None:
+            self.carry_out(made)
 
-        setattr(Scenario, name, rule(command=commands)(carry_out))
+        setattr(Scenario, name, rule(made=commands)(carry_out))
     return Scenario

@@ -12,7 +12,7 @@ import pytest
 
 from vmgexit.cli import main
 from vmgexit.compare.lockstep import compare
-from vmgexit.machine.commands import Command
+from vmgexit.machine.commands import Command, call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import to_lines
 
@@ -27,15 +27,7 @@ needs_cc = pytest.mark.needs("cc")
 
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 STATE: Command = {"op": "state", "cpu": 0}
-REGISTER: Command = {
-    "op": "call",
-    "cpu": 0,
-    "protocol": 3,
-    "request": 1,
-    "rcx": 2,
-    "rdx": 0,
-    "r8": 0,
-}
+REGISTER: Command = call(0, 1, 2)
 
 Replay = Callable[..., tuple[int, list[str]]]
 
@@ -270,25 +262,21 @@ def c_peer(
 def registrations() -> list[list[Command]]:
     """Registration in many orders, with all that can be asked about it."""
     pick = random.Random(1)
-    call = {"op": "call", "rdx": 1 << 63, "r8": 7}
     sequences = []
     for _ in range(200):
         count = pick.choice((0, 1, 1, 2, (1 << 32) - 2, (1 << 32) - 1))
         commands: list[Command] = [{"op": "init", "cpus": 3, "reg_count": count}]
         for _ in range(pick.randint(1, 20)):
-            asked = pick.choice(
+            protocol, request, rcx = pick.choice(
                 [
-                    {"protocol": 3, "request": 1, "rcx": pick.choice((0, 1, 1, 2, 2, 3, 1 << 32))},
-                    {
-                        "protocol": 0,
-                        "request": 6,
-                        "rcx": pick.randrange(5) << 32 | pick.choice((1, 2)),
-                    },
-                    {"protocol": 3, "request": pick.choice((0, 5, 1 << 31)), "rcx": 9},
-                    {"protocol": pick.choice((2, 4)), "request": 0, "rcx": 0},
+                    (3, 1, pick.choice((0, 1, 1, 2, 2, 3, 1 << 32))),
+                    (0, 6, pick.randrange(5) << 32 | pick.choice((1, 2))),
+                    (3, pick.choice((0, 5, 1 << 31)), 9),
+                    (pick.choice((2, 4)), 0, 0),
                 ]
             )
-            commands.append(call | {"cpu": pick.randrange(3)} | asked)
+            cpu = pick.randrange(3)
+            commands.append(call(cpu, request, rcx, 1 << 63, 7, protocol=protocol))
             if pick.random() < 0.3:
                 guest = {"if": pick.random() < 0.5, "shadow": False, "cr8": pick.randrange(16)}
                 commands.append({"op": "guest", "cpu": pick.randrange(3)} | guest)

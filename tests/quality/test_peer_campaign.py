@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command
+from vmgexit.machine.commands import Command, call
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.peer import PeerTarget
@@ -26,15 +26,7 @@ PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 LEVEL: Command = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
 ENTER: Command = {"op": "enter", "cpu": 0}
-READ_PPR: Command = {
-    "op": "call",
-    "cpu": 0,
-    "protocol": 3,
-    "request": 2,
-    "rcx": 0x80A,
-    "rdx": 0,
-    "r8": 0,
-}
+READ_PPR: Command = call(0, 2, 0x80A)
 
 needs_atheris = pytest.mark.needs("atheris")
 

@@ -14,6 +14,7 @@ import pytest
 import vmgexit_fuzz.report
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
+from vmgexit.machine.commands import call
 from vmgexit_fuzz.campaign.statistics import Line
 from vmgexit_fuzz.report import replay, write
 from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
@@ -461,9 +462,9 @@ def test_a_replay_that_fails_is_told(tmp_path: Path) -> None:
 
 def test_a_replay_counts_what_the_profile_answers(tmp_path: Path) -> None:
     init = {"op": "init", "cpus": 1, "reg_count": 0}
-    call = {"op": "call", "cpu": 0, "protocol": 3, "request": 4, "rcx": 0x10E, "rdx": 0, "r8": 0}
+    allow = call(0, 4, 0x10E)
     path = tmp_path / "input"
-    path.write_bytes(program.write([init, call]))
+    path.write_bytes(program.write([init, allow]))
     told = replay.replayed([path], "scenario", "reference", 30)
     assert told.census is not None
     assert told.census.calls == {(3, 4, 0x80000005): 1}

@@ -3,7 +3,7 @@
 import json
 
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command
+from vmgexit.machine.commands import Command, call
 from vmgexit.machine.quirks import REFERENCE, Quirks, profile
 from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS
@@ -26,9 +26,8 @@ QUIRKS = sorted((REPOSITORY / "corpus" / "quirks").glob("*.jsonl"))
 INIT: Command = {"op": "init", "cpus": 2, "reg_count": 1}
 
 
-def call(protocol: int, request: int, rcx: int = 0, rdx: int = 0, cpu: int = 0) -> Command:
-    numbers = {"protocol": protocol, "request": request, "rcx": rcx, "rdx": rdx, "r8": 0}
-    return {"op": "call", "cpu": cpu, **numbers}
+def called(protocol: int, request: int, rcx: int = 0, rdx: int = 0, cpu: int = 0) -> Command:
+    return call(cpu, request, rcx, rdx, protocol=protocol)
 
 
 def counted(*commands: Command, quirks: Quirks = REFERENCE) -> Census:
@@ -47,13 +46,13 @@ def exercised(census: Census) -> dict[str, int]:
 
 def test_calls_are_counted_by_result_code() -> None:
     census = counted(
-        call(0, 6),  # QUERY_PROTOCOL
-        call(3, 3, 0x808, 0x20),  # TPR
-        call(3, 3, 0x808, 0x20),
-        call(3, 2, 0x80B),  # EOI cannot be read
-        call(3, 2, 0x8FF),  # no register
-        call(3, 77),
-        call(9, 9),
+        called(0, 6),  # QUERY_PROTOCOL
+        called(3, 3, 0x808, 0x20),  # TPR
+        called(3, 3, 0x808, 0x20),
+        called(3, 2, 0x80B),  # EOI cannot be read
+        called(3, 2, 0x8FF),  # no register
+        called(3, 77),
+        called(9, 9),
     )
     assert census.calls == {
         (0, 6, 0): 1,
@@ -81,8 +80,8 @@ def test_what_comes_between_the_steps_of_an_entry_is_counted() -> None:
         step,  # read_status
         {"op": "host_irq", **post},
         begin,  # load_status is next
-        call(3, 3, 0x830, 1 << 18 | 0x70, cpu=1),  # an IPI to self is none to another
-        call(3, 3, 0x830, 3 << 18 | 0x70, cpu=1),  # to all but self
+        called(3, 3, 0x830, 1 << 18 | 0x70, cpu=1),  # an IPI to self is none to another
+        called(3, 3, 0x830, 3 << 18 | 0x70, cpu=1),  # to all but self
         {"op": "set_doorbell", "cpu": 0, "hex": "00" * 256},
         {"op": "enter", "cpu": 0, "late": [{"vector": 0x62, "level": False}] * 2},
     )
@@ -101,15 +100,15 @@ def test_what_comes_between_the_steps_of_an_entry_is_counted() -> None:
 def test_invariants_are_exercised_where_there_is_something_to_check() -> None:
     assert exercised(counted()) == dict.fromkeys(exercised(Census()), 0) | {"INV-10": 1}
     census = counted(
-        call(3, 4, 0x300),  # allow all vectors: INV-9
+        called(3, 4, 0x300),  # allow all vectors: INV-9
         {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True},
         {"op": "guest", "cpu": 0, "if": True, "shadow": False},
         {"op": "enter", "cpu": 0},  # owed: INV-1; entered: INV-3; presented, so in service: INV-5
         {"op": "guest_take", "cpu": 0},  # INV-2
-        call(3, 3, 0x80B),  # EOI: INV-4, INV-9
-        call(3, 2, 0x80A),  # PPR: INV-6, INV-9
-        call(3, 1, 3),  # configured, in vain: INV-7, INV-9
-        call(3, 3, 0x830, 1 << 18 | 4 << 8),  # an NMI to itself: INV-8, INV-9
+        called(3, 3, 0x80B),  # EOI: INV-4, INV-9
+        called(3, 2, 0x80A),  # PPR: INV-6, INV-9
+        called(3, 1, 3),  # configured, in vain: INV-7, INV-9
+        called(3, 3, 0x830, 1 << 18 | 4 << 8),  # an NMI to itself: INV-8, INV-9
     )
     assert census.broken == 0
     assert exercised(census) == {
@@ -165,7 +164,7 @@ def test_every_call_is_a_row() -> None:
 
 
 def test_a_census_survives_json() -> None:
-    census = counted(call(0, 6), {"op": "svsm_step", "cpu": 0}, call(9, 9))
+    census = counted(called(0, 6), {"op": "svsm_step", "cpu": 0}, called(9, 9))
     assert Census.from_json(json.loads(json.dumps(census.as_json()))) == census
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmgexit.machine import program
-from vmgexit.machine.commands import REFUSABLE, Command, checked
+from vmgexit.machine.commands import REFUSABLE, Command, call, checked
 from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.machine.rules import apic
 from vmgexit.machine.rules import calls as svsm
@@ -26,9 +26,8 @@ INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 ENTER: Command = {"op": "enter", "cpu": 0}
 
 
-def call(request: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) -> Command:
-    numbers = {"protocol": int(protocol), "request": int(request), "rcx": int(rcx), "rdx": rdx}
-    return {"op": "call", "cpu": 0, **numbers, "r8": 0}
+def called(request: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) -> Command:
+    return call(0, request, rcx, rdx, protocol=protocol)
 
 
 def act(*arguments: int) -> bytes:
@@ -64,10 +63,10 @@ def test_every_operation_is_a_call_and_most_are_ones_that_there_are() -> None:
 
 
 BOOKED = [
-    call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x40061),
-    call(ApicCall.READ_REGISTER, ApicRegister.ICR),
-    call(ApicCall.READ_REGISTER, ApicRegister.LDR),
-    call(ApicCall.READ_REGISTER, ApicRegister.IRR3),
+    called(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x40061),
+    called(ApicCall.READ_REGISTER, ApicRegister.ICR),
+    called(ApicCall.READ_REGISTER, ApicRegister.LDR),
+    called(ApicCall.READ_REGISTER, ApicRegister.IRR3),
 ]
 
 
@@ -95,7 +94,7 @@ def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(svsm, "dispatch", wrong)
     monkeypatch.setattr("vmgexit.machine.machine.dispatch", wrong)
     monkeypatch.setattr("vmgexit.watch.invariants.documented_code", wrong)
-    data = program.write([INIT, call(CoreCall.REMAP_CA, 0, protocol=Protocol.CORE)])
+    data = program.write([INIT, called(CoreCall.REMAP_CA, 0, protocol=Protocol.CORE)])
     with pytest.raises(Finding, match="answered 0x80000007, listed are SUCCESS") as found:
         SVSM_CALLS.run(data)
     assert found.value.cause == "result code of SVSM_CORE_REMAP_CA"
@@ -107,7 +106,7 @@ def test_a_register_that_changes_is_found(monkeypatch: pytest.MonkeyPatch) -> No
         return ResultCode.SUCCESS
 
     monkeypatch.setattr("vmgexit.machine.machine.dispatch", stores)
-    data = program.write([INIT, call(CoreCall.QUERY_PROTOCOL, 1, protocol=Protocol.CORE)])
+    data = program.write([INIT, called(CoreCall.QUERY_PROTOCOL, 1, protocol=Protocol.CORE)])
     with pytest.raises(Finding, match="R8 changed and is no output"):
         SVSM_CALLS.run(data)
 
@@ -135,7 +134,7 @@ def test_mutation_puts_acts_into_programs() -> None:
     assert hostile.mutate(b"", 0, 1) == b""
 
 
-NMI_TO_SELF = call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400)
+NMI_TO_SELF = called(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400)
 
 # A quirk, the invariant that it breaks with any host, and what follows `init`.
 FOUND = {
@@ -143,14 +142,14 @@ FOUND = {
         "INV-10",
         [
             {"op": "host_refuse", "cpu": 0, "call": "hv_ipi"},
-            call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0xC0061),
+            called(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0xC0061),
         ],
     ),
     "refused-disable-crashes": (
         "INV-10",
         [
             {"op": "host_refuse", "cpu": 0, "call": "disable_alternate_injection"},
-            call(ApicCall.CONFIGURE_EMULATION, 1),
+            called(ApicCall.CONFIGURE_EMULATION, 1),
         ],
     ),
 }
@@ -172,5 +171,5 @@ def test_what_only_an_honest_host_promises_is_not_asked_of_any() -> None:
     names = {one.name for one in HostileHost.invariants}
     assert names == {"INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10"}
     target = find("hostile-host").open(Conditions(profile="physical-nmi-becomes-fixed"))
-    other = call(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400 | 1 << 32)
+    other = called(ApicCall.WRITE_REGISTER, ApicRegister.ICR, 0x400 | 1 << 32)
     target.run(program.write([{**INIT, "cpus": 2}, other, ENTER]))

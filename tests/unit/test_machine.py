@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from vmgexit.errors import ScenarioError
-from vmgexit.machine.commands import Command
+from vmgexit.machine.commands import Command, call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id
@@ -32,7 +32,7 @@ class Driven:
     def call(
         self, protocol: int, request: int, rcx: int, rdx: int = 0, cpu: int = 0
     ) -> dict[str, Any]:
-        return self.do("call", cpu=cpu, protocol=protocol, request=request, rcx=rcx, rdx=rdx, r8=0)
+        return self.machine.execute(call(cpu, request, rcx, rdx, protocol=protocol))
 
     def write(self, register: int, value: int, cpu: int = 0) -> int:
         code: int = self.call(3, 3, register, value, cpu)["rax"]
@@ -147,7 +147,7 @@ def test_a_machine_check_ends_in_a_termination_request() -> None:
     assert vm.do("init", cpus=1, reg_count=1)["ok"]
 
 
-QUERY = {"op": "call", "protocol": 0, "request": 6, "rcx": 1, "rdx": 0, "r8": 0}
+QUERY = call(0, 6, 1, protocol=0)
 LEFT = {"op": "intercept", "exitintinfo": 0, "busy": False}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vmgexit.compare.operations import refreshed
 from vmgexit.compare.peer import LONGEST_ANSWER, VERSION
-from vmgexit.machine.commands import COMMANDS, Command
+from vmgexit.machine.commands import COMMANDS, Command, call
 from vmgexit.machine.machine import Machine
 from vmgexit.wire.exit_codes import ExitCode
 
@@ -27,10 +27,10 @@ def test_the_table_of_operations_is_current() -> None:
 
 
 # Each operation, and each that has `calls` in a way that makes one.
-READ_ICR = {"op": "call", "cpu": 0, "protocol": 3, "request": 2, "rcx": 0x830, "rdx": 0, "r8": 0}
-ALLOW = READ_ICR | {"request": 4, "rcx": 0x300}
-TO_ANOTHER = READ_ICR | {"request": 3, "rdx": 1 << 32 | 0x61}
-DEREGISTER = READ_ICR | {"request": 1, "rcx": 1}
+READ_ICR = call(0, 2, 0x830)
+ALLOW = call(0, 4, 0x300)
+TO_ANOTHER = call(0, 3, 0x830, 1 << 32 | 0x61)
+DEREGISTER = call(0, 1, 1)
 LEVEL = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
 SCENARIO: list[Command] = [
     {"op": "init", "cpus": 2, "reg_count": 1},

@@ -7,7 +7,7 @@ import pytest
 from tests.campaigns.planted import Bug, bugs, planted
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command
+from vmgexit.machine.commands import Command, call
 from vmgexit.watch.invariants import Violation, run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
@@ -22,17 +22,12 @@ def op(name: str, **arguments: Any) -> Command:
     return {"op": name, "cpu": 0, **arguments}
 
 
-def call(request: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) -> Command:
-    numbers = {"protocol": int(protocol), "request": int(request), "rcx": int(rcx)}
-    return op("call", **numbers, rdx=rdx, r8=0)
-
-
 def read(number: int) -> Command:
-    return call(ApicCall.READ_REGISTER, number)
+    return call(0, ApicCall.READ_REGISTER, number)
 
 
 def write(number: int, value: int) -> Command:
-    return call(ApicCall.WRITE_REGISTER, number, value)
+    return call(0, ApicCall.WRITE_REGISTER, number, value)
 
 
 def post(vector: int, level: bool = False) -> Command:
@@ -41,7 +36,7 @@ def post(vector: int, level: bool = False) -> Command:
 
 ENTER, TAKE, STEP = op("enter"), op("guest_take"), op("svsm_step")
 ENABLED = op("guest", **{"if": True, "shadow": False})
-ALL_ALLOWED = call(ApicCall.CONFIGURE_VECTOR, 0x300)
+ALL_ALLOWED = call(0, ApicCall.CONFIGURE_VECTOR, 0x300)
 NMI_TO_SELF = write(ApicRegister.ICR, 0x400)
 IPI = write(ApicRegister.SELF_IPI, 0x61)
 
@@ -64,7 +59,7 @@ SCENARIOS: dict[str, tuple[str, list[Command]]] = {
     ),
     "registering-holds-nothing": (
         "INV-7",
-        [call(ApicCall.CONFIGURE_EMULATION, 2), call(ApicCall.CONFIGURE_EMULATION, 1)],
+        [call(0, ApicCall.CONFIGURE_EMULATION, 2), call(0, ApicCall.CONFIGURE_EMULATION, 1)],
     ),
     "ppr-from-next-free-slot": ("INV-6", [ENABLED, IPI, ENTER, TAKE, read(ApicRegister.PPR)]),
     "ldr-not-readable": ("INV-9", [read(ApicRegister.LDR)]),
@@ -80,7 +75,7 @@ SCENARIOS: dict[str, tuple[str, list[Command]]] = {
     "all-vectors-refused": ("INV-9", [ALL_ALLOWED]),
     "calling-area-within-a-page": (
         "INV-9",
-        [call(CoreCall.REMAP_CA, 0x30000008, protocol=Protocol.CORE)],
+        [call(0, CoreCall.REMAP_CA, 0x30000008, protocol=Protocol.CORE)],
     ),
     "nmi-to-itself-becomes-fixed": ("INV-8", [NMI_TO_SELF]),
     "icr-reserved-bits-accepted": ("INV-9", [write(ApicRegister.ICR, 1 << 13 | 0x61)]),

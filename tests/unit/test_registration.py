@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules.registration import FULL, LockMachine, configure
 from vmgexit.machine.vm import Vm
@@ -22,18 +23,7 @@ class Driven:
         self.machine.execute({"op": "init", "cpus": vcpus, "reg_count": count})
 
     def call(self, cpu: int, protocol: int, request: int, rcx: int = 0) -> dict[str, int]:
-        answer: dict[str, int] = self.machine.execute(
-            {
-                "op": "call",
-                "cpu": cpu,
-                "protocol": protocol,
-                "request": request,
-                "rcx": rcx,
-                "rdx": 0,
-                "r8": 0,
-            }
-        )
-        return answer
+        return self.machine.execute(call(cpu, request, rcx, protocol=protocol))
 
     def configure(self, cpu: int, request: int) -> int:
         return self.call(cpu, 3, 1, request)["rax"]

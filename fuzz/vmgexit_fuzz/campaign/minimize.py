@@ -11,14 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from vmgexit.machine.program import Operation
+from vmgexit.machine.program import PLACES, SIZE
 
 from ..targets import Target, as_finding
 
 RUNS = 1500
 
-# Bytes of an operation that are tried as zero, the least telling first: R8, RDX, RCX, the rest.
-_ARGUMENTS = (slice(28, 36), slice(20, 28), slice(12, 20), slice(8, 12), slice(3, 4), slice(2, 3))
+# The arguments of an operation, each of which is tried as zero, the least telling first: R8, RDX, RCX, ...
+_ARGUMENTS = tuple(place for name, place in reversed(PLACES.items()) if name != "code")
 
 
 def minimized(
@@ -36,7 +36,7 @@ def minimized(
 
     if not same(data):
         return data
-    unit, arguments = (Operation.size, _ARGUMENTS) if target.row.is_program else (1, (slice(0, 1),))
+    unit, arguments = (SIZE, _ARGUMENTS) if target.row.is_program else (1, (slice(0, 1),))
     operations = [data[at : at + unit] for at in range(0, len(data) - unit + 1, unit)]
     size = len(operations)
     while size >= 1:

@@ -8,8 +8,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from vmgexit.machine.commands import REFUSABLE, Command
+from vmgexit.machine.commands import (
+    COMMANDS,
+    REFUSABLE,
+    Actor,
+    Choice,
+    Command,
+    Flag,
+    Hex,
+    Holds,
+    Kind,
+    Number,
+    Numbers,
+    Posts,
+    call,
+)
 from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.calls import calls
@@ -33,6 +48,14 @@ EXITS = (0, 0x80000000, 0x80000200, 0x80000300, 0x80000B0D)
 NUMBERS = (0, 1, 2, 3, 4, 0xFF, 0x100, 0x200, 0x300, 0xFFFFFFFF, 1 << 32, (1 << 64) - 1)
 PAGES = (0x20002000, 0x30000000, 0x30001000, 0x30000800)
 
+WORTH: dict[Holds, tuple[int, ...]] = {
+    Holds.COUNT: (0, 1, 2, 3),
+    Holds.VECTOR: VECTORS,
+    Holds.EVENT: (*EXITS, *(0x80000000 | vector for vector in VECTORS)),
+    Holds.BITS: (*NUMBERS, *PAGES),
+}
+"""The values that matter, by what a number holds."""
+
 # How often a burst takes a vector that the program has already: bugs sit where interrupts meet.
 SAME_VECTOR = 0.5
 FARTHEST = 24  # operations of a program that another way goes on from
@@ -54,29 +77,17 @@ class Pick(random.Random):
 Burst = Callable[[Pick, int], list[Command]]
 
 
-def _call(cpu: int, call: int, rcx: int, rdx: int = 0, protocol: int = Protocol.APIC) -> Command:
-    return {
-        "op": "call",
-        "cpu": cpu,
-        "protocol": int(protocol),
-        "request": int(call),
-        "rcx": int(rcx),
-        "rdx": int(rdx),
-        "r8": 0,
-    }
-
-
-def _refuse(cpu: int, call: str) -> Command:
-    return {"op": "host_refuse", "cpu": cpu, "call": call}
+def _refuse(cpu: int, request: str) -> Command:
+    return {"op": "host_refuse", "cpu": cpu, "call": request}
 
 
 def _write(cpu: int, register: int, value: int) -> Command:
-    return _call(cpu, ApicCall.WRITE_REGISTER, register, value)
+    return call(cpu, ApicCall.WRITE_REGISTER, register, value)
 
 
 def _read(pick: Pick, cpu: int) -> Command:
     registers = pick.choice((_SINGLE_REGISTERS, tuple(ApicRegister), _NO_REGISTERS))
-    return _call(cpu, ApicCall.READ_REGISTER, pick.choice(registers))
+    return call(cpu, ApicCall.READ_REGISTER, pick.choice(registers))
 
 
 def _enter(pick: Pick, cpu: int, late: float = 0.2) -> Command:
@@ -146,12 +157,12 @@ def _ipi(pick: Pick, cpu: int) -> list[Command]:
 def _register(pick: Pick, cpu: int) -> list[Command]:
     """Registration calls, and what a vCPU then still finds."""
     requests = pick.choices((0, 1, 2, 3), (3, 4, 3, 1), k=pick.randint(1, 4))
-    made = [_call(pick.randrange(4), ApicCall.CONFIGURE_EMULATION, r) for r in requests]
+    made = [call(pick.randrange(4), ApicCall.CONFIGURE_EMULATION, r) for r in requests]
     if pick.random() < 0.15:
         made.insert(0, _refuse(made[-1]["cpu"], "disable_alternate_injection"))
     asked = pick.choice((Protocol.APIC, Protocol.APIC, *range(6), 0xFFFFFFFF))
     version = pick.choice((1, 1, 1, 0, 2))
-    query = _call(cpu, CoreCall.QUERY_PROTOCOL, asked << 32 | version, protocol=Protocol.CORE)
+    query = call(cpu, CoreCall.QUERY_PROTOCOL, asked << 32 | version, protocol=Protocol.CORE)
     return [*made, query, _read(pick, cpu)]
 
 
@@ -186,7 +197,7 @@ def _cut_short(pick: Pick, cpu: int) -> list[Command]:
 
 def _remap(pick: Pick, cpu: int) -> list[Command]:
     """The calling area moves while something is in service."""
-    moved = _call(cpu, CoreCall.REMAP_CA, pick.choice(PAGES), protocol=Protocol.CORE)
+    moved = call(cpu, CoreCall.REMAP_CA, pick.choice(PAGES), protocol=Protocol.CORE)
     return [*_nest(pick, cpu)[:6], moved, _end(pick, cpu), _enter(pick, cpu)]
 
 
@@ -226,7 +237,7 @@ def _unruly(pick: Pick, cpu: int) -> list[Command]:
 def _settings(pick: Pick, cpu: int) -> list[Command]:
     """What decides what comes through: allowed vectors, IF, TPR."""
     return [
-        _call(cpu, ApicCall.CONFIGURE_VECTOR, pick.choice((0x300, 0x300, 0x200, 0x10E, 0x161))),
+        call(cpu, ApicCall.CONFIGURE_VECTOR, pick.choice((0x300, 0x300, 0x200, 0x10E, 0x161))),
         _guest(pick, cpu),
         _write(cpu, ApicRegister.TPR, pick.choice((0, 0x10, 0x3F, 0x50, 0xFF))),
         _read(pick, cpu),
@@ -237,11 +248,37 @@ def _any_calls(pick: Pick, cpu: int) -> list[Command]:
     """Calls of every protocol, and some that there are not."""
     made = []
     for _ in range(pick.randint(1, 3)):
-        call = pick.choice(calls())
-        number = call.number + pick.choice((0, 0, 0, 0, 1, 0x100))
+        known = pick.choice(calls())
+        number = known.number + pick.choice((0, 0, 0, 0, 1, 0x100))
         rcx, rdx = pick.choice((*PAGES, *NUMBERS)), pick.choice((*PAGES, *NUMBERS))
-        made.append(_call(cpu, number, rcx, rdx, call.protocol))
+        made.append(call(cpu, number, rcx, rdx, protocol=known.protocol))
     return made
+
+
+def _any_command(pick: Pick, cpu: int) -> list[Command]:
+    """A command of any kind but those that only look, each argument by itself."""
+    described = pick.choice([one for one in COMMANDS.values() if one.by is not Actor.NOBODY])
+    made: Command = {"op": described.name}
+    for argument in described.arguments:
+        if not argument.optional or pick.random() < 0.5:
+            made[argument.name] = _any_value(pick, argument.kind)
+    return [made | {"cpu": cpu}]
+
+
+def _any_value(pick: Pick, kind: Kind) -> Any:
+    match kind:
+        case Number(most, least, holds):
+            return pick.choice([value for value in WORTH[holds] if least <= value <= most])
+        case Flag():
+            return pick.random() < 0.5
+        case Choice(names):
+            return pick.choice(names)
+        case Hex(size):
+            return pick.randbytes(size).hex()
+        case Numbers(each):
+            return [_any_value(pick, each)]
+        case Posts(arguments):
+            return [{one.name: _any_value(pick, one.kind) for one in arguments}]
 
 
 BURSTS: dict[Burst, int] = {
@@ -256,6 +293,7 @@ BURSTS: dict[Burst, int] = {
     _new_vcpu: 1,
     _unruly: 2,
     _any_calls: 1,
+    _any_command: 1,
 }
 
 Mutation = Callable[[Pick, list[bytes]], None]
@@ -354,7 +392,7 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
         cpus, count = pick.choice((1, 1, 2, 3)), pick.choice((1, 1, 1, 2, 0, 0xFFFFFFFF))
         operations[:1] = [spelled({"op": "init", "cpus": cpus, "reg_count": count})]
         if pick.random() < 0.4:  # or the host's interrupts would mostly be dropped
-            operations.insert(1, spelled(_call(0, ApicCall.CONFIGURE_VECTOR, 0x300)))
+            operations.insert(1, spelled(call(0, ApicCall.CONFIGURE_VECTOR, 0x300)))
     pick.present = _vectors(operations)
     for _ in range(pick.choice((1, 1, 1, 2, 3))):
         if operations:

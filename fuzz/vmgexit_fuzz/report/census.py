@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from vmgexit.machine.commands import U32, U64, Answer, Command
+from vmgexit.machine.commands import U32, U64, Answer, Command, call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host
@@ -169,7 +169,7 @@ def answerable(protocol: int, number: int, register: int | None = None) -> froze
     for rcx, rdx, count, emulated in itertools.product(
         rcxs if register is None else (register,), (0, 0x40, U64), (0, 1, U32), (False, True)
     ):
-        command = {"op": "call", "protocol": protocol, "request": number, "rcx": rcx, "rdx": rdx}
+        command = call(0, number, rcx, rdx, protocol=protocol)
         step = Step(0, command, {}, count_before=count, emulated_before=emulated)
         found.add(documented_code(cpu, step))
     return frozenset(found)
@@ -179,8 +179,8 @@ def call_rows() -> Iterator[tuple[int, int, str, str]]:
     """Protocol, number, name and meaning of every call, and what stands for all others."""
     described = calls()
     for protocol in Protocol:
-        for call in described:
-            if call.protocol == protocol:
-                yield protocol, call.number, call.name, call.meaning
+        for one in described:
+            if one.protocol == protocol:
+                yield protocol, one.number, one.name, one.meaning
         yield protocol, OTHER, "other numbers", "calls that the protocol does not have"
     yield OTHER, OTHER, "other protocols", "protocols that there are not"

@@ -249,11 +249,12 @@ def _other_ids(command: Command) -> str:
     return "" if len(set(ids)) == len(ids) else "apic_ids: the ids of two vCPUs are the same"
 
 
+VECTOR = Number(U8, holds=Holds.VECTOR)
 _COUNT = Number(U32, holds=Holds.COUNT)
 _WORD = Number(U64)
 _EVENT = Number(U64, holds=Holds.EVENT)
 _CPU = Argument("cpu", Number(MOST_VCPUS - 1, holds=Holds.COUNT), "cpu")
-_VECTOR = Argument("vector", Number(U8, holds=Holds.VECTOR), "vector")
+_VECTOR = Argument("vector", VECTOR, "vector")
 _LEVEL = Argument("level", Flag(), "first")
 
 COMMANDS: dict[str, Description] = {

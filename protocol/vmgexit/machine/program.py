@@ -221,8 +221,8 @@ def _belongs(command: Command, code: int, operation: tuple[int, ...]) -> None:
 
 
 def _finish(command: Command, argument: Argument) -> None:
-    """What the pieces of a command came to. An APIC id that is missing, or that another vCPU has, is
-    the vCPU's number, or else the lowest one free."""
+    """What the pieces of a command came to. In the place of APIC ids that are missing, or that are
+    there twice, come numbers of vCPUs that are free, the vCPU's own and those after it first."""
     if isinstance(argument.kind, Hex):
         command[argument.name] = command[argument.name].hex()
     elif isinstance(argument.kind, Numbers) and argument.name in command:
