@@ -345,8 +345,11 @@ def check_refused_values(cls: type[Structure]) -> None:
             assert type(caught.value) is EncodeError
             assert caught.value.path == place.path
             assert str(caught.value).startswith(f"{place.path}: ")
-            with pytest.raises(construct.ConstructError, match=re.escape(str(caught.value))):
-                cls.construct.build(value)
+            if not isinstance(wrong, dict):  # from which construct builds
+                with pytest.raises(construct.ConstructError) as refused:
+                    cls.construct.build(value)
+                if place.is_leaf:
+                    assert str(caught.value).endswith(str(refused.value).partition("\n")[2])
         store(value, place.path, before)
     assert value.encode() == noise
 

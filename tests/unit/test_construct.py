@@ -28,7 +28,7 @@ from construct import (
 )
 
 from tests.structures import declared, name_of
-from vmgexit import DoorbellHead, ExtIntStatus, IoioInfo, PscEntry
+from vmgexit import DoorbellHead, ExtIntStatus, IoioInfo, PscEntry, PscRequest
 from vmgexit.schema import Structure
 from vmgexit.wire.doorbell_history import DoorbellPage2023
 
@@ -140,20 +140,34 @@ def test_a_view_is_built_as_it_stands_in_its_buffer() -> None:
     assert view.construct is DoorbellHead.construct
 
 
+def test_mappings_are_built_from_as_well() -> None:
+    built = DoorbellHead.construct.build({"vector": 0x61, "flags": {"no_further_signal": True}})
+    assert built == bytes([0x61, 0x80]) + bytes(254)
+    assert DoorbellHead.construct.build({"vector": 0x61, "flags": 0x80}) == built
+    entries = [{"frame": 1}, PscEntry(frame=2), *[0] * 251]
+    request = PscRequest.construct.build({"entries": entries})
+    assert request[8:24] == b"\0\x10\0\0\0\0\0\0" + b"\0\x20\0\0\0\0\0\0"
+    with pytest.raises(TypeError, match=r"^DoorbellHead has no field vektor$"):
+        DoorbellHead.construct.build({"vektor": 1})
+
+
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("wrong", "path", "message"),
     [
-        (DoorbellHead(vector=300), "vector: 300 does not fit 8 bits"),
-        (DoorbellHead(vector="1"), "vector: '1' is not an integer"),  # type: ignore[arg-type]
-        (ExtIntStatus(), "ExtIntStatus() is not of DoorbellHead"),
-        (b"", "b'' is not of DoorbellHead"),
+        (DoorbellHead(vector=300), "", "vector: 300 does not fit 8 bits"),
+        ({"vector": "1"}, "", "vector: '1' is not an integer"),
+        ({"flags": {"nmi_pending": 2}}, " -> flags", "nmi_pending: 2 does not fit 1 bit"),
+        ({"flags": 256}, "", "flags: 256 does not fit 8 bits"),
+        ({"flags": "1"}, "", "flags: '1' is not a DoorbellFlags"),
+        (ExtIntStatus(), "", "ExtIntStatus() is not a DoorbellHead"),
+        (b"", "", "b'' is not a DoorbellHead"),
     ],
 )
-def test_what_does_not_fit_is_an_error_of_construct(wrong: object, message: str) -> None:
+def test_what_does_not_fit_is_an_error_of_construct(wrong: object, path: str, message: str) -> None:
     outer = Struct("head" / DoorbellHead.construct)
     with pytest.raises(ValidationError) as caught:
         outer.build({"head": wrong})
-    assert str(caught.value) == f"Error in path (building) -> head\n{message}"
+    assert str(caught.value) == f"Error in path (building) -> head{path}\n{message}"
     with pytest.raises(ConstructError, match="path \\(parsing\\) -> head -> "):
         outer.parse(bytes(255))
 

@@ -115,11 +115,15 @@ def _tried(do: Callable[..., Any], *arguments: Any) -> _Result:
     except (DecodeError, EncodeError) as error:
         return str(error)
     except construct.ConstructError as error:
-        return str(error).partition("\n")[2]  # without construct's own path
+        return str(error).partition("\n")[2]  # which begins with the field's own name
     return made if isinstance(made, bytes) else b""
 
 
 def _compare(cls: type[Structure], other: str, ours: _Result, theirs: _Result) -> None:
+    if isinstance(ours, str) and isinstance(theirs, str):
+        if not ours.endswith(theirs):
+            _differs(cls, other, f"why it is refused: {ours}, {other}: {theirs}")
+        return
     if ours == theirs:
         return
     if isinstance(ours, bytes) and isinstance(theirs, bytes):

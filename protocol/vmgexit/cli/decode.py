@@ -218,11 +218,11 @@ def _other_reading(source: Given, cls: type[Structure], value: Partial) -> Itera
         return
     if read == value.value:
         return
-    ours, others = next(value.problems(), None), next(read.problems(), None)
+    ours, others = list(value.problems()), read.problems()
     if ours and not others:
         yield f"as {other} it would break no rule: {_option(other)}"
     elif others and not ours:
-        yield f"as {other} it would break a rule: {others}"
+        yield f"as {other} it would break a rule: {others[0]}"
 
 
 def _option(value: Understood) -> str:
