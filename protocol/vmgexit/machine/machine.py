@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ScenarioError
-from ..wire.vmsa import EventType, VintrCtrl
+from ..wire.vmsa import VintrCtrl
 from .commands import COMMANDS, Actor, Answer, Command
 from .quirks import REFERENCE, Quirks, profile
 from .rules import apic, entry, host
 from .rules.calls import Registers, dispatch
 from .rules.guest import take
 from .vcpu import (
-    EVENT_TYPE,
     EVENT_VALID,
     EVENT_VECTOR,
     FRESH_VINTR,
@@ -25,6 +24,8 @@ from .vcpu import (
     Guest,
     LocalApic,
     Posting,
+    event_type,
+    is_nmi,
 )
 from .vm import REQUESTS, Assertion, Termination, Vcpu, Vm
 
@@ -218,13 +219,12 @@ class Machine:
 def _vmrun(cpu: Vcpu) -> Answer:
     """What VMRUN sees of a vCPU."""
     event, vintr = cpu.guest.event_inj, cpu.guest.vintr
-    kind = (event & EVENT_TYPE) >> 8
     return {
         "event_inj": event,
         "event_valid": bool(event & EVENT_VALID),
-        "event_type": kind,
+        "event_type": event_type(event),
         "event_vector": event & EVENT_VECTOR,
-        "nmi": bool(event & EVENT_VALID) and kind == EventType.NMI,
+        "nmi": is_nmi(event),
         "v_irq": vintr.v_irq,
         "v_intr_vector": vintr.v_intr_vector,
         "v_intr_prio": vintr.v_intr_prio,

@@ -51,7 +51,23 @@ EVENT_VALID = mask(EventInj, "valid")
 EVENT_TYPE = mask(EventInj, "type")
 EVENT_VECTOR = mask(EventInj, "vector")
 FRESH_VINTR = mask(VintrCtrl, "vgif")  # VINTR_CTRL of a new VMSA
-NMI_EVENT = EVENT_VALID | EventType.NMI << EventInj.declaration["type"].bit_offset
+_TYPE_AT = EventInj.declaration["type"].bit_offset
+NMI_EVENT = EVENT_VALID | EventType.NMI << _TYPE_AT
+
+
+def event_type(event: int) -> int:
+    """What kind of event EVENTINJ or EXITINTINFO holds, an `EventType` where it is one."""
+    return (event & EVENT_TYPE) >> _TYPE_AT
+
+
+def is_external(event: int) -> bool:
+    """Whether EVENTINJ or EXITINTINFO holds an external interrupt."""
+    return event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID
+
+
+def is_nmi(event: int) -> bool:
+    """Whether EVENTINJ or EXITINTINFO holds an NMI."""
+    return event & (EVENT_VALID | EVENT_TYPE) == NMI_EVENT
 
 
 @dataclass(slots=True)

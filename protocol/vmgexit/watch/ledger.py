@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from ..machine.commands import Answer, Command
 from ..machine.state import outside, passive
 from ..machine.vcpu import (
-    EVENT_TYPE,
     EVENT_VALID,
     EVENT_VECTOR,
     EVENTS_AT,
@@ -24,13 +23,14 @@ from ..machine.vcpu import (
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
+    is_external,
+    is_nmi,
 )
 from ..machine.vm import Sent, Vcpu, Vm
 from ..schema import set_numbers
 from ..wire.apic import ApicCall, ApicRegister, ConfigureVector
 from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
-from ..wire.vmsa import EventType
 
 # Commands that first take up a new VMSA and calling area.
 _TAKES_UP = frozenset({"enter", "svsm_step", "call", "intercept"})
@@ -322,11 +322,6 @@ def carried(cpu: Vcpu) -> int | None:
     return None
 
 
-def is_external(event: int) -> bool:
-    """Whether an event value holds an external interrupt."""
-    return event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID
-
-
 def _take(step: Step, account: Account) -> None:
     taken, vector = step.answer.get("taken", "none"), step.answer.get("vector", 0)
     if taken == "nmi":
@@ -369,12 +364,12 @@ def _intercept(step: Step, account: Account, last_taken: tuple[str, int] | None)
     event, waiting = step.command["exitintinfo"], step.event_before
     if not event & EVENT_VALID or event == waiting:
         return
-    vector, kind = event & EVENT_VECTOR, (event & EVENT_TYPE) >> 8
-    just_taken = "nmi" if kind == EventType.NMI else "external" if is_external(event) else ""
+    vector = event & EVENT_VECTOR
+    just_taken = "nmi" if is_nmi(event) else "external" if is_external(event) else ""
     if waiting & EVENT_VALID or (just_taken and not _was_taken(account, last_taken, event)):
         account.honest = account.genuine = False
         account.may |= 1 << vector if is_external(event) else 0
-        account.nmi_may += kind == EventType.NMI
+        account.nmi_may += is_nmi(event)
     elif just_taken == "nmi":
         account.nmi_owed = True
     elif just_taken:
@@ -410,10 +405,7 @@ def _in_guest(cpu: Vcpu) -> int:
 
 def nmi_located(cpu: Vcpu) -> bool:
     """Whether an NMI is pending somewhere on its way to the guest."""
-    in_event = any(
-        event & EVENT_VALID and (event & EVENT_TYPE) >> 8 == EventType.NMI
-        for event in (cpu.guest.event_inj, cpu.guest.exit_int_info)
-    )
+    in_event = is_nmi(cpu.guest.event_inj) or is_nmi(cpu.guest.exit_int_info)
     return cpu.apic.nmi_pending or cpu.mailbox.nmi or in_event
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from ...machine.commands import Command
 from ...machine.machine import Machine
 from ...machine.rules.registration import Lock, LockMachine
-from ...machine.vcpu import ISR_WORD
+from ...machine.vcpu import ISR_WORD, is_external
 from ...watch.invariants import Watch
-from ...watch.ledger import descriptor, is_external
+from ...watch.ledger import descriptor
 from ...wire.apic import LockRequest
 from ...wire.svsm import ResultCode
 from ..model import Left, System, explore

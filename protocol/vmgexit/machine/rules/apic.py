@@ -14,7 +14,6 @@ from ...wire.exit_codes import ExitCode
 from ...wire.injection import NOTIFY_VECTOR, DisableInjection, SpecificEoi
 from ...wire.svsm import ResultCode
 from ..vcpu import (
-    EVENT_TYPE,
     EVENT_VALID,
     EVENT_VECTOR,
     GUEST_VMPL,
@@ -29,6 +28,8 @@ from ..vcpu import (
     VECTOR_31,
     LocalApic,
     Mailbox,
+    is_external,
+    is_nmi,
 )
 from ..vm import Assertion, Reason, Termination, Vcpu
 from . import host
@@ -130,8 +131,7 @@ def rewind(cpu: Vcpu) -> None:
     if apic.interrupt_delivered:
         apic.interrupt_delivered = False
         event = guest.event_inj
-        is_external = event & (EVENT_VALID | EVENT_TYPE) == EVENT_VALID
-        if is_external and _take_back(cpu, event & EVENT_VECTOR):
+        if is_external(event) and _take_back(cpu, event & EVENT_VECTOR):
             guest.event_inj = 0
     if apic.interrupt_queued:
         apic.interrupt_queued = False
@@ -213,7 +213,7 @@ def disable(cpu: Vcpu) -> None:
     rewind(cpu)
     if not quirks.emulation_survives_disable:
         take_mailbox(cpu)
-    if guest.event_inj & (EVENT_VALID | EVENT_TYPE) == NMI_EVENT:
+    if is_nmi(guest.event_inj):
         guest.event_inj = 0
         apic.nmi_pending = True
     words = cpu.words

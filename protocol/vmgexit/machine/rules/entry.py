@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from ...wire.doorbell import LOWEST_VECTOR
 from ..vcpu import (
-    EVENT_TYPE,
     EVENT_VALID,
+    EVENT_VECTOR,
     EVENTS_AT,
     FLAGS_AT,
     GUEST_EVENT,
@@ -30,6 +30,7 @@ from ..vcpu import (
     VECTOR_31,
     CallingPage,
     Entry,
+    is_external,
 )
 from ..vm import Reason, Termination, Vcpu
 from . import apic
@@ -225,8 +226,7 @@ def left_guest(cpu: Vcpu) -> None:
 
 
 def _is_newest(cpu: Vcpu, event: int) -> bool:
-    is_external = not event & EVENT_TYPE
-    return is_external and bool(cpu.apic.isr) and cpu.apic.isr[-1] == event & 0xFF
+    return is_external(event) and cpu.apic.isr[-1:] == [event & EVENT_VECTOR]
 
 
 STEPS: dict[str, Callable[[Vcpu, Entry], str]] = {

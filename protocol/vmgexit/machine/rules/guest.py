@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...wire.vmsa import EventType
-from ..vcpu import EVENT_TYPE, EVENT_VALID, EVENT_VECTOR, Guest
+from ..vcpu import EVENT_VALID, EVENT_VECTOR, Guest, event_type
 
 NMI_VECTOR = 2
 _KINDS: dict[int, str] = {EventType.EXTERNAL_INTERRUPT: "event", EventType.NMI: "nmi"}
@@ -18,7 +18,7 @@ def take(guest: Guest) -> tuple[str, int]:
     event = guest.event_inj
     if event & EVENT_VALID:
         guest.event_inj = 0
-        kind = _KINDS.get((event & EVENT_TYPE) >> 8, "other")
+        kind = _KINDS.get(event_type(event), "other")
         return kind, NMI_VECTOR if kind == "nmi" else event & EVENT_VECTOR
     if _virtual(guest):
         guest.vintr.v_irq = False
