@@ -18,7 +18,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 
-from .process import probes
+from . import probes
 from .process.child import from_nothing, mutators
 from .targets import REPOSITORY, TARGETS, Conditions, TargetRow, find
 

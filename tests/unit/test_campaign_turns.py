@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from vmgexit.machine import program
 from vmgexit.machine.machine import Machine
 from vmgexit_fuzz.campaign.folder import Directory
-from vmgexit_fuzz.campaign.kinds import FIRST_TURN, KINDS, LONGEST_TURN, mix
 from vmgexit_fuzz.campaign.run import Campaign, Settings
 from vmgexit_fuzz.inputs.programs import mutate
 from vmgexit_fuzz.process import states
+from vmgexit_fuzz.process.kinds import FIRST_TURN, KINDS, LONGEST_TURN, mix
 from vmgexit_fuzz.targets import find
 
 

@@ -11,16 +11,14 @@ import pytest
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.campaign import minimize
 from vmgexit_fuzz.campaign.findings import (
     Store,
-    described,
     records,
     slug,
     target_of,
 )
 from vmgexit_fuzz.campaign.screen import Progress, replay_command
-from vmgexit_fuzz.process import child
+from vmgexit_fuzz.process import child, minimize
 from vmgexit_fuzz.process.child import Counter, Order
 from vmgexit_fuzz.targets import USUAL, Conditions, Finding, Target, find
 from vmgexit_fuzz.targets.codec import Codec
@@ -45,7 +43,7 @@ ABOUT = {"target": "scenario", "profile": "reference", "plant": "", "peer": ""}
 
 def told_of(data: bytes, finding: Finding = FINDING) -> dict[str, Any]:
     target = find("scenario").open()
-    return described(target, finding, data, target.read(data))
+    return target.described(finding, data, target.read(data))
 
 
 def test_a_finding_is_kept_as_input_text_commands_and_record(tmp_path: Path) -> None:
@@ -112,7 +110,7 @@ def test_what_is_no_record_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_codec_finding_has_no_commands(tmp_path: Path) -> None:
-    told = described(find("codec").open(), Finding("x is not lossless", "told"), b"\0\0\0", "x")
+    told = find("codec").open().described(Finding("x is not lossless", "told"), b"\0\0\0", "x")
     Store(tmp_path).keep(told, kind="random", **ABOUT)
     assert {path.suffix for path in tmp_path.iterdir()} == {".bin", ".txt", ".json"}
 

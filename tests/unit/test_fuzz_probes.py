@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from vmgexit_fuzz.process import probes
+from vmgexit_fuzz import probes
 
 TOY = '''"""A toy module."""
 
@@ -197,7 +197,7 @@ def test_bytecode_from_before_is_not_used(tmp_path: Path) -> None:
     """A module imported once without probes gets them all the same."""
     (tmp_path / "stale_toy.py").write_text(TOY)
     program = (
-        "import sys; from vmgexit_fuzz.process import probes; probes.install(['stale_toy'])\n"
+        "import sys; from vmgexit_fuzz import probes; probes.install(['stale_toy'])\n"
         "import stale_toy; stale_toy.sort_of(1); print(probes.covered() > 0)"
     )
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -219,7 +219,7 @@ def test_bytecode_from_before_is_not_used(tmp_path: Path) -> None:
 def test_there_is_room_for_every_probe() -> None:
     """All of our modules together stay within the counters."""
     program = (
-        "from vmgexit_fuzz.process import probes\n"
+        "from vmgexit_fuzz import probes\n"
         "probes.install(['vmgexit'])\n"
         "from vmgexit_fuzz.targets import TARGETS\n"
         "for row in TARGETS.values(): row.load()\n"
@@ -236,7 +236,7 @@ def test_the_engine_gets_every_probe() -> None:
     """libFuzzer says how many counters it was given."""
     program = (
         "import sys, atheris\n"
-        "from vmgexit_fuzz.process import probes\n"
+        "from vmgexit_fuzz import probes\n"
         "probes.install(['vmgexit.machine'])\n"
         "import vmgexit.machine.rules.apic\n"
         "atheris.Setup([sys.argv[0], '-runs=5'], lambda data: None)\n"

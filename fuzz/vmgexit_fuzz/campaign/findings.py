@@ -2,7 +2,7 @@
 
 A finding `NAME` is `NAME.bin`, the input; `NAME.txt`, what is wrong and the input for a person;
 `NAME.jsonl`, its commands, where it is a scenario; and `NAME.json`, its record, which is written last
-and so vouches for the others. Processes only describe what they find (`described`); one store, the
+and so vouches for the others. Processes only describe what they find (`Target.described`); one store, the
 parent's, writes.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
-from ..targets import TARGETS, USUAL, Conditions, Finding, Target
+from ..targets import TARGETS, USUAL, Conditions
 
 LONGEST_NAME, DIGEST = 80, 8  # letters of a text in a file name, and of its digest where it is cut
 
@@ -56,18 +56,6 @@ class Record:
         return Conditions(self.profile, self.plant, self.peer, patience)
 
 
-def described(target: Target, finding: Finding, data: bytes, text: str) -> dict[str, Any]:
-    """A finding as one JSON object, to be handed to a store. `text` is its input for a person, as
-    `Target.examine` or, of an input that must not be run again, `Target.read` gives it."""
-    told: dict[str, Any] = {
-        name: getattr(finding, name) for name in ("cause", "message", "clause", "meaning", "place")
-    }
-    told["data"], told["text"] = data.hex(), f"{finding.message}\n{text}"
-    if target.row.is_program:
-        told["lines"] = target.lines(data)
-    return told
-
-
 class Store:
     """The findings in one folder. Raises OSError where it cannot be written."""
 
@@ -81,7 +69,7 @@ class Store:
         return {cause: record.size for cause, record in self.records.items()}
 
     def keep(self, told: dict[str, Any], **origin: Any) -> tuple[Record, bool]:
-        """Keep what `described` told, unless a smaller input of that cause is there. The record, and
+        """Keep what `Target.described` told, unless a smaller input of that cause is there. The record, and
         whether its cause is new. `origin` is the rest of a new record."""
         cause, data = told["cause"], bytes.fromhex(told["data"])
         record = self.records.get(cause)

@@ -26,13 +26,13 @@ from typing import IO, Any
 from vmgexit.errors import VmgexitError
 
 from ..process.child import Order
-from ..process.merge import prune
+from ..process.kinds import FIRST_TURN, LONGEST_TURN, mix
 from ..process.parent import INTERRUPTED, Process, recording
+from ..process.prune import prune
 from ..targets import USUAL, Conditions, Finding, TargetRow
 from . import statistics
-from .findings import Record, Store, described
+from .findings import Record, Store
 from .folder import LEAST_FREE, Directory
-from .kinds import FIRST_TURN, LONGEST_TURN, mix
 from .screen import Progress, Screen, replay_command
 
 # So many processes in a row that died young end the campaign: the target is too broken to go on.
@@ -379,7 +379,7 @@ class Worker:
             else:
                 campaign.deadly.append(hashlib.sha1(data).hexdigest())
                 target = campaign.settings.target.open()  # to read the input only
-                told = described(target, finding, data, target.read(data))
+                told = target.described(finding, data, target.read(data))
                 patience = campaign.settings.conditions.hang_seconds
                 hang = {"hang_seconds": patience} if code == 70 else {}
                 campaign.found(told, self.order.kind, **hang)

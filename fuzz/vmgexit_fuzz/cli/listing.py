@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..campaign.kinds import KINDS
+from ..process.kinds import KINDS
 from ..targets import TARGETS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..process.merge import merge
+from ..campaign.merge import merge
 from .options import add_directory, campaign_directory
 
 

@@ -7,8 +7,8 @@ import argparse
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
-from ..campaign.findings import Store, described
-from ..campaign.minimize import minimized
+from ..campaign.findings import Store
+from ..process.minimize import minimized
 from .inputs import add_inputs, inputs
 
 
@@ -34,7 +34,7 @@ def _minimize(arguments: argparse.Namespace) -> int:
                 break
             shorter = again
         now, text = target.examine(shorter)
-        told = described(target, now or finding, shorter, text)
+        told = target.described(now or finding, shorter, text)
         print(f"{path}: {len(data)} bytes, {len(shorter)} now\n{told['text']}")
         store = Store(path.parent)
         if shorter != data and finding.cause in store.records:

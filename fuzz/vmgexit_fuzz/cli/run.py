@@ -12,8 +12,8 @@ from vmgexit.errors import UsageError
 
 from ..campaign import cluster
 from ..campaign.folder import Directory
-from ..campaign.kinds import KINDS
 from ..campaign.run import Settings, run
+from ..process.kinds import KINDS
 from ..targets import TARGETS, find
 from .options import add_conditions, conditions, opened, positive, usual_folder
 

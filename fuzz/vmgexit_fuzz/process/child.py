@@ -24,9 +24,9 @@ from typing import Any
 
 from vmgexit.errors import VmgexitError
 
-from ..campaign.kinds import KINDS, Kind
+from .. import probes
 from ..targets import USUAL, Conditions, Finding, Target, TargetRow, as_finding, find
-from . import probes
+from .kinds import KINDS, Kind
 from .watchdog import MEGABYTES, watch
 
 REPORT_SECONDS = 0.5
@@ -147,8 +147,7 @@ class Counter:
 
     def found(self, finding: Finding, data: bytes) -> None:
         """Count a finding; tell of a new cause, or of a smaller input."""
-        from ..campaign.findings import described
-        from ..campaign.minimize import minimized
+        from .minimize import minimized
 
         cause = finding.cause
         self.counts[cause] = self.counts.get(cause, 0) + 1
@@ -163,7 +162,7 @@ class Counter:
             finding = again  # in the words of its shortened input
         self.sizes[cause] = len(data)
         self.tell(
-            finding=described(self.target, finding, data, text),
+            finding=self.target.described(finding, data, text),
             inputs=self.inputs + 1,  # this one too
             steps=self.steps,
             after=round(after, 3),
@@ -214,8 +213,7 @@ def main() -> None:
     one = wrapped(counter.one)
     one(b"")  # the first run imports what is imported late; the engine starts with it again
     from_nothing(target, random.Random())  # so does the first change
-    for late in ("findings", "minimize"):
-        import_module(f"vmgexit_fuzz.campaign.{late}")
+    import_module(f"{__package__}.minimize")
     if not kind.engine and row.has_states:
         counter.census = Census(target, order)
     counter.start()

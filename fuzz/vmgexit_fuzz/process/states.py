@@ -18,7 +18,7 @@ from vmgexit.machine.vcpu import EVENT_VALID
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import Protocol
 
-from . import probes
+from .. import probes
 
 _STEPS = {name: number for number, name in enumerate(("", *ENTRY_STEPS))}
 _POSTS = {name: number for number, name in enumerate(("", *HOST_STEPS))}

@@ -125,6 +125,18 @@ class Target:
         except (Exception, SystemExit):  # what is broken may be what shows it
             return finding, f"   {data.hex()}"
 
+    def described(self, finding: Finding, data: bytes, text: str) -> dict[str, Any]:
+        """A finding as one JSON object, to be handed to a store. `text` is its input for a person, as
+        `examine` or, of an input that must not be run again, `read` gives it."""
+        told: dict[str, Any] = {
+            name: getattr(finding, name)
+            for name in ("cause", "message", "clause", "meaning", "place")
+        }
+        told["data"], told["text"] = data.hex(), f"{finding.message}\n{text}"
+        if self.row.is_program:
+            told["lines"] = self.lines(data)
+        return told
+
     def lines(self, data: bytes) -> str:
         """The commands of a scenario as JSON lines; nothing of other inputs."""
         return ""

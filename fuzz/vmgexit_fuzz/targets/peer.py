@@ -20,7 +20,7 @@ from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.wire.calls import find_call
 
-from ..process import probes
+from .. import probes
 from .base import Conditions, Finding, TargetRow
 from .scenarios import ProgramTarget
 

@@ -1,6 +1,6 @@
 """Making a corpus small: of all inputs the smallest ones that reach together what all of them reach.
 
-Runs as a process of its own (`python -m vmgexit_fuzz.process.merge`), because probes must be in place
+Runs as a process of its own (`python -m vmgexit_fuzz.process.prune`), because probes must be in place
 before the target is imported. Inputs are tried from the smallest on; one that reaches a counter that no
 smaller one did is kept. An input that is a finding is kept too: what it reaches is not all run.
 """
@@ -18,20 +18,8 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
-from ..campaign.folder import Directory
+from .. import probes
 from ..targets import Conditions, find
-from . import probes
-
-
-def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
-    """Merge other corpora into a campaign's: how many inputs there were, and are. Raises VmgexitError."""
-    about = directory.read()
-    identity = {name: about[name] for name in ("target", "profile", "plant", "peer")}
-    for other in others:
-        if not other.is_dir():
-            raise VmgexitError(f"{other}: no folder")
-    with directory.used(**identity):
-        return prune(directory.corpus, identity, others)
 
 
 def prune(corpus: Path, about: dict[str, Any], others: Sequence[Path] = ()) -> tuple[int, int]:
@@ -59,13 +47,13 @@ def prune(corpus: Path, about: dict[str, Any], others: Sequence[Path] = ()) -> t
 def _kept(about: dict[str, Any], paths: list[Path]) -> list[Path]:
     request = json.dumps({**about, "paths": [str(path) for path in paths]})
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "vmgexit_fuzz.process.merge"],
+        [sys.executable, "-P", "-m", "vmgexit_fuzz.process.prune"],
         input=request.encode(),
         capture_output=True,
     )
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise VmgexitError(f"merge: the process ended with code {done.returncode}: {last}")
+        raise VmgexitError(f"pruning: the process ended with code {done.returncode}: {last}")
     return [Path(path) for path in json.loads(done.stdout)]
 
 

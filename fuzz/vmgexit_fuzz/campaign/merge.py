@@ -1,0 +1,21 @@
+"""Corpora of other campaigns taken into a campaign's own, and what is not needed left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vmgexit.errors import VmgexitError
+
+from ..process.prune import prune
+from .folder import Directory
+
+
+def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
+    """Merge other corpora into a campaign's: how many inputs there were, and are. Raises VmgexitError."""
+    about = directory.read()
+    identity = {name: about[name] for name in ("target", "profile", "plant", "peer")}
+    for other in others:
+        if not other.is_dir():
+            raise VmgexitError(f"{other}: no folder")
+    with directory.used(**identity):
+        return prune(directory.corpus, identity, others)
