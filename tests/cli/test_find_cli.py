@@ -28,7 +28,7 @@ def dump(tmp_path: Path) -> Path:
 
 
 GHCB_LINE = (
-    "0x000000000000 ghcb     1.00  version 1 or 2, usage 0; reserved areas zero; valid bitmap marks only"
+    "0x000000000000 ghcb     1.00  version 1 or 2; reserved areas zero; valid bitmap marks only"
     " fields that exist; valid bitmap is not empty; exit code known; exit code and words, or a status,"
     " marked valid; scratch address 0 or in the buffer; the exit's own rules kept"
 )
@@ -43,14 +43,14 @@ def test_the_list(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find", str(dump)]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [GHCB_LINE, DOORBELL_LINE]
-    assert shown.err.startswith("vmgexit: 2 found, 3 pages with content in 0.00 GiB, ")
-    assert shown.err.endswith(" GiB/s; the last 100 bytes are no whole page\n")
+    assert shown.err.startswith("vmgexit: raw: 2 found, 3 pages with content in 0.00 GiB, ")
+    assert shown.err.endswith(" GiB/s; 100 bytes are no whole pages\n")
 
 
 def test_what_is_found_can_be_decoded(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find", str(dump), "--kinds", "doorbell", "--json"]) == 0
     (found,) = map(json.loads, capsys.readouterr().out.splitlines())
-    where = ["--offset", hex(found["offset"])]
+    where = ["--offset", hex(found["gpa"])]
     assert main(["decode", found["structure"], str(dump), *where, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["vector"] == 0x31
 
@@ -58,8 +58,8 @@ def test_what_is_found_can_be_decoded(dump: Path, capsys: pytest.CaptureFixture[
 def test_json(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find", str(dump), "--json"]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (first["offset"], first["kind"], first["score"], first["against"]) == (0, "ghcb", 1, [])
-    assert (second["offset"], second["structure"]) == (0x2000, "doorbell-page")
+    assert (first["gpa"], first["kind"], first["score"], first["against"]) == (0, "ghcb", 1, [])
+    assert (second["gpa"], second["structure"]) == (0x2000, "doorbell-page")
     assert second["score"] == 0.7273
     assert second["against"] == ["events agree with descriptors"]
 
@@ -126,4 +126,4 @@ def test_progress_on_a_terminal(
     drawn = capsys.readouterr().err
     assert "\r\x1b[K[........................]   0 % 0.00 GiB, " in drawn
     assert " GiB/s\r\x1b[K" in drawn
-    assert "\r\x1b[Kvmgexit: 2 found" in drawn
+    assert "\r\x1b[Kvmgexit: raw: 2 found" in drawn

@@ -1,4 +1,4 @@
-"""`vmgexit find`: pages of a raw memory image that look like one of ours."""
+"""`vmgexit find`: pages of a memory image that look like one of ours."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ def _score(text: str) -> float:
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "List the pages of a raw memory image that look like a GHCB, a #HV doorbell page, a VMSA or"
-        " a secrets page, with a score from 0 to 1 and the reasons. The image is mapped, not loaded."
+        "List the pages of a memory image that look like a GHCB, a #HV doorbell page, a VMSA or a"
+        " secrets page: guest-physical address, a score from 0 to 1, the reasons. Images are raw, ELF"
+        " cores or kdumps (pages plain or packed by zlib), .gz and .xz of them too."
     )
     parser.epilog = "example: vmgexit find guest.mem --kinds ghcb,doorbell --min-score 0.8"
-    parser.add_argument("dump", metavar="DUMP", help="raw memory image")
+    parser.add_argument("dump", metavar="DUMP", help="memory image")
     parser.add_argument("--json", action="store_true", help="one JSON object for each page found")
     parser.add_argument(
         "--kinds", type=_kinds, default=NAMES, metavar="K,K", help=f"of {', '.join(NAMES)}"
@@ -81,14 +82,14 @@ def _show(find: Find, as_json: bool) -> None:
         print(json.dumps({**asdict(find), "score": round(find.score, 4)}))
         return
     against = f" | not: {'; '.join(find.against)}" if find.against else ""
-    print(f"{find.offset:#014x} {find.kind:8} {find.score:.2f}  {'; '.join(find.reasons)}{against}")
+    print(f"{find.gpa:#014x} {find.kind:8} {find.score:.2f}  {'; '.join(find.reasons)}{against}")
 
 
 def _close(state: Scan, count: int, progress: Progress) -> None:
     """What was looked at, on standard error: standard output has the finds only."""
-    rest = f"; the last {state.rest} bytes are no whole page" if state.rest else ""
+    rest = f"; {state.rest} bytes are no whole pages" if state.rest else ""
     print(
-        f"vmgexit: {count} found, {state.pages} pages with content in {_gib(state.done)},"
+        f"vmgexit: {state.form}: {count} found, {state.pages} pages with content in {_gib(state.done)},"
         f" {_rate(state, progress)}{rest}",
         file=sys.stderr,
     )

@@ -40,9 +40,18 @@ class Kind:
 
     name: str  # as `--kinds` names it
     structure: type[Structure]
-    sieved: str  # the sieve in words
-    sieve: Sieve
+    sieved: str  # the sieves in words
+    sieves: tuple[Sieve, ...]  # a page must pass one of them to be looked at
     rules: tuple[Rule, ...]
+
+    def passes(self, page: bytes) -> bool:
+        """Whether one of the sieves lets the page through."""
+        return any(sieve.passes(page) for sieve in self.sieves)
+
+    def pages(self, block: Any, among: Any) -> list[int]:
+        """The same of the pages numbered `among`, an array, in a buffer of pages. Needs numpy."""
+        found = {page for sieve in self.sieves for page in sieve.pages(block, among)}
+        return sorted(found)
 
 
 def _reserved_zero(value: Structure) -> bool:
@@ -87,14 +96,27 @@ def _scratch_inside(page: GhcbPage) -> bool:
 GHCB = Kind(
     "ghcb",
     GhcbPage,
-    "version 1 or 2, usage 0",
-    Sieve(
-        GhcbPage,
-        Condition("ghcb_usage", Is.ZERO),
-        Condition("protocol_version", Is.IN, range(1, 3)),
+    "usage 0, and version 1 or 2, or version 0 with an exit",
+    (
+        Sieve(
+            GhcbPage,
+            Condition("ghcb_usage", Is.ZERO),
+            Condition("protocol_version", Is.IN, range(1, 3)),
+        ),
+        # OVMF's PEI and DXE, and Linux in a page that it has not used yet, leave the version 0. Most
+        # pages of memory end in zeros, so that the exit must say what the page is.
+        Sieve(
+            GhcbPage,
+            Condition("sw_exit_code", Is.IN, range(1, 0x8001_0000)),
+            Condition("protocol_version", Is.ZERO),
+            Condition("ghcb_usage", Is.ZERO),
+            Condition("reserved_0x000", Is.ZERO),
+            Condition("reserved_0x408", Is.ZERO),
+            Condition("reserved_0xff0", Is.ZERO),
+        ),
     ),
     (
-        Rule("version 1 or 2, usage 0", 2, lambda page: True),
+        Rule("version 1 or 2", 2, lambda page: 1 <= page.protocol_version <= 2),
         Rule("reserved areas zero", 4, _reserved_zero),
         Rule(
             "valid bitmap marks only fields that exist",
@@ -148,13 +170,15 @@ DOORBELL = Kind(
     "doorbell",
     DoorbellPage,
     "reserved areas zero, vector 0 or from 31 on",
-    Sieve(
-        DoorbellPage,
-        Condition("flags.reserved_6_2", Is.ZERO),
-        Condition("per_vmpl_events.reserved_7_3", Is.ZERO),
-        Condition("vector", Is.OUTSIDE, range(1, LOWEST_VECTOR)),
-        Condition("reserved_0x004", Is.ZERO),
-        Condition("reserved_0x100", Is.ZERO),
+    (
+        Sieve(
+            DoorbellPage,
+            Condition("flags.reserved_6_2", Is.ZERO),
+            Condition("per_vmpl_events.reserved_7_3", Is.ZERO),
+            Condition("vector", Is.OUTSIDE, range(1, LOWEST_VECTOR)),
+            Condition("reserved_0x004", Is.ZERO),
+            Condition("reserved_0x100", Is.ZERO),
+        ),
     ),
     (
         Rule("reserved areas zero", 1, _reserved_zero),
@@ -200,11 +224,13 @@ VMSA = Kind(
     "vmsa",
     Vmsa,
     "EFER.SVME set, SEV-SNP on, VMPL 0 to 3",
-    Sieve(
-        Vmsa,
-        Condition("vmpl", Is.IN, range(4)),
-        Condition("sev_features.snp_active", Is.SET, 1),
-        Condition("efer", Is.SET, EFER_SVME),
+    (
+        Sieve(
+            Vmsa,
+            Condition("vmpl", Is.IN, range(4)),
+            Condition("sev_features.snp_active", Is.SET, 1),
+            Condition("efer", Is.SET, EFER_SVME),
+        ),
     ),
     (
         Rule("EFER.SVME set, SEV-SNP on, VMPL 0 to 3", 1, lambda page: True),
@@ -257,11 +283,13 @@ SECRETS = Kind(
     "secrets",
     SecretsPage,
     "version 1 to 4, areas beside the keys zero",
-    Sieve(
-        SecretsPage,
-        Condition("reserved_0x00c", Is.ZERO),
-        Condition("version", Is.IN, range(1, 5)),
-        Condition("reserved_0x0b8", Is.ZERO),
+    (
+        Sieve(
+            SecretsPage,
+            Condition("reserved_0x00c", Is.ZERO),
+            Condition("version", Is.IN, range(1, 5)),
+            Condition("reserved_0x0b8", Is.ZERO),
+        ),
     ),
     (
         Rule("version 1 to 4, areas beside the keys zero", 1, lambda page: True),
