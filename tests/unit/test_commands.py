@@ -7,6 +7,7 @@ import pytest
 from vmgexit.errors import ScenarioError
 from vmgexit.machine import program
 from vmgexit.machine.commands import COMMANDS, Actor, Argument, Command, call, checked
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import show
 
 INIT: Command = {"op": "init", "cpus": 2, "reg_count": 5}
@@ -128,6 +129,20 @@ def test_the_spellings_of_a_command(command: Command, spelled: str, shown: str) 
     else:
         assert program.read(program.spelled(INIT) + data) == [INIT, command]
     assert show([command]) == f"     0 {command['op']:14} {shown}"
+
+
+# What VMRUN sees of a vCPU, in answers that hold it.
+VMRUN = "event_inj event_valid event_type event_vector nmi v_irq v_intr_vector v_intr_prio v_ign_tpr v_tpr"
+
+
+@pytest.mark.parametrize("command", [row[0] for row in SPELLED], ids=lambda command: command["op"])
+def test_the_machine_answers_by_the_keys_that_are_told(command: Command) -> None:
+    machine = Machine()
+    machine.execute(INIT)
+    answer = machine.execute(command)
+    told = COMMANDS[command["op"]].answers.replace("VMRUN", f"{VMRUN} no_eoi_required").split()
+    needed = {key for key in told if not key.endswith("?")}
+    assert needed <= set(answer) <= {key.removesuffix("?") for key in told}
 
 
 # What is wrong with a command, by what is put into one that is right, and what the message says.
