@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from vmgexit.machine.commands import COMMANDS, Actor
 from vmgexit.machine.program import CODES, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
@@ -21,7 +22,8 @@ from .trial import Outcome, Trial
 if TYPE_CHECKING:
     from hypothesis import settings
 
-_CODES = [code for name, code in CODES.items() if name not in ("init", "state", "doorbell")]
+_LOOKS = {name for name, one in COMMANDS.items() if one.by is Actor.NOBODY}
+_CODES = [code for name, code in CODES.items() if name not in _LOOKS]
 STEPS = 50  # of one run of a state machine
 _EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
 

@@ -60,7 +60,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--calls", type=number, default=0, metavar="N", help="CONFIGURE_EMULATION calls, any kind"
     )
     parser.add_argument("--states", type=number, default=2_000_000, metavar="N", help="at most")
-    parser.add_argument("--memory", type=number, default=1900, metavar="MB", help="at most")
+    parser.add_argument(
+        "--memory", type=number, default=1900, metavar="MB", help="that the search may take"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
     parser.set_defaults(run=run)
 
