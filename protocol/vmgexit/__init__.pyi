@@ -117,7 +117,6 @@ from .wire.ghcb_msr import UnregisterGpaRequest as UnregisterGpaRequest
 from .wire.ghcb_msr import UnregisterGpaResponse as UnregisterGpaResponse
 from .wire.ghcb_msr import decode_msr as decode_msr
 from .wire.guest_message import Algorithm as Algorithm
-from .wire.guest_message import AttestationReport as AttestationReport
 from .wire.guest_message import CertificateEntry as CertificateEntry
 from .wire.guest_message import DerivationKey as DerivationKey
 from .wire.guest_message import GuestFieldSelect as GuestFieldSelect
@@ -150,6 +149,16 @@ from .wire.page_state import PscErrorClass as PscErrorClass
 from .wire.page_state import PscHeader as PscHeader
 from .wire.page_state import PscRequest as PscRequest
 from .wire.page_state import PscResult as PscResult
+from .wire.report import AttestationReport as AttestationReport
+from .wire.report import FirmwareVersion as FirmwareVersion
+from .wire.report import GuestPolicy as GuestPolicy
+from .wire.report import PlatformInfo as PlatformInfo
+from .wire.report import ReportKeyInfo as ReportKeyInfo
+from .wire.report import ReportSignature as ReportSignature
+from .wire.report import SignatureAlgorithm as SignatureAlgorithm
+from .wire.report import SigningKey as SigningKey
+from .wire.report import TcbVersion as TcbVersion
+from .wire.report import TcbVersionTurin as TcbVersionTurin
 from .wire.rmp import PageSize as PageSize
 from .wire.rmp import PageStatus as PageStatus
 from .wire.rmp import PvalidateAction as PvalidateAction

@@ -2,14 +2,16 @@
 
 import pytest
 
-from tests.conformance.ladders import doorbell, ghcb, messages, msr, svsm, vmsa
+from tests.conformance.ladders import doorbell, ghcb, messages, msr, report, svsm, vmsa
 from tests.conformance.ladders.rows import Ladder
 from vmgexit import GhcbPage
 from vmgexit.schema import locate
 from vmgexit.wire.registry import find, structures
 
 LADDERS = [
-    each for chapter in (doorbell, ghcb, messages, msr, svsm, vmsa) for each in chapter.LADDERS
+    each
+    for chapter in (doorbell, ghcb, messages, msr, report, svsm, vmsa)
+    for each in chapter.LADDERS
 ]
 
 

@@ -34,6 +34,7 @@ from ..schema import (
 )
 from .firmware_status import FirmwareStatus, VmmStatus
 from .readings import notes_on
+from .report import REPORT_SIZE, AttestationReport
 
 SOURCE = "COCONUT-SVSM kernel/src/greq/msg.rs"
 REPORT_SOURCE = "COCONUT-SVSM kernel/src/greq/pld_report.rs"
@@ -41,7 +42,6 @@ OAK = "Oak oak_sev_guest/src/guest.rs"
 
 HEADER_SIZE = 0x60
 PAYLOAD_SIZE = 4000
-REPORT_SIZE = 0x4A0
 MAX_CERTIFICATE_PAGES = 4
 """COCONUT-SVSM and Linux offer no larger area for certificates."""
 
@@ -165,37 +165,6 @@ class ReportStatus(IntEnum):
     INVALID_KEY_SELECTION = 0x27
 
 
-@structure("attestation-report", size=REPORT_SIZE, source=REPORT_SOURCE)
-class AttestationReport(Record):
-    """Attestation report, signed by the firmware: bytes 0x000 to 0x29F are."""
-
-    version: int = u32("Version of the report")
-    guest_svn: int = u32("Security version of the guest")
-    policy: int = u64("Policy of the guest")
-    family_id: bytes = raw(16, "Family ID given at launch")
-    image_id: bytes = raw(16, "Image ID given at launch")
-    vmpl: int = u32("VMPL of the request", spec="VMPL")
-    signature_algo: int = u32("Algorithm of the signature")
-    platform_version: int = u64("TCB version now", spec="CurrentTcb")
-    platform_info: int = u64("About the platform")
-    flags: int = u32("Flags")
-    reserved_0x04c: bytes = reserved_bytes(4)
-    report_data: bytes = raw(64, "What the guest wanted signed")
-    measurement: bytes = raw(48, "Measurement of the launch")
-    host_data: bytes = raw(32, "What the host gave at launch")
-    id_key_digest: bytes = raw(48, "SHA-384 of the ID key")
-    author_key_digest: bytes = raw(48, "SHA-384 of the author key; 0 if there is none")
-    report_id: bytes = raw(32, "Report ID of the guest")
-    report_id_ma: bytes = raw(32, "Report ID of its migration agent")
-    reported_tcb: int = u64("TCB version that the signing key is derived from")
-    reserved_0x188: bytes = reserved_bytes(24)
-    chip_id: bytes = raw(64, "Chip, or 0 where the host hides it")
-    later_fields: bytes = raw(192, "Reserved in version 2; later versions have fields here")
-    signature_r: bytes = raw(72, "R of the ECDSA P-384 signature")
-    signature_s: bytes = raw(72, "S of the signature")
-    reserved_0x330: bytes = reserved_bytes(368)
-
-
 @structure("report-response", size=0x4C0, source=REPORT_SOURCE)
 class ReportResponse(Record):
     """Payload of a report response (type 6)."""
@@ -244,7 +213,8 @@ class GuestFieldSelect(Bits):
     measurement: bool = bit("Measurement of the launch")
     guest_svn: bool = bit("Security version of the guest")
     tcb_version: bool = bit("TCB version")
-    reserved_63_6: int = reserved(58)
+    launch_mit_vector: bool = bit("Mitigations at launch", spec="LAUNCH_MIT_VECTOR")
+    reserved_63_7: int = reserved(57)
 
 
 @structure("key-request", size=32, source=OAK)

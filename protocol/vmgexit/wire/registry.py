@@ -43,12 +43,14 @@ ghcb_msr          ghcb-msr-features-request ghcb-msr-features-response
 ghcb_msr          ghcb-msr-termination-request ghcb-msr-hyperv-hypercall ghcb-msr-hyperv-fast-call
 ghcb_msr          ghcb-msr-hyperv-output ghcb-msr-hyperv-debug-print
 guest_message     guest-message-header guest-message report-key-select report-request
-guest_message     attestation-report report-response key-select guest-field-select key-request
+guest_message     report-response key-select guest-field-select key-request
 guest_message     key-response tsc-info-request tsc-info-response guest-request-result
 guest_message     certificate-entry
 injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
 injection         secure-avic-info
 page_state        psc-header psc-entry psc-request psc-result
+report            guest-policy tcb-version platform-info report-key-info firmware-version
+report            report-signature attestation-report
 rmp               rmp-page-size rmpadjust-attributes pvalidate-action rmp-status rmp-entry
 secrets           secrets-flags secrets-page
 svsm              calling-area svsm-call-number

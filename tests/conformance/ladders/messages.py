@@ -50,37 +50,6 @@ LADDERS = [
         0x20 0x4A0 report
         """,
     ),
-    ladder(
-        "attestation-report",
-        REPORT,
-        """
-        0x000 4   version
-        0x004 4   guest_svn
-        0x008 8   policy
-        0x010 16  family_id
-        0x020 16  image_id
-        0x030 4   vmpl
-        0x034 4   signature_algo
-        0x038 8   platform_version
-        0x040 8   platform_info
-        0x048 4   flags
-        0x04C 4   reserved_0x04c
-        0x050 64  report_data
-        0x090 48  measurement
-        0x0C0 32  host_data
-        0x0E0 48  id_key_digest
-        0x110 48  author_key_digest
-        0x140 32  report_id
-        0x160 32  report_id_ma
-        0x180 8   reported_tcb
-        0x188 24  reserved_0x188
-        0x1A0 64  chip_id
-        0x1E0 192 later_fields
-        0x2A0 72  signature_r
-        0x2E8 72  signature_s
-        0x330 368 reserved_0x330
-        """,
-    ),
     ladder("key-select", OAK, "0 1 root\n 1 2 key"),
     ladder(
         "guest-field-select",
@@ -92,6 +61,7 @@ LADDERS = [
         3 1 measurement
         4 1 guest_svn
         5 1 tcb_version
+        6 1 launch_mit_vector
         """,
     ),
     ladder(
