@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EncodeError
+from ..files import write
+from ..read.streams import opened
 from ..schema import Field, Kind, Structure, locate, put
 from ..wire.registry import find
 from .names import add_structure
@@ -69,8 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
         put(value, path, _value(place.field, wanted, path))
     data = value.encode()
     if arguments.output not in (None, "-"):
-        from ..files import write
-
         write(Path(arguments.output), f"{data.hex()}\n".encode() if arguments.hex else data)
     elif arguments.hex:
         print(data.hex())
@@ -94,8 +94,6 @@ def _is_piped() -> bool:
 
 def _json(name: str, empty: Any = None) -> Any:
     """The JSON of a file; `empty` where there is nothing, if that is allowed."""
-    from ..read.streams import opened
-
     with opened(name) as stream:
         text = stream.read(JSON_LIMIT + 1)
     if len(text) > JSON_LIMIT:
