@@ -23,7 +23,7 @@ from ..machine.rules.guest import can_take
 from ..machine.vm import Vcpu
 from ..watch.invariants import Violation, Watch
 from ..watch.ledger import Account
-from ..wire.apic import ApicCall, ApicRegister, Shorthand
+from ..wire.apic import ApicCall, ApicIcr, ApicRegister, Shorthand
 from .freeze import freeze, freezer, restore, restorer, thawer
 from .search import Limits, Move, Outcome, Progress, search
 
@@ -268,8 +268,8 @@ def _end(cpu: int) -> Commands:
 
 @cache
 def _send(cpu: int, vector: int) -> Commands:
-    icr = vector | Shorthand.ALL_BUT_SELF << 18
-    return (call(cpu, ApicCall.WRITE_REGISTER, ApicRegister.ICR, icr),)
+    icr = ApicIcr(vector=vector, shorthand=Shorthand.ALL_BUT_SELF)
+    return (call(cpu, ApicCall.WRITE_REGISTER, ApicRegister.ICR, int(icr)),)
 
 
 @cache

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...wire.apic import ApicCall, ConfigureVector
+from ...wire.core import ProtocolQuery, VersionRange
 from ...wire.svsm import CoreCall, Protocol, ResultCode
 from ..vcpu import CallingPage
 from ..vm import PAGE, Vcpu
 from . import apic, registration
 
 ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
+
+_VERSION_1 = int(VersionRange(lowest=1, highest=1))
 
 Result = ResultCode
 
@@ -64,11 +67,11 @@ def _core(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
 
 def _versions(cpu: Vcpu, query: int) -> int:
     """QUERY_PROTOCOL: highest and lowest version, or 0. Every protocol here is version 1 only."""
-    protocol, version = query >> 32, query & 0xFFFFFFFF
-    present = protocol in (Protocol.CORE, Protocol.ATTESTATION) or (
-        protocol == Protocol.APIC and cpu.vm.emulated(cpu)
+    asked = ProtocolQuery.of(query)
+    present = asked.protocol in (Protocol.CORE, Protocol.ATTESTATION) or (
+        asked.protocol == Protocol.APIC and cpu.vm.emulated(cpu)
     )
-    return 1 << 32 | 1 if present and version == 1 else 0
+    return _VERSION_1 if present and asked.version == 1 else 0
 
 
 def _remap(cpu: Vcpu, address: int) -> ResultCode:
