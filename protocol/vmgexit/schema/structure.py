@@ -17,7 +17,7 @@ from enum import Enum, IntEnum
 from importlib import import_module
 from itertools import islice
 from operator import index
-from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex, TypeVar
 
 from ..errors import DecodeError, EncodeError
 
@@ -265,6 +265,11 @@ class Note:
     text: str
 
 
+# jedi, which completes names in IPython and in several editors, follows a TypeVar but not Self.
+S = TypeVar("S", bound="Structure")
+B = TypeVar("B", bound="Bits")
+
+
 class Structure:
     """Base of every structure. Use `Record` or `Bits`.
 
@@ -295,7 +300,7 @@ class Structure:
             raise TypeError(f"{type(self).__name__} has no field {unknown}")
 
     @classmethod
-    def decode(cls, data: Buffer, *, strict: bool = False) -> Self:
+    def decode(cls: type[S], data: Buffer, *, strict: bool = False) -> S:
         """The structure that exactly `size` bytes hold.
 
         Raises DecodeError on any other length, and with `strict` on the first broken rule.
@@ -314,7 +319,7 @@ class Structure:
         return self.encode()
 
     @classmethod
-    def view(cls, buffer: Buffer | mmap, offset: int = 0) -> Self:
+    def view(cls: type[S], buffer: Buffer | mmap, offset: int = 0) -> S:
         """The structure at byte `offset` of `buffer`, left there: each field is read when it is used.
 
         The buffer is any contiguous one: bytes, bytearray, a memoryview, an mmap. Assigning a field
@@ -409,7 +414,7 @@ class Structure:
         raise NotImplementedError
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, partial: bool = False) -> Self:
+    def from_dict(cls: type[S], values: Mapping[str, Any], *, partial: bool = False) -> S:
         """The structure of which `values` is the `as_dict`; a word may be its integer there too.
 
         With `partial` a field that is not named has its one right value, or is zero. Raises
@@ -458,7 +463,7 @@ class Bits(Structure):
     __slots__ = ()
 
     @classmethod
-    def of(cls, value: int) -> Self:
+    def of(cls: type[B], value: int) -> B:
         """The word with this integer value. Raises DecodeError where it does not fit `size` bytes."""
         try:
             data = int(value).to_bytes(cls.size, "little")
