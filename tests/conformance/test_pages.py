@@ -176,11 +176,13 @@ def test_guest_message_header_problems(changes: dict[str, object], path: str) ->
 
 def test_report_response() -> None:
     response = ReportResponse(report_size=0x4A0)
+    assert [problem.path for problem in response.problems()] == ["report.version"]
+    response.report.version = 2
     assert response.problems() == []
     response.report_size = 0x4A1
     assert [problem.path for problem in response.problems()] == ["report_size"]
-    response.status = 0x16
-    assert response.problems() == []
+    response.status, response.report.version = 0x16, 0
+    assert response.problems() == []  # a request that failed has no report
 
 
 def test_report_request_of_oak() -> None:

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         size=cls.size,
     ) as source:
         for shown, (at, data) in enumerate(_records(arguments, source, cls.size)):
-            value = _decoded(cls, data, at, arguments.pad, source)
+            value = decoded(cls, data, at, arguments.pad, source)
             if not shown:
                 _say(arguments.json, arguments.summary, source, cls, value, len(data))
             _show(arguments, value, at, shown)
@@ -155,7 +155,7 @@ def _records(
         done += 1
 
 
-def _decoded(cls: type[Structure], data: bytes, at: int, pad: bool, source: Given) -> Partial:
+def decoded(cls: type[Structure], data: bytes, at: int, pad: bool, source: Given) -> Partial:
     """The structure, or the part of it that a dump has."""
     missing = [
         range(gap.start - at, gap.stop - at) for gap in (source.dump.gaps if source.dump else ())

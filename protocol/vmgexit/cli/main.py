@@ -17,6 +17,7 @@ COMMANDS = {
     "decode": ("decode", "bytes to names"),
     "explain": ("explain", "a log line, a name, a number, a dump: what it is"),
     "encode": ("encode", "names to bytes"),
+    "diff": ("diff", "two values of a structure, only what differs"),
     "layout": ("layout", "tables and drawings of the structures"),
     "source": ("source", "the Python that decodes and encodes a structure"),
     "replay": ("replay", "run recordings or scenarios and compare the answers"),

@@ -109,7 +109,7 @@ def _aligned(lines: list[_Line], base: int, size: int) -> Iterator[str]:
 
 def _lines(held: Partial) -> Iterator[_Line]:
     """A line for each leaf; one for each run that is missing."""
-    found = zip(leaves(held.cls), _held(held.value), strict=True)
+    found = zip(leaves(held.cls), values_of(held.value), strict=True)
     for missing, run in groupby(found, key=lambda leaf: held.is_missing(leaf[0])):
         if missing:
             yield _not_there([place for place, _ in run])
@@ -142,18 +142,18 @@ def _partly(whole: Partial, line: _Line, place: Place) -> _Line:
     if not whole.missing_bytes(place):
         return line
     there, missing = whole.parts(place)
-    return replace(line, value=f"{_bytes(there)}, {count_of(missing, 'byte')} not in the dump")
+    return replace(line, value=f"{bytes_text(there)}, {count_of(missing, 'byte')} not in the dump")
 
 
-def _held(value: Structure) -> Iterator[Any]:
+def values_of(value: Structure) -> Iterator[Any]:
     """The values of all leaves, in the order of the walk."""
     for field in value.declaration.fields:
         held = getattr(value, field.name)
         if field.kind is Kind.STRUCT:
-            yield from _held(held)
+            yield from values_of(held)
         elif field.kind is Kind.ARRAY:
             for item in held:
-                yield from _held(item)
+                yield from values_of(item)
         else:
             yield held
 
@@ -191,15 +191,18 @@ def _line(place: Place, held: Any) -> _Line:
     start = place.bit_offset - field.bit_offset if in_bits else place.bit_offset
     bits = field.bits if in_bits else ""
     is_set = held != field.zero
-    return _Line(start, bits, place.path, _value(field, held), _meaning(field) if is_set else "")
+    return _Line(
+        start, bits, place.path, value_text(field, held), meaning_text(field) if is_set else ""
+    )
 
 
-def _value(field: Field, held: Any) -> str:
+def value_text(field: Field, held: Any) -> str:
+    """A field's value: hex and its name, the numbers of a bitmap, bytes without what is zero."""
     match field.kind:
         case Kind.BYTES:
-            return _bytes(bytes(held))
+            return bytes_text(bytes(held))
         case Kind.BITMAP:
-            return _ranges(set_numbers(held, field.first)) or "none"
+            return ranges_text(set_numbers(held, field.first)) or "none"
         case Kind.FLAG:
             return str(int(held))
         case _:
@@ -207,7 +210,7 @@ def _value(field: Field, held: Any) -> str:
             return f"{code} {held.name}" if field.enum and isinstance(held, field.enum) else code
 
 
-def _meaning(field: Field) -> str:
+def meaning_text(field: Field) -> str:
     """The first sentence is enough beside a value; the layout has all of them."""
     meaning = field.meaning.partition(". ")[0]
     if field.rule is not None:
@@ -215,7 +218,7 @@ def _meaning(field: Field) -> str:
     return f"{field.spec}: {meaning}"
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges_text(numbers: list[int]) -> str:
     """`0x20-0x23, 0x41`."""
     if not numbers:
         return ""
@@ -228,7 +231,7 @@ def _ranges(numbers: list[int]) -> str:
     )
 
 
-def _bytes(data: bytes) -> str:
+def bytes_text(data: bytes) -> str:
     """Bytes in hex; zeros before and after them only by their number."""
     if not any(data):
         return f"0 ({count_of(len(data), 'byte')})"

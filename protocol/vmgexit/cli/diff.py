@@ -1,0 +1,74 @@
+"""`vmgexit diff`: two values of a structure, only what differs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from ..errors import DecodeError, UsageError
+from ..read.given import given
+from ..read.streams import read_exactly, skip
+from ..schema import Structure
+from ..show.difference import differences, render
+from ..show.partial import Partial
+from ..wire.registry import find
+from .decode import decoded
+from .names import add_structure, number
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Read two values of a structure and show the fields that differ, with what they mean. Exit code"
+        " 0 if none does, 1 if some do."
+    )
+    parser.epilog = (
+        "examples: vmgexit diff vmsa expected.bin measured.bin;"
+        " vmgexit diff sev-features 0x1 0x81; vmgexit diff ghcb before.txt after.txt"
+    )
+    add_structure(parser)
+    for side in ("A", "B"):
+        parser.add_argument(
+            side.lower(),
+            metavar=side,
+            help="bytes, or a dump of them, or a number; - for standard input",
+        )
+    parser.add_argument("--revision-b", metavar="R", help="B's layout, if it is another draft's")
+    parser.add_argument(
+        "--offset", type=number, default=0, metavar="N", help="skip N bytes of each"
+    )
+    parser.add_argument("--pad", action="store_true", help="fill short input up with zeros")
+    parser.add_argument("--json", action="store_true", help="the differences as a JSON array")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.a == arguments.b == "-":
+        raise UsageError("A and B are both standard input, one of them expected")
+    cls = find(arguments.name, arguments.revision)
+    name = arguments.name.partition("@")[0]
+    other = cls if arguments.revision_b is None else find(name, arguments.revision_b)
+    one, said = _read(cls, arguments.a, arguments.offset, arguments.pad)
+    another, also_said = _read(other, arguments.b, arguments.offset, arguments.pad)
+    found = differences(one, another)
+    if arguments.json:
+        print(json.dumps([asdict(difference) for difference in found]))
+    else:
+        print(render(one, another, (said, also_said)), end="")
+    return 1 if found else 0
+
+
+def _read(cls: type[Structure], word: str, offset: int, pad: bool) -> tuple[Partial, str]:
+    """The value, and what it was understood as."""
+    with given(word, size=cls.size) as source:
+        if (skipped := skip(source.stream, offset)) < offset:
+            raise DecodeError(f"{word}: offset {offset:#x}: the input ends at {skipped:#x}")
+        data = read_exactly(source.stream, cls.size)
+        if not offset and read_exactly(source.stream, 1):
+            raise DecodeError(
+                f"{word}: more than the {cls.size} bytes of {cls.declaration.name}; --offset reads a part"
+            )
+        try:
+            return decoded(cls, data, offset, pad, source), source.said
+        except DecodeError as error:
+            raise DecodeError(f"{word}: {error}") from None
