@@ -36,7 +36,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     "codec-svsm": ("svsm", "calls", "core", "apic", "attestation", "vtpm", "uefi_mm"),
     "codec-doorbell": ("doorbell", "doorbell_history"),
     "codec-vmsa": ("vmsa", "rmp", "faults"),
-    "codec-firmware": ("guest_message", "secrets"),
+    "codec-firmware": ("guest_message", "report", "secrets"),
 }
 """By target, the chapters of `wire` whose structures it checks; all of them for one not named."""
 

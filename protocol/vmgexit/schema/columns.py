@@ -1,5 +1,6 @@
 """Many records at once: a buffer of equal structures to numpy columns by field path, and back.
 
+    >>> from vmgexit.schema.columns import columns
     >>> found = columns(ExtIntDescriptor, dump, ["status.pending_vector", "irr"])
     >>> np.flatnonzero(found["status.pending_vector"] == 0x61)
 
