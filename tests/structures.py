@@ -13,7 +13,6 @@ import pickle
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -21,17 +20,14 @@ from typing import Any
 import construct
 import pytest
 from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
 
 from vmgexit import DecodeError, EncodeError
 from vmgexit.schema import Kind, Place, Rule, Structure, get, leaves, locate, put, walk
 from vmgexit.schema.compiler import source_of
 from vmgexit.wire.registry import structures
+from vmgexit_fuzz.strategies import images, sampled
 
 Codec = tuple[Callable[..., Any], Callable[[Any], bytes]]
-
-# Made once for each structure.
-_sampled: dict[type[Structure], tuple[Place, ...]] = {}
 
 
 def declared() -> list[type[Structure]]:
@@ -67,22 +63,6 @@ def codecs(cls: type[Structure]) -> tuple[Codec, Codec]:
     return (cls.decode, cls.encode), (cls.construct.parse, cls.construct.build)
 
 
-def sampled(cls: type[Structure]) -> tuple[Place, ...]:
-    """The leaves of `cls`; of a long array only those of its first two elements and its last."""
-    if cls in _sampled:
-        return _sampled[cls]
-    counts = {place.path: place.field.count for place in walk(cls) if place.field.count > 1}
-
-    def kept(path: str) -> bool:
-        return all(
-            int(index[1]) < 2 or int(index[1]) == counts[path[: index.start()]] - 1
-            for index in re.finditer(r"\[(\d+)\]", path)
-        )
-
-    _sampled[cls] = tuple(place for place in leaves(cls) if kept(place.path))
-    return _sampled[cls]
-
-
 def literal(place: Place, data: bytes) -> Any:
     """What stands at `place` of `data`, by shift and mask."""
     found = int.from_bytes(data, "little") >> place.bit_offset & (1 << place.field.width) - 1
@@ -105,42 +85,6 @@ def reach(value: Any, path: str) -> Any:
 def store(value: Any, path: str, held: Any) -> None:
     outer, _, last = path.rpartition(".")
     setattr(reach(value, outer), last, held)
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What to fill a structure with; its repr stays short where the bytes are thousands."""
-
-    fill: str
-    seed: int
-    leaves: list[tuple[str, int]]  # path and value
-
-    def bytes_for(self, cls: type[Structure]) -> bytes:
-        background = {
-            "zeros": bytes(cls.size),
-            "ones": b"\xff" * cls.size,
-            "noise": random.Random(self.seed).randbytes(cls.size),
-        }[self.fill]
-        word = int.from_bytes(background, "little")
-        places = {place.path: place for place in sampled(cls)}
-        for path, value in self.leaves:
-            place = places[path]
-            ones = (1 << place.field.width) - 1
-            word &= ~(ones << place.bit_offset)
-            word |= (value & ones) << place.bit_offset
-        return word.to_bytes(cls.size, "little")
-
-
-def contents(cls: type[Structure]) -> st.SearchStrategy[Contents]:
-    """Zeros, ones or noise, with some leaves set to values of their own."""
-    path = st.sampled_from([place.path for place in sampled(cls)])
-    value = st.integers(0, 8) | st.integers(0, 2**64 - 1) | st.just(-1)
-    return st.builds(
-        Contents,
-        st.sampled_from(["zeros", "ones", "noise"]),
-        st.integers(0, 2**32 - 1),
-        st.lists(st.tuples(path, value), max_size=6),
-    )
 
 
 def judges_selectively(cls: type[Structure]) -> bool:
@@ -214,9 +158,8 @@ def check_any_bytes(cls: type[Structure]) -> None:
         database=None,
         phases=(Phase.generate, Phase.shrink),
     )
-    @given(contents(cls), contents(cls))
-    def holds(one: Contents, another: Contents) -> None:
-        data, other = one.bytes_for(cls), another.bytes_for(cls)
+    @given(images(cls), images(cls))
+    def holds(data: bytes, other: bytes) -> None:
         values = [decode(data) for decode, _ in codecs(cls)]
         for value in values:
             assert type(value) is cls

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.structures import declared, name_of, reach, sampled
+from tests.structures import declared, name_of, reach
 from vmgexit import (
     DecodeError,
     DoorbellPage,
@@ -21,6 +21,7 @@ from vmgexit import (
 )
 from vmgexit.schema import Kind, Place, Structure
 from vmgexit.schema.columns import columns, pack, write
+from vmgexit_fuzz.strategies import sampled
 
 np = pytest.importorskip("numpy", reason="needs numpy")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.structures import declared, name_of, only, reach, sampled, store
+from tests.structures import declared, name_of, only, reach, store
 from vmgexit import (
     DecodeError,
     DoorbellPage,
@@ -26,6 +26,7 @@ from vmgexit import (
 )
 from vmgexit.schema import Kind, Structure
 from vmgexit.wire.doorbell import DoorbellFlags
+from vmgexit_fuzz.strategies import sampled
 
 EVERY = pytest.mark.parametrize("cls", declared(), ids=name_of)
 NOISE = bytes(random.Random(3909).randbytes(3 * 4096))

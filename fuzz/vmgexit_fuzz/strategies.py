@@ -1,0 +1,376 @@
+"""hypothesis strategies for what crosses between guest, SVSM and host.
+
+`values` gives any value of a structure, `sound` those without problems, `broken` those that break exactly
+one rule, with the problem; `calls` gives the registers of SVSM calls, `commands` and `scenarios` what the
+machine carries out::
+
+    @given(strategies.broken(ExtIntStatus))
+    def test_my_host_refuses_it(case: tuple[ExtIntStatus, Problem]) -> None: ...
+
+All of them are derived from the declarations: the walk over a structure, its own `problems`, the examples
+of exits, the tables of calls, and the descriptions of commands.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, cast
+
+from hypothesis import strategies as st
+
+from vmgexit.errors import UsageError
+from vmgexit.machine import commands as described
+from vmgexit.machine.commands import COMMANDS, Command
+from vmgexit.schema import (
+    Field,
+    Kind,
+    Place,
+    Problem,
+    Rule,
+    Structure,
+    get,
+    leaves,
+    members,
+    put,
+    walk,
+)
+from vmgexit.wire.calls import SvsmCall
+from vmgexit.wire.calls import calls as call_rows
+from vmgexit.wire.exits import Where, exits
+from vmgexit.wire.ghcb import GhcbPage
+from vmgexit.wire.svsm import Call, Protocol
+
+from .inputs.messages import EDGES
+from .inputs.programs import VECTORS
+
+S = TypeVar("S", bound=Structure)
+F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_CHANGES = 8  # leaves of a structure that are set to values of their own
+CALLS_MORE_OFTEN = 6  # than any other command
+MOST_REPAIRS = 64  # until the all-zero value has no problems
+LONGEST = 64  # bytes that are drawn one by one; longer ones are zeros, ones or noise
+
+
+def _once(function: F) -> F:
+    """`functools.cache`: type checkers take a class whose values have no hash for one that has none."""
+    return cast(F, functools.cache(function))
+
+
+# --- structures: any value ------------------------------------------------------------------------
+
+
+@st.composite
+def images(draw: st.DrawFn, cls: type[Structure]) -> bytes:
+    """Any bytes that a structure can be: zeros, ones or noise, some leaves set to values of their own."""
+    background = draw(_bytes(cls.size))
+    word = int.from_bytes(background, "little")
+    for place in draw(st.lists(st.sampled_from(sampled(cls)), max_size=MOST_CHANGES)):
+        held = draw(_held(place.field))
+        if isinstance(held, bytes):
+            held = int.from_bytes(held, "little")
+        word &= ~((1 << place.field.width) - 1 << place.bit_offset)
+        word |= int(held) << place.bit_offset
+    return word.to_bytes(cls.size, "little")
+
+
+def values(cls: type[S]) -> st.SearchStrategy[S]:
+    """Any value of a structure, as a decoder may meet it."""
+    return images(cls).map(cls.decode)
+
+
+def _bytes(size: int) -> st.SearchStrategy[bytes]:
+    if size <= LONGEST:
+        return st.binary(min_size=size, max_size=size)
+    noise = st.integers(0, 1 << 32).map(lambda seed: random.Random(seed).randbytes(size))
+    return st.just(bytes(size)) | st.just(b"\xff" * size) | noise
+
+
+def _held(field: Field) -> st.SearchStrategy[Any]:
+    """What a leaf can hold; the codes that it knows, and edges, more often."""
+    if field.kind is Kind.BYTES:
+        return _bytes(field.size)
+    if field.kind is Kind.FLAG:
+        return st.booleans()
+    edges = st.sampled_from(_edges(field))
+    if field.enum is None:
+        return edges | st.integers(0, (1 << field.width) - 1)
+    return st.sampled_from(_codes(field)) | edges
+
+
+@_once
+def sampled(cls: type[Structure]) -> tuple[Place, ...]:
+    """The leaves of a structure; of a long array only those of its first two elements and its last."""
+    counts = {place.path: place.field.count for place in walk(cls) if place.field.count > 1}
+
+    def kept(path: str) -> bool:
+        return all(
+            int(index[1]) < 2 or int(index[1]) == counts[path[: index.start()]] - 1
+            for index in re.finditer(r"\[(\d+)\]", path)
+        )
+
+    return tuple(place for place in leaves(cls) if kept(place.path))
+
+
+@_once
+def _edges(field: Field) -> tuple[int, ...]:
+    top = (1 << field.width) - 1
+    edges = (*(VECTORS if field.width == 8 else EDGES), top, top - 1, top >> 1, (top >> 1) + 1)
+    return tuple(dict.fromkeys(edge for edge in edges if edge <= top))
+
+
+def _codes(field: Field) -> tuple[int, ...]:
+    assert field.enum is not None
+    return tuple(code for code in members(field.enum) if code < 1 << field.width)
+
+
+# --- structures: values without problems ----------------------------------------------------------
+
+
+def sound(cls: type[S]) -> st.SearchStrategy[S]:
+    """Values of a structure without problems. Raises UsageError where none was found."""
+    return _sound(cls, starts(cls))
+
+
+@st.composite
+def _sound(draw: st.DrawFn, cls: type[S], there_are: tuple[bytes, ...]) -> S:
+    value = cls.decode(draw(st.sampled_from(there_are)))
+    free = [place for place in sampled(cls) if place.field.rule is not Rule.ZERO]
+    few = len(free) <= MOST_CHANGES
+    for place in free if few else draw(st.lists(st.sampled_from(free), max_size=MOST_CHANGES)):
+        _change(value, place, draw(_held(place.field)))
+    return value
+
+
+@_once
+def starts(cls: type[Structure]) -> tuple[bytes, ...]:
+    """Values of a structure without problems, encoded: the default one, repaired where it has some; of
+    the GHCB page the examples of every exit. Raises UsageError where none was found."""
+    if cls is GhcbPage:
+        return tuple(page.encode() for page in _requests() if not any(page.problems()))
+    value = cls()
+    places = {place.path: place for place in leaves(cls)}
+    for _ in range(MOST_REPAIRS):
+        problems = list(value.problems())
+        if not problems:
+            return (value.encode(),)
+        if not any(_repair(value, places.get(p.path), len(problems)) for p in problems):
+            break
+    name = cls.declaration.name
+    raise UsageError(f"{name}: no value without problems was found: {next(iter(value.problems()))}")
+
+
+def _requests() -> Iterator[GhcbPage]:
+    for row in exits():
+        for example in row.examples if row.where is Where.GHCB else ():
+            yield GhcbPage.for_exit(
+                row.code, example.info1, example.info2, buffer=example.data, **example.fields
+            )
+
+
+def _repair(value: Structure, place: Place | None, most: int) -> bool:
+    """Whether another value of a leaf leaves fewer than `most` problems; it is put there."""
+    if place is None:
+        return False
+    before = get(value, place.path)
+    for held in _candidates(type(value), place.field, before):
+        put(value, place.path, held)
+        if _count(value, most) < most:
+            return True
+    put(value, place.path, before)
+    return False
+
+
+def _change(value: Structure, place: Place, held: Any) -> None:
+    """Set a leaf of a sound value, and another one that then has to change; or leave it as it was."""
+    before = get(value, place.path)
+    put(value, place.path, held)
+    problems = list(value.problems())
+    if not problems:
+        return
+    if len(problems) == 1 and problems[0].path != place.path:
+        other = next((p for p in leaves(type(value)) if p.path == problems[0].path), None)
+        if _repair(value, other, 1):
+            return
+    put(value, place.path, before)
+
+
+def _count(value: Structure, enough: int) -> int:
+    """How many problems a value has; no more are counted than `enough`."""
+    return sum(1 for _, _ in zip(range(enough), value.problems(), strict=False))
+
+
+def _candidates(cls: type[Structure], field: Field, held: Any) -> Iterable[Any]:
+    """Values of a leaf of `cls` that may please or break a rule, its own codes first."""
+    if field.kind is Kind.BYTES:
+        return bytes(field.size), b"\xff" * field.size, b"\1".ljust(field.size, b"\0")
+    if field.kind is Kind.FLAG:
+        return False, True
+    if field.kind is Kind.BITMAP:
+        return (0, *(held ^ 1 << bit for bit in range(field.width) if held >> bit & 1), 1)
+    codes = _codes(field) if field.enum is not None else ()
+    unknown = tuple(code for code in range(min(1 << field.width, 4096)) if code not in codes)[:2]
+    some = (
+        *codes,
+        *unknown[: 2 * (field.enum is not None)],
+        held & ~0xFFF,
+        *_edges(field),
+        *_sizes(cls),
+    )
+    return (number for number in some if number < 1 << field.width)
+
+
+@_once
+def _sizes(cls: type[Structure]) -> tuple[int, ...]:
+    """Bytes of what a structure holds: a field beside it may have to say so."""
+    return tuple({place.field.size: None for place in walk(cls)})
+
+
+# --- structures: values that break a rule ---------------------------------------------------------
+
+
+def broken(cls: type[S]) -> st.SearchStrategy[tuple[S, Problem]]:
+    """Values of a structure that break exactly one rule, each with the problem, which names the rule.
+
+    Raises UsageError for a structure that has no rule, or whose rules cannot be broken one by one.
+    """
+    there_are = starts(cls)
+    if not breakers(cls, there_are[0]):
+        raise UsageError(f"{cls.declaration.name}: no value breaks exactly one rule")
+    return _broken(cls, there_are)
+
+
+@st.composite
+def _broken(draw: st.DrawFn, cls: type[S], there_are: tuple[bytes, ...]) -> tuple[S, Problem]:
+    start = draw(st.sampled_from(there_are))
+    known = draw(st.sampled_from(breakers(cls, start)))
+    other = draw(_sound(cls, (start,))).encode()
+    place = draw(st.just(known[0]) | st.sampled_from(sampled(cls)))
+    chosen = place, draw(_held(place.field))
+    # Some rules are broken in values of their own only; what is known breaks one of the start's.
+    for data, (place, held) in ((other, chosen), (other, known), (start, known)):
+        value = cls.decode(data)
+        problem = _only_problem(value, place, held)
+        if problem is not None:
+            return value, problem
+    raise AssertionError(f"{known} breaks no rule of {start.hex()}")
+
+
+@_once
+def breakers(cls: type[Structure], start: bytes) -> tuple[tuple[Place, Any], ...]:
+    """What breaks exactly one rule of the sound value `start`: a leaf and what to set it to, a few for
+    each rule."""
+    value = cls.decode(start)
+    judged = any(_has_rules(place.owner) for place in walk(cls)) or _has_rules(cls)
+    found: dict[tuple[str, str], list[tuple[Place, Any]]] = {}
+    for place in sampled(cls):
+        field = place.field
+        if not judged and field.rule is not Rule.ZERO and field.enum is None:
+            continue
+        before = get(value, place.path)
+        for held in _candidates(cls, field, before):
+            problem = _only_problem(value, place, held)
+            if problem is not None:
+                of_rule = found.setdefault((problem.path, problem.rule), [])
+                if len(of_rule) < 3:
+                    of_rule.append((place, held))
+        put(value, place.path, before)
+    return tuple(case for of_rule in found.values() for case in of_rule)
+
+
+def _has_rules(cls: type[Structure]) -> bool:
+    """Whether a structure has rules beyond single fields."""
+    own = (cls.broken, cls.problems) != (Structure.broken, Structure.problems)
+    return own or bool(cls.declaration.rules)
+
+
+def _only_problem(value: Structure, place: Place, held: Any) -> Problem | None:
+    """The one problem of a value once a leaf is set; None where it has none, or more."""
+    put(value, place.path, held)
+    problems = [problem for _, problem in zip(range(2), value.problems(), strict=False)]
+    return problems[0] if len(problems) == 1 else None
+
+
+# --- calls and scenarios --------------------------------------------------------------------------
+
+
+@st.composite
+def calls(draw: st.DrawFn, *protocols: Protocol) -> SvsmCall:
+    """The registers of an SVSM call of the protocols named, or of any; now and then of a call that does
+    not exist."""
+    rows = [row for row in call_rows() if row.protocol in (protocols or Protocol)]
+    row: Call | None = draw(st.sampled_from((*rows, None)))
+    registers = {name: draw(_WORDS) for name in ("rcx", "rdx", "r8", "r9")}
+    if row is None:
+        return SvsmCall(rax=draw(_WORDS), **registers)
+    for operand in row.inputs:
+        if operand.layout is not None:
+            value = draw(sound(operand.layout) | values(operand.layout))
+            registers[operand.register] = int.from_bytes(value.encode(), "little")
+    return SvsmCall(rax=row.protocol << 32 | row.number, **registers)
+
+
+_WORDS = st.sampled_from(EDGES) | st.integers(0, (1 << 64) - 1)
+
+
+def commands(*names: str, cpus: int = described.MOST_VCPUS) -> st.SearchStrategy[Command]:
+    """Commands of a scenario of `cpus` vCPUs: those named, or all, calls more often. `init` is none of
+    them."""
+    chosen = names or (*(name for name in COMMANDS if name != "init"), *["call"] * CALLS_MORE_OFTEN)
+    return st.one_of([_command(name, cpus) for name in chosen])
+
+
+@_once
+def _command(name: str, cpus: int) -> st.SearchStrategy[Command]:
+    needed: dict[str, st.SearchStrategy[Any]] = {"op": st.just(name)}
+    optional: dict[str, st.SearchStrategy[Any]] = {}
+    for argument in COMMANDS[name].arguments:
+        made = _argument(argument.kind)
+        if argument.name == "cpu":
+            made = st.integers(0, cpus - 1)
+        (optional if argument.optional else needed)[argument.name] = made
+    made_of = st.fixed_dictionaries(needed, optional=optional)
+    if name == "call":
+        return st.builds(_registers, made_of, calls() | calls(Protocol.APIC) | calls(Protocol.APIC))
+    return made_of
+
+
+def _registers(command: Command, call: SvsmCall) -> Command:
+    numbers = {"protocol": call.protocol, "request": call.call}
+    return command | numbers | {name: getattr(call, name) for name in ("rcx", "rdx", "r8")}
+
+
+def _argument(kind: described.Kind) -> st.SearchStrategy[Any]:
+    match kind:
+        case described.Number():
+            limits = st.integers(kind.least, kind.most)
+            usual = VECTORS if kind.holds is described.Holds.VECTOR else EDGES
+            within = [number for number in usual if kind.least <= number <= kind.most]
+            return st.sampled_from(within) | limits
+        case described.Flag():
+            return st.booleans()
+        case described.Choice():
+            return st.sampled_from(kind.names)
+        case described.Numbers():
+            return st.lists(_argument(kind.each))
+        case described.Posts():
+            each = {one.name: _argument(one.kind) for one in kind.arguments}
+            return st.lists(st.fixed_dictionaries(each), max_size=2)
+        case described.Hex():
+            return _bytes(kind.size).map(bytes.hex)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, *, most_cpus: int = 3, most_commands: int = 50) -> list[Command]:
+    """Whole scenarios: `init`, then any commands for its vCPUs."""
+    cpus = draw(st.integers(1, most_cpus))
+    kinds = COMMANDS["init"].kinds
+    start = {"op": "init", "cpus": cpus, "reg_count": draw(_argument(kinds["reg_count"]))}
+    if draw(st.booleans()):
+        each = _argument(cast(described.Numbers, kinds["apic_ids"]).each)
+        start["apic_ids"] = draw(st.lists(each, min_size=cpus, max_size=cpus, unique=True))
+    count = draw(st.integers(0, most_commands))
+    return [start, *draw(st.lists(commands(cpus=cpus), min_size=count, max_size=count))]
