@@ -190,7 +190,9 @@ def test_codes_are_all_different_and_leave_no_gap() -> None:
 
 
 def places(argument: Argument) -> list[str]:
-    return [place for place in (argument.at, argument.given) if place and not argument.piece]
+    if argument.piece:
+        return []
+    return [argument.place, *([argument.given] if argument.given else [])]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,10 +1,12 @@
 """The explorer: what it proves of small systems, and the counterexamples that it shows."""
 
+from typing import Any
+
 import pytest
 
 from vmgexit.explore.freeze import freeze, restore
-from vmgexit.explore.model import System, explore
-from vmgexit.explore.search import Limits, Outcome
+from vmgexit.explore.model import System, VmModel, explore
+from vmgexit.explore.search import Limits, Outcome, search
 from vmgexit.machine.commands import Command, call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, only
@@ -50,6 +52,35 @@ def test_registration_of_three_vcpus_in_every_order() -> None:
 def test_vcpus_are_symmetrical() -> None:
     one, two = proved(System(vcpus=1, calls=2)), proved(System(vcpus=2, calls=2))
     assert two.states < one.states**2 / 2
+
+
+class Reached(VmModel):
+    """Keeps the keys of the states that a search reaches. With `exact` no two states are one: neither those
+    that differ by which vCPU is which, nor those that differ in what is passive."""
+
+    def __init__(self, system: System, *, exact: bool) -> None:
+        super().__init__(system, REFERENCE, None)
+        self.exact = exact
+        self.keys: set[int] = set()
+
+    def key(self, state: Any) -> int:
+        key = super().key(state)
+        self.keys.add(key)
+        return hash(state) if self.exact else key
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        System(vcpus=2, ipis=(0x41,)),
+        System(vcpus=1, edge=(0x31,), level=(0x61,)),
+        System(vcpus=2, calls=2),
+    ],
+)
+def test_taking_states_for_one_loses_none(system: System) -> None:
+    exact, merged = Reached(system, exact=True), Reached(system, exact=False)
+    assert search(exact, Limits()).states > search(merged, Limits()).states
+    assert exact.keys == merged.keys
 
 
 @pytest.mark.clause("SCHED-3")

@@ -36,7 +36,7 @@ def _row(described: Description) -> str:
 
 
 def _argument(argument: Argument) -> str:
-    return f"`{argument.name}{'?' * argument.optional}` {argument.kind.limits}"
+    return f"`{argument.name}{'?' * argument.optional}` {argument.kind.expected}"
 
 
 if __name__ == "__main__":

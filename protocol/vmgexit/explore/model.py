@@ -62,10 +62,12 @@ def explore(
     With a `projection` the outcome's edges are the transitions between its values, each with the
     scenario that first made it; this is what diagrams are drawn from.
     """
-    return search(_Model(system, quirks, projection), limits or Limits(), progress)
+    return search(VmModel(system, quirks, projection), limits or Limits(), progress)
 
 
-class _Model:
+class VmModel:
+    """The VM of a system, as `search` asks for it. `projection` is what diagrams look at."""
+
     def __init__(self, system: System, quirks: Quirks, projection: Projection | None) -> None:
         self.system = system
         self.projection = projection

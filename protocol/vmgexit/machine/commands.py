@@ -49,8 +49,8 @@ class Holds(Enum):
 
 # --- kinds of arguments ----------------------------------------------------------------------------
 #
-# Each has `limits`, as specs/peer-protocol.md says them, `expected`, as a message does, `accepts` for a
-# value of JSON, and `shown`, that value for a person.
+# Each says what is `expected`, in a message and in specs/peer-protocol.md, `accepts` a value of JSON or
+# not, and has it `shown` for a person.
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,8 @@ class Number:
     holds: Holds = Holds.BITS
 
     @property
-    def limits(self) -> str:
-        return f"{self.least} to {self.most}"
-
-    @property
     def expected(self) -> str:
-        return f"a number from {self.limits}"
+        return f"a number from {self.least} to {self.most}"
 
     def accepts(self, value: Any) -> bool:
         is_number = isinstance(value, int) and not isinstance(value, bool)
@@ -81,7 +77,6 @@ class Number:
 class Flag:
     """True or false."""
 
-    limits = "flag"
     expected = "true or false"
 
     def accepts(self, value: Any) -> bool:
@@ -96,10 +91,6 @@ class Choice:
     """One of some names."""
 
     names: tuple[str, ...]
-
-    @property
-    def limits(self) -> str:
-        return f"one of {', '.join(f'`{name}`' for name in self.names)}"
 
     @property
     def expected(self) -> str:
@@ -119,12 +110,8 @@ class Numbers:
     each: Number
 
     @property
-    def limits(self) -> str:
-        return f"list of {self.each.limits}"
-
-    @property
     def expected(self) -> str:
-        return f"a list of numbers from {self.each.limits}"
+        return f"a list of numbers from {self.each.least} to {self.each.most}"
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, list) and all(map(self.each.accepts, value))
@@ -138,10 +125,6 @@ class Posts:
     """A list of interrupts, each with the `arguments` of a post."""
 
     arguments: tuple[Argument, ...]
-
-    @property
-    def limits(self) -> str:
-        return f"list of {{{', '.join(f'`{one.name}`' for one in self.arguments)}}}"
 
     @property
     def expected(self) -> str:
@@ -164,10 +147,6 @@ class Hex:
     """So many bytes in hexadecimal."""
 
     size: int
-
-    @property
-    def limits(self) -> str:
-        return f"of {self.size} bytes"
 
     @property
     def expected(self) -> str:
@@ -205,9 +184,9 @@ class Piece:
 class Argument:
     """An argument, and where a binary operation holds it.
 
-    `at` is a field of `program.Operation`, or a flag of `program.Flags`. One that can be left out has a
-    flag, `given`, that says whether it is there; but an empty list needs none. Each element of a list,
-    and each part of a page, is a `piece`.
+    `at` is a field of `program.Operation` or a flag of `program.Flags`; empty for the field that has the
+    argument's name. One that can be left out has a flag, `given`, that says whether it is there; but an
+    empty list needs none. Each element of a list, and each part of a page, is a `piece`.
     """
 
     name: str
@@ -216,6 +195,11 @@ class Argument:
     optional: bool = False
     given: str = ""
     piece: Piece | None = None
+
+    @property
+    def place(self) -> str:
+        """The field or flag of an operation, or of a piece, that holds it."""
+        return self.at or self.name
 
 
 @dataclass(frozen=True)
@@ -226,9 +210,9 @@ class Description:
     name: str
     code: int
     by: Actor
-    meaning: str
     arguments: tuple[Argument, ...]
     answers: str
+    meaning: str
     complaint: Callable[[Command], str] = lambda command: ""  # of arguments that do not go together
 
     @cached_property
@@ -251,171 +235,106 @@ def _other_ids(command: Command) -> str:
 
 VECTOR = Number(U8, holds=Holds.VECTOR)
 _COUNT = Number(U32, holds=Holds.COUNT)
-_WORD = Number(U64)
-_EVENT = Number(U64, holds=Holds.EVENT)
-_CPU = Argument("cpu", Number(MOST_VCPUS - 1, holds=Holds.COUNT), "cpu")
-_VECTOR = Argument("vector", VECTOR, "vector")
-_LEVEL = Argument("level", Flag(), "first")
+_WORD, _EVENT = Number(U64), Number(U64, holds=Holds.EVENT)
+_CPU = Argument("cpu", Number(MOST_VCPUS - 1, holds=Holds.COUNT))
+_POST = (Argument("vector", VECTOR), Argument("level", Flag(), "first"))
 
-COMMANDS: dict[str, Description] = {
-    one.name: one
-    for one in (
-        Description(
-            "init",
-            0,
-            Actor.NOBODY,
-            "a fresh machine; APIC ids, all different, are 0, 1, ... unless given",
-            (
-                Argument("cpus", Number(MOST_VCPUS, 1, Holds.COUNT), "cpu"),
-                Argument("reg_count", _COUNT, "rcx"),
-                Argument(
-                    "apic_ids", Numbers(_COUNT), "rcx", optional=True, piece=Piece("apic_id", 17)
-                ),
-            ),
-            "ok cpus reg_count",
-            _other_ids,
-        ),
-        Description(
-            "call",
-            1,
-            Actor.GUEST,
-            "the guest calls its SVSM",
-            (
-                _CPU,
-                Argument("protocol", _COUNT, "protocol"),
-                Argument("request", _COUNT, "request"),
-                Argument("rcx", _WORD, "rcx"),
-                Argument("rdx", _WORD, "rdx"),
-                Argument("r8", _WORD, "r8"),
-            ),
-            "rax rcx rdx r8 calls?",
-        ),
-        Description(
-            "host_irq",
-            2,
-            Actor.HOST,
-            "the host posts an interrupt to the guest VMPL",
-            (_CPU, _VECTOR, _LEVEL),
-            "posted hv status",
-        ),
-        Description(
-            "enter",
-            3,
-            Actor.SVSM,
-            "the SVSM enters the guest; `late` interrupts arrive in the switch window",
-            (
-                _CPU,
-                Argument("late", Posts((_VECTOR, _LEVEL)), optional=True, piece=Piece("late", 16)),
-            ),
-            "VMRUN flags cancelled calls?",
-        ),
-        Description(
-            "guest_take",
-            4,
-            Actor.GUEST,
-            "the CPU takes what it can; `gate`: the handler starts with interrupts off",
-            (_CPU, Argument("gate", Flag(), "first", optional=True, given="given")),
-            "taken vector",
-        ),
-        Description(
-            "guest",
-            5,
-            Actor.GUEST,
-            "the guest changes RFLAGS.IF, its interrupt shadow and CR8",
-            (
-                _CPU,
-                Argument("if", Flag(), "first"),
-                Argument("shadow", Flag(), "second"),
-                Argument("cr8", Number(15), "vector", optional=True, given="given"),
-            ),
-            "ok",
-        ),
-        Description(
-            "guest_lazy_eoi",
-            6,
-            Actor.GUEST,
-            "the guest ends an interrupt in the calling area: NoEoiRequired is read and cleared",
-            (_CPU,),
-            "was",
-        ),
-        Description(
-            "intercept",
-            7,
-            Actor.GUEST,
-            "the guest left for the host's own reasons; a #HV that is pending is handled",
-            (_CPU, Argument("exitintinfo", _EVENT, "rcx"), Argument("busy", Flag(), "first")),
-            "VMRUN calls?",
-        ),
-        Description(
-            "set_vmsa",
-            8,
-            Actor.GUEST,
-            "CREATE_VCPU for this vCPU",
-            (
-                _CPU,
-                Argument("event_inj", _EVENT, "rcx", optional=True, given="first"),
-                Argument("vintr", _WORD, "rdx", optional=True, given="second"),
-            ),
-            "ok",
-        ),
-        Description(
-            "doorbell",
-            9,
-            Actor.NOBODY,
-            "the first 256 bytes of the doorbell page are read",
-            (_CPU,),
-            "hex",
-        ),
-        Description(
-            "set_doorbell",
-            10,
-            Actor.HOST,
-            "and overwritten",
-            (_CPU, Argument("hex", Hex(DOORBELL_BYTES), piece=Piece("doorbell_bytes", 18))),
-            "ok",
-        ),
-        Description(
-            "state",
-            11,
-            Actor.NOBODY,
-            "everything that is known of a vCPU",
-            (_CPU,),
-            "apic flags ipi_irr ipi_pending ipi_nmi VMRUN if shadow reg_count alt_inj history",
-        ),
-        Description(
-            "host_begin",
-            13,
-            Actor.HOST,
-            "the host starts a post",
-            (_CPU, _VECTOR, _LEVEL),
-            "next",
-        ),
-        Description(
-            "host_step",
-            14,
-            Actor.HOST,
-            "and makes one atomic access of it",
-            (_CPU,),
-            "next",
-        ),
-        Description(
-            "svsm_step",
-            15,
-            Actor.SVSM,
-            "the SVSM makes one atomic step towards the guest",
-            (_CPU,),
-            "next calls?",
-        ),
-        Description(
-            "host_refuse",
-            12,
-            Actor.HOST,
-            "the host answers this vCPU's next request of that name by a refusal",
-            (_CPU, Argument("call", Choice(REFUSABLE), "vector")),
-            "ok",
-        ),
-    )
-}
+_INIT = (
+    Argument("cpus", Number(MOST_VCPUS, 1, Holds.COUNT), "cpu"),
+    Argument("reg_count", _COUNT, "rcx"),
+    Argument("apic_ids", Numbers(_COUNT), "rcx", optional=True, piece=Piece("apic_id", 17)),
+)
+_CALL = (
+    *(Argument(name, _COUNT) for name in ("protocol", "request")),
+    *(Argument(name, _WORD) for name in ("rcx", "rdx", "r8")),
+)
+_GUEST_STATE = (
+    Argument("if", Flag(), "first"),
+    Argument("shadow", Flag(), "second"),
+    Argument("cr8", Number(15), "vector", optional=True, given="given"),
+)
+_VMSA = (
+    Argument("event_inj", _EVENT, "rcx", optional=True, given="first"),
+    Argument("vintr", _WORD, "rdx", optional=True, given="second"),
+)
+_GATE = Argument("gate", Flag(), "first", optional=True, given="given")
+_LATE = Argument("late", Posts(_POST), optional=True, piece=Piece("late", 16))
+_LEFT = (Argument("exitintinfo", _EVENT, "rcx"), Argument("busy", Flag(), "first"))
+_PAGE = Argument("hex", Hex(DOORBELL_BYTES), piece=Piece("doorbell_bytes", 18))
+_REQUEST = Argument("call", Choice(REFUSABLE), "vector")
+
+_STATE = "apic flags ipi_irr ipi_pending ipi_nmi VMRUN if shadow reg_count alt_inj history"
+
+_GUEST, _HOST, _SVSM, _NOBODY = Actor
+
+_DESCRIPTIONS = (
+    Description(
+        "init", 0, _NOBODY, _INIT, "ok cpus reg_count",
+        "a fresh machine; APIC ids, all different, are 0, 1, ... unless given", _other_ids,
+    ),
+    Description(
+        "call", 1, _GUEST, (_CPU, *_CALL), "rax rcx rdx r8 calls?",
+        "the guest calls its SVSM",
+    ),
+    Description(
+        "host_irq", 2, _HOST, (_CPU, *_POST), "posted hv status",
+        "the host posts an interrupt to the guest VMPL",
+    ),
+    Description(
+        "enter", 3, _SVSM, (_CPU, _LATE), "VMRUN flags cancelled calls?",
+        "the SVSM enters the guest; `late` interrupts arrive in the switch window",
+    ),
+    Description(
+        "guest_take", 4, _GUEST, (_CPU, _GATE), "taken vector",
+        "the CPU takes what it can; `gate`: the handler starts with interrupts off",
+    ),
+    Description(
+        "guest", 5, _GUEST, (_CPU, *_GUEST_STATE), "ok",
+        "the guest changes RFLAGS.IF, its interrupt shadow and CR8",
+    ),
+    Description(
+        "guest_lazy_eoi", 6, _GUEST, (_CPU,), "was",
+        "the guest ends an interrupt in the calling area: NoEoiRequired is read and cleared",
+    ),
+    Description(
+        "intercept", 7, _GUEST, (_CPU, *_LEFT), "VMRUN calls?",
+        "the guest left for the host's own reasons; a #HV that is pending is handled",
+    ),
+    Description(
+        "set_vmsa", 8, _GUEST, (_CPU, *_VMSA), "ok",
+        "CREATE_VCPU for this vCPU",
+    ),
+    Description(
+        "doorbell", 9, _NOBODY, (_CPU,), "hex",
+        "the first 256 bytes of the doorbell page, as they are",
+    ),
+    Description(
+        "set_doorbell", 10, _HOST, (_CPU, _PAGE), "ok",
+        "the host overwrites the first 256 bytes of the doorbell page",
+    ),
+    Description(
+        "state", 11, _NOBODY, (_CPU,), _STATE,
+        "everything that is known of a vCPU",
+    ),
+    Description(
+        "host_begin", 13, _HOST, (_CPU, *_POST), "next",
+        "the host starts a post",
+    ),
+    Description(
+        "host_step", 14, _HOST, (_CPU,), "next",
+        "the host makes one atomic access of its post",
+    ),
+    Description(
+        "svsm_step", 15, _SVSM, (_CPU,), "next calls?",
+        "the SVSM makes one atomic step towards the guest",
+    ),
+    Description(
+        "host_refuse", 12, _HOST, (_CPU, _REQUEST), "ok",
+        "the host answers this vCPU's next request of that name by a refusal",
+    ),
+)  # fmt: skip
+
+COMMANDS: dict[str, Description] = {one.name: one for one in _DESCRIPTIONS}
 
 
 def checked(command: Any) -> Command:

@@ -54,13 +54,27 @@ CODES: dict[str, int] = {one.name: one.code for one in COMMANDS.values()} | {
 _INIT = CODES["init"]
 
 
+def _held(argument: Argument) -> tuple[Argument, ...]:
+    """The arguments that one piece of `argument` holds; a bare number has no name."""
+    match argument.kind:
+        case Posts(arguments):
+            return arguments
+        case Numbers(each):
+            return (Argument("", each, argument.place),)
+    return ()
+
+
 def _users(place: str) -> str:
-    """What a place of an operation holds, command by command."""
+    """What a place of an operation holds, command by command and piece by piece."""
+    holders = {
+        one.name: [argument for argument in one.arguments if argument.piece is None]
+        for one in COMMANDS.values()
+    } | {name: _held(_PIECES[code][1]) for name, code in CODES.items() if code in _PIECES}
     return "; ".join(
-        f"{described.name}: {argument.name}{' is given' * (argument.given == place)}"
-        for described in COMMANDS.values()
-        for argument in described.arguments
-        if place in (argument.at, argument.given)
+        f"{name}: {argument.name or 'the number'}{' is given' * (argument.given == place)}"
+        for name, arguments in holders.items()
+        for argument in arguments
+        if place in (argument.place, argument.given)
     )
 
 
@@ -130,7 +144,7 @@ def _reader(arguments: Iterable[Argument], name: str = "") -> _Function:
 
 def _read_from(argument: Argument) -> str:
     """The Python expression of an argument, over the fields of an operation."""
-    at = argument.at
+    at = argument.place
     match argument.kind:
         case Flag():
             return f"flags & {_FLAGS[at]} != 0"
@@ -156,23 +170,13 @@ def _writer(code: int, arguments: Iterable[Argument]) -> _Function:
         if one.given:
             flags.append(f"({one.name!r} in command) * {_FLAGS[one.given]}")
         if isinstance(one.kind, Flag):
-            flags.append(f"{value} * {_FLAGS[one.at]}")
+            flags.append(f"{value} * {_FLAGS[one.place]}")
         elif isinstance(one.kind, Choice):
-            fields[one.at] = f"{one.kind.names!r}.index({value})"
+            fields[one.place] = f"{one.kind.names!r}.index({value})"
         elif isinstance(one.kind, Number):
-            fields[one.at] = value
+            fields[one.place] = value
     fields["flags"] = " | ".join(flags) or "0"
     return _function("command", f"pack({', '.join(fields.values())})")
-
-
-def _held(argument: Argument) -> tuple[Argument, ...]:
-    """The arguments that one piece of `argument` holds; a bare number has no name."""
-    match argument.kind:
-        case Posts(arguments):
-            return arguments
-        case Numbers(each):
-            return (Argument("", each, argument.at),)
-    return ()
 
 
 _READ = {one.code: _reader(one.arguments, one.name) for one in COMMANDS.values()}
