@@ -4,23 +4,23 @@
 usage: python3 dev.py COMMAND [ARGUMENTS]
 
   setup                     make .venv, or leave it if it is current
-  fuzz [TARGET] [OPTIONS]   run `vmgexit fuzz run TARGET OPTIONS`; the target is scenario unless
-                            named, and 60 seconds (--time 60) the limit unless OPTIONS set
-                            --time or --runs
+  fuzz [TARGET] [OPTIONS]   run `vmgexit fuzz run TARGET OPTIONS`; without TARGET the target is
+                            scenario, without --time or --runs the limit is --time 60
   test [PYTEST OPTIONS]     the linters, then pytest; fails if any of them does
   test --quick [OPTIONS]    the same with the quick tests only: less than a minute
   test --long [OPTIONS]     the same with every test, the long ones too: more than an hour; installs
                             requirements-heavy.lock
-  lint                      ruff, mypy, and import-linter: which imports go where
+  lint                      the linters only: ruff, mypy, and import-linter, which checks that
+                            imports go one way
   bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
                             dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
   bench find [OPTIONS]      how soon campaigns find planted bugs, beside other methods
   lock [UV OPTIONS]         bring both locks up to pyproject.toml; --upgrade for the newest
 
-The first use makes .venv beside this file and installs what requirements.lock names, each file
-checked against its hash; later uses take it as it is until the lock, pyproject.toml or the Python
-changes. Tools that are large and that few tests need stand in requirements-heavy.lock; only the
-commands that need them install them. Nothing is installed outside .venv.
+The first use makes .venv beside this file, installs the packages that requirements.lock names, and
+checks each file against its hash. Later uses keep .venv until the lock, pyproject.toml or the Python
+changes. requirements-heavy.lock names large tools that few tests need; only the commands that need
+them install them. Nothing is installed outside .venv.
 """
 
 # Only the standard library, and no virtual environment to start from: this file is what makes one.

@@ -1,12 +1,12 @@
 """Targets as libFuzzer programs of their own, for OSS-Fuzz and ClusterFuzzLite (`.clusterfuzzlite/`).
 
-Their runners give libFuzzer's own flags and folders, or one input to run again, and take an uncaught
-exception for a finding: exit code 77, the input as an artifact. Nothing of our campaigns is in here: the
-fleet keeps corpus and findings. They load libFuzzer before Python, and that one passes over mutators in
-Python: what those know comes in with the seeds and the dictionary instead.
+The runner of a fleet gives a program libFuzzer's own flags and folders, or one input to run again.
+An uncaught exception is a finding: exit code 77, and the input as an artifact. The fleet keeps
+corpus and findings, so no part of our campaigns is used. A fleet loads libFuzzer before Python, and
+such a libFuzzer calls no mutator in Python. Seeds and dictionary carry what our mutators know.
 
-`python -m vmgexit_fuzz.fleets` prints what a build needs: `targets`; of a target its `source`, `options`,
-`dictionary` and `seeds`.
+`python -m vmgexit_fuzz.fleets` prints what a build needs: the `targets`, and the `source`, `options`,
+`dictionary` and `seeds` of one target.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def dictionary(row: TargetRow) -> str:
 
 
 def seeds(row: TargetRow) -> Iterator[tuple[str, bytes]]:
-    """Inputs to start from: the committed ones, quirks and regressions as programs, some from nothing."""
+    """Inputs to start from: the committed ones, quirks and regressions as programs, some from
+    nothing."""
     if row.seeds.is_dir():
         for path in sorted(row.seeds.iterdir()):
             yield path.name, path.read_bytes()

@@ -1,1 +1,1 @@
-"""Running campaigns: `child` is the fuzzing process, `run` its parent, `findings` what was found."""
+"""Campaigns: the folder, the findings and statistics in it, and the loop that employs processes."""

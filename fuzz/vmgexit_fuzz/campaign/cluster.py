@@ -1,11 +1,12 @@
 """A campaign whose fuzzing processes run on the nodes of a dask cluster.
 
-The center is a campaign like any other (`run`): its folder, its mix of kinds and its books are the same,
-but each worker has its turns played on some node. Such a round is one task: an order and a sample of the
-corpus go in, and what a process told and the inputs that it kept come out. A node keeps nothing and a
-round may be played twice, so nodes may come and go: with one that is lost go its last inputs, no more.
+The center is a campaign like any other (`run`), with the same folder, the same mix of kinds and the
+same statistics. But a node plays the turns of each worker. One turn is one task: the task carries
+an order and a sample of the corpus to the node, and carries back what the process told and which
+inputs it kept. A node keeps nothing, and a turn may be played twice, so nodes may come and go. When
+a node is lost, its last inputs are lost, and nothing else.
 
-Node and scheduler must have this package in the center's version; they are trusted as it is.
+Nodes and scheduler must have the center's version of this package. They are trusted as the center is.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Findings on disk: one for each cause, its smallest input so far, and what is known of it.
 
-A finding `NAME` is `NAME.bin`, the input; `NAME.txt`, what is wrong and the input for a person;
-`NAME.jsonl`, its commands, where it is a scenario; and `NAME.json`, its record, which is written last
-and so vouches for the others. Processes only describe what they find (`Target.described`); one store, the
-parent's, writes.
+A finding `NAME` has four files. `NAME.bin` is the input. `NAME.txt` says what is wrong, and shows
+the input to a person. `NAME.jsonl` has the commands, where the input is a scenario. `NAME.json` is
+the record; it is written last, so that it vouches for the others. A fuzzing process only describes
+what it finds (`Target.described`); the parent's store writes.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class Store:
         return {cause: record.size for cause, record in self.records.items()}
 
     def keep(self, told: dict[str, Any], **origin: Any) -> tuple[Record, bool]:
-        """Keep what `Target.described` told, unless a smaller input of that cause is there. The record, and
-        whether its cause is new. `origin` is the rest of a new record."""
+        """Keep what `Target.described` told, unless a smaller input of that cause is there. The
+        record, and whether its cause is new. `origin` is the rest of a new record."""
         cause, data = told["cause"], bytes.fromhex(told["data"])
         record = self.records.get(cause)
         is_new = record is None

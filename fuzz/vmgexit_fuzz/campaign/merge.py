@@ -1,4 +1,4 @@
-"""Corpora of other campaigns taken into a campaign's own, and what is not needed left out."""
+"""Merging: a campaign takes in other corpora, and keeps the inputs that it needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .folder import Directory
 
 
 def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
-    """Merge other corpora into a campaign's: how many inputs there were, and are. Raises VmgexitError."""
+    """Merge other corpora into a campaign's: how many inputs there were, and are. Raises
+    VmgexitError."""
     about = directory.read()
     identity = {name: about[name] for name in ("target", "profile", "plant", "peer")}
     for other in others:

@@ -1,13 +1,13 @@
-"""A campaign: workers that take turns of the kinds in the mix, over one folder.
+"""A campaign: workers over one folder, which take turns of several kinds.
 
-Each worker is a thread that runs one fuzzing process after the other (`process`). What they find and
-how they are doing goes to disk at once; nothing is kept in memory that a killed campaign would lose,
-and the same command goes on where it was.
+Each worker is a thread that runs one fuzzing process after the other (`process`). It writes
+findings and statistics to disk at once. A campaign that is killed loses nothing else, and the same
+command continues it.
 
-What ends a process is a finding like any other, once for each kind: libFuzzer leaves the input of a
-hang, of memory used up and of a crash. A process that ends in another way (`os._exit`, a signal)
-leaves none, so the next ones write down each input before they run it. An input that is known to end
-the process is not run again.
+An input that ends a process is a finding like any other, one for each way to end. libFuzzer leaves
+the input of a hang, of memory that is used up, and of a crash. A process that ends in another way
+(`os._exit`, a signal) leaves no input; later processes therefore write down each input before they
+run it. A campaign does not run an input again that is known to end the process.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""What a person sees of a campaign: one live line on a terminal, elsewhere a plain line now and then;
-findings as they come; what came of it at the end."""
+"""What a person sees of a campaign: findings as they come, and a summary at its end.
+
+A terminal shows one live line; a file gets a plain line now and then."""
 
 from __future__ import annotations
 

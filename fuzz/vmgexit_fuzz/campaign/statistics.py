@@ -1,7 +1,8 @@
 """How workers are doing, on disk: one file for each, one JSON line every few seconds.
 
-Inputs, steps, seconds and restarts of a line are those since the line before, so that sums hold
-whatever was killed between; the others are what stands at that time. A torn last line is passed over.
+A line counts inputs, steps, seconds and restarts since the line before, so that sums are right
+whatever was killed in between. Its other numbers are those of that time. A reader skips a last line
+that is torn.
 """
 
 from __future__ import annotations

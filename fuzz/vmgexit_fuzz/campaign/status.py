@@ -1,4 +1,4 @@
-"""How a campaign stands, read from its folder: for the status, while it runs or after."""
+"""The state of a campaign, read from its folder, while it runs or afterwards."""
 
 from __future__ import annotations
 

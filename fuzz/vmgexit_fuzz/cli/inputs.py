@@ -1,4 +1,4 @@
-"""Inputs named on the command line, and under what each is to run."""
+"""The inputs that a command line names, and the conditions under which each runs."""
 
 from __future__ import annotations
 

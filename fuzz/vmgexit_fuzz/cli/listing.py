@@ -1,4 +1,4 @@
-"""`vmgexit fuzz list`: the targets, and the kinds of worker."""
+"""`vmgexit fuzz list`: lists the targets and the kinds of worker."""
 
 from __future__ import annotations
 

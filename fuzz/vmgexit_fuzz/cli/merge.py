@@ -1,4 +1,4 @@
-"""`vmgexit fuzz merge`: corpora taken together, and what is not needed left out."""
+"""`vmgexit fuzz merge`: takes in other corpora, and keeps the inputs that are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vmgexit fuzz minimize`: an input of a finding, made shorter."""
+"""`vmgexit fuzz minimize`: makes the input of a finding shorter."""
 
 from __future__ import annotations
 

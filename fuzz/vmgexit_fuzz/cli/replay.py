@@ -1,4 +1,4 @@
-"""`vmgexit fuzz replay`: inputs run once more, without the engine."""
+"""`vmgexit fuzz replay`: runs inputs again, without the engine."""
 
 from __future__ import annotations
 

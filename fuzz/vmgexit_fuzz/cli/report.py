@@ -1,4 +1,4 @@
-"""`vmgexit fuzz report`: one HTML page about a campaign."""
+"""`vmgexit fuzz report`: makes one HTML page about a campaign."""
 
 from __future__ import annotations
 

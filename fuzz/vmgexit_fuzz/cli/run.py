@@ -1,4 +1,4 @@
-"""`vmgexit fuzz run`."""
+"""`vmgexit fuzz run`: runs a campaign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vmgexit fuzz seeds`: the committed seeds, made from the recordings."""
+"""`vmgexit fuzz seeds`: makes the committed seeds from the recordings."""
 
 from __future__ import annotations
 

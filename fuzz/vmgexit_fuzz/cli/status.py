@@ -1,4 +1,4 @@
-"""`vmgexit fuzz status`: how campaigns are doing."""
+"""`vmgexit fuzz status`: shows how campaigns are doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vmgexit fuzz triage`: the findings of a campaign listed, shown, marked and exported."""
+"""`vmgexit fuzz triage`: lists, shows, marks and exports the findings of a campaign."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Mutating programs for `hostile-host`: as for `scenario`, with acts of the host put in between.
+"""Mutating programs for `hostile-host`: as for `scenario`, with acts of the host between the commands.
 
-The acts are operations with arguments from nothing, of which the target's own reading makes sense.
+An act is an operation with random arguments; the target reads a meaning into any arguments.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Mutating messages as fields: one is set to a value that could matter, or taken from another input.
+"""Mutating messages field by field: a field gets a value that could matter, or the value of another
+input.
 
-A target under `Messages` says how it reads its inputs: how many bytes choose what the input is about, and
-which fields stand where. Plain changes of bytes are mixed in. All weights are in `MUTATIONS` and
-`VALUES`.
+A target that is a `Messages` says how it reads its inputs: how many bytes choose what the input is
+about, and which fields stand where. Some mutations change plain bytes. All weights are in
+`MUTATIONS` and `VALUES`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Mutating programs as lists of commands: bursts of related ones, and small changes to single ones.
 
-Sequences find more than single changes do, so a burst, several commands that belong together, has
-the most weight. All weights are in `MUTATIONS` and `BURSTS`.
+A burst is several commands that belong together. Bursts find more than single changes do, so they
+have the most weight. All weights are in `MUTATIONS` and `BURSTS`.
 """
 
 from __future__ import annotations
@@ -401,7 +401,8 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
 
 
 def crossover(one: bytes, other: bytes, longest: int, seed: int) -> bytes:
-    """The beginning of one program and the end of another, without its `init`; at most `longest` bytes."""
+    """The beginning of one program and the end of another, without its `init`; at most `longest`
+    bytes."""
     pick = random.Random(seed)
     first, second = _operations(one), _operations(other)
     head = first[: pick.randint(1, max(len(first), 1))]

@@ -1,1 +1,1 @@
-"""The fuzzing process: what a child does, how its parent watches it, and what coverage is."""
+"""The fuzzing process: what it does, how its parent watches it, and which kinds of worker exist."""

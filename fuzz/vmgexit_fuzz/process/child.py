@@ -1,9 +1,10 @@
 """The fuzzing process: one target, one kind of worker, for one turn. `process` starts it.
 
-Its order is a JSON object on standard input (`Order`). Standard output carries our own lines to the
-parent, one JSON object each: findings and counts. Standard error is libFuzzer's. A finding does not
-stop the process: it is told and the search goes on. Only what Python cannot catch (a hang, memory, a
-crash of the interpreter) ends it, with libFuzzer's own exit codes and artifacts.
+It reads its order from standard input, a JSON object (`Order`). It writes findings and counts to
+standard output, one JSON object a line, for the parent. libFuzzer writes to standard error. A
+finding does not stop the process: it tells the parent, and searches on. Only what Python cannot
+catch (a hang, memory, a crash of the interpreter) ends it, with libFuzzer's own exit codes and
+artifacts.
 """
 
 from __future__ import annotations

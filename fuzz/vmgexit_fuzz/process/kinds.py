@@ -1,16 +1,17 @@
-"""The kinds of worker, and the mix of them that a campaign is.
+"""The kinds of worker, and how a campaign mixes them.
 
 Workers of every kind share one corpus. A campaign gives each kind its share of the time, whatever the
 number of workers: a worker works in turns, and each turn goes to the kind that is furthest behind.
 The first turns are short, so that soon everything has been tried; they double to `LONGEST_TURN`.
 
-`python3 dev.py bench find` measures the mix and each kind alone. What was tried and did not help, on the
-quirks that were found last (3 to 5 seeds, 15 to 20 s each):
+`python3 dev.py bench find` measures the mix and each kind alone. What was tried and did not help,
+on the quirks that were found last (3 to 5 seeds, 15 to 20 s each):
 
-- Feedback over small changes of what is kept, and nothing else: `state` found level-on-edge-in-service
-  in 0 of 3 and vector-31-from-stale-status in 0 of 3 trials, inputs from nothing in 3 and 2 of 3. What is
-  kept grows long, and most of each run repeats what is known. Hence the mutation that goes on from a
-  prefix, and a third of an engine's inputs from nothing: with both `state` found each in 5 of 5.
+- Feedback over small changes of kept inputs, and nothing else: `state` found level-on-edge-in-service
+  in 0 of 3 and vector-31-from-stale-status in 0 of 3 trials; inputs from nothing found them in 3 and 2
+  of 3. Kept inputs grow long, and most of each run repeats what is known. This is why one mutation goes
+  on from a prefix, and why a third of an engine's inputs come from nothing: with both, `state` found each
+  in 5 of 5.
 - Shorter inputs (40 commands instead of 96), and more small changes at once (1 to 8): no sooner.
 """
 

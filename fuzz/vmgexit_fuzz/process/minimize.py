@@ -1,5 +1,6 @@
-"""Making a finding short: fewer commands first, then simpler arguments, the cause always the same.
-Of an input that is no program the commands are its bytes.
+"""Making a finding short: fewer commands first, then simpler arguments. The cause stays the same.
+
+In an input that is no program, each byte counts as a command.
 
 libFuzzer's own minimiser drifts to other bugs; this one runs the target itself and keeps a change
 only where the finding's cause stays what it was. It stops after `RUNS` tries or at a given time, so

@@ -1,4 +1,4 @@
-"""One fuzzing process from its start to its end: what it tells, and what ended it."""
+"""One fuzzing process from its start to its end: what it tells, and how it ended."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Making a corpus small: of all inputs the smallest ones that reach together what all of them reach.
+"""Making a corpus small: the smallest inputs that together reach all that the corpus reaches.
 
-Runs as a process of its own (`python -m vmgexit_fuzz.process.prune`), because probes must be in place
-before the target is imported. Inputs are tried from the smallest on; one that reaches a counter that no
-smaller one did is kept. An input that is a finding is kept too: what it reaches is not all run.
+It runs as a process of its own (`python -m vmgexit_fuzz.process.prune`), because probes must be in
+place before the target is imported. It runs the inputs from the smallest to the largest, and keeps
+an input that reaches a counter that no smaller input reached. It also keeps each finding, since a
+finding stops before its end.
 """
 
 from __future__ import annotations

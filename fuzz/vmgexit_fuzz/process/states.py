@@ -1,9 +1,9 @@
-"""The machine's coarse state as coverage: what a scenario reached, where lines of code say too little.
+"""The machine's coarse state as coverage, for what lines of code cannot tell apart.
 
-After each command, what it was and how it left its vCPU become four cells: is the vCPU emulated, what
-carries an interrupt, how many are in service, what is pending, how far an entry and a post have come.
-The cells are few and bounded on purpose: a hash of everything floods the corpus with inputs that mean
-nothing.
+After each command, four cells describe the command and its vCPU: whether the vCPU is emulated, what
+carries an interrupt, how many interrupts are in service, what is pending, how far an entry and a
+post have come. The cells are few and bounded on purpose: a hash of the whole state floods the
+corpus with inputs that mean nothing.
 
 Use: `install()` before the engine is given the counters of `probes`; then `mark(machine, command)`.
 """

@@ -1,7 +1,7 @@
-"""What libFuzzer does for an input that hangs or takes all memory, for the loop that runs without it.
+"""The end of a process whose input hangs or takes all memory, for the loop that runs without libFuzzer.
 
-A thread looks now and then. It ends the process as libFuzzer would: the same exit codes, the input in
-an artifact, and the place of a hang on standard error.
+A thread looks at time and memory now and then. It ends the process as libFuzzer would: with the
+same exit codes, the input in an artifact, and the place of a hang on standard error.
 """
 
 from __future__ import annotations

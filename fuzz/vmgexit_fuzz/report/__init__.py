@@ -1,8 +1,9 @@
 """One self-contained HTML page about a campaign, made from its folder alone.
 
-`load` reads the folder, `replay` runs its corpus again under watch and counts what that reaches
-(`census`), `sections` makes of all this what `page.html.j2` draws. The page needs no network
-and no script, and says the same of the same folder. Whatever stands in the folder is text to it.
+`load` reads the folder. `replay` runs the corpus again, and `census` counts what the corpus
+reaches. `sections` turns all this into data, and `page.html.j2` draws it. The page needs no network
+and no script. The same folder always gives the same page. The page treats everything in the folder
+as text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The shapes that a section is made of. The template has a macro for each, by its `shape`."""
+"""The parts of a section: text, tables, charts and maps. The template has one macro for each
+`shape`."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. The first cell of a row is its heading; `upright` columns have headings on end. A map has
-    a `score`: how much was reached, and of how much."""
+    """A table. The first cell of a row is its heading; `upright` columns have headings on end. A
+    map has a `score`: how much was reached, and of how much."""
 
     caption: str
     columns: list[str]

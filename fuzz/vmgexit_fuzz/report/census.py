@@ -1,9 +1,9 @@
-"""What of the protocol a corpus reaches: its inputs run again on the machine under watch, and counted.
+"""The census: what parts of the protocol a corpus reaches, when its inputs run again on the machine.
 
-Counted are answers of calls by result code, accesses to APIC registers by outcome, how often each
-invariant had something to check, and what came between the steps of an entry. `Scope` says
-what could be counted: every call of the wire tables, and of each the codes that the oracle of INV-9
-gives for some request or other.
+It counts the answers of calls by result code, the accesses to APIC registers by outcome, how often
+each invariant had something to check, and what came between the steps of an entry. `Scope` says
+what could be counted: every call of the wire tables, and for each call the result codes that the
+oracle of INV-9 can give.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A campaign's folder, read for the report. Nothing in it is trusted, nor has to be there.
+"""Reading a campaign's folder for the report. No file in it is trusted.
 
-Only `campaign.json` must be readable: without it this is no campaign's folder. Of the rest whatever is
-torn, missing or of the wrong type is passed over, and counted where that matters.
+Only `campaign.json` must be readable: without it, this is no campaign's folder. Every other file
+may be torn, missing or of the wrong type; the report leaves it out, and counts it where that
+matters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The maps: what the census counted, against what there is, as heat tables."""
+"""The maps: heat tables of what the census counted, beside what could be counted."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def calls(census: Census) -> Table:
 
 
 def registers(census: Census) -> Table:
-    """Accesses to APIC registers by outcome; without those to a vCPU that has no emulated APIC, which are
-    the same for every register."""
+    """Accesses to APIC registers by outcome; without those to a vCPU that has no emulated APIC,
+    which are the same for every register."""
     outcomes = [(way, number, code) for number, way in WAYS.items() for code in _results(number)]
     rows, reached, reachable = [], 0, 0
     for register in (*ApicRegister, OTHER):

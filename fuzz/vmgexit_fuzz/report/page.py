@@ -1,7 +1,7 @@
 """The page: the sections, drawn by the template.
 
-Everything that the template prints is escaped twice over: by Jinja, so that no text becomes markup, and
-by `text.visible`, so that none hides. The page forbids itself scripts and any request.
+Everything that the template prints is escaped twice: Jinja lets no text become markup, and
+`text.visible` lets no character hide. The page's own policy forbids scripts and requests.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""The corpus run again in a process of its own, with a time limit and with the lines passed counted.
+"""Running a corpus again in a process of its own, with a time limit, and counting the lines that it
+runs.
 
-`replayed` starts the process. What it runs are inputs of strangers, but nothing else of the campaign: a
-planted bug and a peer stay out, since a folder that somebody sent must not choose code to run.
+`replayed` starts the process. The process runs inputs of strangers, but no planted bug and no peer:
+a folder that somebody sent must not choose code to run.
 
-The process starts coverage.py before the machine is imported, so that a line that an import runs counts
-as passed; this module must therefore not import the machine itself.
+The process starts coverage.py before it imports the machine, so that lines which the import runs
+count too. This module must therefore not import the machine itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What the page says, section by section, as data: the template knows their shapes and nothing else.
+"""The contents of the page, section by section, as data. The template only knows how to draw each
+shape.
 
-`SECTIONS` is the table of contents. Each section is a function of the subject, the campaign and its
-replay, that yields blocks; one that yields a sentence alone says why it has nothing to show.
+`SECTIONS` is the table of contents. Each section is a function of the campaign and its replay, and
+yields blocks. A section that has nothing to show yields one sentence that says why.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Text of strangers, made safe to look at: the page's only way to print anything.
+"""Making the text of strangers safe to look at. The page prints nothing by any other way.
 
-Jinja escapes markup; this makes visible what a browser would hide, reorder or obey: control characters,
-bidirectional overrides, lone surrogates, whatever else is not printable.
+Jinja escapes markup. This module makes visible what a browser would hide, reorder or obey: control
+characters, bidirectional overrides, lone surrogates, and all else that is not printable.
 """
 
 from __future__ import annotations
