@@ -25,7 +25,7 @@ from vmgexit import DecodeError, EncodeError
 from vmgexit.schema import Kind, Place, Rule, Structure, get, leaves, locate, put, walk
 from vmgexit.schema.compiler import source_of
 from vmgexit.wire.registry import structures
-from vmgexit_fuzz.strategies import images, sampled
+from vmgexit_fuzz.strategies.structures import images, sampled
 
 Codec = tuple[Callable[..., Any], Callable[[Any], bytes]]
 

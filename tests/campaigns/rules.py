@@ -16,11 +16,11 @@ from vmgexit.watch.invariants import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.inputs.programs import PAGES
-from vmgexit_fuzz.inputs.scenarios import Commands, command, values
+from vmgexit_fuzz.strategies.scenarios import Commands, argument, command
 from vmgexit_fuzz.targets.scenarios import ProgramTarget, finding
 
 _REGISTERS = st.sampled_from(ApicRegister).map(int)
-_VECTORS, _NUMBERS = values(VECTOR), values(Number(U64))
+_VECTORS, _NUMBERS = argument(VECTOR), argument(Number(U64))
 
 
 def _call(request: Any, rcx: Any, rdx: Any = 0, protocol: int = Protocol.APIC) -> Commands:

@@ -21,7 +21,7 @@ from vmgexit import (
 )
 from vmgexit.schema import Kind, Place, Structure
 from vmgexit.schema.columns import columns, pack, write
-from vmgexit_fuzz.strategies import sampled
+from vmgexit_fuzz.strategies.structures import sampled
 
 np = pytest.importorskip("numpy", reason="needs numpy")
 

@@ -26,7 +26,7 @@ from vmgexit import (
 )
 from vmgexit.schema import Kind, Structure
 from vmgexit.wire.doorbell import DoorbellFlags
-from vmgexit_fuzz.strategies import sampled
+from vmgexit_fuzz.strategies.structures import sampled
 
 EVERY = pytest.mark.parametrize("cls", declared(), ids=name_of)
 NOISE = bytes(random.Random(3909).randbytes(3 * 4096))

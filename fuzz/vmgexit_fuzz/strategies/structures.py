@@ -1,14 +1,7 @@
-"""hypothesis strategies for what crosses between guest, SVSM and host.
+"""Values of structures: any, those without problems, those that break exactly one rule.
 
-`values` gives any value of a structure, `sound` those without problems, `broken` those that break exactly
-one rule, with the problem; `calls` gives the registers of SVSM calls, `commands` and `scenarios` what the
-machine carries out::
-
-    @given(strategies.broken(ExtIntStatus))
-    def test_my_host_refuses_it(case: tuple[ExtIntStatus, Problem]) -> None: ...
-
-All of them are derived from the declarations: the walk over a structure, its own `problems`, the examples
-of exits, the tables of calls, and the descriptions of commands.
+Rules are code, so nobody can list them. What is sound is found by repairing what is not; what breaks one
+rule is found by changing one leaf of a sound value, and kept where the value then has one problem.
 """
 
 from __future__ import annotations
@@ -22,8 +15,6 @@ from typing import Any, TypeVar, cast
 from hypothesis import strategies as st
 
 from vmgexit.errors import UsageError
-from vmgexit.machine import commands as described
-from vmgexit.machine.commands import COMMANDS, Command
 from vmgexit.schema import (
     Field,
     Kind,
@@ -37,20 +28,16 @@ from vmgexit.schema import (
     put,
     walk,
 )
-from vmgexit.wire.calls import SvsmCall
-from vmgexit.wire.calls import calls as call_rows
 from vmgexit.wire.exits import Where, exits
 from vmgexit.wire.ghcb import GhcbPage
-from vmgexit.wire.svsm import Call, Protocol
 
-from .inputs.messages import EDGES
-from .inputs.programs import VECTORS
+from ..inputs.messages import EDGES
+from ..inputs.programs import VECTORS
 
 S = TypeVar("S", bound=Structure)
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_CHANGES = 8  # leaves of a structure that are set to values of their own
-CALLS_MORE_OFTEN = 6  # than any other command
 MOST_REPAIRS = 64  # until the all-zero value has no problems
 LONGEST = 64  # bytes that are drawn one by one; longer ones are zeros, ones or noise
 
@@ -292,85 +279,3 @@ def _only_problem(value: Structure, place: Place, held: Any) -> Problem | None:
     put(value, place.path, held)
     problems = [problem for _, problem in zip(range(2), value.problems(), strict=False)]
     return problems[0] if len(problems) == 1 else None
-
-
-# --- calls and scenarios --------------------------------------------------------------------------
-
-
-@st.composite
-def calls(draw: st.DrawFn, *protocols: Protocol) -> SvsmCall:
-    """The registers of an SVSM call of the protocols named, or of any; now and then of a call that does
-    not exist."""
-    rows = [row for row in call_rows() if row.protocol in (protocols or Protocol)]
-    row: Call | None = draw(st.sampled_from((*rows, None)))
-    registers = {name: draw(_WORDS) for name in ("rcx", "rdx", "r8", "r9")}
-    if row is None:
-        return SvsmCall(rax=draw(_WORDS), **registers)
-    for operand in row.inputs:
-        if operand.layout is not None:
-            value = draw(sound(operand.layout) | values(operand.layout))
-            registers[operand.register] = int.from_bytes(value.encode(), "little")
-    return SvsmCall(rax=row.protocol << 32 | row.number, **registers)
-
-
-_WORDS = st.sampled_from(EDGES) | st.integers(0, (1 << 64) - 1)
-
-
-def commands(*names: str, cpus: int = described.MOST_VCPUS) -> st.SearchStrategy[Command]:
-    """Commands of a scenario of `cpus` vCPUs: those named, or all, calls more often. `init` is none of
-    them."""
-    chosen = names or (*(name for name in COMMANDS if name != "init"), *["call"] * CALLS_MORE_OFTEN)
-    return st.one_of([_command(name, cpus) for name in chosen])
-
-
-@_once
-def _command(name: str, cpus: int) -> st.SearchStrategy[Command]:
-    needed: dict[str, st.SearchStrategy[Any]] = {"op": st.just(name)}
-    optional: dict[str, st.SearchStrategy[Any]] = {}
-    for argument in COMMANDS[name].arguments:
-        made = _argument(argument.kind)
-        if argument.name == "cpu":
-            made = st.integers(0, cpus - 1)
-        (optional if argument.optional else needed)[argument.name] = made
-    made_of = st.fixed_dictionaries(needed, optional=optional)
-    if name == "call":
-        return st.builds(_registers, made_of, calls() | calls(Protocol.APIC) | calls(Protocol.APIC))
-    return made_of
-
-
-def _registers(command: Command, call: SvsmCall) -> Command:
-    numbers = {"protocol": call.protocol, "request": call.call}
-    return command | numbers | {name: getattr(call, name) for name in ("rcx", "rdx", "r8")}
-
-
-def _argument(kind: described.Kind) -> st.SearchStrategy[Any]:
-    match kind:
-        case described.Number():
-            limits = st.integers(kind.least, kind.most)
-            usual = VECTORS if kind.holds is described.Holds.VECTOR else EDGES
-            within = [number for number in usual if kind.least <= number <= kind.most]
-            return st.sampled_from(within) | limits
-        case described.Flag():
-            return st.booleans()
-        case described.Choice():
-            return st.sampled_from(kind.names)
-        case described.Numbers():
-            return st.lists(_argument(kind.each))
-        case described.Posts():
-            each = {one.name: _argument(one.kind) for one in kind.arguments}
-            return st.lists(st.fixed_dictionaries(each), max_size=2)
-        case described.Hex():
-            return _bytes(kind.size).map(bytes.hex)
-
-
-@st.composite
-def scenarios(draw: st.DrawFn, *, most_cpus: int = 3, most_commands: int = 50) -> list[Command]:
-    """Whole scenarios: `init`, then any commands for its vCPUs."""
-    cpus = draw(st.integers(1, most_cpus))
-    kinds = COMMANDS["init"].kinds
-    start = {"op": "init", "cpus": cpus, "reg_count": draw(_argument(kinds["reg_count"]))}
-    if draw(st.booleans()):
-        each = _argument(cast(described.Numbers, kinds["apic_ids"]).each)
-        start["apic_ids"] = draw(st.lists(each, min_size=cpus, max_size=cpus, unique=True))
-    count = draw(st.integers(0, most_commands))
-    return [start, *draw(st.lists(commands(cpus=cpus), min_size=count, max_size=count))]
