@@ -14,6 +14,7 @@ from vmgexit.machine import program
 from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation
+from vmgexit.schema import members
 from vmgexit.watch.invariants import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.calls import calls
@@ -128,7 +129,7 @@ def _is_there(machine: Machine, command: Command) -> bool:
         return False
     if command["protocol"] == Protocol.APIC:
         return machine.vm.vcpus[command["cpu"]].guest.alternate_injection
-    return command["protocol"] in Protocol._value2member_map_
+    return command["protocol"] in members(Protocol)
 
 
 def _name(command: Command) -> str:
