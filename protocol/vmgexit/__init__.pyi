@@ -62,6 +62,7 @@ from .wire.doorbell_history import EventsWord20240516 as EventsWord20240516
 from .wire.doorbell_history import ExtIntDescriptor20240430 as ExtIntDescriptor20240430
 from .wire.doorbell_history import PendingEvents as PendingEvents
 from .wire.doorbell_history import StatusDword as StatusDword
+from .wire.exit import Exit as Exit
 from .wire.exit_codes import ExitCode as ExitCode
 from .wire.exit_codes import ExitError as ExitError
 from .wire.exit_codes import ExitStatus as ExitStatus
@@ -73,7 +74,6 @@ from .wire.exit_codes import Segment as Segment
 from .wire.exit_codes import Status as Status
 from .wire.exit_codes import TioAction as TioAction
 from .wire.exit_codes import TioOpInfo as TioOpInfo
-from .wire.exits import Exit as Exit
 from .wire.exits import find_exit as find_exit
 from .wire.faults import NpfInfo as NpfInfo
 from .wire.faults import PageFaultError as PageFaultError

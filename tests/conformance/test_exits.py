@@ -13,7 +13,8 @@ import pytest
 
 from vmgexit import EncodeError, GhcbPage
 from vmgexit.rules.exits import answer_text, problems_of_answer
-from vmgexit.wire.exits import Exit, Where, exits, find_exit
+from vmgexit.wire.exit import Exit, Where
+from vmgexit.wire.exits import exits, find_exit
 from vmgexit.wire.features import HypervisorFeatures
 
 GPA = 0x7F123000

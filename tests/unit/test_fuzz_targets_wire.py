@@ -4,8 +4,9 @@ import pytest
 
 from vmgexit.rules import exits as exit_rules
 from vmgexit.rules import msr as msr_rules
+from vmgexit.wire.exit import Where
 from vmgexit.wire.exit_codes import ExitCode
-from vmgexit.wire.exits import Where, exits
+from vmgexit.wire.exits import exits
 from vmgexit.wire.ghcb_msr import DECLARATIONS, RESPONSE_TO
 from vmgexit_fuzz.targets import Finding, find, msr
 from vmgexit_fuzz.targets.ghcb import exit as ghcb_exit

@@ -28,7 +28,8 @@ from vmgexit.schema import (
     put,
     walk,
 )
-from vmgexit.wire.exits import Where, exits
+from vmgexit.wire.exit import Where
+from vmgexit.wire.exits import exits
 from vmgexit.wire.ghcb import GhcbPage
 
 from ..inputs.messages import EDGES

@@ -19,8 +19,9 @@ from ..schema import Bits, leaves, meaning_of, named, set_numbers
 from ..show.line import describe, describe_code
 from ..wire.ap_creation import ApOperation
 from ..wire.calls import find_call
+from ..wire.exit import Where, Word
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
-from ..wire.exits import Where, Word, find_exit
+from ..wire.exits import find_exit
 from ..wire.faults import NpfInfo, PageFaultError
 from ..wire.features import HypervisorFeatures
 from ..wire.firmware_status import FirmwareStatus

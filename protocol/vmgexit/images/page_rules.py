@@ -15,7 +15,8 @@ from ..schema import Kind as FieldKind
 from ..schema import Structure, set_numbers
 from ..schema.walk import leaves
 from ..wire.doorbell import LOWEST_VECTOR, DoorbellPage
-from ..wire.exits import Where, find_exit
+from ..wire.exit import Where
+from ..wire.exits import find_exit
 from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
 from ..wire.secrets import SecretsPage
 from ..wire.vmsa import EFER_SVME, Vmsa

@@ -18,8 +18,9 @@ from typing import Any
 
 from ..rules.msr import failure, pair
 from ..schema import Bits, members
+from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
-from ..wire.exits import Exit, Where, Word, exit_text, find_exit
+from ..wire.exits import exit_text, find_exit
 from ..wire.ghcb_msr import (
     ApResetHoldResponse,
     GhcbInfo,

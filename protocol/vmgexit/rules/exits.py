@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 
 from ..schema import Note, Problem, members
 from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
+from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import FORMER_CODES, ExitCode, ExitError, ExitStatus, IoioInfo, Status
-from ..wire.exits import Exit, Where, Word, exit_text, find_exit
+from ..wire.exits import exit_text, find_exit
 from ..wire.ghcb import (
     ALWAYS_VALID,
     BUFFER_END,

@@ -28,7 +28,8 @@ from ..schema import (
     u32,
     u64,
 )
-from .exits import Where, find_exit
+from .exit import Where
+from .exits import find_exit
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 NAMED_BY = "COCONUT-SVSM kernel/src/sev/ghcb.rs; OpenVMM x86defs snp.rs; Linux asm/svm.h"

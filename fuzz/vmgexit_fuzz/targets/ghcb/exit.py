@@ -16,8 +16,9 @@ from functools import cache
 
 from vmgexit.rules import exits as exit_rules
 from vmgexit.schema import Field, Kind
+from vmgexit.wire.exit import Exit, Where
 from vmgexit.wire.exit_codes import ExitCode, Status
-from vmgexit.wire.exits import Exit, Where, exits, find_exit
+from vmgexit.wire.exits import exits, find_exit
 from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage
 from vmgexit.wire.page_state import (
     HEADER_SIZE,

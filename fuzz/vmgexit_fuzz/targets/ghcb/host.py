@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmgexit.rules import exits as exit_rules
+from vmgexit.wire.exit import Exit
 from vmgexit.wire.exit_codes import ExitCode, MalformedInput, Status
-from vmgexit.wire.exits import Exit, find_exit
+from vmgexit.wire.exits import find_exit
 from vmgexit.wire.ghcb import GhcbPage
 
 PAGE = 4096
