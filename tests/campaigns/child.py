@@ -1,5 +1,5 @@
 """One search in a process of its own: a trial on standard input, its outcome on standard output, both as
-one line of JSON. `turns` starts it."""
+one line of JSON. `schedule` starts it."""
 
 from __future__ import annotations
 

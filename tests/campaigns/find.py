@@ -1,7 +1,7 @@
 """How good campaigns are: how soon each method finds each planted bug, all methods in one run.
 
 `cases` says what is to be found, `methods` what searches, `child` is the process of one search,
-`turns` starts them, `score` and `report` say what came of it. Every search starts from an empty corpus
+`schedule` starts them, `score` and `report` say what came of it. Every search starts from an empty corpus
 without seeds, and its time counts from its first input. `speed` is apart: how fast the loop is.
 """
 
@@ -39,7 +39,7 @@ def run(
     from vmgexit.files import write
 
     from .report import Bench, show
-    from .turns import make
+    from .schedule import make
 
     bench = Bench(
         _chosen("bug", bugs, cases()),

@@ -16,9 +16,9 @@ from tests.campaigns.cases import LEFT_OUT, QUICK, Case, cases
 from tests.campaigns.methods import METHODS
 from tests.campaigns.planted import bugs
 from tests.campaigns.report import Bench
+from tests.campaigns.schedule import make, trials
 from tests.campaigns.score import Score, late, worse
 from tests.campaigns.trial import Outcome, Trial
-from tests.campaigns.turns import make, trials
 from vmgexit.errors import UsageError
 from vmgexit.machine import quirks
 

@@ -111,12 +111,12 @@ def test_what_is_unseen_by_good_and_turing() -> None:
     assert unseen(lines) == (0.002, 400)
 
 
-def test_a_census_adds_up_over_processes_and_restarts(tmp_path: Path) -> None:
+def test_state_counts_add_up_over_processes_and_restarts(tmp_path: Path) -> None:
     for _ in range(2):
-        census = statistics.Census(tmp_path / "census.json")
-        census.add(2, [[5, 2], [7, 1]])
-        census.save()
-    census.add(1, [[9, 1]])
-    assert census.line() == {"samples": 5, "species": 3, "singletons": 1, "incidences": 7}
-    (tmp_path / "census.json").write_text("{")
-    assert statistics.Census(tmp_path / "census.json").samples == 0
+        counts = statistics.StateCounts(tmp_path / "states.json")
+        counts.add(2, [[5, 2], [7, 1]])
+        counts.save()
+    counts.add(1, [[9, 1]])
+    assert counts.line() == {"samples": 5, "species": 3, "singletons": 1, "incidences": 7}
+    (tmp_path / "states.json").write_text("{")
+    assert statistics.StateCounts(tmp_path / "states.json").samples == 0

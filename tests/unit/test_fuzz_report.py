@@ -456,7 +456,7 @@ def test_lines_are_left_out_without_coverage(
 
 def test_a_replay_that_fails_is_told(tmp_path: Path) -> None:
     told = replay.replayed([tmp_path / "gone"], "scenario", "reference", 5)
-    assert told.census is None
+    assert told.reach is None
     assert "the replay ended with status 1: FileNotFoundError" in told.why
 
 
@@ -466,13 +466,13 @@ def test_a_replay_counts_what_the_profile_answers(tmp_path: Path) -> None:
     path = tmp_path / "input"
     path.write_bytes(program.write([init, allow]))
     told = replay.replayed([path], "scenario", "reference", 30)
-    assert told.census is not None
-    assert told.census.calls == {(3, 4, 0x80000005): 1}
+    assert told.reach is not None
+    assert told.reach.calls == {(3, 4, 0x80000005): 1}
     assert {"rules/apic.py", "rules/entry.py", "rules/calls.py", "machine.py"} <= {
         file.name for file in told.files
     }
     assert all(0 <= file.passed <= file.lines for file in told.files)
-    broken = replay.replayed([path], "scenario", "coconut", 30).census
+    broken = replay.replayed([path], "scenario", "coconut", 30).reach
     assert broken is not None
     assert broken.broken == 1
 

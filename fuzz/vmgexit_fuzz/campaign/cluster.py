@@ -49,7 +49,7 @@ _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Played:
     """What a round came to. The fields of a process are named as there."""
 
     node: str
@@ -64,9 +64,7 @@ class Outcome:
 _COPIED = ("ready", "error", "last", "inputs", "coverage", "seconds", "hangs_in")
 
 
-def play(
-    spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool
-) -> Outcome:
+def play(spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool) -> Played:
     """Play one round, on a node. A `brief` one ends with its first finding.
 
     It also ends when nobody waits for it any more or the node is closing.
@@ -99,7 +97,7 @@ def play(
             (corpus / hashlib.sha1(data).hexdigest()).write_bytes(data)
         process = Process(order, told, log.append, stop, held)
         code = process.run()
-        return Outcome(
+        return Played(
             node=node,
             code=code,
             process={name: getattr(process, name) for name in _COPIED},
@@ -141,7 +139,9 @@ def run(settings: local.Settings, address: str, rounds: int | None) -> int:
     """Run a campaign on the cluster whose scheduler is at `address`, so many rounds at a time, or as
     many as it has threads. As `run.run`; raises VmgexitError where there is no such cluster."""
     with _connected(address) as client:
-        return local.run(settings, lambda settings: Campaign(settings, client, address, rounds))
+        return local.run(
+            settings, lambda settings: ClusterCampaign(settings, client, address, rounds)
+        )
 
 
 @contextlib.contextmanager
@@ -197,7 +197,7 @@ def _line(error: BaseException) -> str:
     )
 
 
-class Campaign(local.Campaign):
+class ClusterCampaign(local.Campaign):
     """The center: as many workers as the cluster has threads, unless told how many."""
 
     def __init__(
@@ -268,7 +268,7 @@ class Campaign(local.Campaign):
             order.seconds = min(order.seconds or ROUND_SECONDS, ROUND_SECONDS)
         return order
 
-    def played(self, order: Order, recorded: bool) -> Outcome | None:
+    def played(self, order: Order, recorded: bool) -> Played | None:
         """Have a round played; None if it was lost or came too late. Raises VmgexitError."""
         from distributed import KilledWorker
 
@@ -281,14 +281,14 @@ class Campaign(local.Campaign):
                 if self.stop.wait(_POLL_SECONDS) or (left is not None and left < -LATE_SECONDS):
                     future.release()  # which ends it
                     return None
-            outcome: Outcome = future.result(timeout=CONNECT_SECONDS)
-            return outcome
+            played: Played = future.result(timeout=CONNECT_SECONDS)
+            return played
         except KilledWorker:
             self.screen.say(
                 f"{self.address}: a round was given up, several nodes were lost with it"
             )
         except (CancelledError, TimeoutError, OSError):
-            pass  # the connection was lost, or the node before it had handed over its outcome
+            pass  # the connection was lost, or the node before it had handed over what it played
         except Exception as error:
             if self.client.status == "running":
                 raise VmgexitError(f"{self.address}: a round failed: {_line(error)}") from None
@@ -325,7 +325,7 @@ def smallest(corpus: Path) -> tuple[bytes, ...]:
 class _Slot(local.Worker):
     """A worker whose processes are rounds."""
 
-    campaign: Campaign
+    campaign: ClusterCampaign
 
     def make(self, order: Order, log: Callable[[bytes], object]) -> Process:
         """The next round."""
@@ -337,27 +337,27 @@ class _Slot(local.Worker):
 class _Round(Process):
     """A process that runs on some node. What it told is told at its end, all at once."""
 
-    campaign: Campaign = field(kw_only=True)
+    campaign: ClusterCampaign = field(kw_only=True)
     _last_input: bytes | None = None
 
     def run(self) -> int:
         """Have it played; its exit code, 0 for one that was lost or that a node ended."""
-        outcome = self.campaign.played(self.order, self.recording is not None)
-        if outcome is None:
+        played = self.campaign.played(self.order, self.recording is not None)
+        if played is None:
             return 0
-        for name, value in outcome.process.items():
+        for name, value in played.process.items():
             setattr(self, name, value)
-        self._last_input = outcome.last_input
+        self._last_input = played.last_input
         if self.error:
-            self.error = f"{outcome.node}: {self.error}"
-        self.last = f"{self.last} (on {outcome.node})"
-        self.log(outcome.log)
+            self.error = f"{played.node}: {self.error}"
+        self.last = f"{self.last} (on {played.node})"
+        self.log(played.log)
         corpus = self.campaign.settings.directory.corpus
-        for data in outcome.inputs:
+        for data in played.inputs:
             write(corpus / hashlib.sha1(data).hexdigest(), data)
-        for line in outcome.told:
+        for line in played.told:
             self.told(line)
-        return 0 if outcome.code in INTERRUPTED else outcome.code
+        return 0 if played.code in INTERRUPTED else played.code
 
     def last_input(self) -> bytes | None:
         """What the node says it was."""

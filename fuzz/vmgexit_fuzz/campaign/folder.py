@@ -4,7 +4,7 @@
     corpus/             inputs that reached something new: an ordinary libFuzzer folder
     findings/           what was found (`findings`)
     statistics/N.jsonl  how worker N is doing, a line every few seconds (`statistics`)
-    census.json         how often inputs from nothing reached each state
+    states.json         how often inputs from nothing reached each state
     logs/N.log          what worker N's processes said
     lock                held while a campaign runs
 

@@ -114,7 +114,7 @@ class Campaign:
         self.progress = Progress(unit=settings.target.steps)
         self.screen = screen or Screen()
         self.store = Store(settings.directory.findings)
-        self.census = statistics.Census(settings.directory.path / "census.json")
+        self.state_counts = statistics.StateCounts(settings.directory.path / "states.json")
         self.lock = threading.RLock()  # over all that workers share
         self.stop = threading.Event()
         self.error = ""
@@ -204,7 +204,7 @@ class Campaign:
                 seed=(self.seed + self.orders - 1) % (1 << 31),
                 deadly=list(self.deadly),
                 known=self.store.sizes(),
-                reached=list(self.census.counts),
+                reached=list(self.state_counts.counts),
             )
 
     def seconds_left(self) -> float | None:
@@ -334,7 +334,7 @@ class Worker:
             campaign.found(told["finding"], self.order.kind)
         if told.get("samples"):
             with campaign.lock:
-                campaign.census.add(told["samples"], told["states"])
+                campaign.state_counts.add(told["samples"], told["states"])
 
     def _count(self, inputs: int, steps: int) -> None:
         progress = self.campaign.progress
@@ -362,10 +362,10 @@ class Worker:
                 coverage=self.process.coverage,
                 corpus=campaign.progress.corpus,
                 causes=len(campaign.store.records),
-                **campaign.census.line(),
+                **campaign.state_counts.line(),
             )
             statistics.append(self.places.statistics, line)
-            campaign.census.save()
+            campaign.state_counts.save()
             campaign.store.flush()
         self.written, self.line, self.restarts = now, [0, 0], 0
 

@@ -42,7 +42,7 @@ class Line:
 _NUMBERS = tuple(field.name for field in fields(Line) if field.name != "kind")
 
 
-class Census:
+class StateCounts:
     """How many inputs from nothing reached each state, in a file of its own."""
 
     def __init__(self, path: Path) -> None:

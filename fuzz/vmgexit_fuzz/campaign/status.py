@@ -16,7 +16,7 @@ RECENT_SECONDS = 20.0  # over which a rate is taken
 
 
 @dataclass(slots=True)
-class Standing:
+class Status:
     """One campaign at one time."""
 
     directory: Directory
@@ -33,7 +33,7 @@ class Standing:
     )
 
     @classmethod
-    def of(cls, directory: Directory) -> Standing:
+    def of(cls, directory: Directory) -> Status:
         """Read it. Raises OSError where it cannot be read."""
         times = [entry.stat().st_mtime for entry in directory.corpus.glob("[!.]*")]
         return cls(

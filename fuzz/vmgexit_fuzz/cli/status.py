@@ -15,7 +15,7 @@ from rich.text import Text
 from vmgexit.errors import VmgexitError
 
 from ..campaign.folder import Directory
-from ..campaign.status import Standing
+from ..campaign.status import Status
 from .options import HOME, add_directory, campaign_directory
 
 _REFRESH_SECONDS = 1
@@ -66,20 +66,20 @@ def _seen(directories: list[Directory]) -> Group:
             made.add_column(column, justify="right" if right else "left", overflow="fold")
         return made
 
-    standings = [Standing.of(directory) for directory in directories]
-    if len(standings) > 1:
+    statuses = [Status.of(directory) for directory in directories]
+    if len(statuses) > 1:
         names = ("inputs", "inputs/s", "corpus", "findings", "last new", "state")
         campaigns = table("campaign", *names)
-        for standing in standings:
-            facts = standing.facts()
-            campaigns.add_row(str(standing.directory.path), *(facts[name] for name in names))
+        for status in statuses:
+            facts = status.facts()
+            campaigns.add_row(str(status.directory.path), *(facts[name] for name in names))
         return Group(campaigns)
-    [standing] = standings
+    [status] = statuses
     about = Table.grid(padding=(0, 2))
-    about.add_row("campaign", str(standing.directory.path))
-    for name, fact in standing.facts().items():
+    about.add_row("campaign", str(status.directory.path))
+    for name, fact in status.facts().items():
         about.add_row(name, fact)
     workers = table("worker", "kind", "inputs", "inputs/s", "coverage", "restarts", "heard of")
-    for row in standing.worker_rows():
+    for row in status.worker_rows():
         workers.add_row(*row)
-    return Group(about, Text(), workers, Text(), Text(Standing.NOTE))
+    return Group(about, Text(), workers, Text(), Text(Status.NOTE))

@@ -27,7 +27,7 @@ from vmgexit.errors import VmgexitError
 
 from .. import probes
 from ..targets import USUAL, Conditions, Finding, Target, TargetRow, as_finding, find
-from .kinds import KINDS, Kind
+from .kinds import KINDS, WorkerKind
 from .watchdog import MEGABYTES, watch
 
 REPORT_SECONDS = 0.5
@@ -82,7 +82,7 @@ class Counter:
         self.deadline = None if order.seconds is None else self.told + order.seconds
         self.sizes = dict(order.known)
         self.counts: dict[str, int] = {}  # of each cause since the parent was told
-        self.census: Census | None = None
+        self.states: StateCounter | None = None
         self.between_looks = 1
         self.next_look = 0  # none before `start`
 
@@ -172,7 +172,7 @@ class Counter:
     def tell_counts(self) -> None:
         """Tell how far it has come."""
         counts, self.counts = self.counts, {}
-        also = self.census.since() if self.census is not None else {}
+        also = self.states.since() if self.states is not None else {}
         self.tell(inputs=self.inputs, steps=self.steps, counts=counts, **also)
 
     def tell(self, **what: object) -> None:
@@ -216,7 +216,7 @@ def main() -> None:
     from_nothing(target, random.Random())  # so does the first change
     import_module(f"{__package__}.minimize")
     if not kind.engine and row.has_states:
-        counter.census = Census(target, order)
+        counter.states = StateCounter(target, order)
     counter.start()
     if kind.engine:
         one = wrapped(counter.counting())
@@ -230,7 +230,7 @@ def main() -> None:
         _from_nothing(target, order, counter, one)
 
 
-def _instrumented(kind: Kind, row: TargetRow) -> None:
+def _instrumented(kind: WorkerKind, row: TargetRow) -> None:
     """Import the target with the coverage that the kind of worker has."""
     if kind.probes:
         probes.install(row.probed)
@@ -241,7 +241,7 @@ def _instrumented(kind: Kind, row: TargetRow) -> None:
             row.load()
 
 
-def _engine(kind: Kind, target: Target, order: Order, one: Any) -> None:
+def _engine(kind: WorkerKind, target: Target, order: Order, one: Any) -> None:
     """Hand over to libFuzzer for good."""
     import atheris
 
@@ -292,8 +292,8 @@ def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> N
     held = watch(Path(order.artifacts), order.conditions.hang_seconds)
     while True:
         data = held.data = from_nothing(target, pick)
-        if counter.census is not None and counter.inputs % SAMPLED == 0:
-            counter.census.one(data, one)
+        if counter.states is not None and counter.inputs % SAMPLED == 0:
+            counter.states.one(data, one)
         else:
             one(data)
 
@@ -306,7 +306,7 @@ def from_nothing(target: Target, pick: random.Random) -> bytes:
     return data
 
 
-class Census:
+class StateCounter:
     """Which states inputs reached, each input counted once for a state."""
 
     def __init__(self, target: Target, order: Order) -> None:

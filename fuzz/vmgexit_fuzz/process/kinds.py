@@ -26,7 +26,7 @@ LONGEST_TURN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class WorkerKind:
     """One kind of worker. `share` is its part of the time, in parts of all shares of the mix."""
 
     name: str
@@ -42,14 +42,14 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("random", 2, "well-formed inputs from nothing, no feedback", engine=False),
-        Kind("state", 5, "probes, and the machine's coarse state", probes=True, states=True),
-        Kind("probes", 2, "probes in every branch", probes=True),
-        Kind("compare", 1, "atheris, with what its compares saw", atheris=True),
+        WorkerKind("random", 2, "well-formed inputs from nothing, no feedback", engine=False),
+        WorkerKind("state", 5, "probes, and the machine's coarse state", probes=True, states=True),
+        WorkerKind("probes", 2, "probes in every branch", probes=True),
+        WorkerKind("compare", 1, "atheris, with what its compares saw", atheris=True),
         # To measure with; they have no share of a campaign.
-        Kind("atheris", 0, "atheris on plain bytes", atheris=True, mutator=False),
-        Kind("none", 0, "libFuzzer without feedback"),
-        Kind("plain", 0, "libFuzzer without feedback, on plain bytes", mutator=False),
+        WorkerKind("atheris", 0, "atheris on plain bytes", atheris=True, mutator=False),
+        WorkerKind("none", 0, "libFuzzer without feedback"),
+        WorkerKind("plain", 0, "libFuzzer without feedback, on plain bytes", mutator=False),
     )
 }
 

@@ -1,6 +1,6 @@
 """One self-contained HTML page about a campaign, made from its folder alone.
 
-`load` reads the folder. `replay` runs the corpus again, and `census` counts what the corpus
+`load` reads the folder. `replay` runs the corpus again, and `reach` counts what the corpus
 reaches. `sections` turns all this into data, and `page.html.j2` draws it. The page needs no network
 and no script. The same folder always gives the same page. The page treats everything in the folder
 as text.

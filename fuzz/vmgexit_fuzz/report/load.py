@@ -42,7 +42,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Campaign:
+class Loaded:
     """What a campaign's folder holds."""
 
     path: Path
@@ -59,7 +59,7 @@ class Campaign:
     logs: list[tuple[str, str]]  # name, and the end of what is in it
 
 
-def load(path: Path) -> Campaign:
+def load(path: Path) -> Loaded:
     """Read the folder. Raises VmgexitError when it is no campaign's, or one of a newer version."""
     directory = Directory.at(path)
     about = directory.read()
@@ -71,7 +71,7 @@ def load(path: Path) -> Campaign:
         raise VmgexitError(one_line(f"{path / 'campaign.json'}: {error}")) from None
     lines, unreadable = _lines(directory.statistics)
     findings, unreadable_findings = _findings(directory.findings)
-    return Campaign(
+    return Loaded(
         path,
         target,
         texts["profile"] or "reference",

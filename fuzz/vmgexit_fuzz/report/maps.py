@@ -1,4 +1,4 @@
-"""The maps: heat tables of what the census counted, beside what could be counted."""
+"""The maps: heat tables of what a corpus reached, beside what could be counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vmgexit.wire.calls import find_call
 from vmgexit.wire.svsm import Protocol, ResultCode
 
 from .blocks import Cell, Table
-from .census import BETWEEN, OTHER, WAYS, Census, answerable, call_rows, may_race
+from .reach import BETWEEN, OTHER, WAYS, Reach, answerable, call_rows, may_race
 
 _HOTTEST = 5
 
@@ -27,14 +27,14 @@ def _cell(count: int, *, reachable: bool, listed: bool = False, what: str = "") 
     return Cell("-" if listed else "", "none")
 
 
-def calls(census: Census) -> Table:
+def calls(reach: Reach) -> Table:
     """Calls by result code."""
     rows, reached, reachable = [], 0, 0
     for protocol, number, name, meaning in call_rows():
         call = find_call(protocol, number)
         listed = call.results if call else ()
         can = answerable(protocol, number)
-        counts = {code: census.calls[protocol, number, code] for code in ResultCode}
+        counts = {code: reach.calls[protocol, number, code] for code in ResultCode}
         reachable += len(can)
         reached += sum(bool(counts[code]) for code in can)
         place = f"{protocol}.{number} " if call else f"{protocol}. " if protocol != OTHER else ""
@@ -62,7 +62,7 @@ def calls(census: Census) -> Table:
     )
 
 
-def registers(census: Census) -> Table:
+def registers(reach: Reach) -> Table:
     """Accesses to APIC registers by outcome; without those to a vCPU that has no emulated APIC,
     which are the same for every register."""
     outcomes = [(way, number, code) for number, way in WAYS.items() for code in _results(number)]
@@ -73,7 +73,7 @@ def registers(census: Census) -> Table:
         )
         cells = []
         for way, number, code in outcomes:
-            count = census.registers[register, way, code]
+            count = reach.registers[register, way, code]
             can = code in answerable(Protocol.APIC, number, register)
             reachable += can
             reached += bool(count) and can
@@ -93,12 +93,12 @@ def _results(number: int) -> tuple[ResultCode, ...]:
     return call.results if call else ()
 
 
-def invariants(census: Census) -> Table:
+def invariants(reach: Reach) -> Table:
     """How often each invariant was exercised."""
     rows = []
     for place, invariant in enumerate(INVARIANTS):
-        count = census.exercised[(place,)]
-        share = 100 * count / census.steps if census.steps else 0.0
+        count = reach.exercised[(place,)]
+        share = 100 * count / reach.steps if reach.steps else 0.0
         rows.append(
             [
                 Cell(invariant.name, "code"),
@@ -109,17 +109,17 @@ def invariants(census: Census) -> Table:
             ]
         )
     return Table(
-        f"Steps that exercised each invariant, of {census.steps:,}",
+        f"Steps that exercised each invariant, of {reach.steps:,}",
         ["invariant", "sentence", "exercised", "share of steps", "when"],
         rows,
-        score=(sum(map(bool, census.exercised.values())), len(rows)),
+        score=(sum(map(bool, reach.exercised.values())), len(rows)),
     )
 
 
-def races(census: Census) -> Table:
+def races(reach: Reach) -> Table:
     """Steps of an entry by what came between."""
     can = {(step, what) for step in entry.STEPS for what in BETWEEN if may_race(step, what)}
-    reached = sum(bool(census.races[pair]) for pair in can)
+    reached = sum(bool(reach.races[pair]) for pair in can)
     return Table(
         f"Steps of an entry by what came before them: {reached} of {len(can)} pairs",
         ["next step", *BETWEEN],
@@ -128,7 +128,7 @@ def races(census: Census) -> Table:
                 Cell(step, "code"),
                 *(
                     _cell(
-                        census.races[step, what],
+                        reach.races[step, what],
                         reachable=(step, what) in can,
                         what=f"{what} before {step}",
                     )

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .census import Census
+    from .reach import Reach
 
 _GRACE_SECONDS = 20  # for starting, and for counting lines at the end
 _PACKAGE = "vmgexit.machine"
@@ -40,10 +40,10 @@ class File:
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of it. `why` says why there is no census, where there is none."""
+    """What came of it. `why` says why nothing was counted, where nothing was."""
 
     found: int  # inputs in the corpus
-    census: Census | None = None
+    reach: Reach | None = None
     files: list[File] = field(default_factory=list)
     why: str = ""
     why_no_lines: str = ""
@@ -51,7 +51,7 @@ class Replayed:
 
 def replayed(corpus: list[Path], target: str, profile: str, seconds: float) -> Replayed:
     """Run the inputs for `seconds` at most, in the order given."""
-    from .census import Census
+    from .reach import Reach
 
     result = Replayed(len(corpus))
     if not corpus:
@@ -83,7 +83,7 @@ def replayed(corpus: list[Path], target: str, profile: str, seconds: float) -> R
     except ValueError:
         result.why = "the replay said nothing readable"
         return result
-    result.census = Census.from_json(told["census"])
+    result.reach = Reach.from_json(told["reach"])
     result.files = [File(**file) for file in told["files"]]
     result.why_no_lines = told["why_no_lines"]
     return result
@@ -94,26 +94,26 @@ def main() -> None:
     order = json.load(sys.stdin)
     measured = _Lines()
     with measured:
-        census = _census(order)
+        reach = _reach(order)
     told = {
-        "census": census.as_json(),
+        "reach": reach.as_json(),
         "files": list(measured.files()),
         "why_no_lines": measured.why,
     }
     json.dump(told, sys.stdout)
 
 
-def _census(order: dict[str, Any]) -> Census:
+def _reach(order: dict[str, Any]) -> Reach:
     from ..targets import Conditions, find
-    from .census import Census
+    from .reach import Reach
 
-    row, census = find(order["target"]), Census()
+    row, reach = find(order["target"]), Reach()
     target: Any = row.open(Conditions(profile=order["profile"]))
     with _limited(order["seconds"]):
         for path in order["corpus"]:
             commands = target.commands(Path(path).read_bytes()[: row.longest])
-            census.add(commands, target.quirks, target.invariants)
-    return census
+            reach.add(commands, target.quirks, target.invariants)
+    return reach
 
 
 class _TimeUp(BaseException):

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from ..campaign.statistics import Line, unseen
 from . import maps
 from .blocks import Block, Cell, Charts, Facts, Findings, Legend, Prose, Section, Table, Texts
-from .census import Census
 from .chart import Clock, chart, duration
-from .load import Campaign
+from .load import Loaded
+from .reach import Reach
 from .replay import Replayed
 
 MOST_FINDINGS = 500  # on one page
@@ -28,7 +28,7 @@ MOST_PAUSES = 20  # named
 class Subject:
     """What the page is about."""
 
-    campaign: Campaign
+    campaign: Loaded
     replayed: Replayed | None  # None where an input is no scenario
     clock: Clock = field(init=False)
 
@@ -36,11 +36,11 @@ class Subject:
         self.clock = Clock(self.campaign.lines)
 
     @property
-    def census(self) -> Census:
+    def reach(self) -> Reach:
         """Of a section that is left out where there is none."""
         assert self.replayed is not None
-        assert self.replayed.census is not None
-        return self.replayed.census
+        assert self.replayed.reach is not None
+        return self.replayed.reach
 
 
 # --- head ------------------------------------------------------------------------------------------
@@ -317,25 +317,23 @@ def reached(subject: Subject) -> Iterator[Block]:
             " scenario."
         )
         return
-    census = replay.census
-    if census is None:
+    reach = replay.reach
+    if reach is None:
         yield Prose(f"Not measured: {replay.why}.")
         return
-    part = "All" if census.inputs == replay.found else "Until the time was up"
-    broken = f", {census.broken:,} of which ended where they broke an invariant" * bool(
-        census.broken
-    )
+    part = "All" if reach.inputs == replay.found else "Until the time was up"
+    broken = f", {reach.broken:,} of which ended where they broke an invariant" * bool(reach.broken)
     planted = " without the planted bug" if campaign.plant else ""
     yield Prose(
-        f"{part} {census.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the machine"
-        f" of profile {campaign.profile}{planted}{broken}: {census.steps:,} commands. So were those of"
+        f"{part} {reach.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the machine"
+        f" of profile {campaign.profile}{planted}{broken}: {reach.steps:,} commands. So were those of"
         " the sections on invariants, races and lines."
     )
     tables = {
-        "answers of calls": maps.calls(census),
-        "outcomes of registers": maps.registers(census),
-        "invariants exercised": maps.invariants(census),
-        "races with an entry": maps.races(census),
+        "answers of calls": maps.calls(reach),
+        "outcomes of registers": maps.registers(reach),
+        "invariants exercised": maps.invariants(reach),
+        "races with an entry": maps.races(reach),
     }
     scores = {name: table.score for name, table in tables.items()}
     if replay.files:
@@ -369,7 +367,7 @@ def invariants(subject: Subject) -> Iterator[Block]:
         " could have been wrong; the last column says when that is. Steps after the one that breaks an"
         " invariant are not run. A campaign says nothing of an invariant that was never exercised."
     )
-    yield maps.invariants(subject.census)
+    yield maps.invariants(subject.reach)
 
 
 def races(subject: Subject) -> Iterator[Block]:
@@ -381,7 +379,7 @@ def races(subject: Subject) -> Iterator[Block]:
         " accesses of a post; a whole post is one that the entry did not divide; a late post is one in"
         " the window of an entry that is otherwise not divided."
     )
-    yield maps.races(subject.census)
+    yield maps.races(subject.reach)
 
 
 def code(subject: Subject) -> Iterator[Block]:
@@ -452,7 +450,7 @@ SECTIONS = (
 
 def sections(subject: Subject) -> Iterator[Section]:
     """The sections that have something to say; `reached` says why others have not."""
-    is_replayed = subject.replayed is not None and subject.replayed.census is not None
+    is_replayed = subject.replayed is not None and subject.replayed.reach is not None
     for row in SECTIONS:
         if is_replayed or not row.needs_replay:
             yield Section(row.anchor, row.title, list(row.fill(subject)))

@@ -9,13 +9,13 @@ from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode
-from vmgexit_fuzz.report.census import (
+from vmgexit_fuzz.report.reach import (
     IPI,
     LATE_POST,
     OTHER,
     REWRITTEN,
     WHOLE_POST,
-    Census,
+    Reach,
     answerable,
     call_rows,
     may_race,
@@ -30,22 +30,22 @@ def called(protocol: int, request: int, rcx: int = 0, rdx: int = 0, cpu: int = 0
     return call(cpu, request, rcx, rdx, protocol=protocol)
 
 
-def counted(*commands: Command, quirks: Quirks = REFERENCE) -> Census:
-    census = Census()
-    census.add([INIT, *commands], quirks)
-    return census
+def counted(*commands: Command, quirks: Quirks = REFERENCE) -> Reach:
+    reach = Reach()
+    reach.add([INIT, *commands], quirks)
+    return reach
 
 
-def exercised(census: Census) -> dict[str, int]:
+def exercised(reach: Reach) -> dict[str, int]:
     """The counts by invariant; of the two INV-8 the second with a mark."""
     names: list[str] = []
     for invariant in INVARIANTS:
         names.append(invariant.name + "'" * (invariant.name in names))
-    return {name: census.exercised[(place,)] for place, name in enumerate(names)}
+    return {name: reach.exercised[(place,)] for place, name in enumerate(names)}
 
 
 def test_calls_are_counted_by_result_code() -> None:
-    census = counted(
+    reach = counted(
         called(0, 6),  # QUERY_PROTOCOL
         called(3, 3, 0x808, 0x20),  # TPR
         called(3, 3, 0x808, 0x20),
@@ -54,7 +54,7 @@ def test_calls_are_counted_by_result_code() -> None:
         called(3, 77),
         called(9, 9),
     )
-    assert census.calls == {
+    assert reach.calls == {
         (0, 6, 0): 1,
         (3, 3, 0): 2,
         (3, 2, ResultCode.INVALID_PARAMETER): 1,
@@ -62,18 +62,18 @@ def test_calls_are_counted_by_result_code() -> None:
         (3, OTHER, ResultCode.UNSUPPORTED_CALL): 1,
         (OTHER, OTHER, ResultCode.UNSUPPORTED_PROTOCOL): 1,
     }
-    assert census.registers == {
+    assert reach.registers == {
         (ApicRegister.TPR, "write", 0): 2,
         (ApicRegister.EOI, "read", ResultCode.INVALID_PARAMETER): 1,
         (OTHER, "read", ResultCode.INVALID_ADDRESS): 1,
     }
-    assert (census.inputs, census.broken, census.steps) == (1, 0, 8)
+    assert (reach.inputs, reach.broken, reach.steps) == (1, 0, 8)
 
 
 def test_what_comes_between_the_steps_of_an_entry_is_counted() -> None:
     begin, step = {"op": "svsm_step", "cpu": 0}, {"op": "host_step", "cpu": 0}
     post = {"cpu": 0, "vector": 0x61, "level": False}
-    census = counted(
+    reach = counted(
         {"op": "host_irq", **post},  # before any entry: no race
         begin,  # handle_hv is done, swap_events is next
         {"op": "host_begin", **post},
@@ -85,21 +85,21 @@ def test_what_comes_between_the_steps_of_an_entry_is_counted() -> None:
         {"op": "set_doorbell", "cpu": 0, "hex": "00" * 256},
         {"op": "enter", "cpu": 0, "late": [{"vector": 0x62, "level": False}] * 2},
     )
-    assert census.broken == 0
-    assert census.races == {
+    assert reach.broken == 0
+    assert reach.races == {
         ("swap_events", "read_status"): 1,
         ("swap_events", WHOLE_POST): 1,
         ("load_status", IPI): 1,
         ("load_status", REWRITTEN): 1,
         ("vmgexit", LATE_POST): 2,
     }
-    assert all(may_race(*pair) for pair in census.races)
+    assert all(may_race(*pair) for pair in reach.races)
     assert not may_race("test_signal", LATE_POST)
 
 
 def test_invariants_are_exercised_where_there_is_something_to_check() -> None:
-    assert exercised(counted()) == dict.fromkeys(exercised(Census()), 0) | {"INV-10": 1}
-    census = counted(
+    assert exercised(counted()) == dict.fromkeys(exercised(Reach()), 0) | {"INV-10": 1}
+    reach = counted(
         called(3, 4, 0x300),  # allow all vectors: INV-9
         {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True},
         {"op": "guest", "cpu": 0, "if": True, "shadow": False},
@@ -110,8 +110,8 @@ def test_invariants_are_exercised_where_there_is_something_to_check() -> None:
         called(3, 1, 3),  # configured, in vain: INV-7, INV-9
         called(3, 3, 0x830, 1 << 18 | 4 << 8),  # an NMI to itself: INV-8, INV-9
     )
-    assert census.broken == 0
-    assert exercised(census) == {
+    assert reach.broken == 0
+    assert exercised(reach) == {
         "INV-1": 1,
         "INV-2": 1,
         "INV-3": 1,
@@ -127,15 +127,15 @@ def test_invariants_are_exercised_where_there_is_something_to_check() -> None:
 
 
 def test_the_oracle_answers_whatever_is_answered() -> None:
-    census = Census()
+    reach = Reach()
     seeds = find("scenario").seeds
     for path in sorted(seeds.iterdir()):
-        census.add(program.read(path.read_bytes()), REFERENCE)
-    assert (census.inputs, census.broken) == (len(list(seeds.iterdir())), 0)
-    for protocol, number, code in census.calls:
+        reach.add(program.read(path.read_bytes()), REFERENCE)
+    assert (reach.inputs, reach.broken) == (len(list(seeds.iterdir())), 0)
+    for protocol, number, code in reach.calls:
         assert code in answerable(protocol, number)
     ways = {"read": 2, "write": 3}
-    for register, way, code in census.registers:
+    for register, way, code in reach.registers:
         assert code in answerable(Protocol.APIC, ways[way], register)
 
 
@@ -163,24 +163,24 @@ def test_every_call_is_a_row() -> None:
     assert {(protocol, OTHER) for protocol in (*range(5), OTHER)} < set(rows)
 
 
-def test_a_census_survives_json() -> None:
-    census = counted(called(0, 6), {"op": "svsm_step", "cpu": 0}, called(9, 9))
-    assert Census.from_json(json.loads(json.dumps(census.as_json()))) == census
+def test_reach_survives_json() -> None:
+    reach = counted(called(0, 6), {"op": "svsm_step", "cpu": 0}, called(9, 9))
+    assert Reach.from_json(json.loads(json.dumps(reach.as_json()))) == reach
 
 
 def test_an_input_that_breaks_an_invariant_ends_there() -> None:
     path = next(path for path in QUIRKS if path.stem == "allow-below-31")
     sequence = next(iter(sequences(path.read_text().splitlines())))
-    census = Census()
-    census.add(sequence.commands, profile("allow-below-31"))
-    assert (census.inputs, census.broken) == (1, 1)
+    reach = Reach()
+    reach.add(sequence.commands, profile("allow-below-31"))
+    assert (reach.inputs, reach.broken) == (1, 1)
 
 
 def test_an_invariant_that_is_not_kept_is_counted_and_not_checked() -> None:
     path = next(path for path in QUIRKS if path.stem == "ppr-keeps-low-nibble")  # breaks INV-6
     sequence = next(iter(sequences(path.read_text().splitlines())))
-    census = Census()
+    reach = Reach()
     kept = [invariant for invariant in INVARIANTS if invariant.name != "INV-6"]
-    census.add(sequence.commands, profile(path.stem), kept)
-    assert census.broken == 0
-    assert exercised(census)["INV-6"] > 0
+    reach.add(sequence.commands, profile(path.stem), kept)
+    assert reach.broken == 0
+    assert exercised(reach)["INV-6"] > 0

@@ -1,4 +1,4 @@
-"""The census: what parts of the protocol a corpus reaches, when its inputs run again on the machine.
+"""The reach: what parts of the protocol a corpus reaches, when its inputs run again on the machine.
 
 It counts the answers of calls by result code, the accesses to APIC registers by outcome, how often
 each invariant had something to check, and what came between the steps of an entry. `Scope` says
@@ -43,7 +43,7 @@ _WINDOW = "vmgexit"  # the step that the switch window ends with
 
 
 @dataclass(slots=True)
-class Census:
+class Reach:
     """What was counted. Calls are (protocol, number, result code), registers (number, way, result
     code), exercises a place in `INVARIANTS`, races (step of the entry to come, of `BETWEEN`)."""
 
@@ -88,14 +88,14 @@ class Census:
         }
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Census:
+    def from_json(cls, told: dict[str, Any]) -> Reach:
         """What `as_json` made."""
-        census = cls()
+        reach = cls()
         for name, value in told.items():
             if isinstance(value, list):
                 value = Counter({tuple(key): count for *key, count in value})
-            setattr(census, name, value)
-        return census
+            setattr(reach, name, value)
+        return reach
 
     def _answered(self, command: Command, answer: Answer) -> None:
         if command["op"] != "call" or "rax" not in answer:
