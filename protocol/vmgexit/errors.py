@@ -1,8 +1,8 @@
 """Every error that vmgexit raises on purpose.
 
-One base class, so that a caller needs one `except`. Each message says where (a field path, a byte
-offset, a line), what was found and what was expected. The command line prints the message as it is
-and exits with 2; a traceback is always a bug of ours.
+All have one base class, so that a caller needs one `except`. Each message names the place (a field
+path, a byte offset, a line), what was found and what was expected. The command line prints the
+message as it is and exits with 2; a traceback is always a bug of ours.
 """
 
 from __future__ import annotations

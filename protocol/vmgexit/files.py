@@ -1,7 +1,7 @@
-"""Writing files by rename: a file is there whole or not at all, whatever stops us.
+"""Writing files by rename: a file is there whole or not at all, whatever stops the program.
 
-What is no regular file, such as /dev/stdout or a pipe, is written to instead: a rename would put a file
-in its place.
+A path that is no regular file, such as /dev/stdout or a pipe, is written to directly: a rename
+would put a file in its place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`vmgexit diff`: two values of a structure, only what differs."""
+"""`vmgexit diff`: shows the fields in which two values of a structure differ."""
 
 from __future__ import annotations
 

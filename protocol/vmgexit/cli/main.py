@@ -1,4 +1,4 @@
-"""The parser of all commands, and what becomes of errors."""
+"""The table of commands, their parser, and the exit codes of errors."""
 
 from __future__ import annotations
 
@@ -146,7 +146,8 @@ def _version() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 for a finding or a broken rule, 2 for bad input."""
+    """Run one command and return its exit code: 0, 1 for a finding or a broken rule, 2 for bad
+    input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stdout is None:
         _complain("standard output is closed")

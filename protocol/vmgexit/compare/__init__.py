@@ -1,1 +1,1 @@
-"""Answers beside answers: recordings, another implementation, and the machine."""
+"""Comparing answers: of recordings, of another implementation, and of the machine."""

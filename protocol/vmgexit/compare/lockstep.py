@@ -1,8 +1,8 @@
-"""A peer beside what it should answer: recordings, and the machine where nothing was recorded.
+"""Comparing a peer's answers with recorded ones, and with the machine's where nothing was recorded.
 
-What a peer does not support is not held against it. An operation that it refuses as a whole is left
-out on the machine's side too, so that both stay in step; of a partial answer the keys that are
-there are compared.
+A peer need not support everything. When it refuses a whole operation, the machine leaves that
+operation out too, so that both stay in step. When it answers in part, only the keys of its answer
+are compared.
 """
 
 from __future__ import annotations

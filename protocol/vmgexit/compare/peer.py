@@ -1,9 +1,9 @@
 """Another implementation as a process: commands in and answers out as JSON lines, over pipes.
 
-`Peer.execute` is to a scenario what `system.Machine.execute` is, so that recordings and fuzzers can
-drive an SVSM in any language. specs/peer-protocol.md is what an adapter's author reads. Whatever a
-peer does, its driver goes on: all that can go wrong is a `PeerError` within the time allowed, and
-no process is left behind.
+`Peer.execute` takes the same commands as `Machine.execute`, so that recordings and fuzzers can
+drive an SVSM in any language. The author of an adapter reads specs/peer-protocol.md. Whatever a
+peer does, its driver goes on: every failure is a `PeerError` within the time allowed, and no
+process is left behind.
 """
 
 from __future__ import annotations

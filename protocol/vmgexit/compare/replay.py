@@ -1,4 +1,4 @@
-"""Replaying recordings: the same commands, and where the answers differ.
+"""Replaying recordings: running the recorded commands, and naming the answers that differ.
 
 `replay` runs each sequence on a fresh machine. A recorded stop is met by a stop at the same place,
 whatever its text. `explain` names the quirks without which an answer would have been another.

@@ -1,11 +1,11 @@
 """Scripts that show our structures inside a debugger: GDB, and drgn.
 
-A script is one file that needs nothing of vmgexit: the tables of the structures as Python literals,
-`engine.py`, and the commands of the debugger. STRUCTURES maps a name to its size in bytes, its title,
-whether its fields are bits of one word, and its fields; a field is (name, first bit, width in bits, kind,
-of, count, first, meaning): `kind` is number, bytes, bitmap or structure, `of` the enum or the structure,
-`first` the number that bit 0 of a bitmap stands for. NAMES holds what the numbers of a field mean where
-the field has no enum: exit codes, the GHCB's valid bits.
+A script is one file that needs nothing of vmgexit. It holds the tables of the structures as Python
+literals, `engine.py`, and the commands of the debugger. STRUCTURES maps a name to its size in
+bytes, its title, whether its fields are bits of one word, and its fields. A field is (name, first
+bit, width in bits, kind, of, count, first, meaning): `kind` is number, bytes, bitmap or structure,
+`of` the enum or the structure, `first` the number that bit 0 of a bitmap stands for. NAMES says
+what the numbers of a field mean where the field has no enum: exit codes, the GHCB's valid bits.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Every interleaving of small systems, and the diagrams that are drawn from them."""
+"""Exploring every interleaving of small systems, and drawing diagrams of what was visited."""

@@ -1,12 +1,12 @@
 """The VM as a model to search: every interleaving of a small system under the invariants.
 
-A state is the whole machine with the ledger's books. From each state every actor that can move does: the
-host posts access by access, each SVSM walks the steps of `entry`, each guest takes, ends, calls and
-sends. The invariants hold after every move; the first broken one gives a shortest scenario, which
-`vmgexit replay --invariants` repeats.
+A state is the whole machine with the ledger's books. From each state, every actor makes every move
+that it can: the host posts access by access, each SVSM walks the steps of `entry`, each guest
+takes, ends, calls and sends. The invariants hold after every move; the first broken one gives a
+shortest scenario, which `vmgexit replay --invariants` repeats.
 
-States that differ only by which vCPU is which are one. Steps that no other actor can see are taken
-together with the one before them, so that they do not multiply the interleavings.
+Two states are one when they differ only in the numbers of their vCPUs. A step that no other actor
+can see is taken together with the step before it, so that it does not multiply the interleavings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Breadth-first search over the states of any model, until something breaks or a bound is reached.
 
-A model gives its states as values and what each leads to (`Model`); the search knows nothing else of it.
-It keeps a number for each state seen and how each was reached, so that the first thing that breaks
+A model gives its states as values, and the successors of each state (`Model`). The search knows
+nothing else of the model. It remembers how it reached each state, so that the first broken state
 comes with a shortest path.
 """
 

@@ -1,8 +1,8 @@
 """What tells a GHCB, a #HV doorbell page, a VMSA and a secrets page from any other page.
 
-Two tables for each kind. The sieve has what must hold at least, as conditions on single fields,
-because it is asked about every page of an image. The rules look at the decoded structure; a rule's
-weight says how seldom another page keeps it by accident.
+Each kind has two tables. The sieve has conditions on single fields, because it is asked about every
+page of an image. The rules look at the decoded structure. The weight of a rule says how seldom
+another page keeps the rule by accident.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Finding a guest's shared structures in a memory image: scanning, and what a find says.
+"""Finding a guest's structures in a memory image.
 
-Pages without content are passed over in blocks. Every other page is put through the sieves of
-`page_rules`, a block at once by columns where numpy is installed, else one by one; only a page that
-passes one is decoded and held against the kind's table of rules.
+The scan skips pages without content in blocks. It puts every other page through the sieves of
+`page_rules`: a block at once by columns where numpy is installed, and one by one elsewhere. Only a
+page that passes a sieve is decoded and judged by the rules of its kind.
 
-Columns look at noise, and at memory of all sorts, twice as fast. They gain nothing in short runs of
-pages between holes, which are always looked at one by one, nor where every page is a find: judging one
-takes some 40 microseconds either way.
+Columns are twice as fast on most memory. They gain nothing in short runs of pages between holes,
+which are always read one by one, and nothing where every page is a find: judging a page takes about
+40 microseconds.
 
-A VMSA and a secrets page are encrypted, so an image made by the host shows only the pages that the
-guest shares with it.
+A VMSA and a secrets page are encrypted. An image made by the host therefore shows only the pages
+that the guest shares with the host.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Sieves: what the fields of a page must hold at least, asked of every page of an image.
+"""Sieves: conditions on fields, which every page of an image is asked for.
 
-A sieve is a table of conditions on fields by their paths, first one that few pages meet. One
-page is read at offsets computed from the declaration; with numpy, a block of pages is read by
-`vmgexit.schema.columns`, one condition after the other and only where those before it hold.
+A sieve is a table of conditions on fields by their paths; the first condition is one that few pages
+meet. A single page is read at offsets computed from the declaration. With numpy,
+`vmgexit.schema.columns` reads a block of pages, one condition after the other, and only the pages
+that met the conditions before.
 """
 
 from __future__ import annotations

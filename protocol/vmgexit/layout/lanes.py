@@ -1,8 +1,8 @@
 """Where the fields of a structure fall in lanes of 32 bits: the geometry of every drawing.
 
-A lane is four bytes of memory, or half of a 64-bit register, most significant bit left. A field that
-crosses the end of a lane is cut into boxes. In memory, whole lanes of one field become one block:
-two lanes are drawn as such, more of them collapsed.
+A lane is four bytes of memory, or half of a 64-bit register, most significant bit left. A field
+that crosses the end of a lane is cut into boxes. In memory, whole lanes of one field become one
+block: two lanes are drawn as two, and more than two are collapsed.
 """
 
 from __future__ import annotations

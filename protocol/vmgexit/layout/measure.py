@@ -1,4 +1,4 @@
-"""How wide a text may get when a drawing does not know its reader's fonts.
+"""The greatest width of a text, for a drawing that does not know its reader's fonts.
 
 The widths are those of DejaVu Sans and Verdana, the widest of the usual sans-serif faces, rounded up:
 a label that fits by them fits in Arial, Helvetica, Roboto or Segoe as well.

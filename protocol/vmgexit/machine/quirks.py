@@ -1,8 +1,8 @@
-"""Where implementations depart from what the protocol means, each as one named switch.
+"""Quirks: the departures of implementations from what the protocol means, each as one named switch.
 
-`reference` has none. `coconut` has those seen in COCONUT-SVSM at f4bc4bcd, and answers as that code
-does; the others were seen elsewhere and can be named alone. A quirk is asked for beside the rule it
-breaks, and nowhere else; the invariants know nothing of quirks.
+`reference` has no quirk. `coconut` has the quirks seen in COCONUT-SVSM at f4bc4bcd, and answers as
+that code does. The others were seen elsewhere, and a user can name each alone. Code asks for a
+quirk beside the rule that it breaks, and nowhere else; the invariants know nothing of quirks.
 """
 
 from __future__ import annotations

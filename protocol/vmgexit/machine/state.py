@@ -1,7 +1,7 @@
-"""What the fields of a state class are to the explorer, said beside the field.
+"""Metadata that says what a field of a state class is to the explorer.
 
-A field is a part of the state unless its metadata says otherwise and why: `field(metadata=passive("..."))`.
-`explore.freeze` reads it.
+A field is a part of the state, unless its metadata says otherwise and why:
+`field(metadata=passive("..."))`. `explore.freeze` reads this metadata.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What one vCPU is made of: guest CPU (VMSA), calling area, doorbell page, local APIC, mailbox.
+"""The parts of one vCPU: guest CPU (VMSA), calling area, doorbell page, local APIC, mailbox.
 
-`vm` puts the parts together, and nothing here decides anything: the rules are in `rules`. What the
-guest, the SVSM and the host share is kept as they share it: the doorbell page is bytes, VINTR_CTRL is
-the declared structure, EVENTINJ a raw 64-bit value.
+`vm` puts the parts together, and `rules` decides. The parts that guest, SVSM and host share are
+kept as they share them: the doorbell page is bytes, VINTR_CTRL is the declared structure, EVENTINJ
+is a raw 64-bit value.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a text shows: the bytes, and all that was assumed to get them. And what is in no dump."""
+"""A dump that was read: its bytes, the assumptions behind them, and the bytes that the dump lacks."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Source:
 class Dump:
     """What a text shows.
 
-    `data`: the bytes; zeros where `gaps` say that none are shown. `form`: what printed them. `order`: how
-    the bytes stand in a word that was printed, "" where words are bytes. `address`: of the first byte, as
-    written; None where there is none. `notes`: what a reader must know, such as lines passed over and
-    orders that are not certain. `skipped`: the numbers of those lines, from 1. `is_rows`: lines of a dump,
-    so that shorter data are a part of something, and not a value. `values`: the single values of a text
-    that has nothing else.
+    `data`: the bytes; zeros where `gaps` say that none are shown. `form`: what printed them.
+    `order`: how the bytes stand in a word that was printed, "" where words are bytes. `address`: of
+    the first byte, as written; None where there is none. `notes`: what a reader must know, such as
+    lines passed over and orders that are not certain. `skipped`: the numbers of those lines, from
+    1. `is_rows`: lines of a dump, so that shorter data are a part of something, and not a value.
+    `values`: the single values of a text that has nothing else.
     """
 
     data: bytes

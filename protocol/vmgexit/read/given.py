@@ -1,7 +1,7 @@
-"""What a user gives to a command, through one door: a FILE, standard input, a dump, a number.
+"""The input of a command: a FILE, standard input, a dump or a number, all through one door.
 
-Whatever it was, it becomes a stream of bytes, with a sentence that says how it was understood. A file
-may hold the bytes themselves or a dump of them as text: its content decides, and both can be asked for.
+Each becomes a stream of bytes, with a sentence that says how it was understood. A file may hold the
+bytes themselves, or a dump of them as text; its content decides, and an option can ask for either.
 """
 
 from __future__ import annotations

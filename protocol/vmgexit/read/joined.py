@@ -1,7 +1,7 @@
-"""Lines of a dump in one piece, each put where its address says.
+"""Joining the lines of a dump, each at the place that its address says.
 
-What is missing, out of order or there twice is told and not hidden: a gap is a range of bytes that
-are not in the dump. Two different bytes at one address are an error.
+The result tells which bytes are missing, out of order or there twice. A gap is a range of bytes
+that the dump lacks. Two different bytes at one address are an error.
 """
 
 from __future__ import annotations

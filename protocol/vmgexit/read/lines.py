@@ -1,4 +1,5 @@
-"""The lines of a dump together: what printed them, how their words stand, and the bytes that they are."""
+"""All lines of a dump together: which program printed them, the order of their words, and their
+bytes."""
 
 from __future__ import annotations
 
@@ -237,7 +238,8 @@ def _has_octal(mark: Mark, rows: list[Row]) -> bool:
 
 
 def _are_hashed(mark: Mark, rows: list[Row], parts: list[bytes]) -> bool:
-    """%p of a kernel prints no address but a hash of it, of 16 digits: no line follows the one before."""
+    """%p of a kernel prints no address but a hash of it, of 16 digits: no line follows the one
+    before."""
     held = [
         (int(each.address, 16), len(part)) for each, part in zip(rows, parts, strict=True) if part
     ]

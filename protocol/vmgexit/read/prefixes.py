@@ -1,7 +1,7 @@
 """What dmesg, the journal, syslog and /dev/kmsg put before a line: time, host, facility, caller.
 
-Nothing that a dump prints is taken for such a prefix: each part needs a bracket, a date or a name with
-letters that are no hex digits.
+No part of a dump is mistaken for a prefix: a prefix needs a bracket, a date, or a name with letters
+that are no hex digits.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@
 | ` ` | `00001000`, `0001000` | `61`, `8161`, `060141` | hexdump, od |
 | none | | `61 81`, `02018161` | print_hex_dump without a prefix, xxd -p |
 
-What a line means takes all lines: `hexdump` decides that.
+The meaning of one line depends on all lines: `hexdump` decides it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Reading input of any size: files, packed by xz or gzip or not, `-` for standard input.
 
-Nothing is held whole. What goes wrong with a file is a DecodeError of one line that names it.
+No input is held whole in memory. A failure to read a file is a DecodeError of one line that names
+the file.
 """
 
 from __future__ import annotations

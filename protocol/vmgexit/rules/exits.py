@@ -1,4 +1,4 @@
-"""What the rows of `wire.exits` mean for a GHCB page: judging requests, and answers to them.
+"""Judging a GHCB page by the rows of `wire.exits`: as a request, and as the answer to one.
 
 A page does not say where it lies. The scratch address is therefore judged by its place within the
 page (its low 12 bits), which is what a host that knows the page's address would see.

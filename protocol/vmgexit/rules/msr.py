@@ -1,4 +1,4 @@
-"""What must hold between two values of the GHCB MSR: a response against its request.
+"""Judging two values of the GHCB MSR: whether the second answers the first.
 
 The words themselves are declared in `wire.ghcb_msr`.
 """

@@ -1,7 +1,6 @@
-"""The exact passes over a value: the first rule that it breaks, the first field that is out of range.
+"""The slow passes over a value, which name each broken rule and each field that is out of range.
 
-Reading never judges, and the fast encoder only notices that a value does not fit. These passes are
-slow, and name the field.
+Decoding judges nothing, and the fast encoder only notices that some value does not fit its field.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Structures as nested plain values, which JSON can have, and back.
 
-Integers and flags stay what they are, bytes become hex, structures objects. What `as_dict` gives,
-`from_dict` takes; it names the place of everything else that it is given.
+Integers and flags stay what they are, bytes become hex digits, structures become objects.
+`from_dict` takes what `as_dict` gives, and names the place of anything else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The one walk over a declaration. Everything that is not the codec itself reads structures by it."""
+"""The walk over a declaration. All code but the codec reads the fields of structures by this one
+walk."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A decoded structure of which some bytes may be missing, as dumps are that were cut.
+"""A decoded structure of which some bytes may be missing, because its dump was cut.
 
-What is missing is never shown as zero: its fields are `None`, and only what holds whatever stands there
-is said of the whole.
+A missing byte never counts as zero. Fields with missing bytes are `None`, and only those notes and
+problems are given that hold for any values of the missing bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A decoded value as text for a person: every bit of it, each on a line that says where it stands.
+"""A decoded value as text for a person: every field on a line that says where it stands.
 
-What is zero stays quiet, so that what is set can be seen; nothing that is set is left out. Below the
-fields come those of the message that a word's code names, the value's own notes, and the rules that it
-breaks.
+A field that is not zero is shown with its meaning; a field that is zero is shown without, so that
+the others stand out. Below the fields come those of the message that a word's code names, the
+value's own notes, and the rules that it breaks.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What must hold while a machine runs: the ledger, the invariants, the documented answers."""
+"""What must hold while a machine runs: ledger, invariants, and the documented answers of calls."""

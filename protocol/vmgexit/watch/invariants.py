@@ -1,9 +1,9 @@
 """What the whole system must hold after every step: the invariants INV-1 to INV-10.
 
-Each is a function of the VM, the ledger and the step. It answers what is wrong, in words, or None
-where the step gave it nothing to check. They know nothing of quirks. Those that need a host that
-follows the rules ask the vCPU's account whether it is `honest`.
-`Watch` runs scenarios under them; a broken one is a `Violation`.
+Each invariant is a function of the VM, the ledger and the step. It answers what is wrong, in words,
+or None where the step gave it nothing to check. Invariants know nothing of quirks. An invariant
+that needs a host that follows the rules asks the vCPU's account whether it is `honest`. `Watch`
+runs scenarios under them; a broken one is a `Violation`.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _carriers(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     busy = cpu.posting is not None or step.meddled  # the host is not done, or obeys no order
     if cpu.page[EVENTS_AT] & GUEST_EVENT and not busy:
         wrong.append((place, "the guest runs with its VMPL's event bit set"))
-    # A host that follows the rules signals whatever it writes; of another only what it signalled.
+    # A host that follows the rules signals all it writes; of another, only what it signalled counts.
     left = descriptor(cpu)
     all_signalled = step.account is not None and step.account.honest
     unseen = left.field or left.multiple or ((all_signalled or step.multiple) and left.vectors)

@@ -1,8 +1,8 @@
-"""The ledger: what became of every interrupt, from where it was asked for to where it ended.
+"""The ledger: the history of every interrupt, from the request to the end of interrupt.
 
 It keeps its own books from the commands, the answers and the memory that host and guest share, and
-never from what the SVSM believes; the invariants hold its books against the machine. One `Account`
-for each vCPU: what the host posted, what is owed to the guest, what the guest took, what it ended.
+never from the state of the SVSM. The invariants compare its books with the machine. Each vCPU has
+one `Account`: what the host posted, what the guest is owed, what the guest took, and what it ended.
 """
 
 from __future__ import annotations

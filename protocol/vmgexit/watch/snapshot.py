@@ -1,4 +1,4 @@
-"""A vCPU's state in words, for whoever reads a finding: what is pending, in service, carried, shared."""
+"""The state of a vCPU in words, for the reader of a finding."""
 
 from __future__ import annotations
 

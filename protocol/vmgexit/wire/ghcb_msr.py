@@ -3,7 +3,7 @@
 The word stands in MSR 0xC0010130: bits 11:0 say what it is, bits 63:12 are its data. `GhcbMsr` is
 any such word; every request and response is a declaration of its own, and `DECLARATIONS` has which
 code belongs to which. `decode_msr` reads a number, `pair` says whether a response answers a request,
-`failure` whether it is a refusal. What is told at a termination is in `termination`.
+`failure` whether it is a refusal. `termination` has the reasons of a termination request.
 
 Sources: COCONUT-SVSM kernel/src/sev/msr_protocol.rs, edk2 MdePkg/Include/Register/Amd/SevSnpMsr.h,
 Oak oak_sev_guest/src/msr.rs, mushroom common/snp-types/src/ghcb/msr_protocol.rs, zyuiop/ghcb

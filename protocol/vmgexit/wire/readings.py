@@ -1,9 +1,10 @@
-"""Where sources disagree: what the declarations read, what others read, and who says which.
+"""Where sources disagree: which reading the declarations follow, which other readings exist, and
+their sources.
 
-Nothing is picked silently. A row that names a field becomes a note on every value in which that
-field is not zero, a row that names exit codes a note on every GHCB page with one of them; a row that
-names a revision has the other reading declared under that name.
-Sources are named by project: KVM and Linux by file where it matters; `mail` is a public list.
+A row that names a field becomes a note on every value in which that field is not zero. A row that
+names exit codes becomes a note on every GHCB page with one of those codes. A row that names a
+revision says that the other reading is declared under that name. Sources are named by project: KVM
+and Linux by file where it matters; `mail` is a public list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Operands and results of RMPADJUST and PVALIDATE, by which a guest changes the state of its pages.
 
-RAX is the page's virtual address, RCX its size, RDX what is to be done; the status comes in EAX.
-What a host does to the RMP follows: the statuses of RMPUPDATE and PSMASH, and an entry as kernels dump it.
+RAX is the page's virtual address, RCX its size, RDX the operands; the status comes in EAX. What a
+host does to the RMP follows: the statuses of RMPUPDATE and PSMASH, and an entry as kernels dump it.
 
 Sources: OpenVMM vm/x86/x86defs/src/snp.rs (SevRmpAdjust), COCONUT-SVSM kernel/src/sev/utils.rs,
 zyuiop/ghcb src/instructions.

@@ -1,7 +1,7 @@
 """Why a guest gives up: the reason sets and codes of both termination requests.
 
 The GHCB MSR form (code 0x100, in `ghcb_msr`) and exit 0x8000FFFE carry the same two numbers, at
-different places. Set 0 is common to all; whoever writes guest code numbers a set of its own.
+different places. Set 0 is common to all; the author of guest code numbers a set of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Diagrams of what the machine does, drawn from what the explorer visited and never by hand.
+"""Diagrams of what the machine does, drawn from what the explorer visited, and never by hand.
 
-`DIAGRAMS` names them; each is made by exploring a small system. `FORMATS` renders one as Mermaid,
-DOT or SVG. `pages` is what `specs/diagrams` holds.
+`DIAGRAMS` names them. Each diagram comes from exploring a small system. `FORMATS` renders one as
+Mermaid, DOT or SVG. `pages` is what `specs/diagrams` holds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The diagrams: which small system is explored, and what of its states is looked at."""
+"""The diagrams: which small system each of them explores, and which parts of its states it shows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Diagrams as SVG drawings, readable in light and dark, without a layout program.
 
-States stand in one column; a transition is an arc beside it, forward ones on the right, those that
-lead back on the left. Arcs that would touch, labels included, stand in lanes of their own.
+States stand in one column. A transition is an arc beside the column: on the right when it leads
+forward, on the left when it leads back. Arcs that would touch get lanes of their own; so do their
+labels.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What each part of the system does: one file for each part, tables of steps where there are steps."""
+"""What each part of the system does: one file for each part, with tables of its steps."""

@@ -1,7 +1,8 @@
 """The SVSM's calls: which protocol, which call, what it does, what it answers.
 
-Facts: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/. The machine has no guest memory
-but calling areas, so calls that work on memory find none (INVALID_ADDRESS, INVALID_PARAMETER).
+Facts: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/. The only guest
+memory of the machine is the calling areas, so calls that work on other memory answer INVALID_ADDRESS or
+INVALID_PARAMETER.
 """
 
 from __future__ import annotations

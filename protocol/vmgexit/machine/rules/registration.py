@@ -1,8 +1,8 @@
-"""Who wants Alternate Injection: the registration count of the VM, and the machine it replaced.
+"""Registration for Alternate Injection: the count of the VM, and the state machine that it replaced.
 
-Both are tables: a row for each state and request. `configure` is the current protocol (REG-1 to
-REG-8); `LockMachine` the superseded one of the May 16, 2024 draft (REG-9), kept to be decoded, run
-and drawn beside it.
+Both are tables, with a row for each state and request. `configure` is the current protocol (REG-1
+to REG-8). `LockMachine` is the protocol of the May 16, 2024 draft (REG-9), which the count
+superseded; it is kept so that it can be decoded, run and drawn beside the current one.
 """
 
 from __future__ import annotations
