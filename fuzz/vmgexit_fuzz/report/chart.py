@@ -45,7 +45,6 @@ class Chart:
     across: list[Tick]
     up: list[Tick]
     pauses: list[float]
-    shape: str = "chart"
 
 
 @dataclass(slots=True)

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from vmgexit.machine.rules import entry
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.wire.apic import ApicRegister, access
 from vmgexit.wire.calls import find_call
 from vmgexit.wire.svsm import Protocol, ResultCode
 
-from .blocks import Cell, Table
 from .reach import BETWEEN, OTHER, WAYS, Reach, answerable, call_rows, may_race
 
 _HOTTEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell. `kind` is how it looks, `title` more of it, `share` a bar in per cent, `more` a text to
+    unfold."""
+
+    text: str
+    kind: str = ""
+    title: str = ""
+    share: float | None = None
+    more: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. The first cell of a row is its heading; `upright` columns have headings on end. A
+    map has a `score`: how much was reached, and of how much."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    upright: int = 0  # how many of the last columns
+    score: tuple[int, int] = (0, 0)
 
 
 def hot(count: int) -> Cell:

@@ -1,5 +1,5 @@
 """The contents of the page, section by section, as data. The template only knows how to draw each
-shape.
+shape: a block is the name of one, and what it draws.
 
 `SECTIONS` is the table of contents. Each section is a function of the campaign and its replay, and
 yields blocks. A section that has nothing to show yields one sentence that says why.
@@ -11,14 +11,17 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from ..campaign.statistics import Line, unseen
 from . import maps
-from .blocks import Block, Cell, Charts, Facts, Findings, Legend, Prose, Section, Table, Texts
 from .chart import Clock, chart, duration
 from .load import Loaded
+from .maps import Cell, Table
 from .reach import Reach
 from .replay import Replayed
+
+Block = tuple[str, Any]  # the template's macro, and what it takes
 
 MOST_FINDINGS = 500  # on one page
 MOST_PAUSES = 20  # named
@@ -83,7 +86,8 @@ def head(subject: Subject) -> Iterator[Block]:
     known = sum(found.record.known for found in campaign.findings)
     workers = len({line.worker for line in lines})
     rate = inputs / clock.seconds if clock.seconds else 0.0
-    yield Facts(
+    yield (
+        "facts",
         [
             ("findings", str(len(campaign.findings) - known), f"and {known} known"),
             ("executions", f"{inputs:,}", f"{steps:,} {campaign.target.steps}"),
@@ -96,12 +100,13 @@ def head(subject: Subject) -> Iterator[Block]:
                 f" {_counted(sum(line.restarts for line in lines), 'restart')}",
             ),
             ("corpus", f"{len(campaign.corpus):,}", "inputs kept, each reaching something new"),
-        ]
+        ],
     )
     if campaign.unreadable or campaign.unreadable_findings:
-        yield Prose(
+        yield (
+            "prose",
             f"Passed over as unreadable: {_counted(campaign.unreadable, 'line')} of statistics,"
-            f" {_counted(campaign.unreadable_findings, 'record')} of findings."
+            f" {_counted(campaign.unreadable_findings, 'record')} of findings.",
         )
 
 
@@ -146,7 +151,7 @@ def course(subject: Subject) -> Iterator[Block]:
     """Coverage, findings and corpus over time."""
     lines = subject.campaign.lines
     if not lines:
-        yield Prose("Not measured: there are no statistics.")
+        yield ("prose", "Not measured: there are no statistics.")
         return
     start = subject.clock.start
     causes: list[tuple[float, float]] = [(start, 0)]
@@ -159,10 +164,11 @@ def course(subject: Subject) -> Iterator[Block]:
         ("Findings", {"findings": causes}),
         ("Corpus", {"inputs": corpus}),
     ]
-    yield Charts([chart(title, subject.clock, values) for title, values in drawn if values])
-    yield Prose(
+    yield ("charts", [chart(title, subject.clock, values) for title, values in drawn if values])
+    yield (
+        "prose",
         "Coverage is the most counters that any worker of a kind had reached. Kinds count different"
-        " things, so their heights are not to be compared."
+        " things, so their heights are not to be compared.",
     )
     if subject.clock.pauses:
         cut = [
@@ -170,9 +176,10 @@ def course(subject: Subject) -> Iterator[Block]:
             for start, end in subject.clock.pauses
         ]
         more = f" and {len(cut) - MOST_PAUSES:,} more" * (len(cut) > MOST_PAUSES)
-        yield Prose(
+        yield (
+            "prose",
             "Dashed lines are pauses, which are left out of the time:"
-            f" {', '.join(cut[:MOST_PAUSES])}{more}."
+            f" {', '.join(cut[:MOST_PAUSES])}{more}.",
         )
 
 
@@ -194,14 +201,14 @@ def workers(subject: Subject) -> Iterator[Block]:
     for line in subject.campaign.lines:
         groups.setdefault((str(line.worker), line.kind), []).append(line)
     if not groups:
-        yield Prose("Not measured: there are no statistics.")
+        yield ("prose", "Not measured: there are no statistics.")
         return
     if len({worker for worker, _ in groups}) > 1:
         for line in subject.campaign.lines:
             groups.setdefault(("all", line.kind), []).append(line)
     found = {key: _rate(group) for key, group in groups.items()}
     fastest = max(found.values()) or 1
-    yield Table(
+    table = Table(
         "Executions a second of worker time",
         [
             "worker",
@@ -229,6 +236,7 @@ def workers(subject: Subject) -> Iterator[Block]:
             for (worker, kind), group in sorted(groups.items(), key=_by_worker)
         ],
     )
+    yield "table", table
 
 
 def _by_worker(group: tuple[tuple[str, str], list[Line]]) -> tuple[bool, int, str]:
@@ -250,11 +258,12 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
     lines = subject.campaign.lines
     estimate = unseen(lines)
     if estimate is None:
-        yield Facts([("unseen share", "not measured", "no random worker counted states")])
+        yield ("facts", [("unseen share", "not measured", "no random worker counted states")])
     else:
         share, samples = estimate
         alone = max(lines, key=lambda line: line.samples).singletons
-        yield Facts(
+        yield (
+            "facts",
             [
                 ("unseen share", _percent(share), f"n = {samples:,} inputs from nothing"),
                 (
@@ -262,9 +271,10 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
                     f"{alone / max(samples, 1):.3g}",
                     f"{alone:,} states were reached by one input alone",
                 ),
-            ]
+            ],
         )
-    yield Prose(
+    yield (
+        "prose",
         "The share of what inputs from nothing reach that none of them reached so far, as Good and"
         " Turing estimate it: states that one input alone reached, over all that inputs reached, each"
         " state counted once for each input. Over the number of inputs n the same states say how many"
@@ -274,7 +284,7 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
         " independently. Those of coverage-guided workers are not, which biases the estimate"
         " (M. Böhme, D. Liyanage, V. Wüstholz, Estimating residual risk in greybox fuzzing, ESEC/FSE"
         " 2021), so it is taken from the random worker only; it says nothing of what such inputs cannot"
-        " reach."
+        " reach.",
     )
 
 
@@ -290,19 +300,23 @@ def findings(subject: Subject) -> Iterator[Block]:
     """Every finding, news first."""
     campaign = subject.campaign
     if not campaign.findings:
-        yield Prose("None.")
+        yield ("prose", "None.")
         return
-    yield Prose("Those not marked as known first, of these the newest; each is one cause.")
+    yield ("prose", "Those not marked as known first, of these the newest; each is one cause.")
     folder = shlex.quote(str(campaign.path))
-    yield Findings(
+    yield (
+        "findings",
         [
             (found, f"vmgexit fuzz replay {shlex.quote(found.record.id)} --dir {folder}")
             for found in campaign.findings[:MOST_FINDINGS]
-        ]
+        ],
     )
     left = len(campaign.findings) - MOST_FINDINGS
     if left > 0:
-        yield Prose(f"{left:,} more are left out: vmgexit fuzz triage --dir {folder} lists them.")
+        yield (
+            "prose",
+            f"{left:,} more are left out: vmgexit fuzz triage --dir {folder} lists them.",
+        )
 
 
 # --- what the corpus reaches -----------------------------------------------------------------------
@@ -312,22 +326,24 @@ def reached(subject: Subject) -> Iterator[Block]:
     """Calls and registers by what they answered; or why nothing is known of what was reached."""
     campaign, replay = subject.campaign, subject.replayed
     if replay is None:
-        yield Prose(
+        yield (
+            "prose",
             f"Left out, with invariants, races and lines: an input of {campaign.target.name} is no"
-            " scenario."
+            " scenario.",
         )
         return
     reach = replay.reach
     if reach is None:
-        yield Prose(f"Not measured: {replay.why}.")
+        yield ("prose", f"Not measured: {replay.why}.")
         return
     part = "All" if reach.inputs == replay.found else "Until the time was up"
     broken = f", {reach.broken:,} of which ended where they broke an invariant" * bool(reach.broken)
     planted = " without the planted bug" if campaign.plant else ""
-    yield Prose(
+    yield (
+        "prose",
         f"{part} {reach.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the machine"
         f" of profile {campaign.profile}{planted}{broken}: {reach.steps:,} commands. So were those of"
-        " the sections on invariants, races and lines."
+        " the sections on invariants, races and lines.",
     )
     tables = {
         "answers of calls": maps.calls(reach),
@@ -339,13 +355,15 @@ def reached(subject: Subject) -> Iterator[Block]:
     if replay.files:
         passed, lines = sum(f.passed for f in replay.files), sum(f.lines for f in replay.files)
         scores["lines of the machine"] = passed, lines
-    yield Facts(
+    yield (
+        "facts",
         [
             (name, _percent(part / whole), f"{part:,} of {whole:,}")
             for name, (part, whole) in scores.items()
-        ]
+        ],
     )
-    yield Legend(
+    yield (
+        "legend",
         [
             ("heat h3", "420", "reached, so often"),
             ("gap", "0", "never, though the oracle of INV-9 answers so to some request"),
@@ -354,32 +372,34 @@ def reached(subject: Subject) -> Iterator[Block]:
                 "-",
                 "in the wire table, but never here: the machine has no guest memory, no vTPM",
             ),
-        ]
+        ],
     )
-    yield tables["answers of calls"]
-    yield tables["outcomes of registers"]
+    yield "table", tables["answers of calls"]
+    yield "table", tables["outcomes of registers"]
 
 
 def invariants(subject: Subject) -> Iterator[Block]:
     """How often each invariant had something to check."""
-    yield Prose(
+    yield (
+        "prose",
         "A step exercises an invariant when it gives it something to check: something to compare that"
         " could have been wrong; the last column says when that is. Steps after the one that breaks an"
-        " invariant are not run. A campaign says nothing of an invariant that was never exercised."
+        " invariant are not run. A campaign says nothing of an invariant that was never exercised.",
     )
-    yield maps.invariants(subject.reach)
+    yield "table", maps.invariants(subject.reach)
 
 
 def races(subject: Subject) -> Iterator[Block]:
     """What came between the steps of an entry."""
-    yield Prose(
+    yield (
+        "prose",
         "How often what stands above a column came while an entry of the guest was under way and the"
         " step at the left was its next. The SVSM looks at NoFurtherSignal in test_signal and leaves in"
         " vmgexit: what comes before vmgexit is inside the switch window. The first columns are single"
         " accesses of a post; a whole post is one that the entry did not divide; a late post is one in"
-        " the window of an entry that is otherwise not divided."
+        " the window of an entry that is otherwise not divided.",
     )
-    yield maps.races(subject.reach)
+    yield "table", maps.races(subject.reach)
 
 
 def code(subject: Subject) -> Iterator[Block]:
@@ -387,16 +407,17 @@ def code(subject: Subject) -> Iterator[Block]:
     replay = subject.replayed
     assert replay is not None
     if replay.why_no_lines:
-        yield Prose(f"Not measured: {replay.why_no_lines}.")
+        yield ("prose", f"Not measured: {replay.why_no_lines}.")
         return
     files = [file for file in replay.files if file.lines]
-    yield Prose(
+    yield (
+        "prose",
         "Lines of the reference that the replay passes, imports included. In invariants.py the lines"
         " that report a broken invariant stay missing as long as none is broken, elsewhere those of"
         " quirks that the profile does not have; program.py, scenario.py and snapshot.py also write and"
-        " show."
+        " show.",
     )
-    yield Table(
+    table = Table(
         f"{sum(file.passed for file in files):,} of {sum(file.lines for file in files):,} lines passed",
         ["file", "lines", "passed", "share", "missing"],
         [
@@ -410,6 +431,7 @@ def code(subject: Subject) -> Iterator[Block]:
             for file in files
         ],
     )
+    yield "table", table
 
 
 def _share(share: float) -> Cell:
@@ -420,14 +442,15 @@ def logs(subject: Subject) -> Iterator[Block]:
     """The end of what the workers said."""
     said = [(name, text) for name, text in subject.campaign.logs if text.strip()]
     if said:
-        yield Texts(said)
+        yield ("texts", said)
     else:
-        yield Prose("The workers said nothing.")
+        yield ("prose", "The workers said nothing.")
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    """A section to be. One that `needs_replay` is left out where there is none."""
+class Section:
+    """One section. `anchor` is its place in the page. One that `needs_replay` is left out where there is
+    none."""
 
     anchor: str
     title: str
@@ -436,21 +459,21 @@ class _Row:
 
 
 SECTIONS = (
-    _Row("course", "Over time", course),
-    _Row("findings", "Findings", findings),
-    _Row("reached", "Protocol coverage", reached),
-    _Row("invariants", "Invariants exercised", invariants, needs_replay=True),
-    _Row("races", "Races in the switch window", races, needs_replay=True),
-    _Row("unseen", "What random inputs have not seen", unseen_share),
-    _Row("workers", "Workers", workers),
-    _Row("lines", "Lines of the reference", code, needs_replay=True),
-    _Row("logs", "Logs", logs),
+    Section("course", "Over time", course),
+    Section("findings", "Findings", findings),
+    Section("reached", "Protocol coverage", reached),
+    Section("invariants", "Invariants exercised", invariants, needs_replay=True),
+    Section("races", "Races in the switch window", races, needs_replay=True),
+    Section("unseen", "What random inputs have not seen", unseen_share),
+    Section("workers", "Workers", workers),
+    Section("lines", "Lines of the reference", code, needs_replay=True),
+    Section("logs", "Logs", logs),
 )
 
 
-def sections(subject: Subject) -> Iterator[Section]:
+def sections(subject: Subject) -> Iterator[tuple[Section, list[Block]]]:
     """The sections that have something to say; `reached` says why others have not."""
     is_replayed = subject.replayed is not None and subject.replayed.reach is not None
-    for row in SECTIONS:
-        if is_replayed or not row.needs_replay:
-            yield Section(row.anchor, row.title, list(row.fill(subject)))
+    for section in SECTIONS:
+        if is_replayed or not section.needs_replay:
+            yield section, list(section.fill(subject))
