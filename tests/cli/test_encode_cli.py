@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_members_of_a_bitmap(run: Run) -> None:
 
 
 def test_a_pipe_is_read_without_a_name() -> None:
-    program = f"{sys.executable} -m vmgexit encode ext-int-status --hex"
+    program = f"{shlex.quote(sys.executable)} -m vmgexit encode ext-int-status --hex"
     for shell, expected in (
         (f"echo '{{\"pending_vector\": 97}}' | {program}", "61000000\n"),
         (f"echo '{{\"pending_vector\": 97}}' | {program} --set multiple_vectors=1", "61400000\n"),

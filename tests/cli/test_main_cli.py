@@ -1,6 +1,7 @@
 """The command line as a process: help, pipes, full disks, interrupts, quick starts."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_an_action_without_its_extra_says_what_it_needs(
     ],
 )
 def test_a_closed_stream_is_one_line(words: str, closed: str, complaint: str) -> None:
-    shell = f"{sys.executable} -m vmgexit {words} {closed}"
+    shell = f"{shlex.quote(sys.executable)} -m vmgexit {words} {closed}"
     done = subprocess.run(["/bin/sh", "-c", shell], stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, f"{complaint}\n")
 
@@ -81,7 +82,7 @@ def test_a_complaint_about_much_is_short(run: Run) -> None:
 
 
 def test_a_reader_that_goes_away() -> None:
-    shell = f"{sys.executable} -m vmgexit list | head -1"
+    shell = f"{shlex.quote(sys.executable)} -m vmgexit list | head -1"
     done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("structure")
     assert done.stderr == ""

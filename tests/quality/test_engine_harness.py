@@ -34,7 +34,7 @@ PACKER = f"""#!/bin/bash -eu
 name=$(basename "$1" .py)
 test "$2" = --additional-hooks-dir && test -f "$3/hook-vmgexit_fuzz.py"
 cp "$1" "$OUT/$name.pkg"
-printf '#!/bin/sh\\nexec {sys.executable} "%s" "$@"\\n' "$OUT/$name.pkg" > "$OUT/$name"
+printf '#!/bin/sh\\nexec "{sys.executable}" "%s" "$@"\\n' "$OUT/$name.pkg" > "$OUT/$name"
 chmod +x "$OUT/$name"
 """
 # What is installed is to come from the lock, and it is there already.
@@ -52,6 +52,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = {name: str(folder / name.lower()) for name in ("OUT", "WORK", "SRC")}
     for place in places.values():
         Path(place).mkdir()
+    # The loader takes a space for the end of a path, and the checkout's may have one.
+    (folder / "preloaded.so").symlink_to(PRELOADED)
     found = f"{folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     build = subprocess.run(
         [str(HERE / ".clusterfuzzlite" / "build.sh")],
@@ -86,7 +88,8 @@ def run(
     return subprocess.run(
         [str(out / program(name)), "--", *words],
         cwd=folder,
-        env=os.environ | {PLANT: planted, "LD_PRELOAD": str(PRELOADED) if preloaded else ""},
+        env=os.environ
+        | {PLANT: planted, "LD_PRELOAD": str(out.parent / "preloaded.so") * preloaded},
         capture_output=True,
         text=True,
         errors="replace",
