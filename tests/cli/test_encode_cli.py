@@ -33,6 +33,22 @@ def test_codes_by_name_and_bytes_by_hex(run: Run) -> None:
     assert ran.out.startswith("0000000102030405")
 
 
+def test_a_word_by_its_integer(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    path.write_text('{"flags": 128}')
+    ran = run("encode", "doorbell-head", str(path), "--hex", "--set", "per_vmpl_events=0x2")
+    assert ran.out.startswith("00800002")
+    words = ("--set", "flags=0x81", "--set", "flags.nmi_pending=0")
+    assert run("encode", "doorbell-head", "--hex", *words).out.startswith("00800000")
+
+
+def test_what_has_one_right_value_has_it(run: Run) -> None:
+    ran = run("encode", "ghcb-msr-run-vmpl-request", "--hex", "--set", "vmpl=2")
+    assert ran.out == "1600000002000000\n"
+    ran = run("encode", "ghcb-msr-run-vmpl-request", "--hex", "--set", "info=0")
+    assert ran.out == "0000000000000000\n"
+
+
 def test_members_of_a_bitmap(run: Run) -> None:
     ran = run("encode", "ext-int-descriptor", "--hex", "--set", "irr=32,33,0x41-0x45,0xff")
     irr = 1 << 0 | 1 << 1 | 0b11111 << 0x41 - 32 | 1 << 0xFF - 32
@@ -107,7 +123,10 @@ def test_the_json_of_decode_is_the_input_of_encode(run: Run, tmp_path: Path, nam
         ),
         (("doorbell-head", "--set", "vector=x"), "vector: 'x' found, an integer expected"),
         (("doorbell-head", "--set", "vector=-1"), "vector: -1 does not fit 8 bits"),
-        (("doorbell-head", "--set", "flags=1"), "flags: a structure, name one of its fields"),
+        (("doorbell-head", "--set", "vmpl1=1"), "vmpl1: a structure, name one of its fields"),
+        (("doorbell-head", "--set", "flags=256"), "flags: 256 does not fit 8 bits"),
+        (("doorbell-head", "--set", "flags=x"), "flags: 'x' found, an integer expected"),
+        (("doorbell-head", "--set", "vector=true"), "vector: 'true' found, an integer expected"),
         (
             ("calling-area", "--set", "reserved_0x003=01"),
             "reserved_0x003: 1 bytes found, 5 expected",
@@ -116,7 +135,7 @@ def test_the_json_of_decode_is_the_input_of_encode(run: Run, tmp_path: Path, nam
             ("calling-area", "--set", "reserved_0x003=xy"),
             "reserved_0x003: 'xy' found, hex expected",
         ),
-        (("apic-icr", "--set", "shorthand=NOBODY"), "an integer expected, or one of NONE"),
+        (("apic-icr", "--set", "shorthand=NOBODY"), "an integer or one of NONE"),
         (("apic-icr", "-o", "/dev/null/x"), "vmgexit: /dev/null/x: Not a directory"),
         (("apic-icr", "-o", "/"), "vmgexit: /: Is a directory"),
         (("doorbell-head", "--set", f"vector=0x{'f' * 6000}"), "a number of 24000 bits does not"),
@@ -147,7 +166,9 @@ def test_bad_values_get_one_line(run: Run, words: tuple[str, ...], complaint: st
         ('{"vector": null}', "vector: None found, an integer expected"),
         (json.dumps({"vector": 1 << 200}), "does not fit 8 bits"),
         ('{"vmpl1": [{}]}', "vmpl1: [{}] found, an object expected"),
-        ('{"flags": 1}', "flags: 1 found, an object expected"),
+        ('{"flags": "1"}', "flags: '1' found, an object expected"),
+        ('{"flags": 256}', "flags: 256 does not fit 8 bits"),
+        ('{"vector": true}', "vector: True found, an integer expected"),
         ('{"reserved_0x004": "0g"}', "reserved_0x004: '0g' found, hex expected"),
         ("{", "not JSON"),
         ("", "not JSON"),
@@ -165,4 +186,4 @@ def test_a_list_of_another_length_gets_one_line(run: Run, tmp_path: Path) -> Non
     path = tmp_path / "value.json"
     path.write_text('{"entries": [{}]}')
     complaint = run("encode", "psc-request", str(path), "--hex").complaint
-    assert "entries: a list of 253 expected, 1 items found" in complaint
+    assert "entries: 1 items found, a list of 253 expected" in complaint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import stat
@@ -14,7 +13,8 @@ from typing import Any
 from ..errors import EncodeError
 from ..files import write
 from ..read.streams import opened
-from ..schema import Field, Kind, Structure, locate, put
+from ..schema import Field, Kind, locate, put
+from ..schema.plain import bytes_of, expected_of, unexpected
 from ..wire.registry import find
 from .names import add_structure
 
@@ -24,7 +24,7 @@ JSON_LIMIT = 64 << 20
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Build a structure from JSON, as decode --json prints it, and from --set."
-        " Fields that neither names are zero."
+        " Fields that neither names have their one right value, such as a code, or are zero."
     )
     parser.epilog = (
         "examples: vmgexit encode doorbell-head --set vector=0x61 --hex;"
@@ -44,8 +44,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="path=value",
         help=(
-            "one field: a number, a code's name, true, false, hex for bytes, or the members of a bitmap,"
-            " such as 0x41,0x50-0x5f (0x41, for one: 0x41 alone is the bitmap as a number)"
+            "one field, or a word: a number, a code's name, true, false, hex for bytes, or the members"
+            " of a bitmap, such as 0x41,0x50-0x5f (0x41, for one: 0x41 alone is the bitmap as a number)"
         ),
     )
     parser.add_argument(
@@ -56,19 +56,17 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     cls = find(arguments.name, arguments.revision)
-    value = cls()
+    given: Any = {}
     if arguments.file is not None:
-        _fill(value, _json(arguments.file), "")
+        given = _json(arguments.file)
     elif _is_piped():
-        _fill(value, _json("-", empty={}), "")
+        given = _json("-", empty={})
+    value = cls.from_dict(given, partial=True)
     for text in arguments.set:
         path, equals, wanted = text.partition("=")
         if not (path and equals):
             raise EncodeError(f"--set {text}: path=value expected")
-        place = locate(cls, path)
-        if not place.is_leaf:
-            raise EncodeError(f"{path}: a structure, name one of its fields", path=path)
-        put(value, path, _value(place.field, wanted, path))
+        put(value, path, _value(locate(cls, path).field, wanted, path))
     data = value.encode()
     if arguments.output not in (None, "-"):
         write(Path(arguments.output), f"{data.hex()}\n".encode() if arguments.hex else data)
@@ -106,59 +104,20 @@ def _json(name: str, empty: Any = None) -> Any:
         raise EncodeError(f"{name}: not JSON: {error}") from None
 
 
-def _fill(value: Structure, found: Any, path: str) -> None:
-    """Store a JSON object's values; what it does not name stays zero."""
-    if not isinstance(found, dict):
-        raise EncodeError(
-            f"{path or 'input'}: {_brief(found)} found, an object expected", path=path
-        )
-    fields = {field.name: field for field in value.declaration.fields}
-    for name, held in found.items():
-        where = f"{path}.{name}" if path else name
-        if name not in fields:
-            near = _nearest(name, list(fields))
-            raise EncodeError(
-                f"{where}: {value.declaration.name} has no field {name}{near}", path=where
-            )
-        field = fields[name]
-        if field.kind is Kind.STRUCT:
-            _fill(getattr(value, name), held, where)
-        elif field.kind is Kind.ARRAY:
-            items = getattr(value, name)
-            if not isinstance(held, list) or len(held) != len(items):
-                found_here = f"{len(held)} items" if isinstance(held, list) else _brief(held)
-                raise EncodeError(
-                    f"{where}: a list of {len(items)} expected, {found_here} found", path=where
-                )
-            for index, (item, inner) in enumerate(zip(items, held, strict=True)):
-                _fill(item, inner, f"{where}[{index}]")
-        else:
-            setattr(value, name, _leaf(field, held, where))
-
-
-def _leaf(field: Field, held: Any, path: str) -> Any:
-    if field.kind is Kind.BYTES and isinstance(held, str):
-        return _bytes(held, path)
-    if field.kind is not Kind.BYTES and isinstance(held, int):
-        return held
-    raise EncodeError(f"{path}: {_brief(held)} found, {_expected(field)} expected", path=path)
-
-
-def _expected(field: Field) -> str:
-    match field.kind:
-        case Kind.BYTES:
-            return "hex"
-        case Kind.FLAG:
-            return "true, false, 0 or 1"
-        case _:
-            return "an integer"
-
-
 def _value(field: Field, text: str, path: str) -> Any:
     """A value as it is typed."""
+    if field.of is not None and not (field.kind is Kind.STRUCT and field.of.declaration.is_bits):
+        raise EncodeError(f"{path}: a structure, name one of its fields", path=path)
+    value = _read(field, text, path)
+    if complaint := field.complaint(value):
+        raise EncodeError(f"{path}: {complaint}", path=path)
+    return field.settled(value)
+
+
+def _read(field: Field, text: str, path: str) -> Any:
     if field.kind is Kind.BYTES:
-        return _bytes(text, path)
-    if text in ("true", "false"):
+        return bytes_of(text, path)
+    if field.kind is Kind.FLAG and text in ("true", "false"):
         return text == "true"
     if field.enum is not None and text in field.enum.__members__:
         return field.enum[text]
@@ -167,10 +126,8 @@ def _value(field: Field, text: str, path: str) -> Any:
     try:
         return int(text, 0)
     except ValueError:
-        names = f", or one of {', '.join(field.enum.__members__)}" if field.enum else ""
-        raise EncodeError(
-            f"{path}: {_brief(text)} found, {_expected(field)} expected{names}", path=path
-        ) from None
+        names = f" or one of {', '.join(field.enum.__members__)}" if field.enum else ""
+        raise unexpected(path, text, f"{expected_of(field)}{names}") from None
 
 
 def _members(field: Field, text: str, path: str) -> int:
@@ -184,26 +141,6 @@ def _members(field: Field, text: str, path: str) -> int:
         except ValueError:
             low, high = -1, -1
         if not field.first <= low <= high <= last:
-            raise EncodeError(
-                f"{path}: {_brief(part)} found, numbers or ranges from {field.first} to {last} expected",
-                path=path,
-            )
+            raise unexpected(path, part, f"numbers or ranges from {field.first} to {last}")
         bitmap |= (1 << high + 1) - (1 << low)
     return bitmap >> field.first
-
-
-def _bytes(text: str, path: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise EncodeError(f"{path}: {_brief(text)} found, hex expected", path=path) from None
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name[:80], known, n=3)
-    return f"; nearest: {', '.join(near)}" if near else ""
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

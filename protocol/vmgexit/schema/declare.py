@@ -9,6 +9,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 from . import plain
 from .compiler import compiled
+from .documentation import Documentation
 from .structure import Bits, Buffer, Declaration, Field, Kind, Structure
 from .view import maker
 
@@ -50,6 +51,7 @@ def structure(
             is_bits=issubclass(made, Bits),
             rules=rules,
         )
+        made.__doc__ = Documentation(cls.__doc__ or "")  # type: ignore[assignment]
         _install_codec(made)
         made.as_dict = plain.as_dict  # type: ignore[method-assign, assignment]
         made.from_dict = classmethod(plain.from_dict)  # type: ignore[method-assign, assignment]

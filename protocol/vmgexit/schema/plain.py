@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar
 
 from ..errors import EncodeError
 from .structure import Field, Kind, Structure
@@ -83,7 +83,7 @@ def _value(field: Field, given: Any, path: str, *, partial: bool) -> Any:
             ]
         case Kind.BYTES:
             given = bytes_of(given, path)
-        case _ if not isinstance(given, int):
+        case _ if not _is_number(given, may_be_bool=field.kind is Kind.FLAG):
             raise unexpected(path, given, expected_of(field))
     if complaint := field.complaint(given):
         raise EncodeError(f"{path}: {complaint}", path=path)
@@ -92,11 +92,15 @@ def _value(field: Field, given: Any, path: str, *, partial: bool) -> Any:
 
 def _nested(field: Field, given: Any, path: str, *, partial: bool) -> Structure:
     assert field.of is not None
-    if field.of.declaration.is_bits and isinstance(given, int):
+    if field.of.declaration.is_bits and _is_number(given):
         if complaint := field.structure_complaint(given):
             raise EncodeError(f"{path}: {complaint}", path=path)
         return field.structure(given)
     return _structure(field.of, given, path, partial=partial)
+
+
+def _is_number(given: Any, *, may_be_bool: bool = False) -> bool:
+    return may_be_bool if isinstance(given, bool) else isinstance(given, SupportsIndex)
 
 
 def bytes_of(text: Any, path: str) -> bytes:
