@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Any
 
 import construct
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 
@@ -185,9 +186,17 @@ def check_any_bytes(cls: type[Structure]) -> None:
         else:
             assert cls.decode(data, strict=True) == value
         assert all(note.text for note in value.notes())
-        assert list(json.loads(json.dumps(value.as_dict()))) == [
-            field.name for field in cls.declaration.fields
-        ]
+        plain = json.loads(json.dumps(value.as_dict()))
+        assert list(plain) == [field.name for field in cls.declaration.fields]
+        again = cls.from_dict(plain)
+        assert repr(again) == repr(value)
+        found = dict(value.leaves())
+        assert list(found) == [place.path for place in leaves(cls)]
+        for place in sampled(cls):
+            held = reach(value, place.path)
+            assert found[place.path] is held
+            assert type(reach(again, place.path)) is type(held)
+        assert bytes(value) == again.encode() == data
         assert eval(repr(value), dict(names)) == value  # noqa: S307  # our own text
         if "<locals>" not in cls.__qualname__:
             assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301  # our own bytes
@@ -260,12 +269,16 @@ def check_each_leaf(cls: type[Structure]) -> None:
         ones = (1 << place.field.width) - 1
         for bits in {ones, 0, ones // 3, 1, ones ^ ones >> 1}:
             written = only(place, bits, cls)
-            store(value, place.path, literal(place, written))
+            held = literal(place, written)
+            store(value, place.path, held)
             expected = background & ~(ones << place.bit_offset) | bits << place.bit_offset
             # construct takes its time: of a leaf's values it gets the one that fills it.
             for decode, encode in codecs(cls) if bits == ones else codecs(cls)[:1]:
                 assert encode(value) == expected.to_bytes(cls.size, "little"), place.path
                 assert encode(decode(written)) == written, place.path
+            if isinstance(held, int) and bits < 1 << 64:  # the narrowest would lose what is shifted
+                store(value, place.path, np.min_scalar_type(held).type(held))
+                assert value.encode() == expected.to_bytes(cls.size, "little"), place.path
         store(value, place.path, before)
     assert value.encode() == noise
 

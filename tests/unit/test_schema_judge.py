@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from vmgexit import ApicIcr, DecodeError, DoorbellPage, EncodeError, ExtIntStatus
+from vmgexit import (
+    ApicIcr,
+    DecodeError,
+    DoorbellPage,
+    EncodeError,
+    ExtIntStatus,
+    GuestMessageHeader,
+    RunVmplRequest,
+)
 from vmgexit.schema import Record, Structure, nested, structure
 from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.page_state import PscEntry, PscRequest
@@ -153,6 +161,61 @@ def test_a_structure_inside_another_says_itself_what_is_wrong_with_it() -> None:
     assert not holder.problems()
     first.reserved_63_57 = 1
     assert [problem.path for problem in holder.problems()] == ["request.entries[0].reserved_63_57"]
+
+
+def test_no_problem_is_an_empty_list() -> None:
+    page = DoorbellPage()
+    assert page.problems() == []
+    page.flags.reserved_6_2 = 1
+    assert len(page.problems()) == 1
+    assert page.problems()  # each time: no generator that somebody has used up
+
+
+def test_values_that_do_not_fit_are_the_problems() -> None:
+    page = DoorbellPage()
+    page.vmpl2.status.pending_vector = 300
+    page.vmpl1.irr = "none"  # type: ignore[assignment]
+    page.flags.nmi_pending = 1.0  # type: ignore[assignment]
+    page.vmpl3 = None  # type: ignore[assignment]
+    page.flags.reserved_6_2 = 1  # a rule, which is not looked at yet
+    assert [str(problem) for problem in page.problems()] == [
+        "flags.nmi_pending: 1.0: 1.0 is not an integer [DESC-4]",
+        "vmpl1.irr: 'none': 'none' is not an integer [DESC-1]",
+        "vmpl2.status.pending_vector: 0x12c: 300 does not fit 8 bits [DESC-1]",
+        "vmpl3: None: None is not an ExtIntDescriptor [DESC-1]",
+    ]
+
+
+@pytest.mark.parametrize("value", [None, "x", 1 << 64, -1, 0.5, b"", [], object()])
+def test_problems_never_raise(value: object) -> None:
+    structures: list[Structure] = [DoorbellPage(), PscRequest(), ApicIcr(), RunVmplRequest()]
+    for each in structures:
+        for field in each.declaration.fields:
+            setattr(each, field.name, value)
+            assert any(problem.path == field.name for problem in each.problems())
+
+
+def test_a_word_given_by_its_integer_is_judged_as_the_word() -> None:
+    page = DoorbellPage()
+    page.flags = 0x04  # type: ignore[assignment]
+    assert [problem.path for problem in page.problems()] == ["flags.reserved_6_2"]
+
+
+def test_another_than_the_one_right_value_is_a_problem() -> None:
+    word = RunVmplRequest(vmpl=2)
+    assert word.problems() == []
+    word.info = 0x17
+    assert [str(problem) for problem in word.problems()] == [
+        "info: 0x17: 0x16, RUN_VMPL_REQUEST expected"
+    ]
+    header = GuestMessageHeader.decode(bytes(0x60))
+    assert [(problem.path, problem.rule) for problem in header.problems()] == [
+        ("algo", "1, AES_256_GCM expected"),
+        ("hdr_version", "1 expected"),
+        ("hdr_sz", "0x60 expected"),
+        ("msg_type", "not a known MessageKind"),
+        ("msg_version", "1 expected"),
+    ]
 
 
 def test_problems_hold_for_every_kind_of_value() -> None:

@@ -169,15 +169,12 @@ class Field:
     @property
     def shown_value(self) -> str:
         """The one right value as people read it: `0x16, RUN_VMPL_REQUEST`; "" where there is none."""
-        match self.value:
-            case None:
-                return ""
-            case bytes():
-                return self.value.hex(" ")
-            case IntEnum():
-                return f"{int(self.value):#x}, {self.value.name}"
-            case _:
-                return f"{self.value:#x}" if self.value > 9 else f"{self.value}"
+        if self.value is None:
+            return ""
+        if isinstance(self.value, bytes):
+            return self.value.hex(" ")
+        number = f"{self.value:#x}" if self.value > 9 else f"{int(self.value)}"
+        return f"{number}, {self.value.name}" if isinstance(self.value, IntEnum) else number
 
     def settled(self, value: Any) -> Any:
         """`value`, which the field can hold, as reading gives it."""

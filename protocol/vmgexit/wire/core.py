@@ -7,7 +7,6 @@ OvmfPkg/Library/AmdSvsmLib, Linux arch/x86/include/asm/sev.h, linux-svsm src/pro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
@@ -115,7 +114,7 @@ class PvalidateList(Record):
     )
 
     @classmethod
-    def of(cls, entries: Sequence[PvalidateEntry]) -> Self:
+    def of(cls, entries: Sequence[PvalidateEntry]) -> PvalidateList:
         """A list of `entries`, the rest zero. Raises EncodeError over 510."""
         if not 0 < len(entries) <= MAX_ENTRIES:
             raise EncodeError(

@@ -12,7 +12,6 @@ arch/x86/include/asm/svm.h, Oak oak_sev_guest/src/ghcb.rs, mushroom common/snp-t
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
@@ -138,7 +137,7 @@ class GhcbPage(Record):
         buffer: bytes = b"",
         version: int = ProtocolVersion.V2,
         **fields: int,
-    ) -> Self:
+    ) -> GhcbPage:
         """The page of a request: exit `code` with its arguments and exactly its valid bits.
 
         `gpa` is the page's own address, from which the scratch address follows where the exit uses

@@ -95,6 +95,10 @@ def _info(code: GhcbInfo | None = None) -> Any:
     return bits(12, "What the word is", enum=GhcbInfo, value=code, spec="GHCBInfo")
 
 
+def _undescribed() -> Any:
+    return bits(52, "Not described anywhere", spec="GHCBData")
+
+
 def _frame(meaning: str) -> Any:
     return bits(52, meaning, spec="GHCBData")
 
@@ -166,7 +170,7 @@ class ApJumpTable(MsrWord):
     """Code 0x003: AP jump table. Only OpenVMM names it, and gives no layout."""
 
     info: int = _info(GhcbInfo.AP_JUMP_TABLE)
-    data: int = bits(52, "Not described anywhere", spec="GHCBData")
+    data: int = _undescribed()
 
 
 @structure("ghcb-msr-cpuid-request", size=8, source=SOURCE)
@@ -338,23 +342,37 @@ class TerminationRequest(MsrWord):
         yield Note("reason_code", reason(self.reason_set, self.reason_code))
 
 
-def _hyperv(code: GhcbInfo, meaning: str) -> type[MsrWord]:
-    name = f"ghcb-msr-{code.name.lower().replace('_', '-')}"
-    title = "".join(part.capitalize() for part in code.name.split("_"))
-    body = {
-        "__doc__": f"Code {code:#05x}: {meaning}. Of Hyper-V only; the data are not described.",
-        "__module__": __name__,
-        "__annotations__": {"info": "int", "data": "int"},
-        "info": _info(code),
-        "data": bits(52, "Not described anywhere", spec="GHCBData"),
-    }
-    return structure(name, size=8, source=HYPERV_SOURCE)(type(title, (MsrWord,), body))
+@structure("ghcb-msr-hyperv-hypercall", size=8, source=HYPERV_SOURCE)
+class HypervHypercall(MsrWord):
+    """Code 0xf00: special hypercall. Of Hyper-V only; the data are not described."""
+
+    info: int = _info(GhcbInfo.HYPERV_HYPERCALL)
+    data: int = _undescribed()
 
 
-HypervHypercall = _hyperv(GhcbInfo.HYPERV_HYPERCALL, "special hypercall")
-HypervFastCall = _hyperv(GhcbInfo.HYPERV_FAST_CALL, "fast call")
-HypervOutput = _hyperv(GhcbInfo.HYPERV_OUTPUT, "output of a hypercall")
-HypervDebugPrint = _hyperv(GhcbInfo.HYPERV_DEBUG_PRINT, "debug print")
+@structure("ghcb-msr-hyperv-fast-call", size=8, source=HYPERV_SOURCE)
+class HypervFastCall(MsrWord):
+    """Code 0xf01: fast call. Of Hyper-V only; the data are not described."""
+
+    info: int = _info(GhcbInfo.HYPERV_FAST_CALL)
+    data: int = _undescribed()
+
+
+@structure("ghcb-msr-hyperv-output", size=8, source=HYPERV_SOURCE)
+class HypervOutput(MsrWord):
+    """Code 0xf02: output of a hypercall. Of Hyper-V only; the data are not described."""
+
+    info: int = _info(GhcbInfo.HYPERV_OUTPUT)
+    data: int = _undescribed()
+
+
+@structure("ghcb-msr-hyperv-debug-print", size=8, source=HYPERV_SOURCE)
+class HypervDebugPrint(MsrWord):
+    """Code 0xf03: debug print. Of Hyper-V only; the data are not described."""
+
+    info: int = _info(GhcbInfo.HYPERV_DEBUG_PRINT)
+    data: int = _undescribed()
+
 
 WORDS: tuple[type[MsrWord], ...] = (
     GhcbGpa,

@@ -10,7 +10,6 @@ oak_sev_guest/src/ghcb.rs, mushroom common/snp-types/src/ghcb.rs, KVM arch/x86/k
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Self
 
 from ..errors import EncodeError
 from ..schema import (
@@ -90,7 +89,7 @@ class PscRequest(Record):
     )
 
     @classmethod
-    def of(cls, entries: Sequence[PscEntry]) -> Self:
+    def of(cls, entries: Sequence[PscEntry]) -> PscRequest:
         """A request for `entries`, the rest of the buffer zero. Raises EncodeError over 253."""
         if not 0 < len(entries) <= MAX_ENTRIES:
             raise EncodeError(
