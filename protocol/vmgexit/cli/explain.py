@@ -4,48 +4,150 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+from typing import IO
 
-from ..explain.lines import Reader, blocks
-from ..explain.render import count_text, line_json, line_text
+from ..errors import UsageError
+from ..explain import render
+from ..explain.ask import ask, nearest
+from ..explain.guess import guesses
+from ..explain.lines import BLOCK, Line, Reader, blocks
+from ..explain.paste import LARGEST, Bytes, bytes_of, format_of, is_binary, unwide
+from ..explain.values import tried
 from ..read.streams import opened
 from .writer import Writer
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read lines of kernels, hypervisors, firmware and SVSMs, and say what each known one means,"
-        " word by word. Other lines are counted."
+        "Say what something is: the name or number of an exit, a call, a code, a bit, a field or a GUID;"
+        " lines of the logs of kernels, hypervisors, firmware and SVSMs; hex dumps and binary files."
+        " Lines of a log that are not known are counted."
     )
-    parser.epilog = "example: dmesg | vmgexit explain -"
+    parser.epilog = "examples: vmgexit explain SNP_RUN_VMPL; vmgexit explain 0x80000010; dmesg | vmgexit explain -"
     parser.add_argument(
         "what",
         nargs="*",
         metavar="TEXT",
         help="text, or a file (.gz and .xz too), or - for standard input",
     )
-    parser.add_argument("--all", action="store_true", help="pass the other lines through")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each known line")
+    parser.add_argument("--all", action="store_true", help="pass unknown lines of a log through")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each answer")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    for name in arguments.what or ["-"]:
-        _explain(name, arguments)
+    words = arguments.what or ["-"]
+    if all(word == "-" or _is_file(word) for word in words):
+        for name in words:
+            with opened(name) as stream:
+                _explain(stream, arguments)
+    else:
+        _explain_text(" ".join(words), arguments)
     return 0
 
 
-def _explain(name: str, arguments: argparse.Namespace) -> None:
-    reader, writer = Reader(), Writer()
-    show = line_json if arguments.json else line_text
-    with opened(name) as stream:
-        for block in blocks(stream):
-            for line in reader.lines(block):
-                if line.says is not None or arguments.all:
-                    writer.put(show(line))
-            writer.flush()
-    reader.finish()
+def _is_file(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except (OSError, ValueError):  # too long, or with a zero byte: a text
+        return False
+
+
+def _explain_text(text: str, arguments: argparse.Namespace) -> None:
+    """A text of the command line: a question, or lines and dumps."""
+    if _question(text, arguments):
+        return
+    reader = Reader()
+    blocks = [text.encode(errors="surrogateescape").split(b"\n")]
+    _log(reader, blocks, arguments)
+    if not reader.count.known and not _whole(text, arguments):
+        near = nearest(text)
+        hint = f"; nearest names: {', '.join(near)}" if near else ""
+        raise UsageError(
+            f"{text!r}: not known{hint}; tried: names, {tried()}; lines of logs, dumps"
+        )
+
+
+def _explain(stream: IO[bytes], arguments: argparse.Namespace) -> None:
+    """A file: bytes are looked at whole, a log block by block, a short text also as a question."""
+    reader = Reader()
+    read = blocks(stream)
+    first = next(read, [])
+    head = b"\n".join(first)
+    if is_binary(head):
+        rest = b"".join(b"\n" + b"\n".join(block) for block in read)
+        _bytes(Bytes((head + rest)[:LARGEST], "binary"), arguments)
+        return
+    first = unwide(head).split(b"\n")
+    second = next(read, None)
+    _log(reader, chain([first], [] if second is None else [second], read), arguments)
+    text = b"\n".join(first).decode(errors="replace")
+    is_short = second is None and len(text) <= BLOCK
+    if (
+        is_short
+        and not reader.count.known
+        and (_question(text, arguments) or _whole(text, arguments))
+    ):
+        return
     if arguments.json:
         print(json.dumps(asdict(reader.count)))
     else:
-        print(count_text(reader.count))
+        print(render.count_text(reader.count))
+
+
+def _log(reader: Reader, read: Iterable[list[bytes]], arguments: argparse.Namespace) -> None:
+    """The lines of a log, as they come."""
+    writer = Writer()
+    show = render.line_json if arguments.json else render.line_text
+
+    def put(lines: Iterable[Line]) -> None:
+        for line in lines:
+            if line.says is not None or arguments.all:
+                writer.put(show(line))
+
+    for block in read:
+        put(reader.lines(block))
+        writer.flush()
+    put(reader.finish())
+    writer.flush()
+
+
+def _question(text: str, arguments: argparse.Namespace) -> bool:
+    """A name or a number; whether it is one."""
+    answer = ask(text)
+    if answer is None:
+        return False
+    if arguments.json:
+        for made in render.answer_objects(answer):
+            print(json.dumps(made))
+    else:
+        print(render.answer_text(answer), end="")
+    return True
+
+
+def _whole(text: str, arguments: argparse.Namespace) -> bool:
+    """A text that is a dump, a literal or base64; whether it is one."""
+    found = bytes_of(text)
+    if found is None:
+        return False
+    _bytes(found, arguments)
+    return True
+
+
+def _bytes(found: Bytes, arguments: argparse.Namespace) -> None:
+    if what := format_of(found.data):
+        print(json.dumps({"form": what}) if arguments.json else what)
+        return
+    looks_like = guesses(found.data)
+    if arguments.json:
+        made = [render.guess_object(guess) for guess in looks_like]
+        print(json.dumps({"form": found.form, "notes": found.notes, "guesses": made}))
+        return
+    print(found.form)
+    for note in found.notes:
+        print(f"  note: {note}")
+    print(render.guesses_text(found.data, looks_like), end="")

@@ -6,23 +6,45 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from ..logs.lines import as_text, pair_object
-from .lines import Count, Known, Line, Traced
+from ..logs.kvm import Event
+from ..logs.lines import as_text, fault_text, pair_object
+from ..schema import Bits
+from ..show.line import describe
+from ..show.values import render
+from .ask import Answer, Number, Value
+from .guess import ENOUGH, Guess
+from .lines import Count, Dumped, Known, Line, Named, Traced
 from .meanings import Said
+from .subject import Subject
+from .values import Reading
+
+_SURE = 0.85  # a reading of a number whose page is shown at once
+_SHOWN = 12  # readings of a number that are listed
+_GUESSES = 3
+
+
+# --- lines of logs --------------------------------------------------------------------------------
 
 
 def line_text(line: Line) -> bytes:
     """The line as it stands in the log, and below it what it says."""
     match line.says:
         case Known():
-            return line.text + b"\n" + known_text(line.says).encode()
+            return line.text + b"\n" + _known_text(line.says).encode()
         case Traced(event, pairs):
-            return as_text(line.text + b"\n", event, pairs)
+            if isinstance(event, Event):
+                return as_text(line.text + b"\n", event, pairs)
+            return fault_text(line.text + b"\n", event)
+        case Named(values):
+            said = "".join(_indented(value_text(value)) for value in values)
+            return line.text + b"\n" + said.encode()
+        case Dumped():
+            return _dumped_text(line.says).encode()
         case None:
             return line.text + b"\n"
 
 
-def known_text(known: Known) -> str:
+def _known_text(known: Known) -> str:
     """Below the line: what it tells, then word by word. Within a dump the line's own words do."""
     form = known.form
     said = []
@@ -42,29 +64,40 @@ def _words(words: tuple[Said, ...]) -> list[str]:
     return made
 
 
+def _indented(text: str) -> str:
+    return "".join(f"  {line}\n" for line in text.rstrip("\n").split("\n"))
+
+
+def _dumped_text(dumped: Dumped) -> str:
+    dump = dumped.dump
+    made = [f"lines from {dumped.first}: {dump}\n"]
+    made += [f"  note: {note}\n" for note in dump.notes]
+    made.append(guesses_text(dump.data, dumped.guesses))
+    return "".join(made)
+
+
 def line_object(line: Line) -> dict[str, Any]:
     """One known line as `--json` prints it."""
     text = line.text.decode(errors="replace")
+    made: dict[str, Any] = {"line": line.number, "text": text}
     match line.says:
         case Known(form, words):
-            return {
-                "line": line.number,
-                "text": text,
-                "program": form.program,
-                "says": form.says,
-                "source": form.source,
-                "words": [asdict(word) for word in words],
-            }
-        case Traced(_, pairs):
-            return {
-                "line": line.number,
-                "text": text,
-                "program": "KVM",
-                "says": "A tracepoint of VMGEXIT.",
-                "pairs": [pair_object(pair) for pair in pairs],
-            }
+            made |= {"program": form.program, "says": form.says, "source": form.source}
+            made["words"] = [asdict(word) for word in words]
+        case Traced(event, pairs):
+            made |= {"program": "KVM", "says": "A tracepoint."}
+            if isinstance(event, Event):
+                made["pairs"] = [pair_object(pair) for pair in pairs]
+            else:
+                made["fault"] = asdict(event)
+        case Named(values):
+            made["values"] = [value_object(value) for value in values]
+        case Dumped(dump, first, found):
+            made |= {"from": first, "dump": str(dump), "notes": dump.notes}
+            made["guesses"] = [guess_object(guess) for guess in found]
         case None:
-            return {"line": line.number, "text": text}
+            pass
+    return made
 
 
 def line_json(line: Line) -> bytes:
@@ -77,3 +110,126 @@ def count_text(count: Count) -> str:
     if count.unanswered:
         said += f"; {count.unanswered} requests without an answer"
     return said
+
+
+# --- names and numbers ----------------------------------------------------------------------------
+
+
+def answer_text(answer: Answer) -> str:
+    parts = [page_text(page) for page in answer.pages]
+    parts += [number_text(number) for number in answer.numbers]
+    parts += [value_text(value) for value in answer.values]
+    if answer.note:
+        parts.append(f"{answer.note}\n")
+    return "\n".join(parts)
+
+
+def page_text(page: Subject) -> str:
+    rows = page.rows()
+    wide = max(len(label) for label, _ in rows)
+    return "\n".join([page.heading, *(f"  {label:{wide}}  {text}" for label, text in rows), ""])
+
+
+def number_text(number: Number) -> str:
+    """The readings of a number, and the page of the likeliest where it is far ahead."""
+    if not number.readings:
+        return f"read as {number.read_as}: no reading\n"
+    several = len(number.readings) > 1
+    counted = f"{len(number.readings)} readings, the likeliest first" if several else "one reading"
+    made = [f"read as {number.read_as}: {counted}"]
+    for reading in number.readings[:_SHOWN]:
+        made.append(f"  {reading.score:.2f}  {reading.what}: {reading.says}")
+        made.append(f"        because {reading.why}")
+    if more := len(number.readings) - _SHOWN:
+        made += [f"  and {more} more, less likely"] * (more > 0)
+    best = number.readings[0]
+    if best.subject is not None and best.score >= _SURE:
+        made += ["", page_text(best.subject)]
+    return "\n".join([*made, ""])
+
+
+def value_text(value: Value) -> str:
+    if isinstance(value.held, Bits):
+        notes = [f"  note: {note.path}: {note.text}" for note in value.held.notes()]
+        problems = [f"  ! {problem}" for problem in value.held.problems()]
+        name = value.structure.declaration.name
+        head = f"{name}, read as {value.read_as}: {describe(value.held)}"
+        return "\n".join([head, *notes, *problems, ""])
+    return f"read as {value.read_as}\n{render(value.held)}"
+
+
+def answer_objects(answer: Answer) -> list[dict[str, Any]]:
+    """One object a page, number or value, as `--json` prints them."""
+    made: list[dict[str, Any]] = [page_object(page) for page in answer.pages]
+    made += [
+        {
+            "value": number.value,
+            "read_as": number.read_as,
+            "readings": [_reading_object(reading) for reading in number.readings],
+        }
+        for number in answer.numbers
+    ]
+    made += [value_object(value) for value in answer.values]
+    if answer.note:
+        made.append({"note": answer.note})
+    return made
+
+
+def page_object(page: Subject) -> dict[str, Any]:
+    rows: dict[str, list[str]] = {}
+    for label, text in page.rows():
+        rows.setdefault(label, []).append(text)
+    return {
+        "kind": page.kind.name,
+        "name": page.name,
+        "number": page.number,
+        "of": page.place,
+        "page": rows,
+    }
+
+
+def _reading_object(reading: Reading) -> dict[str, Any]:
+    made = {
+        "what": reading.what,
+        "says": reading.says,
+        "why": reading.why,
+        "score": reading.score,
+    }
+    return made if reading.subject is None else {**made, "page": page_object(reading.subject)}
+
+
+def value_object(value: Value) -> dict[str, Any]:
+    return {
+        "structure": value.structure.declaration.name,
+        "read_as": value.read_as,
+        "fields": value.held.as_dict(),
+        "problems": [str(problem) for problem in value.held.problems()],
+        "notes": [f"{note.path}: {note.text}" for note in value.held.notes()],
+    }
+
+
+# --- bytes ----------------------------------------------------------------------------------------
+
+
+def guesses_text(data: bytes, found: list[Guess]) -> str:
+    """What bytes could be; the likeliest in full where it is likely enough."""
+    if not found:
+        return f"  {len(data)} bytes, of the size of no structure that they could be\n"
+    made = []
+    for guess in found[:_GUESSES]:
+        against = f" | not: {'; '.join(guess.against)}" if guess.against else ""
+        made.append(f"  {guess.score:.2f}  {guess.name}: {'; '.join(guess.reasons)}{against}\n")
+    best = found[0]
+    if best.score >= ENOUGH:
+        shown = best.structure.decode(data[: best.structure.size].ljust(best.structure.size, b"\0"))
+        made += ["\n", render(shown)]
+    return "".join(made)
+
+
+def guess_object(guess: Guess) -> dict[str, Any]:
+    return {
+        "structure": guess.name,
+        "score": guess.score,
+        "reasons": guess.reasons,
+        "against": guess.against,
+    }

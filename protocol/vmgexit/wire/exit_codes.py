@@ -73,6 +73,27 @@ class ExitCode(IntEnum):
     INVALID = 0xFFFFFFFFFFFFFFFF
 
 
+OTHER_NAMES = {
+    "SVM_VMGEXIT_AP_HLT_LOOP": ExitCode.AP_RESET_HOLD,
+    "SVM_VMGEXIT_PSC": ExitCode.SNP_PAGE_STATE_CHANGE,
+    "SVM_VMGEXIT_GUEST_REQUEST": ExitCode.SNP_GUEST_REQUEST,
+    "SVM_VMGEXIT_EXT_GUEST_REQUEST": ExitCode.SNP_EXTENDED_GUEST_REQUEST,
+    "SVM_VMGEXIT_AP_CREATION": ExitCode.SNP_AP_CREATION,
+    "SVM_VMGEXIT_SAVIC": ExitCode.SECURE_AVIC,
+    "SVM_VMGEXIT_HV_FEATURES": ExitCode.HYPERVISOR_FEATURES,
+    "SVM_VMGEXIT_TERM_REQUEST": ExitCode.TERMINATION_REQUEST,
+    "SVM_EXIT_ERR": ExitCode.INVALID,
+    "SVM_EXIT_SW": ExitCode.SOFTWARE,
+    "SNP_PSC": ExitCode.SNP_PAGE_STATE_CHANGE,
+    "GUEST_EXT_REQUEST": ExitCode.SNP_EXTENDED_GUEST_REQUEST,
+    "AP_CREATE": ExitCode.SNP_AP_CREATION,
+    "HV_DOORBELL": ExitCode.HV_DOORBELL_PAGE,
+    "CONFIGURE_INT_INJ": ExitCode.CONFIGURE_INJECTION,
+    "DISABLE_ALT_INJ": ExitCode.DISABLE_ALTERNATE_INJECTION,
+}
+"""Exits as Linux (arch/x86/include/uapi/asm/svm.h) and COCONUT-SVSM (kernel/src/sev/ghcb.rs) call them."""
+
+
 @dataclass(frozen=True, slots=True)
 class FormerCode:
     """What a number meant in drafts before it was assigned to something else."""

@@ -63,6 +63,44 @@ class GhcbInfo(IntEnum):
     HYPERV_DEBUG_PRINT = 0xF03
 
 
+SINCE_2 = frozenset(
+    {
+        GhcbInfo.PREFERRED_GPA_REQUEST,
+        GhcbInfo.PREFERRED_GPA_RESPONSE,
+        GhcbInfo.REGISTER_GPA_REQUEST,
+        GhcbInfo.REGISTER_GPA_RESPONSE,
+        GhcbInfo.PAGE_STATE_REQUEST,
+        GhcbInfo.PAGE_STATE_RESPONSE,
+        GhcbInfo.RUN_VMPL_REQUEST,
+        GhcbInfo.RUN_VMPL_RESPONSE,
+        GhcbInfo.FEATURES_REQUEST,
+        GhcbInfo.FEATURES_RESPONSE,
+    }
+)
+"""Messages that came with SEV-SNP, which needs version 2 (Linux arch/x86/include/asm/sev-common.h)."""
+
+LINUX_NAMES = {
+    GhcbInfo.SEV_INFO_REQUEST: "GHCB_MSR_SEV_INFO_REQ",
+    GhcbInfo.SEV_INFO_RESPONSE: "GHCB_MSR_SEV_INFO_RESP",
+    GhcbInfo.CPUID_REQUEST: "GHCB_MSR_CPUID_REQ",
+    GhcbInfo.CPUID_RESPONSE: "GHCB_MSR_CPUID_RESP",
+    GhcbInfo.AP_RESET_HOLD_REQUEST: "GHCB_MSR_AP_RESET_HOLD_REQ",
+    GhcbInfo.AP_RESET_HOLD_RESPONSE: "GHCB_MSR_AP_RESET_HOLD_RESP",
+    GhcbInfo.PREFERRED_GPA_REQUEST: "GHCB_MSR_PREF_GPA_REQ",
+    GhcbInfo.PREFERRED_GPA_RESPONSE: "GHCB_MSR_PREF_GPA_RESP",
+    GhcbInfo.REGISTER_GPA_REQUEST: "GHCB_MSR_REG_GPA_REQ",
+    GhcbInfo.REGISTER_GPA_RESPONSE: "GHCB_MSR_REG_GPA_RESP",
+    GhcbInfo.PAGE_STATE_REQUEST: "GHCB_MSR_PSC_REQ",
+    GhcbInfo.PAGE_STATE_RESPONSE: "GHCB_MSR_PSC_RESP",
+    GhcbInfo.RUN_VMPL_REQUEST: "GHCB_MSR_VMPL_REQ",
+    GhcbInfo.RUN_VMPL_RESPONSE: "GHCB_MSR_VMPL_RESP",
+    GhcbInfo.FEATURES_REQUEST: "GHCB_MSR_HV_FT_REQ",
+    GhcbInfo.FEATURES_RESPONSE: "GHCB_MSR_HV_FT_RESP",
+    GhcbInfo.TERMINATION_REQUEST: "GHCB_MSR_TERM_REQ",
+}
+"""What Linux calls the messages. Source: Linux arch/x86/include/asm/sev-common.h."""
+
+
 class CpuidRegister(IntEnum):
     """Which register of CPUID is asked for; one per request."""
 

@@ -18,14 +18,45 @@ from .readings import notes_on
 SOURCE = "COCONUT-SVSM kernel/src/requests.rs"
 
 
-class Protocol(IntEnum):
+class Protocol(Code):
     """Protocol numbers, bits 63:32 of a call's RAX."""
 
-    CORE = 0
-    ATTESTATION = 1
-    VTPM = 2
-    APIC = 3
-    UEFI_MM = 4
+    CORE = 0, "vCPUs, memory, versions"
+    ATTESTATION = 1, "reports on the SVSM's services"
+    VTPM = 2, "a TPM within the SVSM"
+    APIC = 3, "the APIC that the SVSM emulates"
+    UEFI_MM = 4, "UEFI variables within the SVSM"
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolOrigin:
+    """Since when a protocol exists, and where its calls were read off."""
+
+    since: str
+    source: str
+
+
+PROTOCOLS = {
+    Protocol.CORE: ProtocolOrigin(
+        "revision 1.00 of AMD #58019",
+        "COCONUT-SVSM kernel/src/protocols/core.rs; linux-svsm src/protocols/core.rs",
+    ),
+    Protocol.ATTESTATION: ProtocolOrigin(
+        "revision 1.00 of AMD #58019", "COCONUT-SVSM kernel/src/protocols/attest.rs"
+    ),
+    Protocol.VTPM: ProtocolOrigin(
+        "revision 1.00 of AMD #58019", "COCONUT-SVSM kernel/src/protocols/vtpm.rs"
+    ),
+    Protocol.APIC: ProtocolOrigin(
+        "named as part of revision 1.01 of AMD #58019 (COCONUT-SVSM pull request 1120)",
+        "COCONUT-SVSM kernel/src/protocols/apic.rs",
+    ),
+    Protocol.UEFI_MM: ProtocolOrigin(
+        "named as part of revision 1.01 of AMD #58019 (COCONUT-SVSM pull request 1120)",
+        "COCONUT-SVSM kernel/src/protocols/uefivars.rs",
+    ),
+}
+"""The origin of each protocol."""
 
 
 class ResultCode(Code):
