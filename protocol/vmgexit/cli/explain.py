@@ -6,17 +6,17 @@ import argparse
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from ..errors import UsageError
+from ..errors import DecodeError, UsageError
 from ..explain import render
 from ..explain.ask import ask, nearest
 from ..explain.guess import guesses
-from ..explain.lines import BLOCK, Line, Reader, blocks
-from ..explain.paste import LARGEST, Bytes, bytes_of, format_of, is_binary, unwide
+from ..explain.lines import BLOCK, Line, Reader, blocks, some
+from ..explain.paste import PAGE, WIDE, Bytes, bytes_of, is_binary, trace_of, unwide
 from ..explain.values import tried
+from ..images.scan import scan
 from ..read.streams import opened
 from .writer import Writer
 
@@ -27,7 +27,10 @@ def register(parser: argparse.ArgumentParser) -> None:
         " lines of the logs of kernels, hypervisors, firmware and SVSMs; hex dumps and binary files."
         " Lines of a log that are not known are counted."
     )
-    parser.epilog = "examples: vmgexit explain SNP_RUN_VMPL; vmgexit explain 0x80000010; dmesg | vmgexit explain -"
+    parser.epilog = (
+        "examples: vmgexit explain SNP_RUN_VMPL; vmgexit explain 0x80000010;"
+        " dmesg | vmgexit explain -"
+    )
     parser.add_argument(
         "what",
         nargs="*",
@@ -44,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if all(word == "-" or _is_file(word) for word in words):
         for name in words:
             with opened(name) as stream:
-                _explain(stream, arguments)
+                _explain(name, stream, arguments)
     else:
         _explain_text(" ".join(words), arguments)
     return 0
@@ -62,8 +65,7 @@ def _explain_text(text: str, arguments: argparse.Namespace) -> None:
     if _question(text, arguments):
         return
     reader = Reader()
-    blocks = [text.encode(errors="surrogateescape").split(b"\n")]
-    _log(reader, blocks, arguments)
+    _log(reader, [text.encode(errors="surrogateescape").split(b"\n")], arguments)
     if not reader.count.known and not _whole(text, arguments):
         near = nearest(text)
         hint = f"; nearest names: {', '.join(near)}" if near else ""
@@ -72,26 +74,18 @@ def _explain_text(text: str, arguments: argparse.Namespace) -> None:
         )
 
 
-def _explain(stream: IO[bytes], arguments: argparse.Namespace) -> None:
+def _explain(name: str, stream: Any, arguments: argparse.Namespace) -> None:
     """A file: bytes are looked at whole, a log block by block, a short text also as a question."""
-    reader = Reader()
-    read = blocks(stream)
-    first = next(read, [])
-    head = b"\n".join(first)
+    head = some(stream)
     if is_binary(head):
-        rest = b"".join(b"\n" + b"\n".join(block) for block in read)
-        _bytes(Bytes((head + rest)[:LARGEST], "binary"), arguments)
+        _binary(name, head, stream, arguments)
         return
-    first = unwide(head).split(b"\n")
-    second = next(read, None)
-    _log(reader, chain([first], [] if second is None else [second], read), arguments)
-    text = b"\n".join(first).decode(errors="replace")
-    is_short = second is None and len(text) <= BLOCK
-    if (
-        is_short
-        and not reader.count.known
-        and (_question(text, arguments) or _whole(text, arguments))
-    ):
+    reader = Reader()
+    text = unwide(head if head[:2] not in WIDE else head + stream.read())
+    _log(reader, blocks(stream, text), arguments)
+    is_short = len(text) <= BLOCK and not reader.count.known
+    whole = text.decode(errors="replace")
+    if is_short and (_question(whole, arguments) or _whole(whole, arguments)):
         return
     if arguments.json:
         print(json.dumps(asdict(reader.count)))
@@ -129,6 +123,29 @@ def _question(text: str, arguments: argparse.Namespace) -> bool:
     return True
 
 
+# --- bytes ----------------------------------------------------------------------------------------
+
+
+def _binary(name: str, head: bytes, stream: Any, arguments: argparse.Namespace) -> None:
+    """A file of bytes: one structure, or an image of memory with pages of ours in it."""
+    if what := trace_of(head):
+        raise DecodeError(f"{name}: {what}")
+    data = head + stream.read(PAGE + 1 - len(head)) if len(head) <= PAGE else head
+    if len(data) > PAGE and name != "-":
+        _image(name, arguments)
+    else:
+        _bytes(Bytes(data, f"{len(data)} bytes"), arguments)
+
+
+def _image(name: str, arguments: argparse.Namespace) -> None:
+    finds = 0
+    for find in scan(name):
+        finds += 1
+        print(json.dumps(asdict(find)) if arguments.json else render.find_text(find), end="")
+    if not arguments.json:
+        print(f"{finds} pages found that look like one of ours; vmgexit find has more to ask for")
+
+
 def _whole(text: str, arguments: argparse.Namespace) -> bool:
     """A text that is a dump, a literal or base64; whether it is one."""
     found = bytes_of(text)
@@ -139,9 +156,6 @@ def _whole(text: str, arguments: argparse.Namespace) -> bool:
 
 
 def _bytes(found: Bytes, arguments: argparse.Namespace) -> None:
-    if what := format_of(found.data):
-        print(json.dumps({"form": what}) if arguments.json else what)
-        return
     looks_like = guesses(found.data)
     if arguments.json:
         made = [render.guess_object(guess) for guess in looks_like]
@@ -150,4 +164,4 @@ def _bytes(found: Bytes, arguments: argparse.Namespace) -> None:
     print(found.form)
     for note in found.notes:
         print(f"  note: {note}")
-    print(render.guesses_text(found.data, looks_like), end="")
+    print(render.guesses_text(found.data, looks_like, found.gaps), end="")

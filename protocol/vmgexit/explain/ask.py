@@ -15,7 +15,7 @@ from ..read import numbers
 from ..schema import Structure
 from ..wire.ghcb_msr import GhcbMsr
 from ..wire.registry import find
-from .subject import STRUCTURE, Subject, spellings
+from .subject import STRUCTURE, Subject, plain, spellings
 from .subjects import by_name
 from .values import Reading, readings, tried
 
@@ -79,9 +79,7 @@ def named(name: str) -> list[Subject]:
 def nearest(name: str) -> list[str]:
     """Names that are like `name`, the likeliest first."""
     known = by_name()
-    near = difflib.get_close_matches(
-        spellings(name)[:1] and spellings(name)[0], known, _NEAREST, 0.6
-    )
+    near = difflib.get_close_matches(plain(name), list(known), _NEAREST, 0.6)
     return list(dict.fromkeys(known[spelling][0].name for spelling in near))
 
 

@@ -36,6 +36,7 @@ class Form:
     of: str = ""  # the structure whose fields the holes are, in dumps of it
     block: str = ""  # lines of one block share their words, such as those of one dump
     heads: bool = False  # whether a block begins with it
+    inside: bool = False  # whether it is known only within its block
 
     @cached_property
     def _parts(self) -> list[tuple[str, str | None, str]]:

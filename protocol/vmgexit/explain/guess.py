@@ -7,6 +7,7 @@ that bytes of something else keep all its rules.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -50,7 +51,27 @@ def guesses(data: bytes, heading: str = "") -> list[Guess]:
         for revision, cls in revisions.items()
         if cls.size == len(data) and name not in _KINDS and not revision
     ]
+    found += [_headed(cls, data) for cls in _heads() if _begins(cls, data)]
     return sorted((guess for guess in found if guess.score), key=lambda guess: -guess.score)
+
+
+@functools.cache
+def _heads() -> tuple[type[Structure], ...]:
+    """Structures that begin with bytes of their own, and that more may follow."""
+    current = [revisions[""] for revisions in structures().values() if "" in revisions]
+    return tuple(cls for cls in current if isinstance(cls.declaration.fields[0].value, bytes))
+
+
+def _begins(cls: type[Structure], data: bytes) -> bool:
+    first = cls.declaration.fields[0].value
+    return isinstance(first, bytes) and cls.size < len(data) and data.startswith(first)
+
+
+def _headed(cls: type[Structure], data: bytes) -> Guess:
+    field = cls.declaration.fields[0]
+    reasons = (f"begins with its {field.spec}", f"{len(data) - cls.size} bytes follow")
+    problems = [str(problem) for problem in cls.decode(data[: cls.size]).problems()]
+    return Guess(cls, 0.7 if problems else 0.95, reasons, tuple(problems))
 
 
 def _names(heading: str, name: str) -> bool:
@@ -98,7 +119,7 @@ def _ruled(cls: type[Structure]) -> int:
     total = 0.0
     for place in leaves(cls):
         field = place.field
-        if field.rule is not None:
+        if field.rule is not None or field.value is not None:
             total += field.width
         elif field.enum is not None:
             total += max(0.0, field.width - math.log2(max(1, len(members(field.enum)))))

@@ -2,45 +2,33 @@
 
 Lines come in blocks. A form is asked about a line only where its longest fixed text occurs in the
 block and then in the line, so that a log without a line of ours costs one search a form and block.
-What is held is a block, and a dump's lines until it ends.
+What is held is a block, and the lines of a dump until it ends (`dumps`).
 
-KVM's tracepoints of VMGEXIT are read by `logs.kvm`, hex dumps by `read.hexdump`.
+KVM's tracepoints of VMGEXIT are read by `logs.kvm`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import IO
+from typing import Any
 
-from ..errors import DecodeError
 from ..logs.kvm import SIGN, Event, Pair, Pairing, RmpFault, State, parse, rmp_fault
-from ..read import hexdump, numbers, prefixes
+from ..read import numbers
 from ..wire.registry import CHAPTERS
 from .ask import Value, valued
+from .dumps import Dumped, Gathered, Rows
 from .form import Form, Values
 from .forms import FORMS
-from .guess import Guess, guesses
 from .meanings import Said, explained
 
 BLOCK = 1 << 18
 """Bytes that are read at once. A longer line is cut: none of ours is."""
 
-DUMP_LIMIT = 1 << 20
-"""Bytes of text of the longest dump within a log; what follows is taken for another one."""
-
 _KEPT = 4096  # lines whose reading is remembered: logs repeat themselves
 _LIFE = 64  # lines after which a block of lines that belong together has ended
 _FAULT = b"kvm_rmp_fault:"
-# What a line of a dump has: eight bytes, or three longer words, or a debugger's tokens.
-_DUMPED = re.compile(
-    rb"(?:\b[0-9a-fA-F]{2}[ -]){7}|(?:\b[0-9a-fA-F]{4,16}[ \t|]+){3}"
-    rb"|(?:\b0x[0-9a-fA-F]{2,16}[ \t,]+){2}0x|^[0-9a-fA-F]{16,}\s*$",
-    re.MULTILINE,
-)
-_CODE = b"Code: "  # an oops prints the bytes of instructions
 _STRUCTURES = frozenset(name.encode() for names in CHAPTERS.values() for name in names)
 
 
@@ -65,15 +53,6 @@ class Named:
     """A structure that the line names, and its value."""
 
     values: list[Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Dumped:
-    """A hex dump that ended with this line, and what it could be."""
-
-    dump: hexdump.Dump
-    first: int  # number of its first line
-    guesses: list[Guess]
 
 
 Says = Known | Traced | Named | Dumped
@@ -101,16 +80,26 @@ class Count:
         return self.lines - self.known
 
 
-def blocks(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """The lines of a stream, as many at once as a block holds. Ends of lines are cut off."""
-    read = getattr(stream, "read1", stream.read)  # what a pipe has now, without waiting for more
+def some(stream: Any) -> bytes:
+    """A block of the stream, or what a pipe has now, without waiting for more; nothing at the end."""
+    found: bytes = getattr(stream, "read1", stream.read)(BLOCK)
+    return found
+
+
+def blocks(stream: Any, head: bytes = b"") -> Iterator[list[bytes]]:
+    """The lines of a stream, as many at once as a block holds. `head`: what was read of it already.
+
+    Ends of lines are cut off.
+    """
     rest = b""
-    while chunk := read(BLOCK):
+    chunk = head
+    while chunk := chunk or some(stream):
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         if len(rest) > BLOCK:
             lines.append(rest)
             rest = b""
+        chunk = b""
         yield lines
     if rest:
         yield [rest]
@@ -125,26 +114,24 @@ class Reader:
     _block: str = ""
     _shared: Values = field(default_factory=dict)
     _last: int = 0
-    _dump: list[bytes] = field(default_factory=list)
-    _held: int = 0  # bytes of `_dump`
-    _heading: bytes = b""
+    _gathered: Gathered = field(default_factory=Gathered)
 
     def lines(self, block: list[bytes]) -> Iterator[Line]:
         """Every line of `block`, in order; a dump is told of before the line that follows it."""
         whole = b"\n".join(block)
         candidates = _occurring(whole)
-        may_dump = bool(self._dump) or _DUMPED.search(whole) is not None
+        rows = Rows(whole)
         for text in block:
-            if may_dump and self._takes(text):
+            may_be_row = rows.has_one(text)
+            if self._gathered.takes(text, may_be_row):
                 self.count.lines += 1
                 continue
-            if self._dump:
-                yield from self._end_of_dump()
+            yield from self._end_of_dump()
             self.count.lines += 1
             says = self._says(text, candidates)
             self.count.known += says is not None
             if says is None:
-                self._heading = text
+                self._gathered.heading = text
             yield Line(self.count.lines, text, says)
 
     def finish(self) -> Iterator[Line]:
@@ -152,7 +139,22 @@ class Reader:
         yield from self._end_of_dump()
         self._answered(list(self._pairing.finish()))
 
+    def _end_of_dump(self) -> Iterator[Line]:
+        """What the lines of a dump show; where they are none after all, these lines."""
+        lines = self._gathered.lines
+        if not lines:
+            return
+        first = self.count.lines - len(lines) + 1
+        found = self._gathered.end(first)
+        if found is None:
+            yield from (Line(first + at, text, None) for at, text in enumerate(lines))
+            return
+        self.count.known += len(lines)
+        yield Line(self.count.lines, b"\n".join(lines), found)
+
     def _says(self, text: bytes, candidates: list[tuple[bytes, list[Form]]]) -> Says | None:
+        if self._block and self.count.lines - self._last <= _LIFE:
+            candidates = [*candidates, *_inside(self._block)]
         here = [forms for anchor, forms in candidates if anchor in text]
         if not here:
             return _named(text)
@@ -185,48 +187,20 @@ class Reader:
         self._shared.update(words)
         return {**words, **{name: held for name, held in self._shared.items() if name not in words}}
 
-    # --- dumps ------------------------------------------------------------------------------------
-
-    def _takes(self, text: bytes) -> bool:
-        """Whether the line is one of a dump; then it is kept until the dump ends."""
-        star = bool(self._dump) and text.strip() == b"*"
-        if not star and (_CODE in text or not self._is_row(text)):
-            return False
-        if self._held + len(text) > DUMP_LIMIT:
-            return False
-        self._dump.append(text)
-        self._held += len(text)
-        return True
-
-    def _is_row(self, text: bytes) -> bool:
-        if _DUMPED.search(text) is None and not self._dump:
-            return False
-        return hexdump.is_row(text.decode(errors="replace"))
-
-    def _end_of_dump(self) -> Iterator[Line]:
-        """What the lines kept show, if they are a dump after all."""
-        lines, heading = self._dump, self._heading
-        if not lines:
-            return
-        self._dump, self._held = [], 0
-        first = self.count.lines - len(lines) + 1
-        try:
-            dump = hexdump.read(b"\n".join(lines).decode(errors="replace"))
-        except DecodeError:
-            yield from (Line(first + at, text, None) for at, text in enumerate(lines))
-            return
-        self.count.known += len(lines)
-        _, body = prefixes.split(heading.decode(errors="replace"))
-        says = Dumped(dump, first, guesses(dump.data, body))
-        yield Line(self.count.lines, b"\n".join(lines), says)
-
 
 @cache
 def _by_anchor() -> dict[bytes, list[Form]]:
     found: dict[bytes, list[Form]] = {SIGN: [], _FAULT: []}
     for form in FORMS:
-        found.setdefault(form.anchor, []).append(form)
+        if not form.inside:
+            found.setdefault(form.anchor, []).append(form)
     return found
+
+
+@cache
+def _inside(block: str) -> list[tuple[bytes, list[Form]]]:
+    """The forms that are asked about only within their block: what they print is common elsewhere."""
+    return [(form.anchor, [form]) for form in FORMS if form.inside and form.block == block]
 
 
 def _occurring(text: bytes) -> list[tuple[bytes, list[Form]]]:

@@ -132,8 +132,7 @@ def _operand(operand: Operand) -> str:
 # --- the GHCB MSR ---------------------------------------------------------------------------------
 
 
-def msr_rows(layout: type[MsrWord]) -> Rows:
-    code = layout.code
+def msr_rows(code: GhcbInfo, layout: type[MsrWord]) -> Rows:
     answers = [asked.name for asked, answer in _pairs() if answer == code]
     return [
         ("who sends it", WHAT_IS_SENT[bool(answers)]),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..images.scan import Find
 from ..logs.kvm import Event
 from ..logs.lines import as_text, fault_text, pair_object
 from ..schema import Bits
 from ..show.line import describe
 from ..show.values import render
 from .ask import Answer, Number, Value
+from .dumps import Dumped
 from .guess import ENOUGH, Guess
-from .lines import Count, Dumped, Known, Line, Named, Traced
+from .lines import Count, Known, Line, Named, Traced
 from .meanings import Said
 from .subject import Subject
 from .values import Reading
@@ -72,7 +75,7 @@ def _dumped_text(dumped: Dumped) -> str:
     dump = dumped.dump
     made = [f"lines from {dumped.first}: {dump}\n"]
     made += [f"  note: {note}\n" for note in dump.notes]
-    made.append(guesses_text(dump.data, dumped.guesses))
+    made.append(guesses_text(dump.data, dumped.guesses, dump.gaps))
     return "".join(made)
 
 
@@ -211,19 +214,26 @@ def value_object(value: Value) -> dict[str, Any]:
 # --- bytes ----------------------------------------------------------------------------------------
 
 
-def guesses_text(data: bytes, found: list[Guess]) -> str:
-    """What bytes could be; the likeliest in full where it is likely enough."""
+def guesses_text(data: bytes, found: list[Guess], gaps: Sequence[range] = ()) -> str:
+    """What bytes could be; the likeliest in full where it is likely enough. `gaps`: not in a dump."""
     if not found:
-        return f"  {len(data)} bytes, of the size of no structure that they could be\n"
+        return f"  {len(data)} bytes: no structure has this size, and they begin no page that is known\n"
     made = []
     for guess in found[:_GUESSES]:
         against = f" | not: {'; '.join(guess.against)}" if guess.against else ""
         made.append(f"  {guess.score:.2f}  {guess.name}: {'; '.join(guess.reasons)}{against}\n")
     best = found[0]
     if best.score >= ENOUGH:
-        shown = best.structure.decode(data[: best.structure.size].ljust(best.structure.size, b"\0"))
-        made += ["\n", render(shown)]
+        size = best.structure.size
+        shown = best.structure.decode(data[:size].ljust(size, b"\0"))
+        made += ["\n", render(shown, missing=[*gaps, range(len(data), size)])]
     return "".join(made)
+
+
+def find_text(find: Find) -> str:
+    """A page of a memory image."""
+    against = f" | not: {'; '.join(find.against)}" if find.against else ""
+    return f"  {find.gpa:#x}  {find.score:.2f}  {find.kind}: {'; '.join(find.reasons)}{against}\n"
 
 
 def guess_object(guess: Guess) -> dict[str, Any]:

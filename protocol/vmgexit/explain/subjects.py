@@ -100,7 +100,7 @@ def _messages() -> Iterator[Subject]:
     for code, layout in DECLARATIONS.items():
         info = GhcbInfo(code)
         names = (LINUX_NAMES[info],) if info in LINUX_NAMES else ()
-        make = partial(manual.msr_rows, layout)
+        make = partial(manual.msr_rows, info, layout)
         title = layout.declaration.title
         yield Subject(subject.MSR_MESSAGE, info.name, title, make, code, names=names)
 

@@ -87,7 +87,7 @@ def _as_words(value: int) -> list[Reading]:
     for place, layout in enumerate(_WORDS):
         held = layout.of(value)
         said = describe(held)
-        if said == NOTHING_SET or next(held.problems(), None) is not None or not _means_it(held):
+        if said == NOTHING_SET or held.problems() or not _means_it(held):
             continue
         rare = _reserved(layout)
         score = _score(0.15 - 0.01 * place, rare, value)

@@ -51,6 +51,8 @@ def opened(name: str) -> Iterator[Any]:
             yield stream
     except _DAMAGE as error:
         raise DecodeError(f"{name}: damaged or cut short: {error}") from None
+    except BrokenPipeError:  # of who reads what is printed
+        raise
     except OSError as error:
         raise DecodeError(f"{name}: {error.strerror or error}") from None
 

@@ -124,28 +124,6 @@ KVM: list[Row] = [
         {"gfn": 0x800, "gfn_end": 0xA00, "rmp_level": "2 MiB"},
     ),
     (
-        "CPU 1/KVM-4243 [004] ..... 100.000340: kvm_rmp_fault: vcpu 1 gpa 0x80d000 pfn 0x5660d"
-        " error_code 0x180000002 rmp_level 1 psmash_ret 0",
-        {
-            "vcpu": 1,
-            "npf_error": "W (A write), RMP (The RMP forbids the access),"
-            " GPA (At the final guest-physical address)",
-            "rmp_level": "4 KiB",
-            "psmash_ret": "SUCCESS",
-        },
-    ),
-    (
-        "CPU 1/KVM-4243 [004] ..... 100.000340: kvm_rmp_fault: vcpu 1 gpa 000000000080d000"
-        " pfn 0x5660d error_code 0x880000000 rmp_level 2 psmash_ret 3",
-        {
-            "gpa": 0x80D000,
-            "npf_error": "RMP (The RMP forbids the access),"
-            " SIZEM (Page sizes of PVALIDATE or RMPADJUST and RMP differ)",
-            "rmp_level": "2 MiB",
-            "psmash_ret": "FAIL_INUSE (another processor works on the entry)",
-        },
-    ),
-    (
         "kvm_amd: kvm [7]: vcpu0, guest rIP: 0x0 svm: unexpected exit reason 0x6e",
         {"exit_code": "RDTSC (read the time stamp counter)"},
     ),

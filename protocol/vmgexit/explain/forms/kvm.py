@@ -6,6 +6,7 @@ from ...wire.exit_codes import ExitCode
 from ..form import Form, Values
 
 _SEV = "Linux arch/x86/kvm/svm/sev.c"
+_TRACE = "Linux arch/x86/kvm/trace.h"
 
 
 def _kvm(text: str, says: str, function: str, **implied: int) -> Form:
@@ -179,19 +180,32 @@ KVM = (
         "The RMP has no entry for a page of a range that is to become private.",
         "is_pfn_range_shared",
     ),
-    Form(
-        "KVM",
-        "kvm_rmp_fault: vcpu {vcpu:d} gpa {gpa:#x} pfn {pfn:#x} error_code {npf_error:#x}"
-        " rmp_level {rmp_level:d} psmash_ret {psmash_ret:d}",
-        "Tracepoint: a nested page fault by the RMP was handled.",
-        "Linux arch/x86/kvm/trace.h; trace-cmd and perf print the GPA with 0x",
+    *(
+        Form(
+            "KVM",
+            f"kvm_exit: vcpu {{vcpu:d}} reason {name} rip {{rip:#x}} info1 {{npf_error:#x}}"
+            " info2 {gpa:#x}",
+            "Tracepoint: a nested page fault, exit 0x400.",
+            f"{_TRACE}; {tool}",
+            {"exit_code": ExitCode.NPF},
+        )
+        for name, tool in (("npf", "tracefs"), ("EXIT_NPF", "trace-cmd plugin_kvm.c"))
+    ),
+    *(
+        Form(
+            "KVM",
+            f"kvm_exit: vcpu {{vcpu:d}} reason {name} rip {{rip:#x}}",
+            "Tracepoint: the guest executed VMGEXIT; kvm_vmgexit_enter says what it asked for.",
+            f"{_TRACE}; {tool}",
+            {"exit_code": ExitCode.VMGEXIT},
+        )
+        for name, tool in (("vmgexit", "tracefs"), ("EXIT_VMGEXIT", "trace-cmd plugin_kvm.c"))
     ),
     Form(
         "KVM",
-        "kvm_rmp_fault: vcpu {vcpu:d} gpa {gpa:016x} pfn {pfn:#x} error_code {npf_error:#x}"
-        " rmp_level {rmp_level:d} psmash_ret {psmash_ret:d}",
-        "Tracepoint: a nested page fault by the RMP was handled.",
-        "Linux arch/x86/kvm/trace.h",
+        "kvm_page_fault: vcpu {vcpu:d} rip {rip:#x} address {gpa:#x} error_code {npf_error:#x}",
+        "Tracepoint: a nested page fault is handled.",
+        _TRACE,
     ),
     Form(
         "KVM",

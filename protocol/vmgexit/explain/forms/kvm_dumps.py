@@ -6,7 +6,7 @@ a row. The holes of the save area are the fields of `Vmsa`.
 
 from __future__ import annotations
 
-from ..form import Form, Values
+from ..form import Form
 
 _GHCB = "Linux arch/x86/kvm/svm/sev.c dump_ghcb"
 _VMCB = "Linux arch/x86/kvm/svm/svm.c dump_vmcb"
@@ -20,14 +20,16 @@ def _control(text: str, says: str = "A field of the VMCB's control area.") -> Fo
     return Form("KVM", text, says, _VMCB, block="vmcb dump")
 
 
-def _save(text: str, **implied: int) -> Form:
+def _save(text: str, inside: bool = True) -> Form:
     says = "Fields of the state save area: of the VMSA, where KVM may decrypt it."
-    words: Values = dict(implied)
-    return Form("KVM", text, says, _VMCB, words, of="vmsa", block="vmcb dump")
+    return Form("KVM", text, says, _VMCB, of="vmsa", block="vmcb dump", inside=inside)
 
 
-_SAVED = (
+_TELLING = (
     "vmpl: {vmpl:d}   cpl:  {cpl:d}               efer:          {efer:016x}",
+    "sev_features    {sev_features:016x}",
+)
+_SAVED = (
     "cr0:            {cr0:016x} cr2:          {cr2:016x}",
     "cr3:            {cr3:016x} cr4:          {cr4:016x}",
     "dr6:            {dr6:016x} dr7:          {dr7:016x}",
@@ -42,7 +44,6 @@ _SAVED = (
     "gpat:           {g_pat:016x} dbgctl:       {dbgctl:016x}",
     "br_from:        {br_from:016x} br_to:        {br_to:016x}",
     "excp_from:      {last_excp_from:016x} excp_to:      {last_excp_to:016x}",
-    "sev_features    {sev_features:016x}",
     "pl0_ssp:        {pl0_ssp:016x} pl1_ssp:      {pl1_ssp:016x}",
     "pl2_ssp:        {pl2_ssp:016x} pl3_ssp:      {pl3_ssp:016x}",
     "u_cet:          {u_cet:016x}",
@@ -99,5 +100,6 @@ KVM_DUMPS = (
         of="segment",
         block="vmcb dump",
     ),
+    *(_save(text, inside=False) for text in _TELLING),
     *(_save(text) for text in _SAVED),
 )
