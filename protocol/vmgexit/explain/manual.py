@@ -6,8 +6,8 @@ import re
 from enum import IntEnum
 
 from ..schema import Bits, Field, Kind, Place, Structure, meaning_of, members
+from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import FORMER_CODES, MalformedInput
-from ..wire.exits import Exit, Where, Word
 from ..wire.features import HypervisorFeatures
 from ..wire.ghcb import ALWAYS_VALID
 from ..wire.ghcb_msr import RESPONSE_TO, SINCE_2, GhcbInfo, MsrWord
