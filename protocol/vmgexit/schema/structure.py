@@ -486,6 +486,8 @@ def set_numbers(bitmap: int, first: int = 0) -> list[int]:
 
 
 def _shown(value: Any) -> str:
+    if type(value) is int:  # most are; to ask a protocol takes microseconds
+        return f"{value:#x}"
     if isinstance(value, IntEnum):
         return f"{type(value).__name__}.{value.name}"
     if isinstance(value, SupportsIndex) and not isinstance(value, bool):
