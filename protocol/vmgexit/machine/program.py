@@ -183,7 +183,9 @@ _READ = {one.code: _reader(one.arguments, one.name) for one in COMMANDS.values()
 _WRITE = {one.name: _writer(one.code, one.arguments) for one in COMMANDS.values()}
 _READ_PIECE = {code: _reader(_held(one)) for code, (_, one) in _PIECES.items()}
 _WRITE_PIECE = {code: _writer(code, _held(one)) for code, (_, one) in _PIECES.items()}
-_FOLLOWED = {command: (code, one) for code, (command, one) in _PIECES.items()}
+_FOLLOWED: dict[str, list[tuple[int, Argument]]] = {}
+for _code, (_name, _argument) in _PIECES.items():
+    _FOLLOWED.setdefault(_name, []).append((_code, _argument))
 
 
 def read(data: bytes) -> list[Command]:
@@ -202,8 +204,8 @@ def read(data: bytes) -> list[Command]:
             command = _READ[code](cpus, *operation)
         commands.append(command)
     for command in commands:
-        if command["op"] in _FOLLOWED:
-            _finish(command, _FOLLOWED[command["op"]][1])
+        for _, argument in _FOLLOWED.get(command["op"], ()):
+            _finish(command, argument)
     return commands
 
 
@@ -229,7 +231,7 @@ def _finish(command: Command, argument: Argument) -> None:
     there twice, come numbers of vCPUs that are free, the vCPU's own and those after it first."""
     if isinstance(argument.kind, Hex):
         command[argument.name] = command[argument.name].hex()
-    elif isinstance(argument.kind, Numbers) and argument.name in command:
+    elif argument.name == "apic_ids" and "apic_ids" in command:
         cpus = command["cpus"]
         given = list(dict.fromkeys(command[argument.name]))[:cpus]
         others = (*range(len(given), cpus), *range(len(given)))
@@ -257,10 +259,10 @@ def write(commands: Iterable[Command]) -> bytes:
 def spelled(command: Command) -> bytes:
     """One command, as `checked` accepts it, in the binary spelling, whatever stands before it."""
     name = command["op"]
-    operation: bytes = _WRITE[name](command)
-    return (
-        operation + b"".join(_pieces(command, *_FOLLOWED[name])) if name in _FOLLOWED else operation
-    )
+    operations = [_WRITE[name](command)]
+    for code, argument in _FOLLOWED.get(name, ()):
+        operations += _pieces(command, code, argument)
+    return b"".join(operations)
 
 
 def _pieces(command: Command, code: int, argument: Argument) -> Iterator[bytes]:
