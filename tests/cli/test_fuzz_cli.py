@@ -28,7 +28,7 @@ import sys
 
 from vmgexit.machine.machine import Machine
 
-original = Machine.execute
+original = Machine.carry_out
 calls = 0
 
 
@@ -40,7 +40,7 @@ def at_call(number, act):
             act()
         return original(self, command)
 
-    Machine.execute = execute
+    Machine.carry_out = execute
 
 
 def hang():

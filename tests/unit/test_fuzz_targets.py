@@ -110,13 +110,13 @@ def test_scenario_counts_commands_and_stops_at_the_failing_one(
 ) -> None:
     data = INIT + ENTER * 3
     assert SCENARIO.run(data) == 4
-    original = Machine.execute
+    original = Machine.carry_out
 
     def execute(self: Machine, command: dict[str, object]) -> dict[str, object]:
         answer = original(self, command)
         return answer if command["op"] != "enter" else {"panic": "planted"}
 
-    monkeypatch.setattr(Machine, "execute", execute)
+    monkeypatch.setattr(Machine, "carry_out", execute)
     with pytest.raises(Finding) as found:
         SCENARIO.run(data)
     assert found.value.cause == "INV-10 enter"

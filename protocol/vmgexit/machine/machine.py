@@ -44,7 +44,28 @@ class Machine:
         self.stopped: Answer | None = None
 
     def execute(self, command: Command) -> Answer:
-        """Carry out one command. Raises ScenarioError on one for a vCPU that does not exist."""
+        """Carry out one command, and before it what it needs. Raises ScenarioError on one for a vCPU that
+        does not exist."""
+        entry = self.entry_before(command)
+        if entry is None:
+            return self.carry_out(command)
+        calls = self.carry_out(entry).get("calls", [])
+        answer = self.carry_out(command)
+        if calls and self.stopped is None:
+            answer["calls"] = calls + answer.get("calls", [])
+        return answer
+
+    def entry_before(self, command: Command) -> Command | None:
+        """The command that finishes an entry that is under way, where only a guest that runs can cause
+        `command`."""
+        if command["op"] not in _NEEDS_A_RUNNING_GUEST or self.stopped is not None:
+            return None
+        cpu, vcpus = command["cpu"], self.vm.vcpus
+        under_way = cpu < len(vcpus) and vcpus[cpu].entry is not None
+        return {"op": "enter", "cpu": cpu} if under_way else None
+
+    def carry_out(self, command: Command) -> Answer:
+        """Carry out one command and nothing else."""
         operation = command["op"]
         if operation == "init":
             return self._init(command)
@@ -58,8 +79,6 @@ class Machine:
             return dict(self.stopped)
         cpu, made = vm.vcpus[command["cpu"]], len(vm.requests)
         try:
-            if cpu.entry is not None and self.must_enter_first(command):
-                self._enter(cpu, {})
             answer = _HANDLERS[operation](self, cpu, command)
         except Assertion as reason:
             self.stopped = {"panic": str(reason)}
@@ -70,12 +89,6 @@ class Machine:
         if len(vm.requests) > made:
             answer["calls"] = [request.as_dict() for request in vm.requests[made:]]
         return answer
-
-    def must_enter_first(self, command: Command) -> bool:
-        """Whether an entry that is under way is finished before this command, since only a guest that
-        runs can cause it."""
-        under_way = self.vm.vcpus[command["cpu"]].entry is not None
-        return under_way and command["op"] in _NEEDS_A_RUNNING_GUEST
 
     # --- commands ----------------------------------------------------------------------------------
 

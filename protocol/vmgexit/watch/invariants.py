@@ -439,8 +439,9 @@ class Watch:
         """Carry out one command, then check everything."""
         if command["op"] != "init" and command["cpu"] >= len(self.machine.vm.vcpus):
             return self.machine.execute(command)  # refuses it
-        if command["op"] != "init" and self.machine.must_enter_first(command):
-            self._step({"op": "enter", "cpu": command["cpu"]})
+        entry = self.machine.entry_before(command)
+        if entry is not None:
+            self._step(entry)
         answer = self._step(command)
         self.index += 1
         return answer
@@ -448,7 +449,7 @@ class Watch:
     def _step(self, command: Command) -> Answer:
         step = self.ledger.before(self.machine.vm, self.index, command)
         stopped = self.machine.stopped is not None and command["op"] != "init"
-        answer = self.machine.execute(command)
+        answer = self.machine.carry_out(command)
         if stopped:
             return answer
         if "panic" in answer or "terminated" in answer:
