@@ -160,7 +160,7 @@ class VmModel:
         for cpu in self.watch.machine.vm.vcpus:
             index = cpu.index
             if cpu.posting is not None:
-                yield _host_step(index), running, left
+                yield _one("host_step", index), running, left
             else:
                 for post in posts:
                     rest = tuple(other for other in posts if other is not post)
@@ -173,23 +173,25 @@ class VmModel:
                 yield _walk(index), stopped, left
                 continue
             if can_take(cpu.guest):
-                yield _take(index), running, left
+                yield _one("guest_take", index), running, left
                 continue  # the hardware waits for nobody
             if cpu.mailbox.pending:  # another vCPU's IPI: the host notifies
                 yield _walk(index), stopped, left
-            yield _set_if(index, on=not cpu.guest.interrupts_enabled), running, left
+            toggled = {"if": not cpu.guest.interrupts_enabled, "shadow": False}
+            yield _one("guest", index, **toggled), running, left
             if self.watch.ledger.accounts[index].delivered:
                 if cpu.calling.no_eoi_required:
-                    yield _lazy_eoi(index), running, left
+                    yield _one("guest_lazy_eoi", index), running, left
                 elif cpu.guest.alternate_injection:
-                    yield _end(index), stopped, left
+                    yield _called(index, ApicCall.WRITE_REGISTER, ApicRegister.EOI), stopped, left
             if cpu.guest.alternate_injection:
                 for vector in ipis:
                     others = tuple(other for other in ipis if other != vector)
                     yield _send(index, vector), stopped, (posts, others, calls)
             if calls:
                 for request in range(3):
-                    yield _configure(index, request), stopped, (posts, ipis, calls - 1)
+                    asked = _called(index, ApicCall.CONFIGURE_EMULATION, request)
+                    yield asked, stopped, (posts, ipis, calls - 1)
 
     # --- states ------------------------------------------------------------------------------------
 
@@ -229,43 +231,17 @@ def _with(running: tuple[bool, ...], index: int, *, runs: bool) -> tuple[bool, .
     return (*running[:index], runs, *running[index + 1 :])
 
 
-# --- the commands of each move; equal ones are one object --------------------------------------------
+# --- the commands of a move; equal ones are one object ------------------------------------------------
 
 
 @cache
-def _post(cpu: int, vector: int, level: bool) -> Commands:
-    begin = {"op": "host_begin", "cpu": cpu, "vector": vector, "level": level}
-    return (begin, *_host_step(cpu))
+def _one(operation: str, cpu: int, **arguments: Any) -> Commands:
+    return ({"op": operation, "cpu": cpu, **arguments},)
 
 
 @cache
-def _host_step(cpu: int) -> Commands:
-    return ({"op": "host_step", "cpu": cpu},)
-
-
-@cache
-def _walk(cpu: int, steps: int = 1) -> Commands:
-    return ({"op": "svsm_step", "cpu": cpu},) * steps
-
-
-@cache
-def _take(cpu: int) -> Commands:
-    return ({"op": "guest_take", "cpu": cpu},)
-
-
-@cache
-def _set_if(cpu: int, *, on: bool) -> Commands:
-    return ({"op": "guest", "cpu": cpu, "if": on, "shadow": False},)
-
-
-@cache
-def _lazy_eoi(cpu: int) -> Commands:
-    return ({"op": "guest_lazy_eoi", "cpu": cpu},)
-
-
-@cache
-def _end(cpu: int) -> Commands:
-    return (call(cpu, ApicCall.WRITE_REGISTER, ApicRegister.EOI),)
+def _called(cpu: int, request: int, rcx: int) -> Commands:
+    return (call(cpu, request, rcx),)
 
 
 @cache
@@ -275,5 +251,10 @@ def _send(cpu: int, vector: int) -> Commands:
 
 
 @cache
-def _configure(cpu: int, request: int) -> Commands:
-    return (call(cpu, ApicCall.CONFIGURE_EMULATION, request),)
+def _post(cpu: int, vector: int, level: bool) -> Commands:
+    return (*_one("host_begin", cpu, vector=vector, level=level), *_one("host_step", cpu))
+
+
+@cache
+def _walk(cpu: int, steps: int = 1) -> Commands:
+    return _one("svsm_step", cpu) * steps
