@@ -10,13 +10,13 @@ from typing import Any
 
 ACTIONS = {
     "run": ("run", "run a campaign"),
-    "list": ("listing", "the targets and what must hold; the kinds of worker"),
-    "status": ("status", "how campaigns are doing"),
-    "report": ("report", "one HTML page about a campaign"),
+    "list": ("listing", "list the targets with what must hold, and the kinds of worker"),
+    "status": ("status", "show how campaigns are doing"),
+    "report": ("report", "write one HTML page about a campaign"),
     "replay": ("replay", "run inputs once, without the engine"),
     "minimize": ("minimize", "make a finding's input shorter"),
     "triage": ("triage", "list the findings of a campaign, mark and export them"),
-    "merge": ("merge", "keep of a corpus what it takes to reach what it reaches"),
+    "merge": ("merge", "take in other corpora, and keep the inputs that are needed"),
     "seeds": ("seeds", "make the committed seeds from the recordings"),
 }
 """Every action: its file here, which is imported when the action is run, and its line of help."""
@@ -27,7 +27,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     group = commands.add_parser(
         "fuzz",
         help="fuzzing campaigns",
-        description="Fuzzing campaigns: run them, see how they do, keep what they find.",
+        description="Run fuzzing campaigns, watch them, and look at what they find.",
     )
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (module, meaning) in ACTIONS.items():

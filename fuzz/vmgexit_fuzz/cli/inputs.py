@@ -21,10 +21,10 @@ from .options import HOME, add_conditions, add_directory, conditions, opened
 def add_inputs(parser: argparse.ArgumentParser) -> None:
     """The arguments that name inputs, and what they are to run under."""
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="files, folders of them, or IDs of findings"
+        "inputs", nargs="+", metavar="INPUT", help="files, folders of files, or IDs of findings"
     )
     add_directory(parser)
-    parser.add_argument("--target", help="where the name of the file does not say it")
+    parser.add_argument("--target", help="the target, where the name of the file does not say it")
     add_conditions(parser)
 
 
@@ -36,7 +36,9 @@ def inputs(arguments: argparse.Namespace) -> Iterator[tuple[Path, bytes, Target]
         for path in _files(name, arguments.dir)
     ]
     if len({under.plant for _, _, under in chosen}) > 1:
-        raise UsageError("inputs with different bugs planted: one at a time")
+        raise UsageError(
+            "the inputs were found with different bugs planted: one bug at a time expected"
+        )
     targets: dict[tuple[TargetRow, Conditions], Target] = {}
     for path, row, under in chosen:
         if (row, under) not in targets:

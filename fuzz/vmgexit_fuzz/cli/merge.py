@@ -12,10 +12,12 @@ from .options import add_directory, campaign_directory
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     parser.description = (
-        "Take other corpora into a campaign's, then keep the smallest inputs that reach"
-        " together all that all of them reach. Not while the campaign runs."
+        "Take other corpora into a campaign's corpus. Then keep the smallest inputs that"
+        " together reach all that the corpus reaches. The campaign must not be running."
     )
-    parser.add_argument("corpora", nargs="*", type=Path, metavar="FOLDER", help="to take in")
+    parser.add_argument(
+        "corpora", nargs="*", type=Path, metavar="FOLDER", help="corpora to take in"
+    )
     add_directory(parser)
     parser.set_defaults(run=_merge)
 

@@ -15,8 +15,8 @@ from .inputs import add_inputs, inputs
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     parser.description = (
-        "Shorten a finding's input without the limits of a campaign, by commands first,"
-        " then by arguments; the cause stays what it is."
+        "Shorten a finding's input without the limits of a campaign: first the commands,"
+        " then the arguments. The cause of the finding stays the same."
     )
     add_inputs(parser)
     parser.set_defaults(run=_minimize)

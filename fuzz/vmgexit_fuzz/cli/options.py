@@ -32,18 +32,22 @@ def positive(text: str) -> int:
 
 def add_conditions(parser: argparse.ArgumentParser) -> None:
     """Under what an input runs."""
-    parser.add_argument("--profile", help="of targets with a machine: quirks, or coconut")
+    parser.add_argument(
+        "--profile", help="for targets with a machine: coconut, or names of quirks joined by commas"
+    )
     parser.add_argument(
         "--peer",
         metavar="CMD",
-        help="of peer: the other implementation's program (specs/peer-protocol.md)",
+        help="for the target peer: the program of the other implementation (specs/peer-protocol.md)",
     )
-    parser.add_argument("--plant", metavar="MODULE:FUNCTION", help="called first, to plant a bug")
+    parser.add_argument(
+        "--plant", metavar="MODULE:FUNCTION", help="a function that is called first, to plant a bug"
+    )
     parser.add_argument(
         "--hang",
         type=positive,
         metavar="S",
-        help=f"seconds until one input is a hang ({USUAL.hang_seconds})",
+        help=f"seconds after which an input is a hang ({USUAL.hang_seconds})",
     )
 
 
@@ -79,7 +83,7 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
         "--dir",
         type=Path,
         metavar="DIR",
-        help=f"the campaign's folder; without, the one in {HOME}, if there is one only",
+        help=f"the campaign's folder (default: the only one in {HOME})",
     )
 
 

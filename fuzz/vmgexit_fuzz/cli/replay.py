@@ -14,8 +14,8 @@ from .inputs import add_inputs, inputs
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     parser.description = (
-        "Run inputs of a target once, a finding under what it was found with. Exits 1"
-        " when one is a finding."
+        "Run inputs of a target once. A finding runs under the conditions of its record."
+        " Exits 1 when an input is a finding."
     )
     add_inputs(parser)
     parser.set_defaults(run=_replay)

@@ -12,8 +12,8 @@ from .options import add_directory, campaign_directory
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     parser.description = (
-        "Write one self-contained HTML page about a campaign: what it reached of the"
-        " protocol and of the code, how it went, what it found."
+        "Write one self-contained HTML page about a campaign: what parts of protocol and"
+        " code it reached, how it went, what it found."
     )
     add_directory(parser)
     parser.add_argument(

@@ -22,9 +22,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
     parser.description = (
         "Fuzz a target until time or runs are used up, or until Ctrl-C. A finding does"
-        " not end the campaign. Everything is on disk at once: the same command goes on where it"
-        " was, whatever ended it. Exits 1 with findings, those of earlier campaigns included when"
-        " they are met again, those marked as known not; 0 without; 130 when interrupted."
+        " not end the campaign. Everything is on disk at once, so the same command continues a"
+        " campaign, whatever ended it. Exits 1 when it met a finding that is not marked as known,"
+        " 0 when it met none, 130 when it was interrupted."
     )
     parser.epilog = "example: vmgexit fuzz run scenario --workers 2 --time 60"
     parser.add_argument("target", metavar="TARGET", help=", ".join(TARGETS))
@@ -32,22 +32,24 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="processes at a time (1; of a cluster as many as it has threads)",
+        help="processes at a time (default: 1; on a cluster: as many as it has threads)",
     )
     parser.add_argument(
         "--cluster",
         type=_address,
         metavar="ADDRESS",
-        help="have the processes run on the nodes of a dask cluster, HOST:PORT of its scheduler; start"
-        " it by `dask scheduler`, and `dask worker ADDRESS` on each node, where vmgexit[fuzz,cluster]"
-        " is installed as it is here",
+        help="run the processes on the nodes of a dask cluster; ADDRESS is HOST:PORT of its scheduler."
+        " Start `dask scheduler`, and `dask worker ADDRESS` on each node; each needs this version of"
+        " vmgexit[fuzz,cluster]",
     )
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="the campaign's folder (.vmgexit/TARGET...)"
     )
-    parser.add_argument("--time", type=positive, metavar="S", help="seconds")
-    parser.add_argument("--runs", type=positive, metavar="N", help="inputs, seeds included")
-    parser.add_argument("--seed", type=positive, metavar="N", help="of all randomness")
+    parser.add_argument("--time", type=positive, metavar="S", help="end after so many seconds")
+    parser.add_argument(
+        "--runs", type=positive, metavar="N", help="end after so many inputs, seeds included"
+    )
+    parser.add_argument("--seed", type=positive, metavar="N", help="where randomness starts")
     parser.add_argument(
         "--stop-on-finding", action="store_true", help="end with the first finding, new or old"
     )
@@ -62,7 +64,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         type=_kinds,
         default=[],
         metavar="KIND,...",
-        help=f"kinds of worker, of {', '.join(KINDS)}; the usual mix without",
+        help=f"kinds of worker: {', '.join(KINDS)} (default: the usual mix)",
     )
     add_conditions(parser)
     parser.set_defaults(run=_run)

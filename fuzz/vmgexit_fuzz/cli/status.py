@@ -23,9 +23,11 @@ _REFRESH_SECONDS = 1
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
-    parser.description = "How campaigns are doing: live on a terminal until Ctrl-C, once elsewhere."
+    parser.description = (
+        "Show how campaigns are doing: live on a terminal until Ctrl-C, once elsewhere."
+    )
     add_directory(parser)
-    parser.add_argument("--once", action="store_true", help="once, on a terminal too")
+    parser.add_argument("--once", action="store_true", help="show it once, also on a terminal")
     parser.set_defaults(run=_status)
 
 

@@ -19,18 +19,22 @@ from .options import add_directory, campaign_directory
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the action's arguments."""
-    parser.description = "List the findings of a campaign, or do something with the ones named."
+    parser.description = (
+        "List the findings of a campaign, or show, mark or export the findings named."
+    )
     parser.epilog = "example: vmgexit fuzz triage --export pytest -o tests/test_found.py"
-    parser.add_argument("ids", nargs="*", metavar="ID", help="findings; all without")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="findings (default: all)")
     add_directory(parser)
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--show", action="store_true", help="print each finding whole")
-    action.add_argument("--known", action="store_true", help="mark as known: no news any more")
+    action.add_argument(
+        "--known", action="store_true", help="mark as known, so that campaigns are quiet about them"
+    )
     action.add_argument("--unknown", action="store_true", help="take that mark away")
     action.add_argument(
         "--export", choices=("pytest", "jsonl"), help="as a pytest file, or as JSON lines"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="of --export")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where --export writes")
     parser.set_defaults(run=_triage)
 
 

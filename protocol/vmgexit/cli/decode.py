@@ -49,7 +49,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "file",
         nargs="?",
         metavar="FILE",
-        help="bytes or a dump of them; - for standard input; or a number, where no such file is",
+        help="bytes, or a dump of them; - for standard input; a number, where no such file exists",
     )
     parser.add_argument(
         "--hex",
@@ -69,13 +69,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--offset",
         type=number,
         metavar="N",
-        help="skip that many bytes, decimal or 0x hex; what follows may be longer",
+        help="skip so many bytes, decimal or 0x hex; more bytes may follow the structure",
     )
     parser.add_argument(
         "--count",
         type=_count,
         metavar="N",
-        help="that many, one after the other; 0 or all: to the end",
+        help="decode so many structures, one after the other; 0 or all: to the end",
     )
     parser.add_argument("--pad", action="store_true", help="fill short input up with zeros")
     parser.add_argument("--json", action="store_true", help="one JSON object for each structure")

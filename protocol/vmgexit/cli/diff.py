@@ -19,8 +19,8 @@ from .names import add_structure, number
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read two values of a structure and show the fields that differ, with what they mean. Exit code"
-        " 0 if none does, 1 if some do."
+        "Read two values of a structure and show the fields that differ, with their meanings. Exits 1 when"
+        " a field differs, 0 when none does."
     )
     parser.epilog = (
         "examples: vmgexit diff vmsa expected.bin measured.bin;"

@@ -35,7 +35,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "file",
         nargs="?",
         metavar="FILE",
-        help="JSON, or - for standard input, which a pipe needs not say",
+        help="a file with JSON; - for standard input (not needed with a pipe)",
     )
     parser.add_argument("--hex", action="store_true", help="print hex instead of bytes")
     parser.add_argument(

@@ -33,21 +33,35 @@ def _vectors(text: str) -> tuple[int, ...]:
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Visit every interleaving of host, SVSMs and guests, nearest first, under all invariants."
-        " Exits 1 with a shortest scenario when one breaks."
+        "Visit every interleaving of host, SVSMs and guests, shortest first, and check all invariants."
+        " Exits 1 with a shortest scenario when an invariant breaks."
     )
     parser.epilog = "example: vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61"
     parser.add_argument("--vcpus", type=number, default=1, metavar="N", help="1 to 4")
     parser.add_argument(
-        "--depth", type=number, default=10_000, metavar="D", help="moves from the start"
+        "--depth",
+        type=number,
+        default=10_000,
+        metavar="D",
+        help="at most so many moves from the start",
     )
     parser.add_argument("--profile", default="reference", help="as for replay")
-    parser.add_argument("--registrations", type=number, default=1, metavar="N", help="first count")
+    parser.add_argument(
+        "--registrations",
+        type=number,
+        default=1,
+        metavar="N",
+        help="the registration count at the start",
+    )
     parser.add_argument(
         "--edge", type=_vectors, metavar="V,V", help="vectors that the host posts, each once"
     )
     parser.add_argument(
-        "--level", type=_vectors, default=(), metavar="V,V", help="and level-triggered ones"
+        "--level",
+        type=_vectors,
+        default=(),
+        metavar="V,V",
+        help="level-triggered vectors that the host posts",
     )
     parser.add_argument(
         "--ipis",
@@ -57,11 +71,17 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="vectors that vCPUs send, each once",
     )
     parser.add_argument(
-        "--calls", type=number, default=0, metavar="N", help="CONFIGURE_EMULATION calls, any kind"
+        "--calls",
+        type=number,
+        default=0,
+        metavar="N",
+        help="how many CONFIGURE_EMULATION calls, of any kind",
     )
-    parser.add_argument("--states", type=number, default=2_000_000, metavar="N", help="at most")
     parser.add_argument(
-        "--memory", type=number, default=1900, metavar="MB", help="that the search may take"
+        "--states", type=number, default=2_000_000, metavar="N", help="at most so many states"
+    )
+    parser.add_argument(
+        "--memory", type=number, default=1900, metavar="MB", help="at most so much memory"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
     parser.set_defaults(run=run)

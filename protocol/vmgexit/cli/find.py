@@ -48,9 +48,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--kinds", type=_kinds, default=NAMES, metavar="K,K", help=f"of {', '.join(NAMES)}"
     )
     parser.add_argument(
-        "--min-score", type=_score, default=0.5, metavar="X", help="0 to 1, else 0.5"
+        "--min-score", type=_score, default=0.5, metavar="X", help="0 to 1 (default: 0.5)"
     )
-    parser.add_argument("--limit", type=number, metavar="N", help="stop after that many; 0: never")
+    parser.add_argument(
+        "--limit", type=number, metavar="N", help="stop after so many pages; 0: never"
+    )
     parser.set_defaults(run=run)
 
 

@@ -13,21 +13,21 @@ from typing import Any, NoReturn, TextIO
 from ..errors import UsageError, VmgexitError
 
 COMMANDS = {
-    "list": ("listing", "every structure, its size, where it is specified; every call and exit"),
-    "decode": ("decode", "bytes to names"),
-    "explain": ("explain", "a log line, a name, a number, a dump: what it is"),
-    "encode": ("encode", "names to bytes"),
-    "diff": ("diff", "two values of a structure, only what differs"),
-    "layout": ("layout", "tables and drawings of the structures"),
-    "source": ("source", "the Python that decodes and encodes a structure"),
+    "list": ("listing", "list every structure, call and exit"),
+    "decode": ("decode", "turn bytes into names"),
+    "explain": ("explain", "explain a log line, a name, a number or a dump"),
+    "encode": ("encode", "turn names into bytes"),
+    "diff": ("diff", "show the fields in which two values of a structure differ"),
+    "layout": ("layout", "print tables and drawings of structures"),
+    "source": ("source", "print the Python that decodes and encodes a structure"),
     "replay": ("replay", "run recordings or scenarios and compare the answers"),
-    "explore": ("explore", "every interleaving of a small system"),
-    "diagram": ("diagram", "states and sequences, drawn from the explored machine"),
-    "trace": ("trace", "KVM trace lines, decoded"),
-    "find": ("find", "pages of a memory image that look like one of ours"),
-    "gdb": ("debugger", "a script that shows structures in GDB"),
-    "drgn": ("debugger", "a script that shows structures in drgn"),
-    "spec": ("spec", "each clause with the tests that check it"),
+    "explore": ("explore", "try every interleaving of a small system"),
+    "diagram": ("diagram", "draw states and sequences from what the explorer visited"),
+    "trace": ("trace", "decode KVM's trace lines"),
+    "find": ("find", "find pages in a memory image that look like one of ours"),
+    "gdb": ("debugger", "print a script that shows structures in GDB"),
+    "drgn": ("debugger", "print a script that shows structures in drgn"),
+    "spec": ("spec", "list each clause with the tests that check it"),
 }
 """Every command: its file here, and the line that `vmgexit --help` says of it. Only the file of the
 command that is run is imported, so that each starts fast; each imports what it needs at its top."""

@@ -22,10 +22,10 @@ SHOWN = 20  # mismatches printed in full; all are counted
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Run each sequence of JSON lines on a fresh machine and compare with the recorded"
-        " answers, where there are any; with --peer, run them on another implementation, and"
-        " compare with the machine where there are none. Exits 1 on a mismatch, with --explain on"
-        " one that no quirk explains, and on a broken invariant."
+        "Run each sequence of JSON lines on a fresh machine, and compare the answers with the"
+        " recorded ones. With --peer, run it on another implementation; where no answer is recorded,"
+        " compare with the machine. Exits 1 on a mismatch (with --explain: on a mismatch that no"
+        " quirk explains) and on a broken invariant."
     )
     parser.epilog = "example: vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz"
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording or scenario, or -")

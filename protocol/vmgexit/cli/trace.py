@@ -25,9 +25,9 @@ _BINARY = {b"\x17\x08\x44tracing": "trace-cmd report", b"PERFILE2": "perf script
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read what trace-cmd report, perf script or tracefs print of KVM's kvm_vmgexit tracepoints."
-        " Every exit is shown by its name and fields, each response beside its request; other lines"
-        " pass through. Closes with a summary by exit code; its medians are within 7 %."
+        "Read KVM's kvm_vmgexit tracepoints, as trace-cmd report, perf script or tracefs print them."
+        " Show every exit by its name and fields, and each response beside its request. Other lines"
+        " pass through. A summary by exit code comes last; its medians are within 7 %."
     )
     parser.epilog = "example: trace-cmd report | vmgexit trace - --summary"
     parser.add_argument(
