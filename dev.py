@@ -90,7 +90,7 @@ def run(*command: str | Path, holding: int | None = None) -> int:
     except KeyboardInterrupt:
         if holding is not None:
             os.killpg(child.pid, signal.SIGTERM)
-        # Any other child was told by the terminal, and may have something to put in order.
+        # The terminal told any other child, which may have something to put in order.
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(CLOSING_SECONDS)
         child.terminate()

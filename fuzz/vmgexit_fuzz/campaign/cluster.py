@@ -206,7 +206,7 @@ class ClusterCampaign(local.Campaign):
         super().__init__(settings)
         self.client, self.address, self.rounds = client, address, rounds
         self.looked = 0.0
-        self.known = set[str]()  # nodes that have what it takes
+        self.known = set[str]()  # nodes that have this version of the package
         self.threads_there: int | None = None  # when last looked at
         self._sample: Any = None
         self._sampled = 0.0
@@ -335,7 +335,7 @@ class _Slot(local.Worker):
 
 @dataclass(slots=True)
 class _Round(Process):
-    """A process that runs on some node. What it told is told at its end, all at once."""
+    """A process that runs on some node. The parent hears all that it told at its end."""
 
     campaign: ClusterCampaign = field(kw_only=True)
     _last_input: bytes | None = None

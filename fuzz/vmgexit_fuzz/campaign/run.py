@@ -64,7 +64,7 @@ class Settings:
 
 
 def run(settings: Settings, make: Callable[[Settings], Campaign] | None = None) -> int:
-    """Run a campaign to its end and print what came of it: 0, or 1 with findings, 130 interrupted.
+    """Run a campaign to its end and print its results: 0, or 1 with findings, 130 when interrupted.
 
     `make` makes it, where it is to be another kind of campaign.
     """

@@ -78,7 +78,7 @@ def opened(row: TargetRow, conditions: Conditions) -> Target:
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:
-    """The folder of a campaign that there is."""
+    """The option that names the folder of an existing campaign."""
     parser.add_argument(
         "--dir",
         type=Path,
@@ -88,7 +88,7 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 
 
 def campaign_directory(given: Path | None) -> Directory:
-    """The campaign's folder that is meant. Raises VmgexitError when there is none, or which is open."""
+    """The campaign's folder: the given one, else the only one. Raises VmgexitError where several exist."""
     if given is None:
         found = sorted(path.parent for path in HOME.glob("*/campaign.json"))
         if len(found) != 1:

@@ -86,7 +86,7 @@ def _kinds(text: str) -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     row, under = find(arguments.target), conditions(arguments)
-    opened(row, replace(under, plant=""))  # what is wrong is told here, not by the child
+    opened(row, replace(under, plant=""))  # an error is told here, not by the child
     if not arguments.cluster:
         _engine()
     home = arguments.dir or usual_folder(row, under)

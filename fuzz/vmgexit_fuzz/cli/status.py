@@ -34,7 +34,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _status(arguments: argparse.Namespace) -> int:
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
-        # A table is not to be cut to the width of a terminal that there is not.
+        # Without a terminal, a table is not cut to the width of one.
         console = Console(markup=False, highlight=False, width=200)
     directories = _campaigns(arguments.dir)
     if arguments.once or not sys.stdout.isatty():

@@ -245,7 +245,7 @@ def _settings(pick: Pick, cpu: int) -> list[Command]:
 
 
 def _any_calls(pick: Pick, cpu: int) -> list[Command]:
-    """Calls of every protocol, and some that there are not."""
+    """Calls of every protocol, and some unknown ones."""
     made = []
     for _ in range(pick.randint(1, 3)):
         known = pick.choice(calls())

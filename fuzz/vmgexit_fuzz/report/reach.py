@@ -183,4 +183,4 @@ def call_rows() -> Iterator[tuple[int, int, str, str]]:
             if one.protocol == protocol:
                 yield protocol, one.number, one.name, one.meaning
         yield protocol, OTHER, "other numbers", "calls that the protocol does not have"
-    yield OTHER, OTHER, "other protocols", "protocols that there are not"
+    yield OTHER, OTHER, "other protocols", "unknown protocols"

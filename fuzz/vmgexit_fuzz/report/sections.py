@@ -21,7 +21,7 @@ from .maps import Cell, Table
 from .reach import Reach
 from .replay import Replayed
 
-Block = tuple[str, Any]  # the template's macro, and what it takes
+Block = tuple[str, Any]  # the template's macro, and its arguments
 
 MOST_FINDINGS = 500  # on one page
 MOST_PAUSES = 20  # named

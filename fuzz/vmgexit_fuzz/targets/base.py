@@ -184,7 +184,7 @@ def as_finding(error: BaseException) -> Finding:
         if frame.filename.startswith((_OURS, *_COMPILED))
     ]
     if isinstance(error, RecursionError):
-        # Where the stack ends is chance; what is there most often is what calls itself.
+        # The end of the stack is chance; the function that is there most often calls itself.
         innermost = [name for name, _ in Counter(frames).most_common(1)]
     else:
         innermost = frames[:-3:-1]

@@ -119,4 +119,4 @@ def _place(command: Command) -> str:
     if command["op"] != "call":
         return str(command["op"])
     call = find_call(command["protocol"], command["request"])
-    return f"call {call.name}" if call else "a call that there is not"
+    return f"call {call.name}" if call else "an unknown call"

@@ -2,7 +2,7 @@
 documented; and no invariant of the machine breaks.
 
 The bytes are a program, as for `scenario`, read as `init` and calls alone: every other operation is a
-call too. Protocols and calls are taken from those there are and some that there are not, so that most
+call too. Protocols and calls are known ones and some unknown ones, so that most
 bytes name one; large registers often become an address or number that means something.
 """
 
@@ -134,7 +134,7 @@ def _is_there(machine: Machine, command: Command) -> bool:
 
 def _name(command: Command) -> str:
     call = _CALLS.get((command["protocol"], command["request"]))
-    return call.name if call else "a call that there is not"
+    return call.name if call else "an unknown call"
 
 
 def _wrong_code(command: Command, answer: Answer, there: bool) -> tuple[str, str] | None:

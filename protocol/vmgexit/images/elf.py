@@ -1,7 +1,7 @@
 """ELF cores of a machine's memory: QEMU's dump-guest-memory, virsh dump, cloud-hypervisor.
 
 Each PT_LOAD segment says where in the file a part of guest-physical memory stands; it need not stand on
-a page. A core of a process has no physical addresses: its segments are told by virtual ones.
+a page. A core of a process has no physical addresses: virtual addresses tell its segments.
 
 Source of the layouts: System V ABI, chapters 4 and 5 (Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr).
 """

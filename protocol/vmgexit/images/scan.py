@@ -90,7 +90,7 @@ def scan(
 ) -> Generator[Find, None, None]:
     """The pages of image `name` that look like one of `kinds`, in the order of their addresses.
 
-    `watch` is told how far the scan has come, at the start and after each block. Raises DecodeError
+    The scan calls `watch` with its state, at the start and after each block. Raises DecodeError
     for a file that is no image, or a damaged one.
     """
     pick, most = _picker()

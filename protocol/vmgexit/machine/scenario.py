@@ -20,7 +20,7 @@ from .commands import COMMANDS, Answer, Command, checked
 
 @dataclass(slots=True)
 class Sequence:
-    """Commands, the answers they got (empty where there are none), and where they stand."""
+    """Commands, their recorded answers (empty without any), and their place in the file."""
 
     name: str
     line: int

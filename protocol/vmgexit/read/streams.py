@@ -34,7 +34,7 @@ LONGEST_LINE = 64 << 20
 def opened(name: str) -> Iterator[Any]:
     """The bytes of `name`, unpacked if they are packed: a stream that can be peeked into.
 
-    Errors name the file. Who is asked to type at a terminal is told so, once, on standard error.
+    Errors name the file. A line on standard error says that a terminal is read.
     """
     try:
         if name == "-":

@@ -60,7 +60,7 @@ def _walk(cls: type[Structure], prefix: str, base: int, depth: int) -> Iterator[
 
 
 def locate(cls: type[Structure], path: str) -> Place:
-    """The place that `path` names. Raises UsageError with what there is where the path goes wrong."""
+    """The place that `path` names. Raises UsageError with the nearest paths where it goes wrong."""
     for place in walk(cls):
         if place.path == path:
             return place

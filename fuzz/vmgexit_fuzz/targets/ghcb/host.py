@@ -117,7 +117,7 @@ class Request:
         return int.from_bytes(self.copy[at : at + size], "little")
 
     def scratch(self) -> int:
-        """Where in the page SW_SCRATCH leads to. Elsewhere there is nothing that this host can map."""
+        """Where in the page SW_SCRATCH leads to. This host cannot map anything elsewhere."""
         at = self.field("sw_scratch") - self.gpa
         if not 0 <= at < PAGE:
             raise Refused(MalformedInput.INVALID_SCRATCH_AREA)
@@ -316,7 +316,7 @@ def _change(request: Request, index: int, entry: int, most: int) -> int:
     """Work on one entry; how many pages that was."""
     done, frame, operation = entry & 0xFFF, entry >> 12 & (1 << 40) - 1, entry >> 52 & 15
     large = entry >> 56 & 1
-    _must(PRIVATE <= operation <= UNSMASH, "page operation that there is not", entry)
+    _must(PRIVATE <= operation <= UNSMASH, "unknown page operation", entry)
     _must(not entry >> 57, "reserved bits of an entry", entry)
     _must(done <= 512 if large else not done, "current page outside its entry", entry)
     _must(not large or frame % 512 == 0, "large page that is not aligned", entry)
@@ -340,8 +340,8 @@ def _guest_request(host: GhcbHost, request: Request) -> None:
 def _ap_creation(host: GhcbHost, request: Request) -> None:
     info, vmsa = request.info1, request.info2
     operation, vmpl = info & 0xFFFF, info >> 16 & 15
-    _must(operation <= 2, "AP operation that there is not", operation)
-    _must(vmpl <= 3, "VMPL that there is not", vmpl)
+    _must(operation <= 2, "unknown AP operation", operation)
+    _must(vmpl <= 3, "unknown VMPL", vmpl)
     features = None
     if operation != 2:
         features = request.field("rax")
@@ -351,7 +351,7 @@ def _ap_creation(host: GhcbHost, request: Request) -> None:
 
 def _doorbell(host: GhcbHost, request: Request) -> None:
     operation, address = request.info1, request.info2
-    _must(operation <= 3, "doorbell operation that there is not", operation)
+    _must(operation <= 3, "unknown doorbell operation", operation)
     _must(operation != 1 or address % PAGE == 0, "page that is not aligned", address)
     request.did("doorbell", operation, address if operation == 1 else None)
     request.answers["sw_exit_info_2"] = address if operation == 1 else (1 << 64) - 1
@@ -360,7 +360,7 @@ def _doorbell(host: GhcbHost, request: Request) -> None:
 def _ipi(host: GhcbHost, request: Request) -> None:
     icr = request.info1
     _must(not icr >> 20 & 0xFFF and not icr >> 13 & 1, "reserved bits of the ICR", icr)
-    _must(icr >> 8 & 7 != 3, "message type that there is not", icr)
+    _must(icr >> 8 & 7 != 3, "unknown message type", icr)
     request.did("ipi", icr & 0xFF, icr >> 8 & 7, icr >> 11 & 1, icr >> 18 & 3, icr >> 32)
 
 
@@ -370,7 +370,7 @@ def _apic_id_list(host: GhcbHost, request: Request) -> None:
 
 
 def _run_vmpl(host: GhcbHost, request: Request) -> None:
-    _must(request.info1 <= 3, "VMPL that there is not", request.info1)
+    _must(request.info1 <= 3, "unknown VMPL", request.info1)
     request.did("run", request.info1)
 
 
