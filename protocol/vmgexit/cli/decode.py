@@ -12,6 +12,7 @@ from ..read.given import Given, given
 from ..read.numbers import WORD, Understood
 from ..read.streams import read_exactly, remaining, skip
 from ..schema import Structure
+from ..show import values
 from ..show.partial import Partial
 from ..wire.registry import find
 from .names import add_structure, number
@@ -233,8 +234,6 @@ def _show(arguments: argparse.Namespace, value: Partial, at: int, before: int) -
     if arguments.json:
         print(json.dumps(value.as_dict()))
         return
-    from ..show import values
-
     if before:
         print()
     show = values.summary if arguments.summary else values.render
