@@ -250,15 +250,16 @@ class _Encoder(_Writer):
                     continue
                 self.checks.append(f"{local} >> {width}")
             is_shifted |= low > 0
-            parts.append(f"{place} << {low}" if low else place)
+            parts.append(f"({place} << {low})" if low else place)
         for group in tables:
             held = [f"{source}.{entry.name}" for entry in group]
             table = self.fresh(cuts.codes(group), "codes")
             key = self.fresh(cuts.packer(len(group)), "key")
             parts.append(_listed(f"{table}[{key}(", held, ")]", " " * 12))
-        joined = " | ".join(parts)
+        # Parts do not overlap, so + joins them, which CPython does faster than |.
+        joined = " + ".join(parts)
         if len(joined) > 80:
-            joined = f"\n{' ' * 12}| ".join(parts)
+            joined = f"\n{' ' * 12}+ ".join(parts)
         if not is_shifted:
             return joined
         # An integer of numpy's loses the bits that are shifted beyond its own width.
