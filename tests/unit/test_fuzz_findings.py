@@ -18,6 +18,7 @@ from vmgexit_fuzz.campaign.findings import (
     target_of,
 )
 from vmgexit_fuzz.campaign.screen import Progress, replay_command
+from vmgexit_fuzz.cli.options import usual_folder
 from vmgexit_fuzz.process import child, minimize
 from vmgexit_fuzz.process.child import Counter, Order
 from vmgexit_fuzz.targets import USUAL, Conditions, Finding, Target, find
@@ -137,6 +138,13 @@ def test_what_cannot_be_shown_is_kept_all_the_same(monkeypatch: pytest.MonkeyPat
 )
 def test_any_cause_makes_a_file_name(cause: str, name: str) -> None:
     assert slug(cause) == name
+
+
+def test_long_commands_that_begin_alike_have_folders_of_their_own() -> None:
+    long = "/a/very/long/path/to/an/adapter" * 4
+    peers = {usual_folder(find("peer"), Conditions(peer=f"{long} --{name}")) for name in "ab"}
+    assert len(peers) == 2
+    assert {len(path.name) for path in peers} == {len("peer-") + 80}
 
 
 @pytest.mark.parametrize(

@@ -138,17 +138,17 @@ def starts(cls: type[Structure]) -> tuple[bytes, ...]:
     """Values of a structure without problems, encoded: the default one, repaired where it has some; of
     the GHCB page the examples of every exit. Raises UsageError where none was found."""
     if cls is GhcbPage:
-        return tuple(page.encode() for page in _requests() if not any(page.problems()))
+        return tuple(page.encode() for page in _requests() if not page.problems())
     value = cls()
     places = {place.path: place for place in leaves(cls)}
     for _ in range(MOST_REPAIRS):
-        problems = list(value.problems())
+        problems = value.problems()
         if not problems:
             return (value.encode(),)
         if not any(_repair(value, places.get(p.path), len(problems)) for p in problems):
             break
     name = cls.declaration.name
-    raise UsageError(f"{name}: no value without problems was found: {next(iter(value.problems()))}")
+    raise UsageError(f"{name}: no value without problems was found: {value.problems()[0]}")
 
 
 def _requests() -> Iterator[GhcbPage]:
@@ -166,7 +166,7 @@ def _repair(value: Structure, place: Place | None, most: int) -> bool:
     before = get(value, place.path)
     for held in _candidates(type(value), place.field, before):
         put(value, place.path, held)
-        if _count(value, most) < most:
+        if len(value.problems()) < most:
             return True
     put(value, place.path, before)
     return False
@@ -176,7 +176,7 @@ def _change(value: Structure, place: Place, held: Any) -> None:
     """Set a leaf of a sound value, and another one that then has to change; or leave it as it was."""
     before = get(value, place.path)
     put(value, place.path, held)
-    problems = list(value.problems())
+    problems = value.problems()
     if not problems:
         return
     if len(problems) == 1 and problems[0].path != place.path:
@@ -184,11 +184,6 @@ def _change(value: Structure, place: Place, held: Any) -> None:
         if _repair(value, other, 1):
             return
     put(value, place.path, before)
-
-
-def _count(value: Structure, enough: int) -> int:
-    """How many problems a value has; no more are counted than `enough`."""
-    return sum(1 for _, _ in zip(range(enough), value.problems(), strict=False))
 
 
 def _candidates(cls: type[Structure], field: Field, held: Any) -> Iterable[Any]:
@@ -278,5 +273,5 @@ def _has_rules(cls: type[Structure]) -> bool:
 def _only_problem(value: Structure, place: Place, held: Any) -> Problem | None:
     """The one problem of a value once a leaf is set; None where it has none, or more."""
     put(value, place.path, held)
-    problems = [problem for _, problem in zip(range(2), value.problems(), strict=False)]
+    problems = value.problems()
     return problems[0] if len(problems) == 1 else None
