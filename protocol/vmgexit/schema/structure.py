@@ -17,7 +17,7 @@ from enum import Enum, IntEnum
 from importlib import import_module
 from itertools import islice
 from operator import index
-from typing import TYPE_CHECKING, Any, ClassVar, Self, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from ..errors import DecodeError, EncodeError
 
@@ -440,8 +440,15 @@ class Structure:
         shown = []
         for field in self.declaration.fields:
             value = getattr(self, field.name)
-            if value != field.default:
-                shown.append(f"{field.name}={_shown(value)}")
+            text = _shown(value)
+            if field.of is None:
+                usual = value == field.default
+            else:  # what is inside leaves out what it has by itself
+                inner = f"{field.of.__name__}()"
+                several = f"[{', '.join([inner] * field.count)}]"
+                usual = text == (inner if field.kind is Kind.STRUCT else several)
+            if not usual:
+                shown.append(f"{field.name}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -486,11 +493,10 @@ def set_numbers(bitmap: int, first: int = 0) -> list[int]:
 
 
 def _shown(value: Any) -> str:
-    if type(value) is int:  # most are; to ask a protocol takes microseconds
-        return f"{value:#x}"
     if isinstance(value, IntEnum):
         return f"{type(value).__name__}.{value.name}"
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+    # SupportsIndex says the same, and takes microseconds to ask.
+    if hasattr(value, "__index__") and not isinstance(value, bool):
         return f"{index(value):#x}"  # numpy's integers too
     return repr(value)
 
