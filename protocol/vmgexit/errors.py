@@ -7,6 +7,8 @@ message as it is and exits with 2; a traceback is always a bug of ours.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class VmgexitError(Exception):
     """Base of every error below."""
@@ -66,3 +68,10 @@ def brief(value: object) -> str:
     except RecursionError:
         text = "something nested too deep"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def nearest(word: str, known: Iterable[str], *, most: int = 3, likeness: float = 0.0) -> list[str]:
+    """The names of `known` that are like `word`, the likeliest first; 0 to 1 says how like they must be."""
+    from difflib import get_close_matches  # only a mistake needs it
+
+    return get_close_matches(word[:80], list(known), most, likeness)

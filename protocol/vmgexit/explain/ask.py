@@ -6,10 +6,10 @@ with what was tried.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
+from .. import errors
 from ..errors import DecodeError
 from ..read import numbers
 from ..schema import Structure
@@ -79,7 +79,7 @@ def named(name: str) -> list[Subject]:
 def nearest(name: str) -> list[str]:
     """Names that are like `name`, the likeliest first."""
     known = by_name()
-    near = difflib.get_close_matches(plain(name), list(known), _NEAREST, 0.6)
+    near = errors.nearest(plain(name), known, most=_NEAREST, likeness=0.6)
     return list(dict.fromkeys(known[spelling][0].name for spelling in near))
 
 

@@ -7,10 +7,9 @@ Integers and flags stay what they are, bytes become hex digits, structures becom
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, SupportsIndex, TypeVar
 
-from ..errors import EncodeError
+from ..errors import EncodeError, nearest
 from .structure import Field, Kind, Structure
 
 S = TypeVar("S", bound=Structure)
@@ -56,9 +55,9 @@ def _structure(cls: type[S], given: Any, path: str, *, partial: bool) -> S:
     for key, held in given.items():
         where = f"{prefix}{key}"
         if key not in fields:
-            near = get_close_matches(str(key)[:80], list(fields), n=3)
-            nearest = f"; nearest: {', '.join(near)}" if near else ""
-            raise EncodeError(f"{where}: {name} has no field {key}{nearest}", path=where)
+            near = nearest(str(key), fields, likeness=0.6)
+            like = f"; nearest: {', '.join(near)}" if near else ""
+            raise EncodeError(f"{where}: {name} has no field {key}{like}", path=where)
         values[key] = _value(fields[key], held, where, partial=partial)
     missing = [f"{prefix}{key}" for key in fields if key not in given]
     if missing and not partial:

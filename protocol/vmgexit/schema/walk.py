@@ -3,12 +3,11 @@ walk."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 from .structure import Field, Kind, Structure
 
 
@@ -65,7 +64,7 @@ def locate(cls: type[Structure], path: str) -> Place:
         if place.path == path:
             return place
     known = [place.path for place in walk(cls)]
-    near = _nearest(path, known)
+    near = nearest(path, known)
     raise UsageError(f"{cls.declaration.name} has no field {path}; nearest: {', '.join(near)}")
 
 
@@ -93,7 +92,3 @@ def _parts(path: str) -> Iterator[str | int]:
         yield name
         if bracket:
             yield int(index.rstrip("]"))
-
-
-def _nearest(path: str, known: list[str]) -> list[str]:
-    return difflib.get_close_matches(path, known, n=3, cutoff=0.0)

@@ -6,12 +6,11 @@ reads and not for the whole protocol.
 
 from __future__ import annotations
 
-import difflib
 import functools
 from importlib import import_module
 from itertools import chain
 
-from ..errors import UsageError
+from ..errors import UsageError, nearest
 from ..schema import Structure
 
 _NAMES = """
@@ -120,7 +119,7 @@ def find(name: str, revision: str | None = None) -> type[Structure]:
                 return found[revision or ""]
     if not found:
         known = sorted({*chain.from_iterable(CHAPTERS.values())})
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:3]
+        near = nearest(name, known, likeness=0.4) or known[:3]
         raise UsageError(f"unknown structure {name}; nearest: {', '.join(near)}; see vmgexit list")
     if revision is None:
         return next(iter(found.values()))
