@@ -97,7 +97,7 @@ def test_triage_lists_marks_and_shows(here: Path) -> None:
     assert shown.startswith(f"{known}\nINV-7 at call")
     assert "->" in shown
     assert "before: vCPU" in shown
-    assert fuzz(here, "triage", known, "--unknown").stdout == f"{known}: news\n"
+    assert fuzz(here, "triage", known, "--unknown").stdout == f"{known}: not known\n"
 
 
 def test_what_is_marked_as_known_is_quiet_and_hides_nothing_else(here: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_is_marked_as_known_is_quiet_and_hides_nothing_else(here: Path) -> 
     after = {record.cause: record.count for record in records(here / CAMPAIGN / "findings")}
     assert sum(after.values()) > sum(before.values())
 
-    # Another cause, in a folder where all others are known, is news.
+    # Another cause is told, in a folder where all others are known.
     victim = next(name for name in ids(here) if name.startswith("scenario-inv-9-call-3-4"))
     for path in (here / CAMPAIGN / "findings").glob(f"{victim}.*"):
         path.unlink()

@@ -315,7 +315,7 @@ def test_the_same_folder_makes_the_same_page(tmp_path: Path) -> None:
     ("known", "lines", "verdict"),
     [
         (None, 2, "No finding in 4,000 executions; coverage last grew 0 s before the end."),
-        (None, 0, "Nothing is known of how this campaign went: there are no statistics."),
+        (None, 0, "There are no statistics, so nothing is known of how this campaign went."),
         (None, 1, "No finding in 2,000 executions; no worker measured coverage."),
         (True, 2, "Nothing new in 4,000 executions: all 2 findings are marked as known; coverage"),
         (False, 2, "2 findings are not marked as known, the newest after 5 s of campaign time."),

@@ -43,7 +43,7 @@ class Record:
     first: float = 0.0
     last: float = 0.0
     kind: str = ""  # of the worker that met it first
-    known: bool = False  # marked by a person: no news
+    known: bool = False  # marked by a person; campaigns are quiet about it
     profile: str = "reference"
     plant: str = ""
     peer: str = ""
@@ -101,7 +101,7 @@ class Store:
                 self._changed.add(cause)
 
     def mark(self, record: Record, known: bool) -> None:
-        """Mark a finding as known, or as news again."""
+        """Mark a finding as known, or take the mark away."""
         record.known = known
         self._changed.add(record.cause)
         self.flush()

@@ -228,7 +228,7 @@ class Campaign:
                     self._met(self.store.records[cause])
 
     def _met(self, record: Record, text: str = "") -> None:
-        """Say what was found, once: a new finding's text. What is marked as known is no news."""
+        """Print the text of a new finding, once. Print nothing of a finding that is marked as known."""
         if record.known or self.progress.causes.get(record.cause):
             return
         path = self.settings.directory.findings / f"{record.id}.bin"

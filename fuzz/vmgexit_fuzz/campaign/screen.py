@@ -83,8 +83,8 @@ class Screen:
 
 
 def replay_command(path: Path) -> str:
-    """What to type to run a finding's input again, ready to be pasted into a shell. Under what it was
-    found stands in its record."""
+    """The command that runs a finding's input again, ready to be pasted into a shell. The record of the
+    finding has the conditions."""
     return shlex.join([_program(), "fuzz", "replay", _from_the_shell(path)])
 
 

@@ -28,8 +28,8 @@ class Status:
     now: float
 
     NOTE = (
-        "unseen: the estimated share of what inputs from nothing reach that none of them reached yet"
-        " (Good and Turing), and from how many"
+        "unseen: an estimate (Good and Turing) of the share of states that inputs from nothing can reach, but"
+        " have not reached yet; and how many inputs it rests on"
     )
 
     @classmethod
@@ -76,7 +76,7 @@ class Status:
             )
 
     def _rate(self, lines: list[Line]) -> float:
-        """Inputs a second of late; of a campaign that ended, at its end."""
+        """Inputs a second over the last seconds, or over the last seconds before the campaign's end."""
         if not lines:
             return 0.0
         end = lines[-1].at

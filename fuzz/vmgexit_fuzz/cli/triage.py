@@ -49,7 +49,7 @@ def _triage(arguments: argparse.Namespace) -> int:
             raise UsageError("--known and --unknown need the findings' IDs")
         for record in chosen:
             store.mark(record, known=arguments.known)
-            print(f"{record.id}: {'known' if record.known else 'news'}")
+            print(f"{record.id}: {'known' if record.known else 'not known'}")
     elif arguments.show:
         for record in chosen:
             print(f"{record.id}\n{(store.directory / f'{record.id}.txt').read_text()}")

@@ -54,7 +54,7 @@ class Loaded:
     lines: list[Line]  # by time
     unreadable: int  # lines
     corpus: list[Path]  # by name
-    findings: list[Found]  # news first, of these the latest first
+    findings: list[Found]  # those not marked as known first, the latest of them at the top
     unreadable_findings: int
     logs: list[tuple[str, str]]  # name, and the end of what is in it
 

@@ -61,7 +61,7 @@ def verdict(subject: Subject) -> str:
         are = "finding is" if news == 1 else "findings are"
         return f"{news} {are} not marked as known{when} of campaign time."
     if not campaign.lines:
-        return "Nothing is known of how this campaign went: there are no statistics."
+        return "There are no statistics, so nothing is known of how this campaign went."
     growth = _last_growth(subject)
     if known:
         all_known = "the finding is" if known == 1 else f"all {known} findings are"
@@ -297,12 +297,15 @@ def _percent(share: float) -> str:
 
 
 def findings(subject: Subject) -> Iterator[Block]:
-    """Every finding, news first."""
+    """Every finding, those not marked as known first."""
     campaign = subject.campaign
     if not campaign.findings:
         yield ("prose", "None.")
         return
-    yield ("prose", "Those not marked as known first, of these the newest; each is one cause.")
+    yield (
+        "prose",
+        "Findings not marked as known come first, the newest of them at the top. Each is one cause.",
+    )
     folder = shlex.quote(str(campaign.path))
     yield (
         "findings",
