@@ -28,8 +28,8 @@ class Status:
     now: float
 
     NOTE = (
-        "unseen: an estimate (Good and Turing) of the share of states that inputs from nothing can reach, but"
-        " have not reached yet; and how many inputs it rests on"
+        "unseen: an estimate (Good and Turing) of the share of states that inputs from nothing can reach,"
+        " but have not reached yet; and how many inputs it rests on"
     )
 
     @classmethod
