@@ -63,11 +63,13 @@ class Form:
     @cached_property
     def _pattern(self) -> re.Pattern[bytes]:
         made = [rb"(?<![\w.])"] if self.text[0].isalnum() else []
+        last = self._parts[-1][1]  # a hole at the end takes all of the text that it can
         for fixed, name, spec in self._parts:
             made.append(_SPACES.sub(r"\\s+", re.escape(fixed).replace("\\ ", " ")).encode())
             if name is not None:
-                made.append(b"(?P<%s>%s)" % (name.encode(), _written(spec)))
-        if self._parts[-1][1] is not None and self.holes[self._parts[-1][1]] in ("x", "d"):
+                written = _written(spec).removesuffix(b"?" * (name == last))
+                made.append(b"(?P<%s>%s)" % (name.encode(), written))
+        if last is not None and self.holes[last] in ("x", "d"):
             made.append(rb"(?!\w)")
         return re.compile(b"".join(made))
 
@@ -93,7 +95,7 @@ def _written(spec: str) -> bytes:
     assert found is not None
     match found["kind"]:
         case "x" if found["prefixed"]:
-            return rb"0x[0-9a-fA-F]{1,16}|0(?!x)"  # C prints 0 without the prefix
+            return rb"(?:0x[0-9a-fA-F]{1,16}|0(?!x))"  # C prints 0 without the prefix
         case "x":
             return rb"[0-9a-fA-F]{%d,16}" % int(found["width"] or 1)
         case "d":
@@ -111,4 +113,4 @@ def _word(text: bytes, kind: str) -> int | str:
         case "d":
             return int(text)
         case _:
-            return text.decode(errors="replace")
+            return text.decode(errors="replace").strip()

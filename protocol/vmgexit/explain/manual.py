@@ -118,7 +118,7 @@ def call_rows(call: Call) -> Rows:
         ("since", protocol.since),
         ("announced by", "QUERY_PROTOCOL of the core protocol"),
         ("clause", call.clause),
-        ("sources differ", differ(name=call.name)),
+        ("sources differ", differ(name=call.name.split("_", 2)[-1])),
         ("public code", protocol.source),
     ]
 

@@ -25,7 +25,7 @@ from ..wire.exits import find_exit
 from ..wire.faults import NpfInfo, PageFaultError
 from ..wire.features import HypervisorFeatures
 from ..wire.firmware_status import FirmwareStatus
-from ..wire.ghcb import GhcbPage
+from ..wire.ghcb import ALWAYS_VALID, GhcbPage
 from ..wire.ghcb_msr import decode_msr
 from ..wire.guest_message import GuestRequestResult, MessageKind
 from ..wire.page_state import PscResult
@@ -138,6 +138,8 @@ def _choice(*texts: str) -> Read:
 
 
 def _exit_code(value: int, words: Values) -> str:
+    if value < 0:  # as a program writes it that takes codes for signed
+        return ""
     row = find_exit(value)
     name = processor_exit(value)
     if row is None:
@@ -265,11 +267,24 @@ def _vmcb_info_1(value: int, words: Values) -> Bits | str:
 def _valid_bits(text: str, words: Values) -> str:
     """The valid bitmap as %*pb prints it: groups of 32 bits, the highest first."""
     try:
-        marked = set_numbers(int(text.replace(",", ""), 16))
+        bitmap = int(text.replace(",", ""), 16)
     except ValueError:
         return ""
     names = {place.bit_offset // 64: place.path for place in leaves(GhcbPage)}
-    return ", ".join(names.get(number, f"bit {number}") for number in marked) or "none"
+    marked = [names.get(number, f"bit {number}") for number in set_numbers(bitmap)]
+    return (", ".join(marked) or "none") + _missing(bitmap, words)
+
+
+def _missing(bitmap: int, words: Values) -> str:
+    """What the exit of the same dump needs and the bitmap does not mark."""
+    code, info1 = words.get("sw_exit_code"), words.get("sw_exit_info_1")
+    row = find_exit(code) if isinstance(code, int) else None
+    if row is None or not isinstance(info1, int) or bitmap >> 128:
+        return ""
+    page = GhcbPage(sw_exit_info_1=info1, valid_bitmap=bitmap)
+    needs = [need.field for need in row.needs if need.applies(page)]
+    missing = [name for name in (*ALWAYS_VALID, *needs) if not page.is_valid(name)]
+    return f"; {row.name} needs {', '.join(missing)} too" if missing else ""
 
 
 READ = {

@@ -211,15 +211,23 @@ def _certificate_rows() -> subject.Rows:
 
 
 _MSRS = {
-    MSR: ("GHCB MSR", "address of the GHCB, or a message of the GHCB MSR protocol"),
-    SEV_STATUS_MSR: ("SEV_STATUS", "what of SEV is on for this vCPU; the layout is sev-status"),
+    MSR: ("GHCB MSR", "address of the GHCB, or a message of the GHCB MSR protocol", "ghcb-msr"),
+    SEV_STATUS_MSR: ("SEV_STATUS", "what of SEV is on for this vCPU", "sev-status"),
     CALLING_AREA_MSR: (
         "SVSM_CAA",
         "no real MSR: an SVSM guest's #VC handler answers it with its calling area",
+        "",
     ),
 }
 
 
 def _msrs() -> Iterator[Subject]:
-    for number, (name, title) in _MSRS.items():
-        yield Subject(subject.MSR, name, title, list, number)
+    for number, (name, title, layout) in _MSRS.items():
+        yield Subject(subject.MSR, name, title, partial(_msr_rows, layout), number)
+
+
+def _msr_rows(layout: str) -> subject.Rows:
+    return [
+        ("the word", layout),
+        ("public code", "COCONUT-SVSM kernel/src/sev; Linux arch/x86/include/asm/msr-index.h"),
+    ]

@@ -91,12 +91,14 @@ READINGS = (
         "none exists from 0x3F0 on",
         "bit 127, to which COCONUT-SVSM's arithmetic wraps them",
         "edk2, Oak, zyuiop/ghcb / COCONUT-SVSM",
+        of="ghcb",
     ),
     Reading(
         "coverage of the valid bitmap",
         "offsets 0x000 to 0x3EF; bits 126 and 127 have no field",
         "COCONUT-SVSM marks bits 126 and 127, the bitmap's own quadwords",
         "Oak / COCONUT-SVSM",
+        of="ghcb",
     ),
     Reading(
         "width of the status in SW_EXITINFO1",
@@ -361,6 +363,7 @@ READINGS = (
         "UNSUPPORTED_PROTOCOL",
         "UNSUPPORTED_CALL, as in every other protocol",
         "COCONUT-SVSM's attestation / its other protocols",
+        of="svsm-call-number",
     ),
     Reading(
         "APIC calls on a vCPU without APIC emulation",

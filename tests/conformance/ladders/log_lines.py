@@ -1,7 +1,8 @@
-"""Lines as programs print them, and what their words must be read as.
+"""Lines as hosts print them, and what their words must be read as.
 
 Each line is a form's text with values filled in; the readings are written by hand, from the tables of
-the sources that the form names. A number is the value of a word that is not read further.
+the sources that the form names. A number is the value of a word that is not read further. What guests,
+SVSMs, firmware and monitors print is in `guest_lines`.
 """
 
 from __future__ import annotations
@@ -214,4 +215,136 @@ HOST: list[Row] = [
     ),
 ]
 
-ROWS = [*KVM, *HOST]
+
+TRACE: list[Row] = [
+    (
+        "CPU 1/KVM-4243 [004] ..... 100.000310: kvm_exit: vcpu 1 reason npf rip 0x0"
+        " info1 0x0000000180000002 info2 0x000000000080d000 intr_info 0x00000000 error_code 0x00000000",
+        {
+            "npf_error": "W (A write), RMP (The RMP forbids the access),"
+            " GPA (At the final guest-physical address)",
+            "gpa": 0x80D000,
+        },
+    ),
+    (
+        "kvm_exit: vcpu 1 reason EXIT_NPF rip 0x0 info1 0x0000000100000004 info2 0x00000000fee00000"
+        " intr_info 0x00000000 error_code 0x00000000",
+        {
+            "npf_error": "U (An access of user mode, as all of a guest are),"
+            " GPA (At the final guest-physical address)"
+        },
+    ),
+    ("kvm_exit: vcpu 1 reason vmgexit rip 0x0 info1 0x0000000000000000", {"vcpu": 1}),
+    ("kvm_exit: vcpu 1 reason EXIT_VMGEXIT rip 0x0 info1 0x0000000000000000", {"vcpu": 1}),
+    (
+        "kvm_page_fault: vcpu 0 rip 0x0 address 0x000000000080d000 error_code 0x880000000",
+        {
+            "npf_error": "RMP (The RMP forbids the access),"
+            " SIZEM (Page sizes of PVALIDATE or RMPADJUST and RMP differ)",
+        },
+    ),
+]
+
+DUMPS: list[Row] = [
+    ("kvm_amd: GHCB (GPA=0000000000005000):", {"ghcb_gpa": 0x5000}),
+    ("kvm_amd: GHCB (GPA=0000000000005000) snapshot:", {"ghcb_gpa": 0x5000}),
+    (
+        "kvm_amd: sw_exit_code        0000000000000072 is_valid: 1",
+        {"sw_exit_code": "CPUID (CPUID of a function and sub-leaf)", "is_valid": "yes"},
+    ),
+    ("kvm_amd: sw_exit_info_1      0000000000000000 is_valid: 0", {"is_valid": "no"}),
+    ("kvm_amd: sw_exit_info_2      0000000000000000 is_valid: 1", {"sw_exit_info_2": 0}),
+    ("kvm_amd: sw_scratch          0000000000005800 is_valid: 1", {"sw_scratch": 0x5800}),
+    # Quadwords 114, 115 and 116: bits 18, 19 and 20 of the highest 32.
+    (
+        "kvm_amd: valid_bitmap        001c0000,00000000,00000000,00000000",
+        {"valid_bits": "sw_exit_code, sw_exit_info_1, sw_exit_info_2"},
+    ),
+    (
+        "kvm_amd: SEV-SNP vCPU1 VMCB 00000000759a48a5, last attempted VMRUN on CPU 7",
+        {"guest_type": "SEV-SNP", "vcpu": 1, "cpu": 7},
+    ),
+    # As kernels print -1 that know 32 bits of it only.
+    (
+        "kvm_amd: exit_code:          ffffffff",
+        {
+            "vmcb_exit_code": "INVALID (the VMSA cannot be run; processor to host or SVSM, in a VMSA)"
+        },
+    ),
+    ("kvm_amd: exit_info1:         0000000000000000", {"vmcb_exit_info_1": 0}),
+    ("kvm_amd: exit_info2:         0000000000000000", {"vmcb_exit_info_2": 0}),
+    (
+        "kvm_amd: ghcb:               0000000000021100",
+        {
+            "ghcb_msr": "GHCBInfo = TERMINATION_REQUEST, ReasonSet = LINUX (Linux),"
+            " ReasonCode = 0x2 (Why)"
+        },
+    ),
+    ("kvm_amd: vmsa_pa:            00000005d35c0000", {"vmsa_hpa": 0x5D35C0000}),
+    (
+        "kvm_amd: allowed_sev_features:8000000000000001",
+        {
+            "allowed_sev_features": f"{SNP}, AllowedSevFeaturesEnable"
+            " (The host's list of allowed features applies)"
+        },
+    ),
+    ("kvm_amd: guest_sev_features: 0000000000000081", {"guest_sev_features": f"{SNP}, {BTB}"}),
+    ("kvm_amd: VMCB State Save Area:", {}),
+    (
+        "kvm_amd: cs:   s: 9900 a: 009a l: 0000ffff b: 0000000000099000",
+        {"selector": 0x9900, "attributes": 0x9A, "limit": 0xFFFF, "base": 0x99000},
+    ),
+    (
+        "kvm_amd: vmpl: 1   cpl:  3               efer:          0000000000001000",
+        {"vmpl": 1, "cpl": 3, "efer": 0x1000},
+    ),
+    ("kvm_amd: sev_features    0000000000000081", {"sev_features": f"{SNP}, {BTB}"}),
+]
+
+SAVED: list[Row] = [
+    (f"kvm_amd: {line}", {first: 0x1234, second: 0x5678})
+    for line, first, second in (
+        ("cr0:            0000000000001234 cr2:          0000000000005678", "cr0", "cr2"),
+        ("cr3:            0000000000001234 cr4:          0000000000005678", "cr3", "cr4"),
+        ("dr6:            0000000000001234 dr7:          0000000000005678", "dr6", "dr7"),
+        ("rip:            0000000000001234 rflags:       0000000000005678", "rip", "rflags"),
+        ("rsp:            0000000000001234 rax:          0000000000005678", "rsp", "rax"),
+        ("s_cet:          0000000000001234 ssp:          0000000000005678", "s_cet", "ssp"),
+        ("star:           0000000000001234 lstar:        0000000000005678", "star", "lstar"),
+        ("cstar:          0000000000001234 sfmask:       0000000000005678", "cstar", "sfmask"),
+        (
+            "kernel_gs_base: 0000000000001234 sysenter_cs:  0000000000005678",
+            "kernel_gs_base",
+            "sysenter_cs",
+        ),
+        (
+            "sysenter_esp:   0000000000001234 sysenter_eip: 0000000000005678",
+            "sysenter_esp",
+            "sysenter_eip",
+        ),
+        ("gpat:           0000000000001234 dbgctl:       0000000000005678", "g_pat", "dbgctl"),
+        ("br_from:        0000000000001234 br_to:        0000000000005678", "br_from", "br_to"),
+        (
+            "excp_from:      0000000000001234 excp_to:      0000000000005678",
+            "last_excp_from",
+            "last_excp_to",
+        ),
+        ("pl0_ssp:        0000000000001234 pl1_ssp:      0000000000005678", "pl0_ssp", "pl1_ssp"),
+        ("pl2_ssp:        0000000000001234 pl3_ssp:      0000000000005678", "pl2_ssp", "pl3_ssp"),
+        ("rax:            0000000000001234 rbx:          0000000000005678", "rax", "rbx"),
+        ("rcx:            0000000000001234 rdx:          0000000000005678", "rcx", "rdx"),
+        ("rsi:            0000000000001234 rdi:          0000000000005678", "rsi", "rdi"),
+        ("rbp:            0000000000001234 rsp:          0000000000005678", "rbp", "rsp"),
+        ("r8:             0000000000001234 r9:           0000000000005678", "r8", "r9"),
+        ("r10:            0000000000001234 r11:          0000000000005678", "r10", "r11"),
+        ("r12:            0000000000001234 r13:          0000000000005678", "r12", "r13"),
+        ("r14:            0000000000001234 r15:          0000000000005678", "r14", "r15"),
+        ("xcr0:           0000000000001234 xss:          0000000000005678", "xcr0", "xss"),
+    )
+] + [
+    ("kvm_amd: isst_addr:      0000000000001234", {"isst_addr": 0x1234}),
+    ("kvm_amd: u_cet:          0000000000001234", {"u_cet": 0x1234}),
+]
+"""Lines that are known within a dump of a VMCB only."""
+
+ROWS = [*KVM, *HOST, *TRACE, *DUMPS]

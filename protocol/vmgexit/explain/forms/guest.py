@@ -15,7 +15,10 @@ def _guest(text: str, says: str, source: str, **implied: int) -> Form:
 
 
 _REFUSED = "The host answered the exit with an error, or not as expected."
-_NO_HANDLER = "The guest has no handler for this #VC; it asks to be ended, set 0, code 0."
+_NO_HANDLER = (
+    "The guest has no handler for this #VC: its kernel asks to be ended, set 0, code 0; a process gets"
+    " SIGBUS."
+)
 _DECODE = "The instruction behind the #VC could not be decoded."
 
 GUEST = (
