@@ -91,7 +91,7 @@ def paste(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
                 "versions 1 to 2, C-bit 51",
                 "SNP_AP_CREATION FAILED: MALFORMED_INPUT: error=INVALID_INPUT",
                 "kvm_rmp_fault: vcpu 1 ! gpa 0x80d000",
-                "The guest executed VMGEXIT",
+                "the guest executed VMGEXIT",
                 "16 lines: 16 known, 0 not known",
             ),
         ),

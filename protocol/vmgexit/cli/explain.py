@@ -14,7 +14,7 @@ from ..explain import render
 from ..explain.ask import ask, nearest
 from ..explain.guess import guesses
 from ..explain.lines import BLOCK, Line, Reader, blocks, some
-from ..explain.paste import PAGE, WIDE, Bytes, bytes_of, is_binary, trace_of, unwide
+from ..explain.paste import PAGE, Bytes, Remembered, bytes_of, is_binary, trace_of, unmarked
 from ..explain.values import tried
 from ..images.scan import scan
 from ..read.streams import opened
@@ -76,17 +76,17 @@ def _explain_text(text: str, arguments: argparse.Namespace) -> None:
 
 def _explain(name: str, stream: Any, arguments: argparse.Namespace) -> None:
     """A file: bytes are looked at whole, a log block by block, a short text also as a question."""
+    stream = Remembered(stream, BLOCK)
     head = some(stream)
     if is_binary(head):
         _binary(name, head, stream, arguments)
         return
     reader = Reader()
-    text = unwide(head if head[:2] not in WIDE else head + stream.read())
-    _log(reader, blocks(stream, text), arguments)
-    is_short = len(text) <= BLOCK and not reader.count.known
-    whole = text.decode(errors="replace")
-    if is_short and (_question(whole, arguments) or _whole(whole, arguments)):
-        return
+    _log(reader, blocks(stream, unmarked(head)), arguments)
+    if stream.whole is not None and not reader.count.known:
+        short = unmarked(stream.whole).decode(errors="replace")
+        if _question(short, arguments) or _whole(short, arguments):
+            return
     if arguments.json:
         print(json.dumps(asdict(reader.count)))
     else:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import DecodeError
 from ..read import hexdump
@@ -37,16 +39,56 @@ def trace_of(data: bytes) -> str:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether these are bytes and no text: text has no zero byte, but for UTF-16."""
-    return b"\0" in data and data[:2] not in WIDE
+    """Whether these are bytes and no text, which has no zero byte."""
+    return b"\0" in data
 
 
-def unwide(data: bytes) -> bytes:
-    """UTF-16, as Windows writes it, as UTF-8; anything else as it is, without a byte order mark."""
-    encoding = WIDE.get(data[:2])
-    if encoding is None:
-        return data.removeprefix(b"\xef\xbb\xbf")
-    return data[2:].decode(encoding, "replace").encode()
+def unmarked(data: bytes) -> bytes:
+    """UTF-8 without a byte order mark."""
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+class Remembered:
+    """A stream of text as UTF-8, UTF-16 of Windows too; what was read is kept as long as it is short."""
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self._stream = stream
+        self._most = most
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def read1(self, count: int) -> bytes:
+        """What there is now, at most `count` bytes of the stream; nothing at the end."""
+        part = self._next(count)
+        self._size += len(part)
+        if self._size > self._most:
+            self._parts.clear()
+        else:
+            self._parts.append(part)
+        return part
+
+    def _next(self, count: int) -> bytes:
+        read = getattr(self._stream, "read1", self._stream.read)
+        while part := read(count):
+            if not self._size and (encoding := WIDE.get(part[:2])):
+                self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+                part = part[2:]
+            if self._decoder is None:
+                return bytes(part)
+            if text := self._decoder.decode(part).encode(errors="replace"):
+                return text
+        return b""
+
+    def read(self, count: int) -> bytes:
+        """Further bytes, which are not remembered."""
+        part: bytes = self._stream.read(count)
+        return part
+
+    @property
+    def whole(self) -> bytes | None:
+        """All that was read, None where it was much."""
+        return b"".join(self._parts) if self._size <= self._most else None
 
 
 def bytes_of(text: str) -> Bytes | None:
