@@ -21,10 +21,9 @@ from ..errors import DecodeError
 from .numbers import brief, count
 
 _TOKEN = re.compile(
-    r"""(?P<string>[bBcC]?[rR]?"(?:[^"\\\n]|\\.)*+"|[bB]?'(?:[^'\\\n]|\\.)*+')
-      | (?P<cut>"(?:[^"\\\n]|\\.)*+|'(?=[^'\\\n]*\\)(?:[^'\\\n]|\\.)*+)
+    r"""(?P<string>[bBcC]?[rR]?"(?:[^"\\\n]|\\.|\\\n)*"|[bB]'(?:[^'\\\n]|\\.|\\\n)*'|'(?:[^'\\\n]|\\.[0-7]*|\\x..)*')
       | (?P<repeats><repeats\ (?P<times>\d+)\ times>)
-      | (?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))
+      | (?P<comment>//[^\n]*|/\*.*?\*/)
       | (?P<number>-?0[xX][0-9a-fA-F_]+\w*
           |-?(?<!\w)[0-9][0-9a-fA-F_]*(?:u8|u16|u32|u64|i8|[uUlL]+)?(?!\w))
       | (?P<word>[A-Za-z_$\#][\w.$]*)
@@ -34,8 +33,6 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _HEAD = 400  # letters of a text in which a literal begins
-_MOST = 1 << 24  # elements of a literal
-_TYPE = 16  # tokens within which the `;` of a type of Rust stands
 _BEFORE_STRINGS = frozenset("=(,[{:*&")
 _BEFORE_BRACKETS = frozenset("=()&,:!")
 
@@ -72,7 +69,7 @@ class _Token:
 
 def is_literal(text: str) -> bool:
     """Whether the text begins as a literal does, maybe with its name and type before it."""
-    tokens = _tokens(text.lstrip(), _HEAD)
+    tokens = _tokens(text.lstrip()[:_HEAD])
     for at, token in enumerate(tokens):
         before = tokens[at - 1].text if at else ""
         if token.kind == "string":
@@ -100,13 +97,10 @@ def read(text: str, size: int = 0) -> Literal:
     return _elements(head, body, size)
 
 
-def _tokens(text: str, within: int | None = None) -> list[_Token]:
-    """The tokens that begin `within` so many letters, by default all."""
+def _tokens(text: str) -> list[_Token]:
     found = []
     line = 1
     for match in _TOKEN.finditer(text):
-        if within is not None and match.start() >= within:
-            break
         kind = match.lastgroup or "sign"
         if kind not in ("space", "comment"):
             found.append(_Token("repeats" if kind == "times" else kind, match[0], line))
@@ -138,8 +132,7 @@ def _begins(tokens: list[_Token], at: int) -> bool:
         return True
     before = tokens[at - 1] if at else None
     is_index = before is not None and before.kind == "word" and before.text not in ("vec", "bytes")
-    after = tokens[at : at + _TYPE]
-    closing = next((later for later in after if later.text in ("]", ";", "}")), None)
+    closing = next((later for later in tokens[at:] if later.text in ("]", ";", "}")), None)
     is_type = closing is not None and closing.text == ";"
     return token.text == "[" and not is_index and not is_type
 
@@ -173,7 +166,7 @@ def _string(body: list[_Token], size: int) -> Literal:
     last = b""
     for token in body:
         if token.kind == "repeats":
-            data += last * (_times(token, len(data)) - 1)
+            data += last * (_times(token) - 1)
         elif token.kind == "dots":
             raise DecodeError(
                 f"line {token.line}: '...' found, the whole string expected: it is cut there"
@@ -239,7 +232,7 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
                 raise DecodeError(
                     f"line {token.line}: {token.text} found, an element expected before"
                 )
-            values += values[-1:] * (_times(token, len(values)) - 1)
+            values += values[-1:] * (_times(token) - 1)
         elif token.kind == "dots":
             raise DecodeError(
                 f"line {token.line}: '...' found, every element expected: it is cut there"
@@ -272,14 +265,13 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
     )
 
 
-def _times(token: _Token, before: int) -> int:
-    """How often GDB says that an element stands; `before`: how many elements are there already."""
-    times = token.text.split()[1]
-    if len(times) > len(str(_MOST)) or before + int(times) > _MOST:
+def _times(token: _Token) -> int:
+    times = int(token.text.split()[1])
+    if times > 1 << 24:
         raise DecodeError(
-            f"line {token.line}: {brief(token.text)} found, at most {_MOST} elements expected"
+            f"line {token.line}: {token.text} found, at most {1 << 24} times expected"
         )
-    return int(times)
+    return times
 
 
 def _is_hex(text: str) -> bool:
