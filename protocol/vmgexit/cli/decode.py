@@ -207,23 +207,25 @@ def _say(
 
 
 def _other_reading(source: Given, cls: type[Structure], value: Partial) -> Iterator[str]:
-    """A token read as a number could be bytes, and the other way round: one without problems is named."""
+    """What else the same digits could be, where only one of the two readings breaks no rule."""
     token = source.value
-    other = token.other() if token else None
-    if token is None or other is None or cls.size > WORD:
-        return
+    other = token.other() if token and cls.size <= WORD else None
     try:
-        data = other.sized(cls.size)
-        read = cls.decode(data)
+        if other is not None:
+            read, name, option = cls.decode(other.sized(cls.size)), str(other), _option(other)
+        elif source.dump and len(source.dump.other) == cls.size:
+            read, name, option = cls.decode(source.dump.other), "words of the other order", ""
+        else:
+            return
     except DecodeError:
         return
     if read == value.value:
         return
-    ours, others = list(value.problems()), read.problems()
+    ours, others = value.problems(), [*read.problems()]
     if ours and not others:
-        yield f"as {other} it would break no rule: {_option(other)}"
+        yield f"as {name} it would break no rule" + f": {option}" * bool(option)
     elif others and not ours:
-        yield f"as {other} it would break a rule: {others[0]}"
+        yield f"as {name} it would break a rule: {others[0]}"
 
 
 def _option(value: Understood) -> str:

@@ -32,7 +32,8 @@ class Dump:
     the first byte, as written; None where there is none. `notes`: what a reader must know, such as
     lines passed over and orders that are not certain. `skipped`: the numbers of those lines, from
     1. `is_rows`: lines of a dump, so that shorter data are a part of something, and not a value.
-    `values`: the single values of a text that has nothing else.
+    `values`: the single values of a text that has nothing else. `other`: the bytes in the other
+    order, where nothing tells which it is.
     """
 
     data: bytes
@@ -44,6 +45,7 @@ class Dump:
     skipped: tuple[int, ...] = ()
     is_rows: bool = True
     values: tuple[numbers.Understood, ...] = ()
+    other: bytes = b""
 
     def __str__(self) -> str:
         """`1072 bytes, print_hex_dump of a kernel's log`."""

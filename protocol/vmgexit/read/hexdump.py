@@ -14,6 +14,8 @@ A DecodeError names the line, what was found and what was expected.
 
 from __future__ import annotations
 
+import re
+
 from ..errors import DecodeError
 from . import literals, numbers, prefixes
 from .dump import Dump, Source, skips
@@ -24,6 +26,9 @@ from .rows import Row, row
 
 __all__ = ["Dump", "is_row", "read"]
 
+_PROMPT = re.compile(
+    r"\s*(?:>>> |\.\.\. |\((?:gdb|lldb|qemu)\)|In \[\d+\]:|crash>|drgn>|\d+: kd>|[$#] )"
+)
 _COMMANDS = 3  # lines that may stand before a literal
 
 
@@ -47,13 +52,19 @@ def read(text: str, size: int = 0) -> Dump:
 def _of(lines: list[Source], size: int) -> Dump:
     if values := _values(lines):
         whole = numbers.joined(values)
-        notes = tuple(doubts(lines)) if whole.kind == "bytes" else ()
-        form, rows = _form_of_values(values), len(lines) > 1
-        return Dump(whole.data, form, notes=notes, is_rows=rows, values=tuple(values))
+        other, doubted = doubts(lines)
+        return Dump(
+            whole.data,
+            _form_of_values(values),
+            notes=doubted,
+            is_rows=len(lines) > 1,
+            values=tuple(values),
+            other=other,
+        )
     if (at := _start_of_literal(lines)) is not None:
         found = literals.read("\n".join(line.body for line in lines[at:]), size)
         notes = (*found.notes, *skips(lines[:at]))
-        return Dump(found.data, found.form, notes=notes, is_rows=False)
+        return Dump(found.data, found.form, notes=notes, is_rows=False, other=found.other)
     return of_lines(lines, size)
 
 
@@ -66,7 +77,9 @@ def is_row(line: str) -> bool:
 def _start_of_literal(lines: list[Source]) -> int | None:
     """Where a literal begins: at once, or behind the command that printed it."""
     for at, line in enumerate(lines[: _COMMANDS + 1]):
-        if literals.is_literal("\n".join(each.body for each in lines[at : at + 3])):
+        if not _PROMPT.match(line.body) and literals.is_literal(
+            "\n".join(each.body for each in lines[at : at + 3])
+        ):
             return at
         if row(line.body) is not None or is_hexish(line.body):
             return None
@@ -79,6 +92,8 @@ def _values(lines: list[Source]) -> list[numbers.Understood] | None:
     values = numbers.tokens(body)
     if not values or any("0x" in value.written[:2].lower() for value in values):
         return values
+    if lines[0].prefix:  # in a log bare digits are a word that was printed
+        return None
     found = row(body) if len(lines) == 1 else None
     has_address = isinstance(found, Row) and (
         found.mark == "`" or (found.mark == " " and are_columns([found]))

@@ -31,9 +31,12 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Bytes from `address` on. `gaps`: where nothing was there, as zeros. `notes`: what was odd."""
+    """Bytes from `address` on, None where no address was known.
 
-    address: int
+    `gaps`: where nothing was there, as zeros. `notes`: what was odd.
+    """
+
+    address: int | None
     data: bytes
     gaps: tuple[range, ...]
     notes: tuple[str, ...]
@@ -89,6 +92,8 @@ def _lines(rows: Sequence[Placed], shown: str, notes: list[str]) -> list[_Line]:
             continue
         line = _Line(row.number, row.address, row.data)
         first = first if lines else row.address
+        if star is not None and row.address <= end:
+            notes.append(f"line {star.number}: '*' found, which stands for no line here")
         if star is not None and last is not None and row.address > end:
             repeated = last.data * (
                 _claimed(star, row.address - end, end - first) // len(last.data)

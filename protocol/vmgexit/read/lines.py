@@ -6,13 +6,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from ..errors import DecodeError
 from .dump import ORDERS, Dump, Source, skips
 from .joined import Joined, Placed, join
 from .numbers import brief, count
-from .plain import is_hexish, plain
+from .plain import is_hexish, is_left_out, plain
 from .rows import Mark, Row, Wrong, agrees, bare_row, row
 
 _OCTAL_DIGITS = 7  # of od's addresses; hexdump has as many, in hex
@@ -29,7 +30,9 @@ def of_lines(lines: list[Source], size: int) -> Dump:
     mark = _mark(found)
     if not mark:
         mark = ""
-        bare = [bare_row(line.body, line.number, is_log=bool(line.prefix)) for line in lines]
+        bare = _bare_rows(lines, "")
+        label = next((each.label for each in bare if each and each.label), "")
+        bare = _bare_rows(lines, label) if label else bare
         if not any(each and (each.is_log or each.label or each.text) for each in bare):
             return plain(lines)
         found = [*bare]
@@ -48,6 +51,12 @@ def of_lines(lines: list[Source], size: int) -> Dump:
             if rows:
                 breaks.setdefault(len(rows), line)
     return _understood(mark, rows, skipped, breaks, size)
+
+
+def _bare_rows(lines: list[Source], label: str) -> list[Row | None]:
+    return [
+        bare_row(line.body, line.number, is_log=bool(line.prefix), label=label) for line in lines
+    ]
 
 
 def _same(mark: Mark, kind: Mark) -> bool:
@@ -83,10 +92,8 @@ def are_columns(rows: list[Row]) -> bool:
     if len(rows) == 1:
         address = rows[0].address
         return len(address) % 2 == 1 or (rows[0].is_spread and width == 2 and address[-1] == "0")
-    return (
-        any(len(each.address) != width for each in rows)
-        or not rows[-1].words
-        or any(
+    return any(len(each.address) != width for each in rows) or (
+        any(
             int(after.address, 16) - int(before.address, 16) == len(before.words) * width // 2
             for before, after in pairwise(rows)
         )
@@ -104,13 +111,9 @@ def _complaint(line: Source, found: Row | Wrong | None, mark: Mark) -> str:
     if (isinstance(found, Row) and not found.label) or is_hexish(line.body):
         expected = "an address expected as on the other lines" if mark else "hex bytes expected"
         return f"{brief(line.body)} found, {expected}"
-    if not mark and _is_ellipsis(line.body):
+    if not mark and is_left_out(line.body):
         return f"{brief(line.body)} found: how many bytes are left out there is not known"
     return ""
-
-
-def _is_ellipsis(body: str) -> bool:
-    return set(body.strip()) <= set(".…") and len(body.strip()) != 1
 
 
 # --- What the rows are together -------------------------------------------------------------------
@@ -121,33 +124,47 @@ def _understood(
 ) -> Dump:
     width = _word_size(mark, rows, skipped, size)
     _check_digits(mark, rows)
-    notes: list[str] = []
-    reverse = _reversed(mark, rows, width, notes)
-    parts = [_data(each, width, reverse) for each in rows]
-    if mark == "" or _are_hashed(mark, rows, parts):
-        if mark:
-            notes.append(
-                "the addresses are in no order, as hashed pointers are: lines read as they come"
-            )
-        joined = _concatenated(parts, breaks, size, notes)
-    else:
-        joined = _by_address(mark, rows, parts, width)
-    data, gaps, address = joined.data, joined.gaps, joined.address
-    if not data:
+    reverse, is_certain, notes = _order(mark, rows, width)
+    joined = _joined(mark, rows, _parts(rows, width, reverse), breaks, size)
+    if not joined.data:
         raise DecodeError("no bytes found, hex digits expected")
-    if mark in (":", " ") and address > 0 and address + len(data) <= size:
-        notes.append(f"the first address is {address:#x}: what stands before it is not in the dump")
-        gaps = (range(address), *(range(gap.start + address, gap.stop + address) for gap in gaps))
-        data, address = bytes(address) + data, 0
+    other = b""
+    if not is_certain:
+        other = _joined(mark, rows, _parts(rows, width, not reverse), breaks, size).data
     return Dump(
-        data,
-        _form(mark, rows, width),
+        joined.data,
+        _form(mark, rows),
         order=ORDERS[reverse].format(width) if width > 1 else "",
-        address=address if mark and not any("hashed" in note for note in notes) else None,
-        gaps=gaps,
+        address=joined.address,
+        gaps=joined.gaps,
         notes=(*notes, *joined.notes, *skips(skipped)),
         skipped=tuple(line.number for line in skipped),
+        other=other,
     )
+
+
+def _parts(rows: list[Row], width: int, reverse: bool) -> list[bytes]:
+    return [_data(each, width, reverse) for each in rows]
+
+
+def _joined(
+    mark: Mark, rows: list[Row], parts: list[bytes], breaks: dict[int, Source], size: int
+) -> Joined:
+    """The lines in one piece, by their addresses where they have some."""
+    if mark == "":
+        return _concatenated(parts, breaks, size)
+    if _are_hashed(mark, rows, parts):
+        note = "the addresses are in no order, as hashed pointers are: lines read as they come"
+        joined = _concatenated(parts, breaks, size)
+        return replace(joined, notes=(note, *joined.notes))
+    width = max((each.width for each in rows), default=1)
+    joined = _by_address(mark, rows, parts, width, size)
+    start = joined.address or 0
+    if mark not in (":", " ") or not 0 < start <= size - len(joined.data):
+        return joined
+    note = f"the first address is {start:#x}: what stands before it is not in the dump"
+    gaps = (range(gap.start + start, gap.stop + start) for gap in joined.gaps)
+    return Joined(0, bytes(start) + joined.data, (range(start), *gaps), (note, *joined.notes))
 
 
 def _check_digits(mark: Mark, rows: list[Row]) -> None:
@@ -200,37 +217,40 @@ def _data(each: Row, width: int, reverse: bool) -> bytes:
         ) from None
 
 
-def _reversed(mark: Mark, rows: list[Row], width: int, notes: list[str]) -> bool:
-    """Whether words are little-endian: by what prints such lines, unless the text columns say no."""
-    if _has_octal(mark, rows) or any(each.base == 10 for each in rows):
-        return True
-    wide = width > 1
-    has_text = any(each.text is not None for each in rows)
-    is_log = any(each.is_log for each in rows)
-    usual = mark not in (":", "") or is_log or (mark == ":" and width >= 4 and not has_text)
+def _order(mark: Mark, rows: list[Row], width: int) -> tuple[bool, bool, list[str]]:
+    """Whether words are little-endian, whether that is certain, and what is to say of it.
+
+    What prints such lines decides, unless the text columns say no. Groups of four or eight bytes are
+    words more often than not: the kernel prints such ones, and xxd -e.
+    """
+    if _has_octal(mark, rows) or any(each.base == 10 for each in rows) or width == 1:
+        return True, True, _contradictions(rows) if width == 1 else []
+    usual = mark not in (":", "") or any(each.is_log for each in rows) or width >= 4
+    fits = {order: not _wrong_texts(rows, order) for order in (True, False)}
+    if not fits[usual] and fits[not usual]:
+        said = f"the text column contradicts {ORDERS[usual].format(width)}"
+        return not usual, True, [f"{said}: read as {ORDERS[not usual].format(width)}"]
+    if not fits[usual]:
+        return usual, False, _contradictions(rows)
+    differ = any(each.data(reverse=True) != each.data(reverse=False) for each in rows)
+    if not differ or not fits[not usual] or mark not in (":", ""):
+        return usual, True, []
+    said = f"read as {ORDERS[usual].format(width)}; no text column tells, they might be"
+    return usual, False, [f"{said} {ORDERS[not usual].format(width)}"]
+
+
+def _wrong_texts(rows: list[Row], order: bool) -> list[Row]:
+    """The lines whose text column is not that of their bytes."""
     shown = [each for each in rows if each.text is not None and each.words]
-    fits = {
-        order: all(agrees(each.data(reverse=order), each.text or "") for each in shown)
-        for order in ((usual, not usual) if wide else (usual,))
-    }
-    differ = wide and any(each.data(reverse=True) != each.data(reverse=False) for each in rows)
-    if not any(fits.values()):
-        wrong = next(e for e in shown if not agrees(e.data(reverse=usual), e.text or ""))
-        notes.append(
-            f"line {wrong.number}: the text column {brief(wrong.text or '')} is not that of the bytes"
-        )
-    elif not fits[usual]:
-        notes.append(
-            f"the text column contradicts {ORDERS[usual].format(width)}:"
-            f" read as {ORDERS[not usual].format(width)}"
-        )
-        return not usual
-    elif differ and mark in (":", "") and fits.get(not usual):
-        notes.append(
-            f"read as {ORDERS[usual].format(width)}; no text column tells, they might be"
-            f" {ORDERS[not usual].format(width)}"
-        )
-    return usual
+    return [each for each in shown if not agrees(each.data(reverse=order), each.text or "")]
+
+
+def _contradictions(rows: list[Row]) -> list[str]:
+    wrong = _wrong_texts(rows, True)
+    if not wrong:
+        return []
+    text = brief(wrong[0].text or "")
+    return [f"line {wrong[0].number}: the text column {text} is not that of the bytes"]
 
 
 def _has_octal(mark: Mark, rows: list[Row]) -> bool:
@@ -251,54 +271,57 @@ def _are_hashed(mark: Mark, rows: list[Row], parts: list[bytes]) -> bool:
     )
 
 
-def _concatenated(
-    parts: list[bytes], breaks: dict[int, Source], size: int, notes: list[str]
-) -> Joined:
+def _concatenated(parts: list[bytes], breaks: dict[int, Source], size: int) -> Joined:
     """Lines without addresses, up to where other text shows that another dump begins."""
     data = bytearray()
     for at, part in enumerate(parts):
         between = breaks.get(at)
         if between and (between.body.rstrip().endswith(":") or len(data) >= size > 0):
-            notes.append(
-                f"line {between.number}: {brief(between.body)} found after a dump:"
-                " another begins there, not read"
-            )
-            break
+            note = f"line {between.number}: {brief(between.body)} found after a dump"
+            return Joined(None, bytes(data), (), (f"{note}: another begins there, not read",))
         data += part
-    return Joined(0, bytes(data), (), ())
+    return Joined(None, bytes(data), (), ())
 
 
-def _by_address(mark: Mark, rows: list[Row], parts: list[bytes], width: int) -> Joined:
-    """By hex addresses, or by those that od may have printed: the first radix that leaves no gap."""
-    radixes = [16]
-    addresses = [each.address for each in rows if each.address]
-    if mark == " " and all(len(text) == _OCTAL_DIGITS for text in addresses):
-        digits = set("".join(addresses))
-        radixes = [8, 16, 10] if width == 1 or _has_octal(mark, rows) else [16, 8, 10]
-        radixes = [
-            r for r in radixes if digits <= set("0123456789abcdefABCDEF"[: r + 6 * (r > 10)])
-        ]
-    results: list[Joined | DecodeError] = []
-    for radix in radixes:
+def _by_address(mark: Mark, rows: list[Row], parts: list[bytes], width: int, size: int) -> Joined:
+    """By hex addresses, or by those that od may have printed: a radix that leaves no gap."""
+    found: list[Joined] = []
+    failed: list[DecodeError] = []
+    for radix in _radixes(mark, rows, width):
         placed = [
             Placed(each.number, int(each.address, radix) if each.address else None, part, width)
             for each, part in zip(rows, parts, strict=True)
         ]
         try:
-            joined = join(placed, {8: "#o", 10: "d", 16: "#x"}[radix])
+            found.append(join(placed, {8: "#o", 10: "d", 16: "#x"}[radix]))
         except DecodeError as error:
-            results.append(error)
-            continue
-        if not joined.notes:
-            return joined
-        results.append(joined)
-    best = next((result for result in results if isinstance(result, Joined)), results[0])
-    if isinstance(best, DecodeError):
-        raise best
-    return best
+            failed.append(error)
+    if not found:
+        raise failed[0]
+    clean = [joined for joined in found if not joined.notes] or found[:1]
+    best = next((joined for joined in clean if len(joined.data) == size), clean[0])
+    lengths = sorted({len(joined.data) for joined in clean} - {len(best.data)})
+    if (size and len(best.data) == size) or not lengths:
+        return best
+    others = " or ".join(map(str, lengths))
+    note = f"read as {len(best.data)} bytes; addresses of another radix would make it {others}"
+    return replace(best, notes=(*best.notes, note))
 
 
-def _form(mark: Mark, rows: list[Row], width: int) -> str:
+def _radixes(mark: Mark, rows: list[Row], width: int) -> list[int]:
+    """The radixes that the addresses may have, the likeliest first: of seven digits od's are octal.
+
+    So many in hex stand before the words of two bytes that hexdump prints.
+    """
+    addresses = [each.address for each in rows if each.address]
+    if mark != " " or not all(len(text) == _OCTAL_DIGITS for text in addresses):
+        return [16]
+    digits = set("".join(addresses).lower())
+    likely = [16, 8, 10] if width == 2 and not _has_octal(mark, rows) else [8, 16, 10]
+    return [radix for radix in likely if digits <= set("0123456789abcdef"[:radix])]
+
+
+def _form(mark: Mark, rows: list[Row]) -> str:
     if mark in (":", "") and any(each.is_log for each in rows):
         return "lines of print_hex_dump in a log"
     if mark == ":" and any(each.base == 2 for each in rows):

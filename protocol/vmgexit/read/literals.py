@@ -14,14 +14,16 @@ with which they fill the structure. Where nothing tells, that is an error and no
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import DecodeError
 from .numbers import brief, count
 
 _TOKEN = re.compile(
-    r"""(?P<string>[bBcC]?[rR]?"(?:[^"\\\n]|\\.|\\\n)*"|[bB]'(?:[^'\\\n]|\\.|\\\n)*'|'(?:[^'\\\n]|\\.[0-7]*|\\x..)*')
+    r"""(?P<string>[bBcC]?[rR]?"(?:[^"\\\n]|\\.|\\\n)*+"|[bB]?'(?:[^'\\\n]|\\.|\\\n)*+')
       | (?P<repeats><repeats\ (?P<times>\d+)\ times>)
       | (?P<comment>//[^\n]*|/\*.*?\*/)
       | (?P<number>-?0[xX][0-9a-fA-F_]+\w*
@@ -32,7 +34,7 @@ _TOKEN = re.compile(
       | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_HEAD = 400  # letters of a text in which a literal begins
+_HEAD = 64  # tokens of a text among which a literal begins
 _BEFORE_STRINGS = frozenset("=(,[{:*&")
 _BEFORE_BRACKETS = frozenset("=()&,:!")
 
@@ -53,11 +55,12 @@ _WIDTHS = {name: width for width, names in _TYPES.items() for name in names}
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """The bytes of a literal, what it is, and what a reader must know."""
+    """The bytes of a literal, what it is, what a reader must know; what else the bytes may be."""
 
     data: bytes
     form: str
     notes: tuple[str, ...] = ()
+    other: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class _Token:
 
 def is_literal(text: str) -> bool:
     """Whether the text begins as a literal does, maybe with its name and type before it."""
-    tokens = _tokens(text.lstrip()[:_HEAD])
+    tokens = list(itertools.islice(_tokens(text.lstrip()), _HEAD))
     for at, token in enumerate(tokens):
         before = tokens[at - 1].text if at else ""
         if token.kind == "string":
@@ -86,8 +89,7 @@ def read(text: str, size: int = 0) -> Literal:
 
     Raises DecodeError that names the line; for a literal that was cut with `...` too.
     """
-    tokens = _tokens(text)
-    head, body = _parted(tokens)
+    head, body = _parted(list(_tokens(text)))
     if not body:
         raise DecodeError("line 1: no element found, a string of bytes or numbers expected")
     if any(token.text.endswith("fromhex") for token in head):
@@ -97,15 +99,13 @@ def read(text: str, size: int = 0) -> Literal:
     return _elements(head, body, size)
 
 
-def _tokens(text: str) -> list[_Token]:
-    found = []
+def _tokens(text: str) -> Iterator[_Token]:
     line = 1
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "sign"
         if kind not in ("space", "comment"):
-            found.append(_Token("repeats" if kind == "times" else kind, match[0], line))
+            yield _Token("repeats" if kind == "times" else kind, match[0], line)
         line += match[0].count("\n")
-    return found
 
 
 def _parted(tokens: list[_Token]) -> tuple[list[_Token], list[_Token]]:
@@ -188,33 +188,40 @@ def _string(body: list[_Token], size: int) -> Literal:
 def _unescaped(token: _Token) -> bytes:
     quote = token.text[-1]
     start = token.text.index(quote)
-    inner = token.text[start + 1 : -1]
-    if "r" in token.text[:start].lower():
-        return _latin(inner, token.line)
+    prefix, inner = token.text[:start].lower(), token.text[start + 1 : -1]
+    # C and GDB print letters beyond ASCII as UTF-8; bytes of Python and Rust have none.
+    charset = "ascii" if "b" in prefix else "utf-8"
+    if "r" in prefix:
+        return _encoded(inner, charset, token.line)
     data = bytearray()
     at = 0
     for match in _ESCAPE.finditer(inner):
-        data += _latin(inner[at : match.start()], token.line)
+        data += _encoded(inner[at : match.start()], charset, token.line)
         at = match.end()
-        digits, octal, newline, letter = match.groups()
-        if digits:
-            data.append(int(digits, 16))
-        elif octal:
-            if int(octal, 8) > 0xFF:
-                raise DecodeError(f"line {token.line}: \\{octal} found, at most \\377 expected")
-            data.append(int(octal, 8))
-        elif not newline:
-            if letter not in _ESCAPES:
-                raise DecodeError(
-                    f"line {token.line}: '\\{letter}' found, \\x and two digits or another escape expected"
-                )
-            data.append(_ESCAPES[letter])
-    return bytes(data + _latin(inner[at:], token.line))
+        data += _escaped(match, token.line)
+    return bytes(data + _encoded(inner[at:], charset, token.line))
 
 
-def _latin(text: str, line: int) -> bytes:
+def _escaped(match: re.Match[str], line: int) -> bytes:
+    digits, octal, newline, letter = match.groups()
+    if digits:
+        return bytes.fromhex(digits)
+    if octal:
+        if int(octal, 8) > 0xFF:
+            raise DecodeError(f"line {line}: \\{octal} found, at most \\377 expected")
+        return bytes([int(octal, 8)])
+    if newline:
+        return b""
+    if letter not in _ESCAPES:
+        raise DecodeError(
+            f"line {line}: '\\{letter}' found, \\x and two digits or another escape expected"
+        )
+    return bytes([_ESCAPES[letter]])
+
+
+def _encoded(text: str, charset: str, line: int) -> bytes:
     try:
-        return text.encode("ascii")
+        return text.encode(charset)
     except UnicodeEncodeError as error:
         raise DecodeError(
             f"line {line}: {text[error.start]!r} found in a string of bytes, ASCII or an escape expected"
@@ -245,7 +252,11 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
         raise DecodeError("line 1: no element found, numbers expected")
     notes: list[str] = []
     texts = [_bare(token.text) for token in values]
-    base = _base(texts, notes)
+    base = _base(texts)
+    is_doubtful = base == 10 and not head and any(len(text) > 1 for text in texts)
+    is_doubtful = is_doubtful and all(_is_hex(text) for text in texts)
+    if is_doubtful:
+        notes.append("read as decimal numbers; nothing tells, they might be hex digits of bytes")
     parsed = [_number(token, text, base) for token, text in zip(values, texts, strict=True)]
     width = _width(head, texts, parsed, base, size)
     data = bytearray()
@@ -260,8 +271,9 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
         notes.append(f"{len(values)} of {whole} elements are shown, the others are zero")
     return Literal(
         bytes(data),
-        f"an array of {count(len(data) // width, 'element')} of {count(width, 'byte')}",
-        tuple(notes),
+        other=bytes(int(text, 16) for text in texts) if is_doubtful else b"",
+        form=f"an array of {count(len(data) // width, 'element')} of {count(width, 'byte')}",
+        notes=tuple(notes),
     )
 
 
@@ -285,7 +297,7 @@ def _bare(text: str) -> str:
     )
 
 
-def _base(texts: list[str], notes: list[str]) -> int:
+def _base(texts: list[str]) -> int:
     """0 for what C, Rust and Python write; 16 for Rust's {:02x?}, which has no 0x."""
     if any(text.lower().lstrip("-").startswith("0x") for text in texts):
         return 0
@@ -296,8 +308,6 @@ def _base(texts: list[str], notes: list[str]) -> int:
     ]
     if bare_hex and all(_is_hex(text) for text in texts):
         return 16
-    if any(len(text) > 1 for text in texts) and all(_is_hex(text) for text in texts):
-        notes.append("read as decimal numbers; nothing tells, they might be hex digits of bytes")
     return 10
 
 

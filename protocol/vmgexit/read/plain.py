@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 
 from ..errors import DecodeError
 from .dump import ORDERS, Dump, Source, skips
@@ -28,6 +29,11 @@ def is_hexish(body: str) -> bool:
     return bool(words) and (meant[0] or 2 * sum(meant) > len(words))
 
 
+def is_left_out(body: str) -> bool:
+    """Whether a line stands for others: `*`, `...`."""
+    return body.strip() == "*" or (len(body.strip()) > 1 and set(body.strip()) <= set(".…"))
+
+
 def plain(lines: list[Source]) -> Dump:
     """Bytes in memory order with any separators; text before and after them is passed over."""
     first = next((at for at, line in enumerate(lines) if _is_bytes(line.body)), None)
@@ -40,26 +46,38 @@ def plain(lines: list[Source]) -> Dump:
         )
     last = max(at for at, line in enumerate(lines) if _is_bytes(line.body))
     skipped = [*lines[:first], *lines[last + 1 :]]
+    if left := next((line for line in lines[first:] if is_left_out(line.body)), None):
+        raise DecodeError(
+            f"line {left.number}: {brief(left.body)} found: how many bytes are left out there is not known"
+        )
     if meant := next((line for line in skipped if is_hexish(line.body)), None):
         _hex(meant.body, meant.number)
     shown = lines[first : last + 1]
+    other, doubted = doubts(shown)
     return Dump(
         b"".join(_hex(line.body, line.number) for line in shown),
         "hex digits in memory order",
-        notes=(*doubts(shown), *skips(skipped)),
+        notes=(*doubted, *skips(skipped)),
         skipped=tuple(line.number for line in skipped),
         is_rows=last > first,
+        other=other,
     )
 
 
-def doubts(lines: list[Source]) -> list[str]:
-    """Groups of more than one byte without an address may be words: od -An prints such lines."""
-    rows = [bare_row(line.body) for line in lines]
-    widths = {each.width for each in rows if each} if all(rows) else set()
-    several = any(len(each.words) > 1 for each in rows if each)
+def doubts(lines: Sequence[Source]) -> tuple[bytes, tuple[str, ...]]:
+    """Groups of more than one byte without an address may be words: od -An prints such lines.
+
+    The bytes if they are, and what to say of it.
+    """
+    rows = [each for line in lines if (each := bare_row(line.body))]
+    widths = {each.width for each in rows} if len(rows) == len(lines) else set()
+    several = any(len(each.words) > 1 for each in rows)
     if len(widths) == 1 and several and (width := widths.pop()) in (2, 4, 8):
-        return [f"nothing tells the order; the groups might be {ORDERS[True].format(width)}"]
-    return []
+        other = b"".join(each.data(reverse=True) for each in rows)
+        if other != b"".join(each.data(reverse=False) for each in rows):
+            said = f"nothing tells the order; the groups might be {ORDERS[True].format(width)}"
+            return other, (said,)
+    return b"", ()
 
 
 def _is_bytes(body: str) -> bool:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 Mark = Literal["0x:", ":", "::", ":0x", "`", " ", ""]
@@ -34,9 +35,9 @@ _ADDRESS = re.compile(
 # Words that a driver or a caller puts before each line: `SVSM: `, `ccp 0000:22:00.1: `. Each has a
 # letter that is no hex digit, but for the last ones.
 _LABEL = re.compile(
-    r"\s*(?:\S*[g-zG-Z_]\S*\s+)+(?:(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d:\s+)?"
+    r"\s*(?:[^\sg-zG-Z_]*+[g-zG-Z_]\S*+\s++)+(?:(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d:\s+)?"
 )
-_BARS = re.compile(r"\s+[|>](.*?)[|<]?\s*$")
+_BARS = re.compile(r"(?<=\S)\s++[|>](.*?)[|<]?\s*+$")
 _SPREAD = re.compile(r"\s{2,}")
 _JOINT = re.compile(r"(?<=[0-9a-fA-F])[-`](?=[0-9a-fA-F])")
 _HEX = re.compile(r"[0-9a-fA-F]+")
@@ -46,6 +47,8 @@ _SIGNED = re.compile(r"-?\d+")
 _DECIMALS = re.compile(r"(?:\s{2,}\d{1,2})+\s*")  # od -t u1, d1; hexdump -C has longer addresses
 _BITS = re.compile(r"(?:[01]{8}){1,8}")
 
+_LONGEST = 2048  # letters of a line: no program prints so many
+_GAPS = 40  # wide gaps of a line behind which its text may begin
 PRINTABLE = range(0x20, 0x7F)
 
 
@@ -96,6 +99,8 @@ class Wrong:
 
 def row(line: str, number: int = 1, *, is_log: bool = False) -> Row | Wrong | None:
     """The row that a line is, without a log's prefix; what is wrong with it; None for other text."""
+    if len(line) > _LONGEST:
+        return None
     found = _addressed(line, number, is_log, "")
     if isinstance(found, Row):
         return found
@@ -107,12 +112,20 @@ def row(line: str, number: int = 1, *, is_log: bool = False) -> Row | Wrong | No
     return found
 
 
-def bare_row(line: str, number: int = 1, *, is_log: bool = False) -> Row | None:
-    """The row that a line without an address is: words of one width, or None."""
+def bare_row(line: str, number: int = 1, *, is_log: bool = False, label: str = "") -> Row | None:
+    """The row that a line without an address is: words of one width, or None.
+
+    `label` is what stands before the words of other lines; without one, a single word behind other
+    text is no row.
+    """
+    if len(line) > _LONGEST:
+        return None
     if found := _bare(line, number, is_log, ""):
         return found
-    label = _LABEL.match(line)
-    found = _bare(line[label.end() :], number, is_log, label[0]) if label else None
+    if label and line.startswith(label):
+        return _bare(line[len(label) :], number, is_log, label)
+    before = _LABEL.match(line)
+    found = _bare(line[before.end() :], number, is_log, before[0]) if before else None
     return found if found and len(found.words) > 1 else None
 
 
@@ -156,9 +169,6 @@ def _of_debugger(rest: str) -> tuple[list[str] | None, Literal[16, 10, 2], str |
 
 def _of_columns(rest: str, mark: Mark) -> tuple[list[str] | None, Literal[16, 10, 2], str | None]:
     """Bare words and their text column: of all places where it may begin, one where both agree."""
-    if bars := _BARS.search(rest):
-        words = rest[: bars.start()].split()
-        return (words if _uniform(words) else None), 16, bars[1]
     first: tuple[list[str] | None, str | None] = (None, None)
     for words, text in _cuts(rest, dashes=mark in ("`", " ")):
         if not _uniform(words):
@@ -177,10 +187,12 @@ def _base(words: list[str] | None, text: str | None) -> Literal[16, 2]:
 
 
 def _cuts(rest: str, *, dashes: bool) -> Iterator[tuple[list[str], str | None]]:
-    """Where the text column may begin: at each wide gap; last of all nowhere."""
+    """Where the text column may begin: at bars, at each wide gap; last of all nowhere."""
     rest = rest.rstrip("\r\n")
+    if bars := _BARS.search(rest):
+        yield rest[: bars.start()].split(), bars[1]
     start = len(rest) - len(rest.lstrip())
-    ends = [(gap.start(), gap.end()) for gap in _SPREAD.finditer(rest, start)]
+    ends = [(gap.start(), gap.end()) for gap in islice(_SPREAD.finditer(rest, start), _GAPS)]
     for end, text in (*ends, (len(rest), None)):
         if text is None or text < len(rest):
             left = _JOINT.sub(_joint, rest[:end]) if dashes else rest[:end]
@@ -211,11 +223,23 @@ def _fits(words: list[str], text: str) -> bool:
 
 
 def agrees(data: bytes, text: str) -> bool:
-    """Whether a text column is that of these bytes. Letters beyond ASCII are taken as they come."""
-    shown = text.ljust(len(data))
-    return len(text.rstrip()) <= len(data) and all(
+    """Whether a text column is that of these bytes. Letters beyond ASCII are taken as they come.
+
+    Spaces at its ends may be lost: those before it are no different from the gap.
+    """
+    if len(text.rstrip()) > len(data):
+        return False
+    blanks = len(data) - len(data.lstrip(b" "))
+    return any(
+        _is_text_of(data, (" " * lost + text).ljust(len(data)))
+        for lost in range(min(blanks, len(data) - len(text.rstrip())) + 1)
+    )
+
+
+def _is_text_of(data: bytes, text: str) -> bool:
+    return all(
         letter == chr(byte) if byte in PRINTABLE else (letter in ".? " or letter > "~")
-        for byte, letter in zip(data, shown, strict=False)
+        for byte, letter in zip(data, text, strict=False)
     )
 
 

@@ -6,13 +6,16 @@ problems are given that hold for any values of the missing bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from ..schema import Kind, Note, Place, Problem, Structure, leaves
 
 MESSAGE = "message"
 """The key of JSON under which a word stands as the declaration of its own code reads it."""
+
+
+Said = TypeVar("Said", Problem, Note)
 
 
 class Partial:
@@ -41,24 +44,23 @@ class Partial:
         missing = self.missing_bytes(place)
         return missing == place.field.size if place.field.kind is Kind.BYTES else missing > 0
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> list[Problem]:
         """The rules that the value breaks, whatever the missing bytes are."""
-        return self._certain(list(self.value.problems()), "problems")
+        return self._certain([*self.value.problems()], lambda value: value.problems())
 
-    def notes(self) -> Iterator[Note]:
+    def notes(self) -> list[Note]:
         """What else is to know, whatever the missing bytes are."""
-        return self._certain(list(self.value.notes()), "notes")
+        return self._certain([*self.value.notes()], lambda value: value.notes())
 
-    def _certain(self, found: list[Any], kind: str) -> Iterator[Any]:
+    def _certain(self, found: list[Said], of: Callable[[Structure], Iterable[Said]]) -> list[Said]:
         if not self.missing:
-            yield from found
-            return
+            return found
         data = bytearray(self.value.encode())
         for gap in self.missing:
             data[gap.start : gap.stop] = b"\xff" * len(gap)
-        others = {str(each) for each in getattr(self.cls.decode(bytes(data)), kind)()}
+        others = {str(each) for each in of(self.cls.decode(bytes(data)))}
         unknown = {place.path for place in leaves(self.cls) if self.missing_bytes(place)}
-        yield from (each for each in found if str(each) in others and each.path not in unknown)
+        return [each for each in found if str(each) in others and each.path not in unknown]
 
     @property
     def message(self) -> Structure | None:
