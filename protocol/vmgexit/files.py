@@ -26,6 +26,19 @@ def write(path: Path, data: bytes) -> Path:
     return path
 
 
+def write_output(path: Path, data: bytes) -> Path:
+    """As `write`, of what a command was asked for: a folder that is missing is an error, not made."""
+    check_folder_of(path)
+    return write(path, data)
+
+
+def check_folder_of(path: Path) -> None:
+    """Raise FileNotFoundError where the folder is missing in which `path` is to stand."""
+    # The path itself may be wrong in another way, which `write` names.
+    if not os.path.lexists(path.parent) and not any(part.is_file() for part in path.parents):
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
+
+
 def _replace(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,50 @@ def test_a_terminal_gets_hex(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran.err == "vmgexit: hex, for a terminal; -o OUT or a pipe gets the bytes\n"
 
 
+def test_names_as_decode_and_as_specifications_spell_them(run: Run, tmp_path: Path) -> None:
+    expected = run("encode", "doorbell-head", "--hex", "--set", "flags.no_further_signal=1").out
+    for path in ("Flags.NoFurtherSignal=1", "FLAGS.NO_FURTHER_SIGNAL=true", "flags=0x80"):
+        assert run("encode", "DoorbellHead", "--hex", "--set", path).out == expected
+    (tmp_path / "value.json").write_text('{"Flags": {"NoFurtherSignal": true}}')
+    assert run("encode", "doorbell_head", str(tmp_path / "value.json"), "--hex").out == expected
+    (tmp_path / "value.json").write_text('{"flags": 128}')
+    assert run("encode", "doorbell-head", str(tmp_path / "value.json"), "--hex").out == expected
+
+
+def test_broken_rules_are_told(run: Run, tmp_path: Path) -> None:
+    words = ("encode", "ext-int-status", "--set", "reserved_13_11=7")
+    ran = run(*words, "--hex")
+    assert (ran.code, ran.out) == (0, "00380000\n")
+    assert ran.err.startswith(
+        "vmgexit: ext-int-status: reserved_13_11: 0x7: reserved, must be zero"
+    )
+    ran = run(*words, "--strict", "-o", str(tmp_path / "out.bin"))
+    assert (ran.code, ran.out, os.listdir(tmp_path)) == (1, "", [])
+    assert "reserved_13_11" in ran.err
+
+
+def test_the_message_of_a_word_is_read_over(run: Run, tmp_path: Path) -> None:
+    shown = run("decode", "ghcb-msr", "0x21100", "--json").out
+    path = tmp_path / "word.json"
+    path.write_text(shown)
+    assert run("encode", "ghcb-msr", str(path), "--hex").out == "0011020000000000\n"
+    value = json.loads(shown)
+    value["message"]["reason_code"] = 3
+    path.write_text(json.dumps(value))
+    complaint = run("encode", "ghcb-msr", str(path)).complaint
+    assert complaint.startswith("vmgexit: message: other values found than in the word itself")
+
+
+def test_no_folder_is_made_by_surprise(run: Run, tmp_path: Path) -> None:
+    for words in (
+        ("encode", "ext-int-status", "-o", f"{tmp_path}/new/out.bin"),
+        ("layout", "ext-int-status", "-o", f"{tmp_path}/new/folder"),
+        ("diagram", "--all", "-o", f"{tmp_path}/new/folder"),
+    ):
+        assert run(*words).complaint == f"vmgexit: {tmp_path}/new: no such folder"
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("name", ["doorbell-page", "svsm-call", "ghcb", "apic-icr", "vmsa"])
 def test_the_json_of_decode_is_the_input_of_encode(run: Run, tmp_path: Path, name: str) -> None:
     data = os.urandom(structures()[name][""].size)

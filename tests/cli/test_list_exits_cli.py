@@ -27,3 +27,21 @@ def test_json_has_what_goes_in_and_out(capsys: pytest.CaptureFixture[str]) -> No
     assert cpuid["out"] == ["rax", "rbx", "rcx", "rdx"]
     assert cpuid["direction"] == "guest to host, in a GHCB"
     assert cpuid["since"] == 1
+
+
+def test_words_filter(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json", "run_vmpl"]) == 0
+    names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+    assert {"run-vmpl", "SNP_RUN_VMPL", "ghcb-msr-run-vmpl-request"} <= set(names)
+    assert main(["list", "0x80000010"]) == 0
+    assert "SNP_PAGE_STATE_CHANGE" in capsys.readouterr().out
+    assert main(["list", "doorbell", "head"]) == 0
+    assert all(
+        "DoorbellHead" in row
+        or "structure" in row
+        or "doorbell-head" in row
+        or "doorbell page" in row
+        for row in capsys.readouterr().out.splitlines()
+    )
+    assert main(["list", "nothing-so-called"]) == 2
+    assert "nothing is called nothing-so-called; see vmgexit list" in capsys.readouterr().err

@@ -71,3 +71,10 @@ def test_errors_name_the_path_that_was_given(
         files.write(tmp_path / name, b"data")
     assert caught.value.filename == str(tmp_path / name)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_an_output_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder") as caught:
+        files.write_output(tmp_path / "new" / "page.bin", b"data")
+    assert caught.value.filename == str(tmp_path / "new")
+    assert files.write_output(tmp_path / "page.bin", b"data").read_bytes() == b"data"

@@ -105,3 +105,35 @@ def test_every_structure_is_public_with_what_its_fields_hold() -> None:
     }
     assert {each.__name__ for each in held} <= set(PACKAGE.__all__)
     assert all(getattr(PACKAGE, each.__name__) is each for each in held)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "name"),
+    [
+        ("ExtIntStatus", "ext-int-status"),
+        ("EXT_INT_STATUS", "ext-int-status"),
+        ("extintstatus", "ext-int-status"),
+        ("ext int status", "ext-int-status"),
+        ("SNP_RUN_VMPL", "run-vmpl"),
+        ("SVM_VMGEXIT_SNP_RUN_VMPL", "run-vmpl"),
+        ("GhcbPage", "ghcb"),
+        ("struct psc-header", "psc-header"),
+        ("TerminationRequest", "ghcb-msr-termination-request"),
+        ("SEV_FEATURES", "sev-features"),
+    ],
+)
+def test_any_spelling_finds_a_structure(spelt: str, name: str) -> None:
+    assert registry.find(spelt) is registry.find(name)
+
+
+def test_a_spelling_with_a_revision() -> None:
+    assert registry.find("DoorbellHead@2024-05-16") is registry.find("doorbell-head", "2024-05-16")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("doorbel_page", "doorbell-page"), ("ExtIntStats", "ext-int-status"), ("vmas", "vmsa")],
+)
+def test_names_that_are_alike_are_told(name: str, near: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown structure {name}; nearest: {near}"):
+        registry.find(name)

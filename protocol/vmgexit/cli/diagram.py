@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..explore.diagrams import DIAGRAMS, FORMATS, pages
-from ..files import write
+from ..files import check_folder_of, write
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         if not arguments.all:
             raise UsageError("diagram -o needs --all")
+        check_folder_of(Path(arguments.output))
         made = pages()
         for name, text in made.items():
             write(Path(arguments.output) / name, text.encode())

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EncodeError
-from ..files import write
+from ..files import write_output
 from ..read.streams import opened
-from ..schema import Field, Kind, locate, put
+from ..schema import Field, Kind, Structure, locate, put
 from ..schema.plain import bytes_of, expected_of, unexpected
-from ..wire.registry import find
+from ..show.partial import MESSAGE, Partial, message_of
+from ..wire.registry import find, letters
 from .names import add_structure
 
 JSON_LIMIT = 64 << 20
@@ -51,6 +52,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="OUT", help="write a file instead; - is standard output"
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="write nothing and exit 1 when a rule is broken"
+    )
     parser.set_defaults(run=run)
 
 
@@ -61,15 +65,24 @@ def run(arguments: argparse.Namespace) -> int:
         given = _json(arguments.file)
     elif _is_piped():
         given = _json("-", empty={})
-    value = cls.from_dict(given, partial=True)
+    message = given.pop(MESSAGE, None) if isinstance(given, dict) else None
+    value = cls.from_dict(_renamed(cls, given), partial=True)
+    if message is not None:
+        _check_message(value, message)
     for text in arguments.set:
         path, equals, wanted = text.partition("=")
         if not (path and equals):
             raise EncodeError(f"--set {text}: path=value expected")
+        path = _path(cls, path)
         put(value, path, _value(locate(cls, path).field, wanted, path))
     data = value.encode()
+    problems = value.problems()
+    for problem in problems:
+        print(f"vmgexit: {cls.declaration.name}: {problem}", file=sys.stderr)
+    if problems and arguments.strict:
+        return 1
     if arguments.output not in (None, "-"):
-        write(Path(arguments.output), f"{data.hex()}\n".encode() if arguments.hex else data)
+        write_output(Path(arguments.output), f"{data.hex()}\n".encode() if arguments.hex else data)
     elif arguments.hex:
         print(data.hex())
     elif sys.stdout.isatty():
@@ -79,6 +92,57 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     return 0
+
+
+def _check_message(value: Structure, message: Any) -> None:
+    """What decode shows of a word's message is not read: it must say the same as the word itself."""
+    held = Partial(value).message
+    if held is None or message != message_of(held):
+        raise EncodeError(
+            f"{MESSAGE}: other values found than in the word itself; leave {MESSAGE} out, or encode"
+            " the structure that it names",
+            path=MESSAGE,
+        )
+
+
+def _path(cls: type[Structure], text: str) -> str:
+    """The path that a text means, whose names may be spelt as specifications do."""
+    parts = []
+    inner: type[Structure] | None = cls
+    for part in text.split("."):
+        name, bracket, index = part.partition("[")
+        field = _field(inner, name) if inner else None
+        parts.append((field.name if field else name) + bracket + index)
+        inner = field.of if field else None
+    return ".".join(parts)
+
+
+def _renamed(cls: type[Structure], given: Any) -> Any:
+    """JSON with the names that fields have in Python."""
+    if not isinstance(given, dict):
+        return given
+    made = {}
+    for name, held in given.items():
+        field = _field(cls, name)
+        if field is not None and field.of is not None:
+            held = [_renamed(field.of, each) for each in held] if isinstance(held, list) else held
+            held = _renamed(field.of, held)
+        made[field.name if field else name] = held
+    return made
+
+
+def _field(cls: type[Structure], name: str) -> Field | None:
+    """The field of that name, in Python's spelling or the specifications'; None where there is none."""
+    fields = cls.declaration.fields
+    exact = (field for field in fields if field.name == name)
+    return next(exact, None) or next(
+        (
+            field
+            for field in fields
+            if name and letters(name) in map(letters, (field.name, field.spec))
+        ),
+        None,
+    )
 
 
 def _is_piped() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..explore.model import System, explore
 from ..explore.search import Limits, Outcome
-from ..files import write
+from ..files import write_output
 from ..machine.commands import Command
 from ..machine.quirks import profile
 from ..machine.scenario import show, to_lines
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{violation}\n  ({violation.invariant.meaning})")
         print(show(outcome.path, mark=len(outcome.path) - 1))
         if arguments.output:
-            path = write(Path(arguments.output), to_lines(outcome.path).encode())
+            path = write_output(Path(arguments.output), to_lines(outcome.path).encode())
             print(
                 f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
             )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from ..files import check_folder_of
 from ..layout import pages
 from ..wire.registry import find
 
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         else [find(name, arguments.revision) for name in arguments.names]
     )
     if arguments.output:
+        check_folder_of(Path(arguments.output))
         for path in pages.write(Path(arguments.output), pages.pages(classes, formats)):
             print(path)
         return 0

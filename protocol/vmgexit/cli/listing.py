@@ -6,27 +6,44 @@ import argparse
 import json
 from typing import Any
 
+from ..errors import UsageError
 from ..wire.calls import calls
 from ..wire.exits import exits
-from ..wire.registry import structures
+from ..wire.registry import letters, structures
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Every structure with its size, clause and source; every call and exit."
-    parser.epilog = "example: vmgexit list --json | grep doorbell"
+    parser.epilog = "examples: vmgexit list doorbell; vmgexit list --json psc"
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="only those that have each WORD, in any spelling"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     rows = [*_structures(), *_calls(), *_exits()]
+    if arguments.words:
+        rows = [row for row in rows if all(_has(row, word) for word in arguments.words)]
+        if not rows:
+            raise UsageError(f"nothing is called {' '.join(arguments.words)}; see vmgexit list")
     if arguments.json:
         for row in rows:
             print(json.dumps(row))
         return 0
-    for kind in dict.fromkeys(row["kind"] for row in rows):
+    for at, kind in enumerate(dict.fromkeys(row["kind"] for row in rows)):
+        print("\n" * (at > 0), end="")
         _table(kind, [row for row in rows if row["kind"] == kind])
     return 0
+
+
+def _has(row: dict[str, Any], word: str) -> bool:
+    """Whether a row says a word, or is a number that is meant by it."""
+    said = " ".join(
+        str(row.get(key, "")) for key in ("name", "revision", "class", "meaning", "feature")
+    )
+    return letters(word) in letters(said) or word.lower() == _number(row).lower()
 
 
 def _structures() -> list[dict[str, Any]]:
@@ -84,6 +101,8 @@ def _exits() -> list[dict[str, Any]]:
 
 
 def _number(row: dict[str, Any]) -> str:
+    if row["kind"] == "structure":
+        return ""
     return f"{row['code']:#x}" if "code" in row else f"{row['protocol']}.{row['number']}"
 
 
@@ -98,6 +117,6 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> None:
         return
     # Exit codes of the VMSA have 16 digits, calls a few.
     width = max(len(_number(row)) for row in rows)
-    print(f"\n{kind:36} {'':{width}}  {'':7} meaning")
+    print(f"{kind:36} {'':{width}}  {'':7} meaning")
     for row in rows:
         print(f"{row['name']:36} {_number(row):>{width}}  {row['clause']:7} {row['meaning']}")

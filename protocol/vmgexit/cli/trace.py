@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import DecodeError, UsageError
-from ..files import write
+from ..files import write_output
 from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse, rmp_fault
 from ..logs.lines import as_json, as_text, duration, fault_text
 from ..logs.summary import Row, Summary
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif not arguments.json:
         _print_summary(summary)
     if draw is not None and timeline is not None:
-        write(Path(arguments.plot), draw(timeline, f"VMGEXITs of {arguments.file}"))
+        write_output(Path(arguments.plot), draw(timeline, f"VMGEXITs of {arguments.file}"))
     sys.stdout.flush()
     rate = summary.lines / progress.seconds
     print(

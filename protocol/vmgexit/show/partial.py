@@ -74,11 +74,13 @@ class Partial:
         if self.missing:
             _blank(made, self.cls, self.missing, 0)
         if self.message is not None:
-            made[MESSAGE] = {
-                "structure": self.message.declaration.name,
-                **self.message.as_dict(),
-            }
+            made[MESSAGE] = message_of(self.message)
         return made
+
+
+def message_of(value: Structure) -> dict[str, Any]:
+    """A message as JSON has it: the name of its declaration, then its fields."""
+    return {"structure": value.declaration.name, **value.as_dict()}
 
 
 def _cut(gap: range, start: int, stop: int) -> range:

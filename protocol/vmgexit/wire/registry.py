@@ -106,6 +106,7 @@ def structures() -> dict[str, Revisions]:
 def find(name: str, revision: str | None = None) -> type[Structure]:
     """The structure called `name`, or `NAME@REVISION` as titles have it; imports its chapter alone.
 
+    The name of its class, and any spelling of either, find it too: `EXT_INT_STATUS`, `ExtIntStatus`.
     The current revision unless one is named, or the first where all are old. Raises UsageError with
     the nearest names, or the revisions.
     """
@@ -118,10 +119,45 @@ def find(name: str, revision: str | None = None) -> type[Structure]:
             if (revision or "") in found:
                 return found[revision or ""]
     if not found:
-        known = sorted({*chain.from_iterable(CHAPTERS.values())})
-        near = nearest(name, known, likeness=0.4) or known[:3]
-        raise UsageError(f"unknown structure {name}; nearest: {', '.join(near)}; see vmgexit list")
+        return find(_spelled(name), revision)
     if revision is None:
         return next(iter(found.values()))
     there = ", ".join(each or "the current one" for each in found)
     raise UsageError(f"{name} has no revision {revision}; there are {there}")
+
+
+_PREFIXES = (
+    "svm_vmgexit_snp_",
+    "svm_vmgexit_",
+    "svm_",
+    "snp_",
+    "sev_",
+    "ghcb_",
+    "svsm_",
+    "struct ",
+)
+"""What the names of other sources have before ours."""
+
+
+_BETWEEN = str.maketrans("", "", "-_ ")
+
+
+def _spelled(name: str) -> str:
+    """The structure's name that a name in another spelling means. Raises UsageError for none."""
+    names = {letters(known): known for known in chain.from_iterable(CHAPTERS.values())}
+    short = (name[len(prefix) :] for prefix in _PREFIXES if name.lower().startswith(prefix))
+    for each in (name, *short):
+        if letters(each) in names:
+            return names[letters(each)]
+    for known, revisions in structures().items():
+        names |= {letters(cls.__name__): known for cls in revisions.values()}
+    if letters(name) in names:
+        return names[letters(name)]
+    alike = nearest(letters(name), sorted(names), likeness=0.4)
+    near = list(dict.fromkeys(names[each] for each in alike)) or sorted(names.values())[:3]
+    raise UsageError(f"unknown structure {name}; nearest: {', '.join(near)}; see vmgexit list")
+
+
+def letters(name: str) -> str:
+    """A name without what spellings differ in: case, dashes, underscores and spaces."""
+    return name.lower().translate(_BETWEEN)
