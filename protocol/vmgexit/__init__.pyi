@@ -7,7 +7,8 @@ from .errors import ScenarioError as ScenarioError
 from .errors import UsageError as UsageError
 from .errors import VmgexitError as VmgexitError
 from .wire.ap_creation import ApCreation as ApCreation
-from .wire.ap_creation import ApicIdListPage as ApicIdListPage
+from .wire.ap_creation import ApicIdList as ApicIdList
+from .wire.ap_creation import ApicIdListEntry as ApicIdListEntry
 from .wire.ap_creation import ApJumpTableInfo as ApJumpTableInfo
 from .wire.ap_creation import ApOperation as ApOperation
 from .wire.ap_creation import JumpTableOperation as JumpTableOperation
@@ -31,6 +32,7 @@ from .wire.attestation import AttestServicesLinux as AttestServicesLinux
 from .wire.attestation import AttestSingleService as AttestSingleService
 from .wire.attestation import ServiceEntry as ServiceEntry
 from .wire.attestation import ServicesManifest as ServicesManifest
+from .wire.attestation import ServicesManifestHeader as ServicesManifestHeader
 from .wire.attestation import UefiMmFlags as UefiMmFlags
 from .wire.attestation import UefiMmManifest as UefiMmManifest
 from .wire.calls import SvsmCall as SvsmCall
@@ -118,6 +120,7 @@ from .wire.ghcb_msr import UnregisterGpaResponse as UnregisterGpaResponse
 from .wire.ghcb_msr import decode_msr as decode_msr
 from .wire.guest_message import Algorithm as Algorithm
 from .wire.guest_message import CertificateEntry as CertificateEntry
+from .wire.guest_message import CertificateTable as CertificateTable
 from .wire.guest_message import DerivationKey as DerivationKey
 from .wire.guest_message import GuestFieldSelect as GuestFieldSelect
 from .wire.guest_message import GuestMessage as GuestMessage

@@ -12,6 +12,8 @@ import pytest
 from tests.cli.conftest import Run
 from vmgexit.wire.registry import structures
 
+CASES = Path(__file__).parents[2] / "corpus" / "cases"
+
 
 def test_fields_by_path(run: Run) -> None:
     ran = run(
@@ -226,8 +228,24 @@ def test_bad_json_gets_one_line(run: Run, tmp_path: Path, text: str, complaint: 
     assert complaint in run("encode", "doorbell-head", str(path), "--hex").complaint
 
 
-def test_a_list_of_another_length_gets_one_line(run: Run, tmp_path: Path) -> None:
+def test_a_list_is_as_long_as_it_is_given(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "value.json"
-    path.write_text('{"entries": [{}]}')
+    path.write_text('{"entries": [{"frame": 1}], "rest": "aabb"}')
+    said = run("encode", "psc-request", str(path), "--set", "entries[2].frame=3", "--hex").out
+    assert said.split() == ["00000200000000000010000000000000" + "00" * 8 + "0030000000000000aabb"]
+    path.write_text('{"entries": 1}')
     complaint = run("encode", "psc-request", str(path), "--hex").complaint
-    assert "entries: 1 items found, a list of 253 expected" in complaint
+    assert "entries: 1 found, a list of 0 expected" in complaint
+
+
+@pytest.mark.parametrize("name", ["services-manifest", "ghcb-msr"])
+def test_what_decode_says_beside_the_fields_is_no_field(
+    run: Run, tmp_path: Path, name: str
+) -> None:
+    data = (
+        (CASES / "services-manifest.bin").read_bytes() if name != "ghcb-msr" else b"\0\1" + bytes(6)
+    )
+    path = tmp_path / "value.json"
+    path.write_text(run("decode", name, "--hex", data.hex(), "--json").out)
+    assert set(json.loads(path.read_text())) & {"bodies", "message"}
+    assert run("encode", name, str(path), "--hex").out == f"{data.hex()}\n"

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from vmgexit import EncodeError, GhcbPage, GuestMessageHeader, PscRequest, SecretsPage, Vmsa
-from vmgexit.wire.ap_creation import ApicIdListPage, apic_id_list_pages
-from vmgexit.wire.guest_message import CertificateEntry, ReportRequest, ReportResponse
+from vmgexit.wire.ap_creation import ApicIdList, apic_id_list_pages
+from vmgexit.wire.guest_message import (
+    CertificateEntry,
+    CertificateTable,
+    ReportRequest,
+    ReportResponse,
+)
 from vmgexit.wire.page_state import PscEntry
 from vmgexit.wire.readings import READINGS, Reading, notes_on
 from vmgexit.wire.registry import structures
@@ -196,10 +201,15 @@ def test_certificate_table() -> None:
     vcek = bytes.fromhex("63da758de6644564adc5f4b93be8accd")
     entry = CertificateEntry(guid=vcek, offset=0x48, length=0x500)
     assert not entry.ends_table
-    assert next(entry.notes()).text == "VCEK"
+    assert next(entry.notes()).text == "63da758d-e664-4564-adc5-f4b93be8accd: VCEK"
     assert CertificateEntry().ends_table
     assert next(CertificateEntry().notes()).text == "end of the table"
-    assert next(CertificateEntry(guid=b"\1" * 16).notes()).text == "not known"
+    assert next(CertificateEntry(guid=b"\1" * 16).notes()).text.endswith(": not known")
+    table = CertificateTable(entries=[entry, CertificateEntry()], rest=bytes(0x518))
+    assert table.encode()[0x18:0x30] == bytes(24)
+    [body] = table.bodies()
+    assert (body.name, body.offset, body.length) == ("VCEK", 0x48, 0x500)
+    assert table.problems() == []
 
 
 # --- lists ----------------------------------------------------------------------------------------
@@ -207,36 +217,33 @@ def test_certificate_table() -> None:
 
 def test_page_state_request() -> None:
     entry = PscEntry(frame=0xC000000, operation=2)
-    data = PscRequest.of([entry] * 3).encode()
+    data = PscRequest(entries=[entry] * 3).encode()
     assert data[:16] == bytes.fromhex("0000 0200 00000000 000000 00c0002000")
-    request = PscRequest.decode(data)
+    request = PscRequest.decode(data + b"\xff" * 8)  # past end_entry: not looked at
+    assert request.rest == b"\xff" * 8
     assert request.problems() == []
     request.entries[2].large = True
     request.entries[2].frame = 1
-    request.entries[3].frame = 1  # past end_entry: not looked at
     assert [problem.path for problem in request.problems()] == ["entries[2].frame"]
     request.header.cur_entry = 3
     assert request.header.done
     assert "past end_entry" in str(request.problems()[-1])
 
 
-@pytest.mark.parametrize("count", [0, 254])
-def test_page_state_request_of_no_size(count: int) -> None:
-    with pytest.raises(EncodeError, match=f"{count} entries found, 1 to 253 expected"):
-        PscRequest.of([PscEntry()] * count)
-
-
-def test_page_state_request_of_253() -> None:
-    request = PscRequest.of([PscEntry(frame=1, operation=1)] * 253)
-    assert request.header.end_entry == 252
-    assert request.problems() == []
+@pytest.mark.parametrize(("count", "paths"), [(0, 1), (253, 0), (254, 2)])
+def test_page_state_request_of(count: int, paths: int) -> None:
+    request = PscRequest(entries=[PscEntry(frame=1, operation=1)] * count)
+    assert request.header.end_entry == max(count - 1, 0)
+    assert [problem.path for problem in PscRequest.decode(request.encode()).problems()] == [
+        "header.end_entry"
+    ] * paths
 
 
 def test_apic_id_list() -> None:
-    page = ApicIdListPage.decode(bytes.fromhex("02000000 01000000 05000000") + bytes(4084))
-    assert page.apic_ids() == [1, 5]
-    assert next(page.notes()).text == "0x1, 0x5"
-    assert len(ApicIdListPage(count=5000).apic_ids()) == 1023
+    listed = ApicIdList.decode(bytes.fromhex("02000000 01000000 05000000") + bytes(4084))
+    assert listed.apic_ids() == [1, 5]
+    assert next(listed.notes()).text == "0x1, 0x5"
+    assert listed.problems() == []
     assert [apic_id_list_pages(vcpus) for vcpus in (0, 1, 1023, 1024)] == [1, 1, 1, 2]
 
 

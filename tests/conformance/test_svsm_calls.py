@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from vmgexit import EncodeError, ResultCode, SvsmCall, SvsmResult
+from vmgexit import ResultCode, SvsmCall, SvsmResult
 from vmgexit.schema import Record
 from vmgexit.wire import attestation, core, uefi_mm, vtpm
 from vmgexit.wire.calls import calls, find_call
@@ -246,31 +246,28 @@ def test_pvalidate_list() -> None:
         core.PvalidateEntry(page_size=0, validate=True, frame=0x1234),
         core.PvalidateEntry(page_size=1, validate=False, ignore_cf=True, frame=0x400),
     ]
-    data = core.PvalidateList.of(entries).encode()
-    assert data[:24] == bytes.fromhex(
-        "0200 0000 00000000" + "0440230100000000" + "0900400000000000"
-    )
-    held = core.PvalidateList.decode(data)
+    data = core.PvalidateList(entries=entries).encode()
+    assert data == bytes.fromhex("0200 0000 00000000" + "0440230100000000" + "0900400000000000")
+    held = core.PvalidateList.decode(data + b"\xff" * 8)  # past the list: not looked at
     assert held.problems() == []
     held.header.next = 2
     assert "past the last entry" in str(held.problems()[0])
     held.header.next = 0
     held.entries[1].reserved_11_4 = 1
-    held.entries[2].reserved_11_4 = 1  # past the list: not looked at
     assert [problem.path for problem in held.problems()] == ["entries[1].reserved_11_4"]
 
 
-@pytest.mark.parametrize("count", [0, 511])
-def test_pvalidate_list_of_no_size(count: int) -> None:
-    with pytest.raises(EncodeError, match=f"{count} entries found, 1 to 510 expected"):
-        core.PvalidateList.of([core.PvalidateEntry()] * count)
+@pytest.mark.parametrize(("count", "paths"), [(0, 1), (511, 0), (512, 1)])
+def test_pvalidate_list_fits_its_page(count: int, paths: int) -> None:
+    held = core.PvalidateList(entries=[core.PvalidateEntry()] * count)
+    assert [problem.path for problem in core.PvalidateList.decode(held.encode()).problems()] == [
+        "header.entries"
+    ] * paths
 
 
-def test_pvalidate_header_over_510() -> None:
-    held = core.PvalidateList.of([core.PvalidateEntry()])
+def test_pvalidate_header_that_says_another_number() -> None:
+    held = core.PvalidateList(entries=[core.PvalidateEntry()])
     held.header.entries = 511
-    assert [problem.path for problem in held.problems()] == ["header.entries"]
-    held.header.entries = 0
     assert [problem.path for problem in held.problems()] == ["header.entries"]
 
 
@@ -322,14 +319,20 @@ def test_guids_are_in_mixed_order() -> None:
 
 
 def test_services_manifest() -> None:
-    header = attestation.ServicesManifest(
+    header = attestation.ServicesManifestHeader(
         guid=bytes.fromhex("bb9e8463 923d 7046 a1ff 58f9c94b87bb"), total_length=72, entry_count=2
     )
-    assert header.problems() == []
+    manifest = attestation.ServicesManifest(
+        header=header, services=[attestation.ServiceEntry(), attestation.ServiceEntry()]
+    )
+    assert manifest.problems() == []
     header.total_length = 71
-    assert [problem.path for problem in header.problems()] == ["total_length"]
+    assert [problem.path for problem in manifest.problems()] == ["header.total_length"]
     header.guid = bytes(16)
-    assert [problem.path for problem in header.problems()] == ["guid", "total_length"]
+    assert [problem.path for problem in manifest.problems()] == [
+        "header.guid",
+        "header.total_length",
+    ]
     entry = attestation.ServiceEntry(
         guid=attestation.guid_bytes("a4453a59-9e1b-4787-a033-1986d6adbe55")
     )

@@ -7,9 +7,9 @@ from typing import Any
 import construct
 import pytest
 
-from tests.structures import check_structure, declared, name_of
+from tests.structures import check_structure, check_whole, declared, name_of, wholes
 from vmgexit import ExtIntDescriptor, ExtIntStatus
-from vmgexit.schema import Structure
+from vmgexit.schema import Structure, Whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("cls", declared(), ids=name_of)
 def test_structure_holds_in_every_way(cls: type[Structure]) -> None:
     check_structure(cls)
+
+
+@pytest.mark.parametrize("cls", wholes(), ids=name_of)
+def test_structure_of_any_length_holds_in_every_way(cls: type[Whole]) -> None:
+    check_whole(cls)
 
 
 @pytest.mark.clause("DESC-1")

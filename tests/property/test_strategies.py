@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
-from tests.structures import declared, name_of
+from tests.structures import declared, name_of, wholes
 from vmgexit import DecodeError, GhcbPage, IoioInfo, SecretsPage, SvsmCall
 from vmgexit.errors import UsageError
 from vmgexit.machine.commands import Command
@@ -19,7 +19,7 @@ FEW = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-ALL = pytest.mark.parametrize("cls", declared(), ids=name_of)
+ALL = pytest.mark.parametrize("cls", [*declared(), *wholes()], ids=name_of)
 
 
 def has_a_rule(cls: type[Structure]) -> bool:
@@ -29,7 +29,7 @@ def has_a_rule(cls: type[Structure]) -> bool:
     return any(field.rule is Rule.ZERO or field.enum is not None for field in fields) or any(
         owner.declaration.rules
         or owner.broken is not Structure.broken
-        or owner.problems is not Structure.problems
+        or owner.judged is not Structure.judged
         for owner in owners
     )
 
@@ -39,7 +39,7 @@ def test_any_value_is_one_of_the_structure(cls: type[Structure]) -> None:
     @FEW
     @given(strategies.values(cls))
     def holds(value: Structure) -> None:
-        assert type(value) is cls
+        assert isinstance(value, cls)
         assert cls.decode(value.encode()) == value
 
     holds()

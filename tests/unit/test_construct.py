@@ -144,8 +144,9 @@ def test_mappings_are_built_from_as_well() -> None:
     built = DoorbellHead.construct.build({"vector": 0x61, "flags": {"no_further_signal": True}})
     assert built == bytes([0x61, 0x80]) + bytes(254)
     assert DoorbellHead.construct.build({"vector": 0x61, "flags": 0x80}) == built
-    entries = [{"frame": 1}, PscEntry(frame=2), *[0] * 251]
+    entries = [{"frame": 1}, PscEntry(frame=2), 0]
     request = PscRequest.construct.build({"entries": entries})
+    assert request[:8] == b"\0\0\2\0\0\0\0\0"
     assert request[8:24] == b"\0\x10\0\0\0\0\0\0" + b"\0\x20\0\0\0\0\0\0"
     with pytest.raises(TypeError, match=r"^DoorbellHead has no field vektor$"):
         DoorbellHead.construct.build({"vektor": 1})

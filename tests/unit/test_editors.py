@@ -46,7 +46,7 @@ def test_an_editor_completes_the_fields_of_nested_structures() -> None:
         ("DoorbellPage.decode(b'').descriptor(2).status.", ExtIntStatus),
         ("GhcbPage.for_exit(0x7C).", GhcbPage),
         ("ExtIntStatus.of(0x61).", ExtIntStatus),
-        ("PscRequest.of([]).header.", PscHeader),
+        ("PscRequest(entries=[]).header.", PscHeader),
     ):
         assert {field.name for field in cls.declaration.fields} <= completed(text)
 

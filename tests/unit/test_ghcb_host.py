@@ -83,7 +83,9 @@ def test_what_is_malformed_is_answered_with_the_reason(
 def test_a_page_list_is_worked_on_as_far_as_the_budget_goes() -> None:
     large = PscEntry(frame=0x40000, operation=1, large=True)
     small = PscEntry(frame=0x12345, operation=2)
-    request = page(ExitCode.SNP_PAGE_STATE_CHANGE, buffer=PscRequest.of([large, small]).encode())
+    request = page(
+        ExitCode.SNP_PAGE_STATE_CHANGE, buffer=PscRequest(entries=[large, small]).encode()
+    )
     seen = []
     for _ in range(2):
         after, done = answered(request, budget=500)

@@ -117,11 +117,12 @@ def test_the_constructor_reads_the_integer_of_a_word() -> None:
 
 
 def test_elements_of_an_array_may_be_integers() -> None:
-    request = PscRequest()
-    request.entries[252] = 0x1000  # type: ignore[call-overload]
-    assert request.encode() == bytes(PscRequest.size - 8) + bytes.fromhex("0010000000000000")
-    buffer = bytearray(PscRequest.size)
-    PscRequest.view(buffer).entries[252] = 0x1000  # type: ignore[call-overload]
+    request = PscRequest(entries=[PscEntry(), PscEntry()])
+    request.entries[1] = 0x1000  # type: ignore[call-overload]
+    data = bytes.fromhex("0000010000000000 0000000000000000 0010000000000000")
+    assert request.encode() == data
+    buffer = bytearray(data[:16] + bytes(8))
+    PscRequest.view(buffer).entries[1] = 0x1000  # type: ignore[call-overload]
     assert buffer == request.encode()
 
 

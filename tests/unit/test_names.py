@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit import DoorbellPage, UsageError
-from vmgexit.schema import Structure, walk
+from vmgexit.schema import Structure, Whole, walk
 from vmgexit.wire import registry
 
 PACKAGE = import_module("vmgexit")
@@ -28,6 +28,8 @@ def loaded_by(program: str) -> set[str]:
 def every_structure(base: type[Structure] = Structure) -> Iterator[type[Structure]]:
     """What Python itself knows to be a declared structure of a chapter."""
     for cls in base.__subclasses__():
+        if issubclass(base, Whole) and base is not Whole:
+            return  # the shapes of a structure of any length
         yield from every_structure(cls)
         if (
             "declaration" in vars(cls)

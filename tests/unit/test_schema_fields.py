@@ -41,7 +41,7 @@ def test_byte_fields_say_offset_and_size() -> None:
     descriptor = DoorbellHead.declaration["vmpl2"]
     assert (descriptor.byte_offset, descriptor.size, descriptor.count) == (0x80, 64, 1)
     assert descriptor.of is ExtIntDescriptor
-    entries = PscRequest.declaration["entries"]
+    entries = PscRequest.shape(253).declaration["entries"]
     assert (entries.byte_offset, entries.size, entries.count) == (8, 253 * 8, 253)
     assert entries.of is PscEntry
 

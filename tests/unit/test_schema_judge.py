@@ -14,8 +14,9 @@ from vmgexit import (
     RunVmplRequest,
 )
 from vmgexit.schema import Record, Structure, nested, structure
-from vmgexit.wire.ghcb_msr import PageOperation
+from vmgexit.wire.guest_message import ReportResponse, ReportStatus
 from vmgexit.wire.page_state import PscEntry, PscRequest
+from vmgexit.wire.report import REPORT_SIZE
 
 
 def test_problems_are_listed_in_order_with_path_value_rule_and_clause() -> None:
@@ -128,7 +129,7 @@ def test_a_value_that_does_not_fit_is_named(
     ],
 )
 def test_an_array_that_does_not_fit_is_named(value: object, message: str) -> None:
-    request = PscRequest()
+    request = PscRequest(entries=[PscEntry()] * 253)
     request.entries = value  # type: ignore[assignment]
     with pytest.raises(EncodeError) as caught:
         request.encode()
@@ -137,30 +138,28 @@ def test_an_array_that_does_not_fit_is_named(value: object, message: str) -> Non
 
 
 def test_nothing_is_reported_of_what_a_structure_leaves_out() -> None:
-    # a structure's own `problems` counts inside another one and in strict reading as well
-    request = PscRequest.of([PscEntry(operation=PageOperation.PRIVATE)])
-    request.entries[1].reserved_63_57 = 1
-    data = request.encode()
-    assert not request.problems()
-    assert PscRequest.decode(data, strict=True) == request
-    request.entries[0].reserved_63_57 = 1
-    with pytest.raises(DecodeError, match=r"^psc-request: entries\[0\]\.reserved_63_57: 0x1: "):
-        PscRequest.decode(request.encode(), strict=True)
+    # a structure's own judgement counts inside another one and in strict reading as well
+    refused = ReportResponse(status=ReportStatus.INVALID_PARAMETERS, report_size=REPORT_SIZE)
+    refused.report.reserved_0x04c = b"\1" * 4  # of a report that is none
+    assert not refused.problems()
+    assert ReportResponse.decode(refused.encode(), strict=True) == refused
+    refused.status = ReportStatus.SUCCESS
+    with pytest.raises(DecodeError, match=r"^report-response: report\.reserved_0x04c: "):
+        ReportResponse.decode(refused.encode(), strict=True)
 
 
 def test_a_structure_inside_another_says_itself_what_is_wrong_with_it() -> None:
-    @structure("test-holder", size=PscRequest.size)
+    @structure("test-holder", size=ReportResponse.size)
     class Holder(Record):
-        """A page state change in a structure around it."""
+        """A report response in a structure around it."""
 
-        request: PscRequest = nested(PscRequest, "Of which it looks at the first entry only")
+        response: ReportResponse = nested(ReportResponse, "Which has a report, or none")
 
-    first = PscEntry(operation=PageOperation.PRIVATE)
-    holder = Holder(request=PscRequest.of([first]))
-    holder.request.entries[1].reserved_63_57 = 1
+    holder = Holder(response=ReportResponse(status=ReportStatus.INVALID_PARAMETERS))
+    holder.response.report.reserved_0x04c = b"\1" * 4
     assert not holder.problems()
-    first.reserved_63_57 = 1
-    assert [problem.path for problem in holder.problems()] == ["request.entries[0].reserved_63_57"]
+    holder.response.reserved_0x008 = b"\1" * 24
+    assert [problem.path for problem in holder.problems()] == ["response.reserved_0x008"]
 
 
 def test_no_problem_is_an_empty_list() -> None:
@@ -188,7 +187,12 @@ def test_values_that_do_not_fit_are_the_problems() -> None:
 
 @pytest.mark.parametrize("value", [None, "x", 1 << 64, -1, 0.5, b"", [], object()])
 def test_problems_never_raise(value: object) -> None:
-    structures: list[Structure] = [DoorbellPage(), PscRequest(), ApicIcr(), RunVmplRequest()]
+    structures: list[Structure] = [
+        DoorbellPage(),
+        PscRequest(rest=bytes(8)),
+        ApicIcr(),
+        RunVmplRequest(),
+    ]
     for each in structures:
         for field in each.declaration.fields:
             setattr(each, field.name, value)

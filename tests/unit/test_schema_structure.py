@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus, PscRequest
+from vmgexit import DoorbellHead, ExtIntDescriptor, ExtIntStatus, PscEntry, PscRequest
 from vmgexit.schema import (
     Bits,
     Record,
@@ -249,7 +249,7 @@ def test_as_dict_is_plain_values() -> None:
         "no_further_signal": False,
     }
     assert [len(plain[f"vmpl{vmpl}"]) for vmpl in (1, 2, 3)] == [3, 3, 3]
-    assert len(PscRequest().as_dict()["entries"]) == 253
+    assert len(PscRequest(entries=[PscEntry()] * 253).as_dict()["entries"]) == 253
 
 
 @pytest.mark.parametrize(

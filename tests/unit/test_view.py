@@ -97,7 +97,8 @@ def test_a_structure_is_assigned_as_its_bytes() -> None:
 
 
 def test_the_elements_of_an_array_are_views() -> None:
-    buffer = bytearray(PscRequest.size)
+    buffer = bytearray(8 + 8 * 253)
+    buffer[2] = 252
     request = PscRequest.view(buffer)
     request.entries[-1] = PscEntry(frame=0x61)
     request.entries[0] = request.entries[252]
@@ -121,11 +122,11 @@ def test_the_elements_of_an_array_are_views() -> None:
     ],
 )
 def test_an_element_that_does_not_fit_is_named(index: int, wrong: Any, path: str) -> None:
-    request = PscRequest.view(bytearray(PscRequest.size))
+    request = PscRequest.shape(253).view(bytearray(8 + 8 * 253))
     with pytest.raises(EncodeError) as caught:
         request.entries[index] = wrong
     assert caught.value.path == path
-    assert request == PscRequest()
+    assert request.encode() == bytes(8 + 8 * 253)
 
 
 @pytest.mark.parametrize(

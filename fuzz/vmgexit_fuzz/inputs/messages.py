@@ -43,7 +43,8 @@ def fields_of(cls: type[Structure], offset: int) -> tuple[Leaf, ...]:
     """Every field of a structure that begins at byte `offset` of an input."""
     found = _fields.get((cls, offset))
     if found is None:
-        found = tuple(Leaf(place.field, 8 * offset + place.bit_offset) for place in leaves(cls))
+        places = (place for place in leaves(cls) if place.field.width)  # none, of a rest
+        found = tuple(Leaf(place.field, 8 * offset + place.bit_offset) for place in places)
         _fields[cls, offset] = found
     return found
 

@@ -6,6 +6,7 @@ rule is found by changing one leaf of a sound value, and kept where the value th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import random
 import re
@@ -22,6 +23,7 @@ from vmgexit.schema import (
     Problem,
     Rule,
     Structure,
+    Whole,
     get,
     leaves,
     members,
@@ -36,9 +38,11 @@ from ..inputs.messages import EDGES
 from ..inputs.programs import VECTORS
 
 S = TypeVar("S", bound=Structure)
+W = TypeVar("W", bound=Whole)
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_CHANGES = 8  # leaves of a structure that are set to values of their own
+MOST_ELEMENTS = 5  # of a list of any length
 MOST_REPAIRS = 64  # until the all-zero value has no problems
 LONGEST = 64  # bytes that are drawn one by one; longer ones are zeros, ones or noise
 
@@ -53,16 +57,41 @@ def _once(function: F) -> F:
 
 @st.composite
 def images(draw: st.DrawFn, cls: type[Structure]) -> bytes:
-    """Any bytes that a structure can be: zeros, ones or noise, some leaves set to values of their own."""
+    """Any bytes that a structure can be: zeros, ones or noise, some leaves set to values of their own.
+
+    Of a structure of any length, of a length that is drawn; its list mostly says its own length."""
+    if issubclass(cls, Whole) and cls.declaration.any_length:
+        return draw(_whole_images(cls))
     background = draw(_bytes(cls.size))
     word = int.from_bytes(background, "little")
-    for place in draw(st.lists(st.sampled_from(sampled(cls)), max_size=MOST_CHANGES)):
+    places = st.lists(st.sampled_from(sampled(cls)), max_size=MOST_CHANGES)
+    for place in draw(places) if cls.size else ():
         held = draw(_held(place.field))
         if isinstance(held, bytes):
             held = int.from_bytes(held, "little")
         word &= ~((1 << place.field.width) - 1 << place.bit_offset)
         word |= int(held) << place.bit_offset
     return word.to_bytes(cls.size, "little")
+
+
+@st.composite
+def _whole_images(draw: st.DrawFn, cls: type[Whole]) -> bytes:
+    shape = cls.shape(draw(st.integers(0, MOST_ELEMENTS)), draw(st.integers(0, LONGEST)))
+    data = draw(images(shape))
+    if draw(st.integers(0, 3)):
+        value = shape.decode(data)
+        _consistent(value)
+        return value.encode()
+    return data
+
+
+def _consistent(value: Whole) -> None:
+    """Make the list of a value say its own length."""
+    elements, listing = value.elements, value.listing()
+    if listing.said_by:
+        listing.say(value, len(elements))
+    elif elements:
+        elements[-1] = type(elements[-1])()
 
 
 def values(cls: type[S]) -> st.SearchStrategy[S]:
@@ -100,7 +129,8 @@ def sampled(cls: type[Structure]) -> tuple[Place, ...]:
             for index in re.finditer(r"\[(\d+)\]", path)
         )
 
-    return tuple(place for place in leaves(cls) if kept(place.path))
+    # The rest of a structure of any length may have no bytes.
+    return tuple(place for place in leaves(cls) if place.field.width and kept(place.path))
 
 
 @_once
@@ -120,6 +150,8 @@ def _codes(field: Field) -> tuple[int, ...]:
 
 def sound(cls: type[S]) -> st.SearchStrategy[S]:
     """Values of a structure without problems. Raises UsageError where none was found."""
+    if issubclass(cls, Whole) and cls.declaration.any_length:
+        return st.one_of([_sound(shape, starts(shape)) for shape in shapes(cls)])
     return _sound(cls, starts(cls))
 
 
@@ -137,17 +169,47 @@ def _sound(draw: st.DrawFn, cls: type[S], there_are: tuple[bytes, ...]) -> S:
 def starts(cls: type[Structure]) -> tuple[bytes, ...]:
     """Values of a structure without problems, encoded: the default one, repaired where it has some; of
     the GHCB page the examples of every exit. Raises UsageError where none was found."""
+    if issubclass(cls, Whole):
+        return (_whole_start(cls).encode(),)
     if cls is GhcbPage:
         return tuple(page.encode() for page in _requests() if not page.problems())
-    value = cls()
-    places = {place.path: place for place in leaves(cls)}
+    return (_repaired(cls()).encode(),)
+
+
+def shapes(cls: type[W]) -> list[type[W]]:
+    """Some lengths, in which a structure of any length may have no problems: of its list, and its rest."""
+    counts = range(cls.listing().least, MOST_ELEMENTS)
+    found = []
+    for shape in (cls.shape(count, rest) for count in counts for rest in (0, LONGEST)):
+        with contextlib.suppress(UsageError):  # some lists may not be empty
+            starts(shape)
+            found.append(shape)
+    return found
+
+
+def _whole_start(cls: type[Whole]) -> Whole:
+    """A value whose list ends where it should; its first element points to what follows the list."""
+    value, listing = cls(), cls.listing()
+    for element in value.elements[:-1] if listing.until else ():
+        for inner in element.declaration.fields[:1]:
+            setattr(element, inner.name, b"\1" * inner.size if inner.kind is Kind.BYTES else 1)
+    rest = len(getattr(value, cls.declaration.fields[-1].name))
+    if listing.bodies and rest and len(value.elements) > listing.least:
+        setattr(value.elements[0], listing.bodies.offset, cls.size - rest)
+        setattr(value.elements[0], listing.bodies.length, rest)
+    return _repaired(value)
+
+
+def _repaired(value: S) -> S:
+    """A value without problems, made from one that may have some. Raises UsageError."""
+    places = {place.path: place for place in leaves(type(value))}
     for _ in range(MOST_REPAIRS):
         problems = value.problems()
         if not problems:
-            return (value.encode(),)
+            return value
         if not any(_repair(value, places.get(p.path), len(problems)) for p in problems):
             break
-    name = cls.declaration.name
+    name = value.declaration.name
     raise UsageError(f"{name}: no value without problems was found: {value.problems()[0]}")
 
 
@@ -209,7 +271,7 @@ def _candidates(cls: type[Structure], field: Field, held: Any) -> Iterable[Any]:
 @_once
 def _sizes(cls: type[Structure]) -> tuple[int, ...]:
     """Bytes of what a structure holds: a field beside it may have to say so."""
-    return tuple({place.field.size: None for place in walk(cls)})
+    return tuple({cls.size: None, **{place.field.size: None for place in walk(cls)}})
 
 
 # --- structures: values that break a rule ---------------------------------------------------------
@@ -220,10 +282,19 @@ def broken(cls: type[S]) -> st.SearchStrategy[tuple[S, Problem]]:
 
     Raises UsageError for a structure that has no rule, or whose rules cannot be broken one by one.
     """
+    if issubclass(cls, Whole) and cls.declaration.any_length:
+        return st.one_of([broken(shape) for shape in shapes(cls)]).filter(_is_told_by_bytes)
     there_are = starts(cls)
     if not breakers(cls, there_are[0]):
         raise UsageError(f"{cls.declaration.name}: no value breaks exactly one rule")
     return _broken(cls, there_are)
+
+
+def _is_told_by_bytes(case: tuple[Structure, Problem]) -> bool:
+    """Whether the encoded value breaks the rule too: with another count it may be of another length."""
+    value, problem = case
+    family = next(cls for cls in type(value).__mro__[1:] if issubclass(cls, Whole))
+    return family.decode(value.encode()).problems() == [problem]
 
 
 @st.composite
@@ -266,7 +337,7 @@ def breakers(cls: type[Structure], start: bytes) -> tuple[tuple[Place, Any], ...
 
 def _has_rules(cls: type[Structure]) -> bool:
     """Whether a structure has rules beyond single fields."""
-    own = (cls.broken, cls.problems) != (Structure.broken, Structure.problems)
+    own = (cls.broken, cls.judged) != (Structure.broken, Structure.judged)
     return own or bool(cls.declaration.rules)
 
 

@@ -1,5 +1,5 @@
-"""Invariant: any bytes of the right length decode and encode back to themselves; any other length is a
-DecodeError; judging and showing a value never raise.
+"""Invariant: any bytes that a structure accepts decode and encode back to themselves; any other length is
+a DecodeError; judging and showing a value never raise.
 
 The first two bytes choose the structure, the third whether the length is cut short; the rest is the
 data, filled up with zeros. The targets `codec-*` have fewer structures, to look at them more closely.
@@ -72,13 +72,15 @@ class Codec(Messages, Target):
         body = data[HEAD:]
         if data[2:3] and data[2] >= AS_IT_IS:
             return cls, body
+        if cls.declaration.any_length:
+            return cls, body.ljust(cls.size, b"\0")
         return cls, body[: cls.size].ljust(cls.size, b"\0")
 
     def run(self, data: bytes) -> int:
         """Check one structure on one input."""
         cls, body = self.chosen(data)
         name = cls.declaration.name
-        if len(body) != cls.size:
+        if not cls.accepts(len(body)):
             try:
                 cls.decode(body)
             except DecodeError:
@@ -96,7 +98,7 @@ class Codec(Messages, Target):
     def show(self, data: bytes) -> str:
         """The value, field by field."""
         cls, body = self.chosen(data)
-        if len(body) != cls.size:
+        if not cls.accepts(len(body)):
             return f"{cls.declaration.name}: {len(body)} bytes of {cls.size}"
         return reading.render(cls.decode(body))
 

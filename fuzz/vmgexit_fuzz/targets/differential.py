@@ -70,6 +70,8 @@ def chosen(data: bytes) -> tuple[type[Structure], bytes]:
     body = data[HEAD:]
     if data[2:3] and data[2] >= AS_IT_IS:
         return cls, body
+    if cls.declaration.any_length:
+        return cls, body.ljust(cls.size, b"\0")
     return cls, body[: cls.size].ljust(cls.size, b"\0")
 
 
@@ -80,7 +82,9 @@ def setting(cls: type[Structure], data: bytes) -> tuple[Path, Any] | None:
         return None
     path: Path = []
     while True:
-        fields = cls.declaration.fields
+        fields = [field for field in cls.declaration.fields if field.width]
+        if not fields:
+            return None
         rest, at = divmod(rest, len(fields))
         field = fields[at]
         if field.of is None:
@@ -154,7 +158,7 @@ class Differential(Messages, Target):
         """Check one value on one input."""
         cls, body = chosen(data)
         whole = construct.Sequence(cls.construct, construct.Terminated)
-        if len(body) != cls.size:
+        if not cls.accepts(len(body)):
             ours, theirs = _tried(cls.decode, body), _tried(whole.parse, body)
             if isinstance(ours, str) != isinstance(theirs, str):
                 _differs(cls, "construct", "which lengths are refused")
@@ -162,7 +166,7 @@ class Differential(Messages, Target):
         value, other, view = cls.decode(body), whole.parse(body)[0], cls.view(bytearray(body))
         if value != other:
             _differs(cls, "construct", "what is decoded")
-        put = setting(cls, data)
+        put = setting(type(value), data)  # which of one of any length is its shape
         ours = _tried(_encoded, value, put, cls.encode)
         _compare(cls, "construct", ours, _tried(_encoded, other, put, cls.construct.build))
         _compare(cls, "its view", ours, _tried(_encoded, view, put, type(view).encode))
@@ -172,7 +176,7 @@ class Differential(Messages, Target):
         """The structure's name, the bytes, and the field that is set."""
         cls, body = chosen(data)
         told = f"{cls.declaration.name}: {body.hex()}"
-        put = setting(cls, data)
+        put = setting(type(cls.decode(body)), data) if cls.accepts(len(body)) else None
         if put is None:
             return told
         names = (name if element is None else f"{name}[{element}]" for name, element in put[0])

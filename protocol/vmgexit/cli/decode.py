@@ -8,17 +8,16 @@ import sys
 from collections.abc import Iterator
 
 from ..errors import DecodeError, UsageError
-from ..read.given import Given, given
+from ..read.given import Given
 from ..read.numbers import WORD, Understood
-from ..read.streams import read_exactly, remaining, skip
 from ..schema import Structure
 from ..show import values
 from ..show.partial import Partial
 from ..wire.registry import find
 from .names import add_structure, number
+from .records import Record, opened, records
 
 _GAPS = 4  # ranges of missing bytes that are named
-COUNTED = 64 << 20  # bytes of input that are read only to say how many there are
 
 _HELP = """\
 What a value is, by how it is written:
@@ -36,7 +35,9 @@ examples:
   vmgexit decode ghcb-msr 0x100
   vmgexit decode vmsa dmesg.txt
   vmgexit decode doorbell-page dump.bin --offset 0x3000
-  vmgexit decode doorbell-head --pad --hex 61810102"""
+  vmgexit decode doorbell-head --pad --hex 61810102
+  vmgexit decode vmsa guest.core --gpa 0x9000
+  vmgexit decode services-manifest manifest.bin"""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +79,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="decode so many structures, one after the other; 0 or all: to the end",
     )
+    parser.add_argument(
+        "--gpa",
+        type=number,
+        metavar="ADDRESS",
+        help="FILE is an image of memory: raw, an ELF core, a kdump; read at that guest-physical address",
+    )
     parser.add_argument("--pad", action="store_true", help="fill short input up with zeros")
     parser.add_argument("--json", action="store_true", help="one JSON object for each structure")
     parser.add_argument("--summary", action="store_true", help="five lines for each structure")
@@ -92,68 +99,35 @@ def _count(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     cls = find(arguments.name, arguments.revision)
-    is_text = arguments.hex not in (None, "-")
-    broken = False
-    with given(
-        arguments.file,
-        text=arguments.hex if is_text else None,
-        value=arguments.value,
-        form="raw" if arguments.raw else "dump" if arguments.hex == "-" else "any",
-        size=cls.size,
-    ) as source:
-        for shown, (at, data) in enumerate(_records(arguments, source, cls.size)):
-            value = decoded(cls, data, at, arguments.pad, source)
+    broken = past = False
+    with opened(arguments, cls) as source:
+        for shown, record in enumerate(records(arguments, source, cls)):
+            value = decoded(cls, record.data, record.at, arguments.pad, source)
             if not shown:
-                _say(arguments.json, arguments.summary, source, cls, value, len(data))
-            _show(arguments, value, at, shown)
+                _say(arguments, source, record, value)
+            _show(arguments, value, record.at, shown)
+            where = f"{cls.declaration.name} at {record.at:#x}"
             if arguments.strict:
                 for problem in value.problems():
-                    print(f"vmgexit: {cls.declaration.name} at {at:#x}: {problem}", file=sys.stderr)
+                    print(f"vmgexit: {where}: {problem}", file=sys.stderr)
                     broken = True
-    return 1 if broken else 0
+            elif overruns := value.overruns():
+                more = f" (+{len(overruns) - 1} more)" * (len(overruns) > 1)
+                print(f"vmgexit: {where}: {overruns[0]}{more}", file=sys.stderr)
+                past = True
+    return 2 if past else 1 if broken else 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
     """Refuse options that contradict each other."""
-    for one, other in (("raw", "hex"), ("raw", "value"), ("json", "summary")):
-        if getattr(arguments, one) and getattr(arguments, other):
+    pairs = [("raw", "hex"), ("raw", "value"), ("json", "summary")]
+    pairs += [("gpa", other) for other in ("hex", "value", "raw", "offset")]
+    for one, other in pairs:
+        if all(getattr(arguments, name) not in (None, False) for name in (one, other)):
             raise UsageError(f"--{one} and --{other} found, one of them expected")
 
 
-# --- What is read ---------------------------------------------------------------------------------
-
-
-def _records(
-    arguments: argparse.Namespace, source: Given, size: int
-) -> Iterator[tuple[int, bytes]]:
-    """The offset and bytes of each structure asked for."""
-    stream = source.stream
-    at = arguments.offset or 0
-    skipped = skip(stream, at) if at else 0
-    if skipped < at:
-        raise DecodeError(f"offset {at:#x}: the input ends at {skipped:#x}")
-    if arguments.offset is None and arguments.count is None:
-        # All of the input is one structure. One byte more tells that it is not.
-        data = read_exactly(stream, size)
-        rest = remaining(stream, COUNTED) if len(data) == size else 0
-        if rest:
-            # An endless stream is not read to its end.
-            found = f"{size + rest}" if rest != COUNTED else f"more than {COUNTED}"
-            raise DecodeError(
-                f"{arguments.name}: {found} bytes found, {size} expected;"
-                " --offset and --count read parts of longer input"
-            )
-        yield at, data
-        return
-    wanted = 1 if arguments.count is None else arguments.count
-    done = 0
-    while not wanted or done < wanted:
-        data = read_exactly(stream, size)
-        if not data and done and not wanted:
-            return
-        yield at, data
-        at += size
-        done += 1
+# --- Bytes to a value -----------------------------------------------------------------------------
 
 
 def decoded(cls: type[Structure], data: bytes, at: int, pad: bool, source: Given) -> Partial:
@@ -161,6 +135,8 @@ def decoded(cls: type[Structure], data: bytes, at: int, pad: bool, source: Given
     missing = [
         range(gap.start - at, gap.stop - at) for gap in (source.dump.gaps if source.dump else ())
     ]
+    if cls.declaration.any_length:
+        return Partial(cls.decode(data.ljust(cls.size, b"\0") if pad else data), missing)
     if source.dump and source.dump.is_rows and data and not pad and len(data) < cls.size > WORD:
         missing.append(range(len(data), cls.size))
     elif not pad or not data:
@@ -185,24 +161,25 @@ def _hint(cls: type[Structure], data: bytes, at: int, source: Given) -> str:
 # --- What is said ---------------------------------------------------------------------------------
 
 
-def _say(
-    is_json: bool, short: bool, source: Given, cls: type[Structure], value: Partial, found: int
-) -> None:
+def _say(arguments: argparse.Namespace, source: Given, record: Record, value: Partial) -> None:
     """The first line: what was understood. Beside JSON it stands on standard error."""
-    lines = [
-        f"read as {source.said}"
-        + f", filled up with zeros to {cls.size}" * (found < cls.size and not value.missing)
-    ]
+    lines = [f"read as {source.said}" + f"; {record.note}" * bool(record.note)]
+    size = value.value.size
+    if len(record.data) < size and not value.missing:
+        lines[0] += f", filled up with zeros to {size}"
     if value.missing:
         gaps = ", ".join(f"{gap.start:#x} to {gap.stop - 1:#x}" for gap in value.missing[:_GAPS])
         more = f" and {len(value.missing) - _GAPS} more ranges" * (len(value.missing) > _GAPS)
-        held = cls.size - sum(map(len, value.missing))
-        lines[0] += f"; {held} of the {cls.size} bytes of {cls.declaration.name} are in the dump,"
-        lines[0] += f" not in it: {gaps}{more}"
-    lines += [f"note: {note}" for note in (*source.notes, *_other_reading(source, cls, value))]
-    if not is_json:
-        print("\n".join([*lines, *[""] * (not short)]))
-    elif source.dump or source.notes:
+        held = size - sum(map(len, value.missing))
+        name = value.value.declaration.name
+        lines[0] += (
+            f"; {held} of the {size} bytes of {name} are in the dump, not in it: {gaps}{more}"
+        )
+    others = _other_reading(source, value.cls, value)
+    lines += [f"note: {note}" for note in (*source.notes, *others)]
+    if not arguments.json:
+        print("\n".join([*lines, *[""] * (not arguments.summary)]))
+    elif source.dump or source.notes or record.note:
         print("\n".join(f"vmgexit: {line}" for line in lines), file=sys.stderr)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Any
 from ..errors import EncodeError
 from ..files import write_output
 from ..read.streams import opened
-from ..schema import Field, Kind, Structure, locate, put
+from ..schema import Field, Kind, Structure, Whole, locate, put
 from ..schema.plain import bytes_of, expected_of, unexpected
-from ..show.partial import MESSAGE, Partial, message_of
+from ..show.partial import BODIES, MESSAGE, Partial
 from ..wire.registry import find, letters
 from .names import add_structure
 
@@ -65,16 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
         given = _json(arguments.file)
     elif _is_piped():
         given = _json("-", empty={})
-    message = given.pop(MESSAGE, None) if isinstance(given, dict) else None
-    value = cls.from_dict(_renamed(cls, given), partial=True)
-    if message is not None:
-        _check_message(value, message)
-    for text in arguments.set:
-        path, equals, wanted = text.partition("=")
-        if not (path and equals):
-            raise EncodeError(f"--set {text}: path=value expected")
-        path = _path(cls, path)
-        put(value, path, _value(locate(cls, path).field, wanted, path))
+    told = {key: given.pop(key) for key in _TOLD if isinstance(given, dict) and key in given}
+    given = _renamed(cls, given)
+    settings = [_setting(cls, text) for text in arguments.set]
+    if issubclass(cls, Whole) and isinstance(given, dict):
+        _lengthen(cls, given, dict(settings))
+    value = cls.from_dict(given, partial=True)
+    for key, held in told.items():
+        _check_told(value, key, held)
+    for path, wanted in settings:
+        put(value, path, _value(locate(type(value), path).field, wanted, path))
     data = value.encode()
     problems = value.problems()
     for problem in problems:
@@ -94,14 +95,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_message(value: Structure, message: Any) -> None:
-    """What decode shows of a word's message is not read: it must say the same as the word itself."""
-    held = Partial(value).message
-    if held is None or message != message_of(held):
+_TOLD = {MESSAGE: "the word itself", BODIES: "the bytes themselves"}
+"""What decode says beside the fields, and from what it says it."""
+
+
+def _check_told(value: Structure, key: str, told: Any) -> None:
+    """What decode shows beside the fields is not read: it must say the same as they do."""
+    if told != Partial(value).as_dict().get(key):
         raise EncodeError(
-            f"{MESSAGE}: other values found than in the word itself; leave {MESSAGE} out, or encode"
+            f"{key}: other values found than in {_TOLD[key]}; leave {key} out, or encode"
             " the structure that it names",
-            path=MESSAGE,
+            path=key,
         )
 
 
@@ -143,6 +147,25 @@ def _field(cls: type[Structure], name: str) -> Field | None:
         ),
         None,
     )
+
+
+def _setting(cls: type[Structure], text: str) -> tuple[str, str]:
+    path, equals, wanted = text.partition("=")
+    if not (path and equals):
+        raise EncodeError(f"--set {text}: path=value expected")
+    return _path(cls, path), wanted
+
+
+def _lengthen(cls: type[Whole], given: dict[str, Any], settings: dict[str, str]) -> None:
+    """Make the list and the rest of a structure of any length as long as the settings need them."""
+    name, last = cls.list_field().name, cls.declaration.fields[-1].name
+    named = re.compile(rf"{name}\[(\d+)\]")
+    indices = [int(found[1]) for path in settings if (found := named.match(path))]
+    held = given.get(name, [])
+    if indices and isinstance(held, list) and max(indices) < cls.listing().most:
+        given[name] = [*held, *({} for _ in range(max(indices) + 1 - len(held)))]
+    if last in settings:
+        given[last] = settings[last]
 
 
 def _is_piped() -> bool:

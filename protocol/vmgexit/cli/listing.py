@@ -11,6 +11,9 @@ from ..wire.calls import calls
 from ..wire.exits import exits
 from ..wire.registry import letters, structures
 
+ANY = "any length"
+"""What stands in place of a size."""
+
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Every structure with its size, clause and source; every call and exit."
@@ -56,7 +59,7 @@ def _structures() -> list[dict[str, Any]]:
                     "kind": "structure",
                     "name": name,
                     "revision": revision,
-                    "size": cls.size,
+                    "size": ANY if declaration.any_length else cls.size,
                     "clause": declaration.clause,
                     "class": cls.__name__,
                     "meaning": declaration.title,
@@ -112,7 +115,7 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             name = row["name"] + (f" @{row['revision']}" if row["revision"] else "")
             print(
-                f"{name:36} {row['size']:5}  {row['clause']:7} {row['meaning']} ({row['source']})"
+                f"{name:36} {row['size']:>5}  {row['clause']:7} {row['meaning']} ({row['source']})"
             )
         return
     # Exit codes of the VMSA have 16 digits, calls a few.

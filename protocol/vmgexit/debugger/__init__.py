@@ -38,7 +38,8 @@ def script(debugger: str, classes: Iterable[type[Structure]]) -> str:
     structures: dict[str, Any] = {}
     enums: dict[str, dict[int, str]] = {}
     for cls in classes:
-        _add(cls, structures, enums)
+        if not cls.declaration.any_length:  # what is there cannot be known before it is read
+            _add(cls, structures, enums)
     tables = {
         "STRUCTURES": structures,
         "ENUMS": enums,

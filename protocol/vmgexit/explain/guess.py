@@ -49,7 +49,8 @@ def guesses(data: bytes, heading: str = "") -> list[Guess]:
         _structure(cls, data, name in named)
         for name, revisions in structures().items()
         for revision, cls in revisions.items()
-        if cls.size == len(data) and name not in _KINDS and not revision
+        if cls.size == len(data) and not cls.declaration.any_length
+        if name not in _KINDS and not revision
     ]
     found += [_headed(cls, data) for cls in _heads() if _begins(cls, data)]
     return sorted((guess for guess in found if guess.score), key=lambda guess: -guess.score)
@@ -57,20 +58,24 @@ def guesses(data: bytes, heading: str = "") -> list[Guess]:
 
 @functools.cache
 def _heads() -> tuple[type[Structure], ...]:
-    """Structures that begin with bytes of their own, and that more may follow."""
+    """Structures that begin with bytes of their own, and that more may follow; but not those that only
+    begin another one."""
     current = [revisions[""] for revisions in structures().values() if "" in revisions]
-    return tuple(cls for cls in current if isinstance(cls.declaration.fields[0].value, bytes))
+    heads = [cls for cls in current if isinstance(next(leaves(cls)).field.value, bytes)]
+    inner = {cls.declaration.fields[0].of for cls in heads}
+    return tuple(cls for cls in heads if cls not in inner)
 
 
 def _begins(cls: type[Structure], data: bytes) -> bool:
-    first = cls.declaration.fields[0].value
+    first = next(leaves(cls)).field.value
     return isinstance(first, bytes) and cls.size < len(data) and data.startswith(first)
 
 
 def _headed(cls: type[Structure], data: bytes) -> Guess:
-    field = cls.declaration.fields[0]
-    reasons = (f"begins with its {field.spec}", f"{len(data) - cls.size} bytes follow")
-    problems = [str(problem) for problem in cls.decode(data[: cls.size]).problems()]
+    place = next(leaves(cls))
+    own = data if cls.declaration.any_length else data[: cls.size]
+    reasons = (f"begins with its {place.field.spec}", f"{len(data) - len(own)} bytes follow")
+    problems = [str(problem) for problem in cls.decode(own).problems()]
     return Guess(cls, 0.7 if problems else 0.95, reasons, tuple(problems))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
+from ..layout.table import size_of
 from ..schema import Bits, Field, Kind, Place, Structure, meaning_of, members
 from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import FORMER_CODES, MalformedInput
@@ -201,7 +202,7 @@ def field_rows(owner: type[Structure], field: Field) -> Rows:
 def structure_rows(cls: type[Structure], revisions: list[str]) -> Rows:
     declaration = cls.declaration
     return [
-        ("size", f"{declaration.size} byte{'s' * (declaration.size > 1)}"),
+        ("size", size_of(cls)),
         ("fields", _fields(cls)),
         ("drafts", ", ".join(revision for revision in revisions if revision)),
         ("clause", declaration.clause),

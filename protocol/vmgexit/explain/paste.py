@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DecodeError
 from ..read import hexdump
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{22,}={0,2}\s*")
 WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _TRACES = {
     b"\x17\x08\x44tracing": "a binary trace; give what trace-cmd report prints of it",
@@ -96,15 +92,5 @@ def bytes_of(text: str) -> Bytes | None:
     try:
         dump = hexdump.read(text)
     except DecodeError:
-        return _of_base64(text)
+        return None
     return Bytes(dump.data, str(dump), dump.notes, dump.gaps)
-
-
-def _of_base64(text: str) -> Bytes | None:
-    if not _BASE64.fullmatch(text):
-        return None
-    try:
-        data = base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error:
-        return None
-    return Bytes(data, f"{len(data)} bytes, base64")

@@ -224,7 +224,7 @@ def guesses_text(data: bytes, found: list[Guess], gaps: Sequence[range] = ()) ->
         made.append(f"  {guess.score:.2f}  {guess.name}: {'; '.join(guess.reasons)}{against}\n")
     best = found[0]
     if best.score >= ENOUGH:
-        size = best.structure.size
+        size = len(data) if best.structure.declaration.any_length else best.structure.size
         shown = best.structure.decode(data[:size].ljust(size, b"\0"))
         made += ["\n", render(shown, missing=[*gaps, range(len(data), size)])]
     return "".join(made)

@@ -184,9 +184,9 @@ def _fields(cls: type[Structure]) -> Iterator[Subject]:
 
 
 def _guids() -> Iterator[Subject]:
-    for text, what in SERVICES.items():
+    for text, service in SERVICES.items():
         names = (guid_bytes(text).hex(),)  # as it stands in memory
-        title = f"service of the SVSM: {what}"
+        title = f"service of the SVSM: {service}"
         yield Subject(subject.GUID, text, title, _service_rows, names=names)
     for digits, what in CERTIFICATES.items():
         text = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

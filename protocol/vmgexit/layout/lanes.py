@@ -50,6 +50,8 @@ class Box:
     def remarks(self, table: Table) -> list[str]:
         """What may stand below the name, the longest first."""
         row = self.row
+        if row.field.is_rest:
+            return [f"{row.attribute}, any number of bytes"]
         what = row.field.rule.value if row.field.rule else row.nested or row.attribute
         if table.is_bits or self.width <= LANE:
             return [what]
@@ -66,11 +68,22 @@ class Lane:
     boxes: tuple[Box, ...]
     height: int = 1
 
+    @property
+    def label(self) -> str:
+        """The offset, as it stands beside the lane; what follows a list has none."""
+        row = self.boxes[0].row
+        return row.offset if row.field.is_rest else hexadecimal(self.offset)
+
 
 def lanes(table: Table) -> Iterator[Lane]:
     """The lanes of a structure, ascending."""
     boxes: list[Box] = []
     for row in sorted(table.rows, key=lambda row: row.start):
+        if row.field.is_rest:
+            if boxes:
+                yield _lane(boxes)
+            boxes = [Box(row, -(-row.start // LANE) * LANE, LANE)]
+            continue
         at, end = row.start, row.start + row.width
         while at < end:
             whole = 0 if at % LANE or table.is_bits else (end - at) // LANE

@@ -13,7 +13,7 @@ from .. import files
 from ..schema import Structure
 from ..wire.registry import structures
 from . import markdown, svg, text
-from .table import GENERATED, count_of, label
+from .table import GENERATED, label, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def index(classes: Iterable[type[Structure]], formats: Iterable[str]) -> str:
     for cls in classes:
         links = ", ".join(f"[{name}]({file_name(cls, name)})" for name in formats)
         title = markdown.escape(cls.declaration.title)
-        size = count_of(cls.size, "byte")
+        size = size_of(cls)
         lines.append(f"| {label(cls)} | {size} | {title} | `{cls.__name__}` | {links} |")
     return "\n".join([*lines, ""])
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..schema import Rule, Structure
 from .lanes import LANE, Box, Lane, lanes
 from .measure import width, wrapped
-from .table import GENERATED, Sheet, Table, count_of, hexadecimal, sheet
+from .table import GENERATED, Sheet, Table, hexadecimal, sheet
 
 # All distances are in pixels.
 _LEFT, _WIDTH, _RIGHT = 76, 832, 28  # offsets, the lane, what stays free beside it
@@ -155,7 +155,7 @@ class _Drawing:
     # --- the structure ----------------------------------------------------------------------------
 
     def structure(self, table: Table) -> None:
-        scale = _Scale(min(LANE, table.of.size * 8))
+        scale = _Scale(LANE if table.of.declaration.any_length else min(LANE, table.of.size * 8))
         found = list(lanes(table))
         if not table.is_bits:
             self.bytes_header(scale)
@@ -197,7 +197,7 @@ class _Drawing:
             return
         middle = self.y + _BOX / 2 + 4
         last = hexadecimal(lane.offset + (lane.height - 1) * LANE // 8)
-        self.text(_LEFT - 10, middle, "offset", hexadecimal(lane.offset), "end")
+        self.text(_LEFT - 10, middle, "offset", lane.label, "end")
         if lane.height == 2:
             self.text(_LEFT - 10, middle + _BOX, "offset", last, "end")
         elif lane.height > 2:
@@ -218,7 +218,7 @@ class _Drawing:
         row = box.row
         left, right = scale.span(box)
         self.elements.append('<g class="piece">')
-        where = row.bits if table.is_bits else f"{row.offset}, {count_of(row.size, 'byte')}"
+        where = row.bits if table.is_bits else f"{row.offset}, {row.bytes}"
         self.elements.append(
             f"<title>{_xml(f'{where}: {row.name} ({row.attribute}): {row.description}')}</title>"
         )

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from ..errors import DecodeError
-from . import literals, numbers, prefixes
+from . import base64, literals, numbers, prefixes
 from .dump import Dump, Source, skips
 from .lines import are_columns, of_lines
 from .numbers import count
@@ -43,7 +43,12 @@ def read(text: str, size: int = 0) -> Dump:
         if line.strip()
     ]
     lines = [line for line in lines if line.body.strip()]
-    dump = _of(lines, size) if lines else None
+    try:
+        dump = _of(lines, size) if lines else None
+    except DecodeError:
+        if (data := base64.bytes_of(text)) is None:
+            raise
+        return Dump(data, "base64", is_rows=False)
     if dump is None or not dump.data:
         raise DecodeError("no bytes found, hex digits expected")
     return dump

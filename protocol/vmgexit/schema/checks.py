@@ -23,7 +23,8 @@ def check_ranges(value: Structure, path: str = "") -> None:
 
 def wrong_length(cls: type[Structure], found: int) -> DecodeError:
     """The error for data of any length but the structure's own."""
+    more = " or more" * cls.declaration.any_length
     return DecodeError(
-        f"{cls.declaration.name}: {found} bytes found, {cls.size} expected",
+        f"{cls.declaration.name}: {found} bytes found, {cls.size}{more} expected",
         offset=min(found, cls.size),
     )

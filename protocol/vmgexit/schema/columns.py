@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DecodeError, EncodeError, VmgexitError
+from ..errors import DecodeError, EncodeError, UsageError, VmgexitError
 from .structure import Bits, Kind, Structure
 from .walk import Place, locate, walk
+from .whole import Whole
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -37,9 +38,13 @@ def columns(
     are N rows of uint8. The path of a structure or an array stands for all that it holds. Fields
     of whole bytes are views of the buffer, the others copies.
 
-    Raises DecodeError unless the buffer holds whole records, UsageError for an unknown path.
+    Of a structure of any length, the buffer is one, and the columns are those of its list's elements:
+    `entries.frame`. Raises DecodeError unless the buffer holds whole records, UsageError for an unknown
+    path.
     """
     np = _numpy()
+    if issubclass(cls, Whole) and cls.declaration.any_length:
+        return _of_list(cls, buffer, paths)
     records = _records(cls, buffer, np)
     asked = list(_asked(cls, paths))
     room = _empty([place for place in asked if not _is_whole(place)], len(records), np)
@@ -54,6 +59,21 @@ def columns(
     for (byte, size), places in words.items():
         _split(_integers(records, byte, size), places, found, np)
     return found
+
+
+def _of_list(cls: type[Whole], buffer: Any, paths: Iterable[str] | None) -> dict[str, Column]:
+    """The columns of the elements of a list, under the list's name: `entries.frame`."""
+    view = memoryview(buffer).cast("B")
+    field = cls.shape_of(view).list_field()
+    assert field.of is not None
+    prefix = f"{field.name}."
+    for path in paths or ():
+        if not path.startswith(prefix):
+            raise UsageError(f"{path}: columns of {cls.declaration.name} are of its {field.name}")
+    inner = None if paths is None else [path.removeprefix(prefix) for path in paths]
+    held = view[field.byte_offset : field.byte_offset + field.size]
+    found = columns(field.of, held, inner)
+    return {f"{prefix}{path}": column for path, column in found.items()}
 
 
 def write(cls: type[Structure], buffer: Any, values: Mapping[str, ArrayLike]) -> None:

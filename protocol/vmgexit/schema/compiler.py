@@ -57,11 +57,21 @@ class _Writer:
         return "<" + "".join(self.codes)
 
 
+@dataclass
 class _Decoder(_Writer):
     """Collects the function that reads. Each method stores one kind of thing into `target`."""
 
+    makers: dict[type[Structure], str] = field(default_factory=dict)
+
+    def maker(self, cls: type[Structure]) -> str:
+        """What makes a `cls` without values; a partial is called faster than `object.__new__`."""
+        if cls not in self.makers:
+            make = functools.partial(object.__new__, cls)
+            self.makers[cls] = self.fresh(make, f"new_{cls.__name__}")
+        return self.makers[cls]
+
     def structure(self, cls: type[Structure], target: str) -> None:
-        self.lines.append(f"{target} = {self.fresh(_maker(cls), f'new_{cls.__name__}')}()")
+        self.lines.append(f"{target} = {self.maker(cls)}()")
         if issubclass(cls, Bits):
             self.word(cls, target)
         else:
@@ -172,16 +182,6 @@ def decode(data, *, strict=False):
 """
 
 
-def _maker(cls: type[Structure]) -> Callable[[], Structure]:
-    """What makes a `cls` without values; a partial is called faster than `object.__new__`."""
-    if cls not in _makers:
-        _makers[cls] = functools.partial(object.__new__, cls)
-    return _makers[cls]
-
-
-_makers: dict[type[Structure], Callable[[], Structure]] = {}
-
-
 def _listed(before: str, items: Sequence[str], after: str, indent: str) -> str:
     """Items between commas, wrapped where they are more than a line."""
     line = f"{before}{', '.join(items)}{after}"
@@ -195,6 +195,7 @@ def _listed(before: str, items: Sequence[str], after: str, indent: str) -> str:
     return f"{before}\n{wrapped},\n{indent}{after}"
 
 
+@dataclass
 class _Encoder(_Writer):
     """Collects the function that writes. Each method packs what stands at `source`."""
 

@@ -9,12 +9,15 @@ Only this module imports construct, which takes a tenth of a second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import construct
 
+from .lists import Listing, reach
 from .structure import Bits, Field, Kind, Structure, named
+from .whole import Whole
 
 _INTEGERS = {
     8: construct.Int8ul,
@@ -60,6 +63,75 @@ class StructureAdapter(construct.Adapter):  # type: ignore[misc]  # construct ha
             else:
                 built[field.name] = field.settled(held)
         return built
+
+
+class WholeConstruct(construct.Subconstruct):  # type: ignore[misc]  # construct has no types
+    """A structure of any length in construct's terms: what follows it belongs to it."""
+
+    def __init__(self, of: type[Whole]) -> None:
+        *fixed, listed, rest = of.declaration.fields
+        super().__init__(
+            construct.Struct(
+                *(construct.Renamed(_subcon(field, False), field.name) for field in fixed),
+                construct.Renamed(_list(listed), listed.name),
+                construct.Renamed(construct.GreedyBytes, rest.name),
+            )
+        )
+        self.of = of
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Whole:
+        parsed = self.subcon._parsereport(stream, context, path)
+        return self.of(**{field.name: parsed[field.name] for field in self.of.declaration.fields})
+
+    def _build(self, obj: Any, stream: Any, context: Any, path: str) -> Any:
+        value = self.of(**obj) if isinstance(obj, Mapping) else obj
+        if not isinstance(value, self.of):
+            raise construct.ValidationError(f"{obj!r} is not a {self.of.__name__}", path)
+        type(value).construct._build(value, stream, context, path)
+        return value
+
+
+def _list(field: Field) -> Any:
+    """As many elements as are said, or as there are bytes for."""
+    assert field.of is not None
+    assert field.listing is not None
+    listing, inner, size = field.listing, field.of.construct, field.of.size
+    if listing.until is None:
+        return _adapted(inner[lambda this: _number(listing, this, size)], list)
+
+    def is_last(element: Any, there: list[Any], context: Any) -> bool:
+        left, at = _left(context), context._io.tell()
+        return (
+            (listing.until is not None and bool(listing.until(element)))
+            or left < size
+            or len(there) >= listing.most
+            or any(at >= start for start in _bodies(listing, there, size))
+        )
+
+    repeated = construct.RepeatUntil(is_last, inner)
+    return _adapted(construct.IfThenElse(lambda this: _left(this) < size, inner[0], repeated), list)
+
+
+def _number(listing: Listing, context: Any, size: int) -> int:
+    wanted = int(reach(context, listing.said_by)) + bool(listing.last)
+    return min(wanted, listing.most, _left(context) // size)
+
+
+def _left(context: Any) -> int:
+    """The bytes of the stream that are not read yet."""
+    at = int(context._io.tell())
+    end = int(context._io.seek(0, io.SEEK_END))
+    context._io.seek(at)
+    return end - at
+
+
+def _bodies(listing: Listing, there: list[Any], size: int) -> Iterator[int]:
+    """Where bodies begin that stand after the elements that name them; the list begins the stream."""
+    if listing.bodies is not None:
+        for at, element in enumerate(there):
+            start = element[listing.bodies.offset]
+            if start > at * size and element[listing.bodies.length]:
+                yield start
 
 
 def _subcon(field: Field, in_bits: bool) -> Any:

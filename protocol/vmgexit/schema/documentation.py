@@ -31,7 +31,8 @@ def documented(text: str, declaration: Declaration) -> str:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     indent = " " * (sum(widths) + 10)
-    lines = [inspect.cleandoc(text), "", f"{declaration.size} bytes. Fields:", ""]
+    least = "Any length from " * declaration.any_length
+    lines = [inspect.cleandoc(text), "", f"{least}{declaration.size} bytes. Fields:", ""]
     for *cells, meaning in rows:
         before = "".join(f"{cell:{width}}  " for cell, width in zip(cells, widths, strict=True))
         lines += textwrap.wrap(f"    {before}{meaning}", _WIDTH, subsequent_indent=indent)
@@ -41,7 +42,7 @@ def documented(text: str, declaration: Declaration) -> str:
 def _place(field: Field, in_bits: bool) -> str:
     if in_bits:
         return f"bits {field.bits}" if field.width > 1 else f"bit {field.bits}"
-    return f"0x{field.byte_offset:03x}"
+    return "then" if field.is_rest else f"0x{field.byte_offset:03x}"
 
 
 def _type(field: Field) -> str:
@@ -49,13 +50,14 @@ def _type(field: Field) -> str:
         case Kind.FLAG:
             return "bool"
         case Kind.BYTES:
-            return f"bytes, {field.size}"
+            return "bytes, any" if field.is_rest else f"bytes, {field.size}"
         case Kind.STRUCT:
             assert field.of is not None
             return field.of.__name__
         case Kind.ARRAY:
             assert field.of is not None
-            return f"list of {field.count} {field.of.__name__}"
+            count = "any" if field.listing else f"{field.count}"
+            return f"list of {count} {field.of.__name__}"
         case _:
             return f"{field.enum.__name__ if field.enum else 'int'}, {field.width} bits"
 

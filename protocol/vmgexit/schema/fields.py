@@ -19,10 +19,11 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from .lists import MOST, Bodies, Listing
 from .structure import Field, Kind, Rule, Structure
 
 
-def _field(spec: Field) -> Any:
+def field_of(spec: Field) -> Any:
     # The structure decorator puts the real default in place; this one only tells dataclasses
     # (and with it type checkers) that there is one.
     make: Callable[..., Any] = dataclasses.field
@@ -41,7 +42,7 @@ def bits(
     clause: str = "",
 ) -> Any:
     """An unsigned integer of `width` bits in a `Bits` word; `value` is the one right value."""
-    return _field(
+    return field_of(
         Field(
             Kind.UINT,
             width,
@@ -60,7 +61,7 @@ def bit(
     meaning: str, *, spec: str = "", access: str = "", reset: int | None = 0, clause: str = ""
 ) -> Any:
     """One bit of a `Bits` word, read as a bool."""
-    return _field(
+    return field_of(
         Field(Kind.FLAG, 1, meaning, spec=spec, access=access, reset=reset, clause=clause)
     )
 
@@ -72,7 +73,7 @@ def reserved(
 
     The attribute is named by its place, `reserved_13_11` or `reserved_13`, which is checked.
     """
-    return _field(Field(Kind.UINT, width, meaning, rule=rule, reset=0, clause=clause))
+    return field_of(Field(Kind.UINT, width, meaning, rule=rule, reset=0, clause=clause))
 
 
 def _unsigned(width: int) -> Callable[..., Any]:
@@ -117,7 +118,7 @@ def raw(
     clause: str = "",
 ) -> Any:
     """`size` bytes that the structure does not look into; `value` is the one right value."""
-    return _field(
+    return field_of(
         Field(Kind.BYTES, size * 8, meaning, value=value, spec=spec, access=access, clause=clause)
     )
 
@@ -129,7 +130,7 @@ def reserved_bytes(
 
     The attribute is named by its offset in three hex digits, `reserved_0x004`, which is checked.
     """
-    return _field(Field(Kind.BYTES, size * 8, meaning, rule=rule, clause=clause))
+    return field_of(Field(Kind.BYTES, size * 8, meaning, rule=rule, clause=clause))
 
 
 def bitmap(
@@ -142,7 +143,7 @@ def bitmap(
     clause: str = "",
 ) -> Any:
     """A set of numbers, one bit each, in `size` bytes: one integer whose bit n means `first + n`."""
-    return _field(
+    return field_of(
         Field(Kind.BITMAP, size * 8, meaning, first=first, spec=spec, access=access, clause=clause)
     )
 
@@ -151,7 +152,7 @@ def nested(
     of: type[Structure], meaning: str, *, spec: str = "", access: str = "", clause: str = ""
 ) -> Any:
     """Another structure in place."""
-    return _field(
+    return field_of(
         Field(Kind.STRUCT, of.size * 8, meaning, of=of, spec=spec, access=access, clause=clause)
     )
 
@@ -161,26 +162,51 @@ def array(
     count: int,
     meaning: str,
     *,
-    used: Callable[[Any], int] | None = None,
     spec: str = "",
     access: str = "",
     clause: str = "",
 ) -> Any:
-    """`count` structures one after the other, read as a list.
-
-    `used` says how many of them count, from the first on, by the structure around them: no rule is
-    looked at in the others.
-    """
-    return _field(
+    """`count` structures one after the other, read as a list."""
+    return field_of(
         Field(
             Kind.ARRAY,
             of.size * 8 * count,
             meaning,
             of=of,
             count=count,
-            used=used,
             spec=spec,
             access=access,
             clause=clause,
         )
     )
+
+
+def list_of(
+    of: type[Structure],
+    meaning: str,
+    *,
+    count: str = "",
+    last: str = "",
+    until: Callable[[Any], bool] | None = None,
+    most: int = MOST,
+    bodies: Bodies | None = None,
+    spec: str = "",
+    clause: str = "",
+) -> Any:
+    """Structures one after the other in a `Whole`, as many as the bytes say, read as a list.
+
+    One of these says how many: `count`, the path of the field with their number; `last`, of the one
+    with the number of the last; `until`, whether an element ends the list. No more than `most` are
+    read. `bodies` says what the elements point to.
+    """
+    if [bool(count), bool(last), until is not None].count(True) != 1:
+        raise TypeError("a list has one of count, last and until")
+    listing = Listing(count, last, until, most, bodies)
+    return field_of(
+        Field(Kind.ARRAY, of.size * 8, meaning, of=of, listing=listing, spec=spec, clause=clause)
+    )
+
+
+def rest(meaning: str, *, spec: str = "", clause: str = "") -> Any:
+    """All bytes that follow the list of a `Whole`: its last field."""
+    return field_of(Field(Kind.BYTES, 0, meaning, is_rest=True, spec=spec, clause=clause))

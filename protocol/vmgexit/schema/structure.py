@@ -11,15 +11,15 @@ fields and gives the class its codec.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 from importlib import import_module
-from itertools import islice
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from ..errors import DecodeError, EncodeError
+from .lists import Listing
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -61,7 +61,8 @@ class Field:
     enum: type[IntEnum] | None = None  # names of the known codes; unknown ones stay integers
     of: type[Structure] | None = None  # the nested structure, or an array's element
     count: int = 1  # elements of an array
-    used: Callable[[Any], int] | None = None  # how many of them count, of the structure around them
+    listing: Listing | None = None  # of a list: what says how many elements there are
+    is_rest: bool = False  # all bytes that follow, however many
     value: int | bytes | None = None  # the one right value, where there is one
     first: int = 0  # bitmap: the number that bit 0 stands for
     access: str = ""  # who writes and who clears it, or RO, WO, RW
@@ -231,6 +232,8 @@ class Declaration:
     revision: str  # "" for the current one
     is_bits: bool  # fields are placed by bits of one little-endian word
     rules: str = ""  # the module whose `broken` and `notes` judge a value, if it is not the class
+    any_length: bool = False  # a `Whole`: `size` is the least, and a list has one element here
+    total: str = ""  # of a `Whole`: path of the field that says how many bytes it has
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -316,6 +319,11 @@ class Structure:
         return self.encode()
 
     @classmethod
+    def accepts(cls, length: int) -> bool:
+        """Whether that many bytes decode."""
+        return length == cls.size
+
+    @classmethod
     def view(cls: type[S], buffer: Buffer | mmap, offset: int = 0) -> S:
         """The structure at byte `offset` of `buffer`, left there: each field is read when it is used.
 
@@ -358,10 +366,8 @@ class Structure:
             if rule := field.broken_rule(held):
                 cited = field.clause or self.declaration.clause
                 yield Problem(f"{path}{field.name}", held, rule, cited)
-            if field.of is not None:
-                used = field.count if field.used is None else field.used(self)
-                for name, inner in islice(field.inside(held), used):
-                    yield from inner.judged(f"{path}{name}.")
+            for name, inner in field.inside(held):
+                yield from inner.judged(f"{path}{name}.")
         for problem in self.broken():
             yield replace(problem, path=f"{path}{problem.path}") if path else problem
 

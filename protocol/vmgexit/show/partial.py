@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from ..schema import Kind, Note, Place, Problem, Structure, leaves
+from ..schema import Body, Kind, Note, Place, Problem, Structure, Whole, leaves
 
 MESSAGE = "message"
 """The key of JSON under which a word stands as the declaration of its own code reads it."""
+
+BODIES = "bodies"
+"""The key of JSON under which stands what the elements of a list point to."""
 
 
 Said = TypeVar("Said", Problem, Note)
@@ -42,7 +45,8 @@ class Partial:
     def is_missing(self, place: Place) -> bool:
         """Whether a field has no value: any byte is missing, or of a field of bytes every one."""
         missing = self.missing_bytes(place)
-        return missing == place.field.size if place.field.kind is Kind.BYTES else missing > 0
+        whole = place.field.kind is Kind.BYTES
+        return 0 < missing == place.field.size if whole else missing > 0
 
     def problems(self) -> list[Problem]:
         """The rules that the value breaks, whatever the missing bytes are."""
@@ -68,6 +72,14 @@ class Partial:
         found: Structure = getattr(self.value, "specific", self.value)
         return None if found is self.value or self.missing else found
 
+    def overruns(self) -> list[Problem]:
+        """What a structure of any length says beyond the bytes."""
+        return list(self.value.overruns()) if isinstance(self.value, Whole) else []
+
+    def bodies(self) -> list[Body]:
+        """What the elements of a list point to, where all bytes are there."""
+        return self.value.bodies() if isinstance(self.value, Whole) and not self.missing else []
+
     def as_dict(self) -> dict[str, Any]:
         """As `Structure.as_dict`; what is missing is None, and a word has its message."""
         made = self.value.as_dict()
@@ -75,12 +87,25 @@ class Partial:
             _blank(made, self.cls, self.missing, 0)
         if self.message is not None:
             made[MESSAGE] = message_of(self.message)
+        if bodies := self.bodies():
+            made[BODIES] = [body_of(body) for body in bodies]
         return made
 
 
 def message_of(value: Structure) -> dict[str, Any]:
     """A message as JSON has it: the name of its declaration, then its fields."""
     return {"structure": value.declaration.name, **value.as_dict()}
+
+
+def body_of(body: Body) -> dict[str, Any]:
+    """A body in JSON: decoded, where it has a structure, else as hex."""
+    return {
+        "path": body.path,
+        "name": body.name,
+        "offset": body.offset,
+        "length": body.length,
+        **({"hex": body.held.hex()} if body.value is None else message_of(body.value)),
+    }
 
 
 def _cut(gap: range, start: int, stop: int) -> range:

@@ -13,11 +13,15 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from ..layout.table import LISTED, count_of, label
-from ..schema import Field, Kind, Place, Structure, leaves, set_numbers, walk
+from ..schema import Body, Field, Kind, Place, Structure, leaves, set_numbers, walk
 from .partial import Partial
 
 # Of longer byte fields this many are shown, from the first that is not zero.
 _SHOWN = 32
+
+# Of a body without a structure this many bytes are shown, so many in a row.
+_DUMPED = 256
+_ROW = 16
 
 # At this many zero bytes in a row their number is shown instead.
 _ZEROS = 8
@@ -52,12 +56,31 @@ def render(value: Structure, *, base: int = 0, missing: Sequence[range] = ()) ->
         lines += [
             f"  {line}" for line in _aligned(list(_lines(Partial(message))), base, value.size)
         ]
+    for body in held.bodies():
+        lines += ["", *_body(body, base)]
     if notes := _notes(held):
         lines += ["", "Notes", *(f"  {note}" for note in notes)]
     if problems := [str(problem) for problem in held.problems()]:
         lines += ["", "Problems (rules that the value breaks; it was read all the same)"]
         lines += [f"  ! {problem}" for problem in problems]
     return "\n".join([*lines, ""])
+
+
+def _body(body: Body, base: int) -> Iterator[str]:
+    """What an element of a list points to: by its own structure, where it has one."""
+    at = base + body.offset
+    yield f"Body of {body.path}, {body.name}: {count_of(body.length, 'byte')} at {at:#05x}"
+    if (value := body.value) is not None:
+        yield f"  {_title(value, at)}"
+        yield from (f"  {line}" for line in _aligned(list(_lines(Partial(value))), at, value.size))
+        return
+    shown = body.held[:_DUMPED]
+    for start in range(0, len(shown), _ROW):
+        yield f"  {at + start:#05x}  {shown[start : start + _ROW].hex(' ')}"
+    if more := len(body.held) - len(shown):
+        yield f"  ... (+{count_of(more, 'byte')})"
+    if missing := body.length - len(body.held):
+        yield f"  {count_of(missing, 'byte')} not there"
 
 
 def summary(value: Structure, *, base: int = 0, missing: Sequence[range] = ()) -> str:
@@ -233,6 +256,8 @@ def ranges_text(numbers: list[int]) -> str:
 
 def bytes_text(data: bytes) -> str:
     """Bytes in hex; zeros before and after them only by their number."""
+    if not data:
+        return "none"
     if not any(data):
         return f"0 ({count_of(len(data), 'byte')})"
     before = len(data) - len(data.lstrip(b"\0"))

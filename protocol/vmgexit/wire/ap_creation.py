@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ..schema import Bits, Code, Note, Problem, Record, bits, raw, reserved, structure, u32
+from ..schema import (
+    Bits,
+    Code,
+    Note,
+    Problem,
+    Whole,
+    bits,
+    list_of,
+    reserved,
+    rest,
+    structure,
+    u32,
+)
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs; zyuiop/ghcb src/protocols/snp_ap_create.rs"
 
@@ -56,24 +68,28 @@ class ApJumpTableInfo(Bits):
     operation: int = bits(64, "Set the address, or get it", enum=JumpTableOperation)
 
 
-@structure("apic-id-list", size=4096, source="edk2 MdePkg/Include/Register/Amd/Ghcb.h")
-class ApicIdListPage(Record):
-    """First page of the APIC ID list: a count and 32-bit APIC IDs, up to 1023 in this page."""
+@structure("apic-id-list-entry", size=4, source="edk2 MdePkg/Include/Register/Amd/Ghcb.h")
+class ApicIdListEntry(Bits):
+    """One vCPU of the APIC ID list."""
 
-    count: int = u32("How many APIC IDs follow, in this page and the next ones")
-    apic_ids_data: bytes = raw(4092, "The APIC IDs, 32 bits each", spec="ApicIds")
+    apic_id: int = bits(32, "APIC ID", spec="APIC_ID")
+
+
+@structure("apic-id-list", source="edk2 MdePkg/Include/Register/Amd/Ghcb.h")
+class ApicIdList(Whole):
+    """APIC ID list: a count and 32-bit APIC IDs, in as many pages as they need."""
+
+    count: int = u32("How many APIC IDs follow")
+    entries: list[ApicIdListEntry] = list_of(ApicIdListEntry, "The vCPUs", count="count")
+    rest: bytes = rest("What follows the list in its last page")
 
     def apic_ids(self) -> list[int]:
-        """The APIC IDs that stand in this page."""
-        held = min(self.count, len(self.apic_ids_data) // 4)
-        return [
-            int.from_bytes(self.apic_ids_data[4 * index : 4 * index + 4], "little")
-            for index in range(held)
-        ]
+        """The APIC IDs that are in the list."""
+        return [entry.apic_id for entry in self.entries]
 
     def notes(self) -> Iterator[Note]:
         listed = ", ".join(f"{number:#x}" for number in self.apic_ids())
-        yield Note("apic_ids_data", listed or "no APIC ID")
+        yield Note("entries", listed or "no APIC ID")
 
 
 def apic_id_list_pages(vcpus: int) -> int:

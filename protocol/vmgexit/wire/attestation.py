@@ -11,18 +11,24 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 
 from ..schema import (
     Bits,
+    Bodies,
     Note,
     Problem,
     Record,
+    Structure,
+    Whole,
     bit,
+    list_of,
     nested,
     raw,
     reserved,
     reserved_bytes,
+    rest,
     structure,
     u16,
     u32,
@@ -48,12 +54,17 @@ MANIFEST_GUID = "63849ebb-3d92-4670-a1ff-58f9c94b87bb"
 VTPM_GUID = "c476f1eb-0123-45a5-9641-b4e7dde5bfe3"
 UEFI_MM_GUID = "a4453a59-9e1b-4787-a033-1986d6adbe55"
 
-SERVICES = {
-    MANIFEST_GUID: "services manifest",
-    VTPM_GUID: "vTPM; its manifest is the public area of the endorsement key",
-    UEFI_MM_GUID: "UEFI MM",
-}
-"""What the GUIDs of the protocol stand for."""
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a GUID of the protocol stands for, and the structure of its manifest."""
+
+    name: str
+    about: str = ""
+    manifest: type[Structure] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}; {self.about}" if self.about else self.name
 
 
 def guid_bytes(text: str) -> bytes:
@@ -69,6 +80,13 @@ def guid_text(data: bytes) -> str:
 def _service(data: bytes) -> str:
     text = guid_text(data)
     return f"{text}: {SERVICES.get(text, 'not known')}"
+
+
+def _manifest(entry: ServiceEntry) -> tuple[str, type[Structure] | None]:
+    """The name of a service, and the structure of its manifest."""
+    text = guid_text(entry.guid)
+    service = SERVICES.get(text, Service(text))
+    return service.name, service.manifest
 
 
 @structure("attest-services", size=0x40, source=SOURCE)
@@ -142,9 +160,9 @@ class AttestSingleService(Record):
         yield Note("service_guid", _service(self.service_guid))
 
 
-@structure("services-manifest", size=24, source=SOURCE)
-class ServicesManifest(Record):
-    """Header of the services manifest; an entry for each service follows, then their manifests."""
+@structure("services-manifest-header", size=24, source=SOURCE)
+class ServicesManifestHeader(Record):
+    """Header of the services manifest."""
 
     guid: bytes = raw(
         16,
@@ -154,11 +172,6 @@ class ServicesManifest(Record):
     )
     total_length: int = u32("Bytes of the whole manifest")
     entry_count: int = u32("How many services follow")
-
-    def broken(self) -> Iterator[Problem]:
-        if self.total_length < 24 * (1 + self.entry_count):
-            rule = f"header and {self.entry_count} entries do not fit"
-            yield Problem("total_length", self.total_length, rule, "")
 
     def notes(self) -> Iterator[Note]:
         yield Note("guid", _service(self.guid))
@@ -192,6 +205,28 @@ class UefiMmManifest(Record):
 
     version: int = u32("Version", value=0)
     flags: UefiMmFlags = nested(UefiMmFlags, "What the variable store is like")
+
+
+SERVICES = {
+    MANIFEST_GUID: Service("services manifest"),
+    VTPM_GUID: Service("vTPM", "its manifest is the public area of the endorsement key"),
+    UEFI_MM_GUID: Service("UEFI MM", manifest=UefiMmManifest),
+}
+"""What the GUIDs of the protocol stand for."""
+
+
+@structure("services-manifest", source=SOURCE, total="header.total_length")
+class ServicesManifest(Whole):
+    """Services manifest: a header, an entry for each service, and their manifests."""
+
+    header: ServicesManifestHeader = nested(ServicesManifestHeader, "How long it is")
+    services: list[ServiceEntry] = list_of(
+        ServiceEntry,
+        "Services",
+        count="header.entry_count",
+        bodies=Bodies("offset", "length", _manifest),
+    )
+    rest: bytes = rest("The manifests of the services, and what stands between them")
 
 
 _OUTPUTS = (

@@ -6,20 +6,21 @@ OvmfPkg/Library/AmdSvsmLib, Linux arch/x86/include/asm/sev.h, linux-svsm src/pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from ..errors import EncodeError
 from ..schema import (
     Bits,
     Problem,
     Record,
     Rule,
-    array,
+    Whole,
     bit,
     bits,
+    list_of,
     nested,
     reserved,
     reserved_bytes,
+    rest,
     structure,
     u16,
 )
@@ -28,8 +29,8 @@ from .svsm import Call, CoreCall, Memory, Operand, Protocol, ResultCode
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/core.rs"
 
-MAX_ENTRIES = 510
-"""Entries of a PVALIDATE list that starts right after the header of the calling area."""
+MAX_ENTRIES = 511
+"""Entries of a PVALIDATE list that starts with its page; 510 fit the buffer of a calling area."""
 
 PAGES_IN_LARGE = 512
 
@@ -101,33 +102,18 @@ class PvalidateEntry(Bits):
             yield Problem("frame", self.frame, "a 2 MiB page starts on a multiple of 512", "")
 
 
-@structure("pvalidate-list", size=4088, source=SOURCE)
-class PvalidateList(Record):
-    """PVALIDATE list that fills the buffer of a calling area: header and 510 entries.
+@structure("pvalidate-list", source=SOURCE)
+class PvalidateList(Whole):
+    """PVALIDATE list: a header and its entries.
 
-    A list may stand anywhere, 8-byte aligned, as long as it does not cross its page.
+    It stands anywhere, 8-byte aligned, as long as it does not cross its page.
     """
 
     header: PvalidateHeader = nested(PvalidateHeader, "Which entries are to be done")
-    entries: list[PvalidateEntry] = array(
-        PvalidateEntry, MAX_ENTRIES, "Pages", used=lambda pages: pages.header.entries
+    entries: list[PvalidateEntry] = list_of(
+        PvalidateEntry, "Pages", count="header.entries", most=MAX_ENTRIES
     )
-
-    @classmethod
-    def of(cls, entries: Sequence[PvalidateEntry]) -> PvalidateList:
-        """A list of `entries`, the rest zero. Raises EncodeError over 510."""
-        if not 0 < len(entries) <= MAX_ENTRIES:
-            raise EncodeError(
-                f"entries: {len(entries)} entries found, 1 to {MAX_ENTRIES} expected",
-                path="entries",
-            )
-        rest = [PvalidateEntry() for _ in range(MAX_ENTRIES - len(entries))]
-        return cls(header=PvalidateHeader(entries=len(entries)), entries=[*entries, *rest])
-
-    def broken(self) -> Iterator[Problem]:
-        if self.header.entries > MAX_ENTRIES:
-            rule = f"{MAX_ENTRIES} entries fit the calling area"
-            yield Problem("header.entries", self.header.entries, rule, "")
+    rest: bytes = rest("What follows the list in its page")
 
 
 _NOWHERE = "no source describes its operands; COCONUT-SVSM and linux-svsm do not support it"

@@ -68,9 +68,9 @@ class Example:
     @property
     def data(self) -> bytes:
         """What the shared buffer begins with."""
-        return (
-            self.buffer if isinstance(self.buffer, bytes) else PscRequest.of(self.buffer).encode()
-        )
+        if isinstance(self.buffer, bytes):
+            return self.buffer
+        return PscRequest(entries=list(self.buffer)).encode()
 
 
 @dataclass(frozen=True, slots=True)

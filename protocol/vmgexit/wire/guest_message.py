@@ -11,21 +11,26 @@ include/uapi/linux/sev-guest.h and arch/x86/include/asm/sev.h.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from enum import IntEnum
 
 from ..schema import (
     Bits,
+    Bodies,
     Code,
     Note,
     Problem,
     Record,
+    Whole,
     bit,
     bits,
+    list_of,
     nested,
     raw,
     reserved,
     reserved_bytes,
+    rest,
     structure,
     u8,
     u16,
@@ -271,9 +276,19 @@ class GuestRequestResult(Bits):
     vmm: int = bits(32, "Status of the host", enum=VmmStatus, spec="VMM")
 
 
+CERTIFICATES = {
+    "c0b406a4a803495297433fb6014cd0ae": "ARK",
+    "4ab7b379bbac4fe4a02f05aef327c782": "ASK",
+    "63da758de6644564adc5f4b93be8accd": "VCEK",
+    "a8074bc2a25a483eaae639c045a0b8a1": "VLEK",
+    "92f81bc358114d3d97ffd19f88dc67ea": "CRL",
+}
+"""Certificates by GUID, as hex digits. Source: virtee/sev, sev-guest tools."""
+
+
 @structure("certificate-entry", size=24, source="KVM arch/x86/kvm/svm/sev.c; virtee/sev")
 class CertificateEntry(Record):
-    """Entry of the certificate table of an extended guest request; an all-zero one ends the table."""
+    """Entry of a certificate table; an all-zero one ends the table."""
 
     guid: bytes = raw(16, "What the certificate is", spec="GUID")
     offset: int = u32("Where it starts, in bytes from the table's start")
@@ -287,16 +302,25 @@ class CertificateEntry(Record):
         if self.ends_table:
             yield Note("guid", "end of the table")
         else:
-            # These GUIDs stand most significant byte first, unlike those of the SVSM's manifests.
             name = CERTIFICATES.get(self.guid.hex(), "not known")
-            yield Note("guid", name)
+            yield Note("guid", f"{uuid.UUID(bytes=self.guid)}: {name}")
 
 
-CERTIFICATES = {
-    "c0b406a4a803495297433fb6014cd0ae": "ARK",
-    "4ab7b379bbac4fe4a02f05aef327c782": "ASK",
-    "63da758de6644564adc5f4b93be8accd": "VCEK",
-    "a8074bc2a25a483eaae639c045a0b8a1": "VLEK",
-    "92f81bc358114d3d97ffd19f88dc67ea": "CRL",
-}
-"""Certificates by GUID, as hex digits. Source: virtee/sev, sev-guest tools."""
+def _certificate(entry: CertificateEntry) -> tuple[str, None]:
+    return CERTIFICATES.get(entry.guid.hex(), str(uuid.UUID(bytes=entry.guid))), None
+
+
+@structure("certificate-table", source="KVM arch/x86/kvm/svm/sev.c; virtee/sev")
+class CertificateTable(Whole):
+    """Certificate table of an extended guest request: entries to an all-zero one, then certificates.
+
+    Its GUIDs are in network byte order (RFC 4122), unlike those of the SVSM's manifests.
+    """
+
+    entries: list[CertificateEntry] = list_of(
+        CertificateEntry,
+        "Certificates, and the entry that ends the table",
+        until=lambda entry: entry.ends_table,
+        bodies=Bodies("offset", "length", _certificate),
+    )
+    rest: bytes = rest("The certificates, and what stands between them")

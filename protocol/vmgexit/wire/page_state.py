@@ -9,20 +9,20 @@ oak_sev_guest/src/ghcb.rs, mushroom common/snp-types/src/ghcb.rs, KVM arch/x86/k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from ..errors import EncodeError
 from ..schema import (
     Bits,
     Code,
     Note,
     Problem,
-    Record,
-    array,
+    Whole,
     bit,
     bits,
+    list_of,
     nested,
     reserved,
+    rest,
     structure,
 )
 from .ghcb_msr import PageOperation
@@ -76,28 +76,15 @@ class PscEntry(Bits):
             yield Problem("frame", self.frame, "a 2 MiB entry starts on a multiple of 512", "")
 
 
-@structure("psc-request", size=2032, source=SOURCE)
-class PscRequest(Record):
-    """Page state change as the whole shared buffer: header and 253 entries."""
+@structure("psc-request", source=SOURCE)
+class PscRequest(Whole):
+    """Page state change: the header, and the entries up to the last one that is to be done."""
 
     header: PscHeader = nested(PscHeader, "Which entries are to be done")
-    entries: list[PscEntry] = array(
-        PscEntry,
-        MAX_ENTRIES,
-        "Pages to change",
-        used=lambda request: request.header.end_entry + 1,
+    entries: list[PscEntry] = list_of(
+        PscEntry, "Pages to change", last="header.end_entry", most=MAX_ENTRIES
     )
-
-    @classmethod
-    def of(cls, entries: Sequence[PscEntry]) -> PscRequest:
-        """A request for `entries`, the rest of the buffer zero. Raises EncodeError over 253."""
-        if not 0 < len(entries) <= MAX_ENTRIES:
-            raise EncodeError(
-                f"entries: {len(entries)} entries found, 1 to {MAX_ENTRIES} expected",
-                path="entries",
-            )
-        rest = [PscEntry() for _ in range(MAX_ENTRIES - len(entries))]
-        return cls(header=PscHeader(end_entry=len(entries) - 1), entries=[*entries, *rest])
+    rest: bytes = rest("What else the shared buffer holds")
 
     def broken(self) -> Iterator[Problem]:
         if self.header.done:

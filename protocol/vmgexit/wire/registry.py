@@ -14,10 +14,11 @@ from ..errors import UsageError, nearest
 from ..schema import Structure
 
 _NAMES = """
-ap_creation       ap-creation ap-jump-table-info apic-id-list
+ap_creation       ap-creation ap-jump-table-info apic-id-list-entry apic-id-list
 apic              apic-configure-emulation apic-features apic-register-number
 apic              apic-configure-vector apic-tpr apic-eoi apic-ldr apic-self-ipi apic-icr
-attestation       attest-services attest-single-service services-manifest service-entry
+attestation       attest-services attest-single-service services-manifest-header service-entry
+attestation       services-manifest
 attestation       uefi-mm-flags uefi-mm-manifest
 calls             svsm-call svsm-result
 core              svsm-protocol-query svsm-version-range create-vcpu-apic-id configure-vtom
@@ -44,7 +45,7 @@ ghcb_msr          ghcb-msr-hyperv-output ghcb-msr-hyperv-debug-print
 guest_message     guest-message-header guest-message report-key-select report-request
 guest_message     report-response key-select guest-field-select key-request
 guest_message     key-response tsc-info-request tsc-info-response guest-request-result
-guest_message     certificate-entry
+guest_message     certificate-entry certificate-table
 injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
 injection         secure-avic-info
 page_state        psc-header psc-entry psc-request psc-result

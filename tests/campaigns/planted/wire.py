@@ -242,14 +242,13 @@ def exit_words_not_marked() -> Undo:
 @bug("zyuiop/ghcb change_page_state.rs", target="ghcb-exit")
 def page_list_one_too_long() -> Undo:
     """The last entry of a page list is named by how many there are."""
-    original = PscRequest.of
+    original = PscRequest.__init__
 
-    def of(entries: Any) -> PscRequest:
-        request = original(entries)
-        request.header.end_entry += 1
-        return request
+    def init(self: PscRequest, **values: Any) -> None:
+        original(self, **values)
+        self.header.end_entry += 1
 
-    return replace(PscRequest, "of", staticmethod(of))
+    return replace(PscRequest, "__init__", init)
 
 
 # --- codecs -------------------------------------------------------------------------------------------

@@ -111,16 +111,19 @@ LADDERS = [
         "psc-request",
         EDK2,
         """
-        0 8    header
-        8 2024 entries
+        0  8 header
+        8  8 entries
+        16 0 rest
         """,
     ),
+    ladder("apic-id-list-entry", EDK2, "0 32 apic_id"),
     ladder(
         "apic-id-list",
         EDK2,
         """
-        0 4    count
-        4 4092 apic_ids_data
+        0 4 count
+        4 4 entries
+        8 0 rest
         """,
     ),
 ]

@@ -107,6 +107,7 @@ LADDERS = [
         20 4  length
         """,
     ),
+    ladder("certificate-table", "KVM arch/x86/kvm/svm/sev.c", "0 24 entries\n 24 0 rest"),
     ladder(
         "secrets-page",
         SECRETS,

@@ -1,6 +1,7 @@
 """Ladders: literal offsets and sizes, written by hand from public sources.
 
 A ladder is a text of rows `offset size path`, in bytes for a record, or `bit width path` for a word.
+Of a structure of any length it has one element of the list, and the rest, of no bytes, after that.
 It never comes from our own declarations, so that a slip in one of them shows.
 """
 

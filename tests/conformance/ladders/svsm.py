@@ -49,7 +49,7 @@ LADDERS = [
         12 52 frame
         """,
     ),
-    ladder("pvalidate-list", CORE, "0 8 header\n 8 4080 entries"),
+    ladder("pvalidate-list", CORE, "0 8 header\n 8 8 entries\n 16 0 rest"),
     ladder(
         "attest-services",
         ATTEST,
@@ -95,7 +95,7 @@ LADDERS = [
         """,
     ),
     ladder(
-        "services-manifest",
+        "services-manifest-header",
         ATTEST,
         """
         0  16 guid
@@ -103,6 +103,7 @@ LADDERS = [
         20 4  entry_count
         """,
     ),
+    ladder("services-manifest", ATTEST, "0 24 header\n 24 24 services\n 48 0 rest"),
     ladder(
         "service-entry",
         ATTEST,
