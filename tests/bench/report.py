@@ -11,7 +11,7 @@ from typing import Any
 
 from vmgexit.files import write
 
-from .rows import US, Row
+from .rows import PYTHON, US, Row
 
 PACKAGES = ("vmgexit", "construct", "bitstruct", "dissect.cstruct", "kaitaistruct", "numpy")
 COLUMNS = (
@@ -23,8 +23,14 @@ COLUMNS = (
     "construct, compiled",
     "construct",
     "memcpy",
+    PYTHON,
 )
-_HEADINGS = {"bitstruct, C": "bitstruct", "dissect.cstruct": "dissect", "Kaitai style": "Kaitai"}
+_HEADINGS = {
+    PYTHON: "Python",
+    "bitstruct, C": "bitstruct",
+    "dissect.cstruct": "dissect",
+    "Kaitai style": "Kaitai",
+}
 
 
 def table(rows: Sequence[Row]) -> str:

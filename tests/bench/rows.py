@@ -7,8 +7,10 @@ random altogether.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -25,9 +27,10 @@ from vmgexit.schema.columns import columns
 
 from . import layouts
 from .peers import PEERS, Contestant, check, ctypes_of, ours
-from .timing import Job, Timing, bytes_held, imports, interleaved
+from .timing import Job, Timing, bytes_held, imports, interleaved, processes
 
 US = "vmgexit"
+PYTHON = "argparse, json"  # a Python that imports these two, and no more
 RECORDS = 32
 STATUS_FIELDS = (
     "pending_vector",
@@ -181,7 +184,7 @@ def batches(effort: Effort) -> Iterator[Row]:
 
 
 def starts(effort: Effort) -> Iterator[Row]:
-    """Import times in milliseconds."""
+    """Imports, and the command line as a whole process, in milliseconds."""
     programs = {
         US: "import vmgexit",
         "vmgexit, first decode": "import vmgexit; vmgexit.ExtIntDescriptor.decode(bytes(64))",
@@ -196,6 +199,16 @@ def starts(effort: Effort) -> Iterator[Row]:
         for name, timing in imports(programs, effort.imports).items()
     }
     yield Row("import", took, (Limit(0.5, "construct"),), "ms")
+    python, vmgexit = sys.executable, str(Path(sys.executable).with_name("vmgexit"))
+    commands = {
+        US: [vmgexit, "decode", "doorbell-head", "--pad", "--hex", "61810102"],
+        PYTHON: [python, "-c", "import argparse, json"],
+    }
+    took = {
+        name: Timing(timing.best / 1e6, timing.median / 1e6)
+        for name, timing in processes(commands, effort.imports).items()
+    }
+    yield Row("vmgexit decode, a process", took, (Limit(3, PYTHON),), "ms")
 
 
 def memory(_: Effort) -> Iterator[Row]:

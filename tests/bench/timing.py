@@ -77,6 +77,17 @@ def imports(programs: Mapping[str, str], rounds: int) -> dict[str, Timing]:
     return {name: Timing(min(each), statistics.median(each)) for name, each in took.items()}
 
 
+def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Timing]:
+    """How long each command takes as a whole process, from its start to its end, in turns."""
+    took: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            started = time.perf_counter_ns()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            took[name].append(time.perf_counter_ns() - started)
+    return {name: Timing(min(each), statistics.median(each)) for name, each in took.items()}
+
+
 def bytes_held(job: Job) -> float:
     """Bytes that stay allocated for each value that the job makes."""
     job.call(job.arguments[0])
