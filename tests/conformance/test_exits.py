@@ -125,6 +125,8 @@ NOT_IN_A_GHCB = {
     0x51: ("EXCEPTION_AC", Where.EXCEPTION),
     0xA6: ("IDLE_HLT", Where.VMSA),
     0x400: ("NPF", Where.EXCEPTION),
+    0x401: ("AVIC_INCOMPLETE_IPI", Where.VMSA),
+    0x402: ("AVIC_NOACCEL", Where.VMSA),
     0x403: ("VMGEXIT", Where.VMSA),
     0x404: ("PAGE_NOT_VALIDATED", Where.EXCEPTION),
     0x406: ("NOT_RESTARTABLE", Where.VMSA),

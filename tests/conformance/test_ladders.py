@@ -2,7 +2,19 @@
 
 import pytest
 
-from tests.conformance.ladders import doorbell, ghcb, messages, msr, report, svsm, vmsa
+from tests.conformance.ladders import (
+    doorbell,
+    ghcb,
+    launch,
+    messages,
+    msr,
+    report,
+    svsm,
+    svsm_drafts,
+    tio,
+    vmcb,
+    vmsa,
+)
 from tests.conformance.ladders.rows import Ladder
 from vmgexit import GhcbPage
 from vmgexit.schema import locate
@@ -10,7 +22,19 @@ from vmgexit.wire.registry import find, structures
 
 LADDERS = [
     each
-    for chapter in (doorbell, ghcb, messages, msr, report, svsm, vmsa)
+    for chapter in (
+        doorbell,
+        ghcb,
+        launch,
+        messages,
+        msr,
+        report,
+        svsm,
+        svsm_drafts,
+        tio,
+        vmcb,
+        vmsa,
+    )
     for each in chapter.LADDERS
 ]
 

@@ -168,10 +168,15 @@ def test_guest_message_header() -> None:
         ({"msg_sz": 4001}, "msg_sz"),
         ({"msg_vmpck": 4}, "msg_vmpck"),
         ({"reserved_0x038": b"\0\1\0\0"}, "reserved_0x038"),
+        ({"msg_version": 0}, "msg_version"),
+        ({"msg_version": 2}, "msg_version"),
+        ({"msg_version": 2, "msg_type": 3}, ""),  # a key request
+        ({"msg_version": 2, "msg_type": 25}, ""),  # SEV-TIO
+        ({"msg_version": 3, "msg_type": 25}, "msg_version"),
     ],
 )
 def test_guest_message_header_problems(changes: dict[str, object], path: str) -> None:
-    header = GuestMessageHeader(algo=1, hdr_version=1, hdr_sz=0x60, msg_type=6)
+    header = GuestMessageHeader(algo=1, hdr_version=1, hdr_sz=0x60, msg_type=6, msg_version=1)
     for name, value in changes.items():
         setattr(header, name, value)
     assert next((problem.path for problem in header.problems()), "") == path

@@ -12,7 +12,7 @@ import pytest
 from vmgexit import ResultCode, SvsmCall, SvsmResult
 from vmgexit.schema import Record
 from vmgexit.wire import attestation, core, uefi_mm, vtpm
-from vmgexit.wire.calls import calls, find_call
+from vmgexit.wire.calls import calls, find_call, former_calls
 
 NONCE_OK = attestation.AttestServices(nonce_gpa=0x5000, nonce_size=64)
 
@@ -168,6 +168,59 @@ CASES = [
         memory=("mm-communicate-header",),
         results=(0, 0x80000005, 0x80000003),
     ),
+    Case(
+        5,
+        0,
+        "SVSM_OMP_LIST",
+        {"rcx": 0x7000, "rdx": 0x10000, "r8": 4096},
+        ("omp-name is read from there", "omp-entry is written to there"),
+        ("r8", "r9"),
+        ("omp-name", "omp-entry"),
+        results=(0, 0x80000003, 0x80000005),
+    ),
+    Case(
+        5,
+        1,
+        "SVSM_OMP_READ",
+        {"rcx": 0x7000, "rdx": 0x10000, "r8": 8, "r9": 16},
+        ("where to start in the source",),
+        ("r8",),
+        ("omp-identifier",),
+        results=(0, 0x80000003, 0x80000005),
+    ),
+    Case(
+        5,
+        2,
+        "SVSM_OMP_WRITE",
+        {"rcx": 0x7000, "rdx": 0x10000, "r8": 8, "r9": 16},
+        ("where to start in the source",),
+        ("r8",),
+        ("omp-identifier",),
+        results=(0, 0x80000003, 0x80000005),
+    ),
+    Case(42, 1, "SVSM_MEMMAP_NUM_ENTRIES", outputs=("rcx",)),
+    Case(
+        42,
+        2,
+        "SVSM_MEMMAP_GET_ENTRY",
+        {"rcx": 3},
+        ("index of the range",),
+        ("rdx", "r8", "r9"),
+        results=(0, 0x80000005),
+    ),
+]
+
+FORMER = [
+    # Revision, protocol, number, name, inputs, outputs: svsm-specs 27a9fa6 (its tables),
+    # COCONUT-SVSM refs/pull/1138 and refs/pull/808
+    ("2026-04-14", 5, 0, "SVSM_OCP_LIST", "rcx rdx r8", "rcx"),
+    ("2026-04-14", 5, 1, "SVSM_OCP_READ", "rcx rdx r8 r9", "r8"),
+    ("2026-04-14", 5, 2, "SVSM_OCP_WRITE", "rcx rdx r8 r9", "r8"),
+    ("2026-08-18", 5, 0, "SVSM_OCP_LIST_OBJECTS", "rcx rdx r8", "rcx"),
+    ("2026-08-18", 5, 1, "SVSM_OCP_LIST_OBJECT_SOURCES", "rcx rdx r8", "rcx"),
+    ("2026-08-18", 5, 2, "SVSM_OCP_READ", "rcx rdx r8 r9", "r8"),
+    ("2026-08-18", 5, 3, "SVSM_OCP_WRITE", "rcx rdx r8 r9", "r8"),
+    ("reboot", 5, 0, "SVSM_REBOOT_EXECUTE", "rcx", ""),
 ]
 
 
@@ -200,7 +253,37 @@ def test_row_of_a_call(case: Case) -> None:
     assert tuple(int(code) for code in row.results) == case.results
 
 
-@pytest.mark.parametrize(("protocol", "number"), [(0, 8), (1, 2), (2, 2), (3, 5), (4, 0), (5, 0)])
+def test_what_numbers_meant_before() -> None:
+    assert [
+        (
+            call.revision,
+            int(call.protocol),
+            call.number,
+            call.name,
+            " ".join(operand.register for operand in call.inputs),
+            " ".join(operand.register for operand in call.outputs),
+        )
+        for call in former_calls()
+    ] == FORMER
+
+
+def test_a_call_of_protocol_5_says_all_that_it_can_mean() -> None:
+    notes = [note.text for note in SvsmCall(rax=0x5_0000_0000, rcx=1).notes()]
+    assert notes[0].startswith("SVSM_OMP_LIST: ")
+    meant = [text for text in notes if text.startswith("in ")]
+    assert [text.partition(":")[0] for text in meant] == [
+        "in 2026-04-14, SVSM_OCP_LIST",
+        "in 2026-08-18, SVSM_OCP_LIST_OBJECTS",
+        "in reboot, SVSM_REBOOT_EXECUTE",
+    ]
+    only = [note.text for note in SvsmCall(rax=0x5_0000_0003).notes()]
+    assert only == [
+        "protocol 5, call 3: not known",
+        "in 2026-08-18, SVSM_OCP_WRITE: write a source",
+    ]
+
+
+@pytest.mark.parametrize(("protocol", "number"), [(0, 8), (1, 2), (2, 2), (3, 5), (4, 0), (6, 0)])
 def test_calls_that_do_not_exist(protocol: int, number: int) -> None:
     assert find_call(protocol, number) is None
     call = SvsmCall(rax=protocol << 32 | number)

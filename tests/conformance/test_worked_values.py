@@ -190,6 +190,8 @@ def test_protocol_numbers() -> None:
         "VTPM": 2,
         "APIC": 3,
         "UEFI_MM": 4,
+        "OBSERVABILITY": 5,
+        "MEMORY_MAP": 42,
     }
 
 

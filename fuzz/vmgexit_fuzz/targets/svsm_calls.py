@@ -14,7 +14,6 @@ from vmgexit.machine import program
 from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation
-from vmgexit.schema import members
 from vmgexit.watch.invariants import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.calls import calls
@@ -23,17 +22,17 @@ from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
 from .base import Finding
 from .scenarios import ProgramTarget
 
-PROTOCOLS = (*Protocol, Protocol.APIC, Protocol.APIC, 5, 1 << 31, (1 << 32) - 1)
+PROTOCOLS = (*Protocol, Protocol.APIC, Protocol.APIC, 6, 1 << 31, (1 << 32) - 1)
 CALLS = (*range(9), (1 << 32) - 1)
 NUMBERS = (
     *(0x20002000, 0x30000000, 0x30000008, 0x30000800, 0xFFFFFFFFFFFFF000),  # addresses
-    *(protocol << 32 | version for protocol in (*Protocol, 5) for version in (0, 1, 2)),
+    *(protocol << 32 | version for protocol in (*Protocol, 6) for version in (0, 1, 2)),
     *(0x400 | 1 << 32, 0x061 | 1 << 32, 0x80061, 0xC0061, 0xFFFFFFFF << 32 | 0x61),  # of the ICR
     *(1 << 10 | 0x61, 1 << 32 | 2, (1 << 64) - 1),
 )
 _SMALL = 0xFFFF
 _KEPT = (CODES["init"], CODES["apic_id"])  # operations that are no call
-_NOT_THERE = (Protocol.VTPM, Protocol.UEFI_MM)  # of the protocols, in this SVSM
+_ALWAYS_THERE = (Protocol.CORE, Protocol.ATTESTATION)  # of the protocols, in this SVSM
 
 _CALLS = {(call.protocol, call.number): call for call in calls()}
 _OUTPUTS = ("rcx", "rdx", "r8")
@@ -125,11 +124,11 @@ class Checked:
 
 def _is_there(machine: Machine, command: Command) -> bool:
     """Whether a call's protocol is present, before the call."""
-    if command["op"] != "call" or command["protocol"] in _NOT_THERE:
+    if command["op"] != "call":
         return False
     if command["protocol"] == Protocol.APIC:
         return machine.vm.vcpus[command["cpu"]].guest.alternate_injection
-    return command["protocol"] in members(Protocol)
+    return command["protocol"] in _ALWAYS_THERE
 
 
 def _name(command: Command) -> str:

@@ -21,6 +21,7 @@ from ..wire.ap_creation import ApOperation
 from ..wire.calls import find_call
 from ..wire.exit import Where, Word
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
+from ..wire.exit_information import information_words
 from ..wire.exits import find_exit
 from ..wire.faults import NpfInfo, PageFaultError
 from ..wire.features import HypervisorFeatures
@@ -261,7 +262,9 @@ def _pvalidate_result(value: int, words: Values) -> str:
 
 
 def _vmcb_info_1(value: int, words: Values) -> Bits | str:
-    return NpfInfo.of(value) if words.get("vmcb_exit_code") == ExitCode.NPF else ""
+    code = words.get("vmcb_exit_code")
+    layout = information_words(code)[0] if isinstance(code, int) else None
+    return layout.of(value) if layout is not None else ""
 
 
 def _valid_bits(text: str, words: Values) -> str:

@@ -35,6 +35,7 @@ from ..schema import (
     u64,
 )
 from .svsm import Call, Memory, Operand, Protocol, ResultCode
+from .svsm_drafts import RebootManifest
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/attest.rs"
 
@@ -53,6 +54,7 @@ class AttestationCall(IntEnum):
 MANIFEST_GUID = "63849ebb-3d92-4670-a1ff-58f9c94b87bb"
 VTPM_GUID = "c476f1eb-0123-45a5-9641-b4e7dde5bfe3"
 UEFI_MM_GUID = "a4453a59-9e1b-4787-a033-1986d6adbe55"
+REBOOT_GUID = "0cc20f93-afaa-4013-9fb6-9d16fc42ceae"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ SERVICES = {
     MANIFEST_GUID: Service("services manifest"),
     VTPM_GUID: Service("vTPM", "its manifest is the public area of the endorsement key"),
     UEFI_MM_GUID: Service("UEFI MM", manifest=UefiMmManifest),
+    REBOOT_GUID: Service("reboot", "a draft", RebootManifest),
 }
 """What the GUIDs of the protocol stand for."""
 

@@ -8,18 +8,38 @@ from ..schema import Note, Record, structure, u64
 from .apic import APIC_CALLS
 from .attestation import ATTESTATION_CALLS
 from .core import CORE_CALLS
+from .omp import FORMER_OMP_CALLS, OMP_CALLS
 from .readings import notes_on
 from .svsm import SOURCE, Call, ResultCode
+from .svsm_drafts import MEMORY_MAP_CALLS, REBOOT_CALLS
 from .uefi_mm import UEFI_MM_CALLS
 from .vtpm import VTPM_CALLS
 
-_CALLS = (*CORE_CALLS, *ATTESTATION_CALLS, *VTPM_CALLS, *APIC_CALLS, *UEFI_MM_CALLS)
+_CALLS = (
+    *CORE_CALLS,
+    *ATTESTATION_CALLS,
+    *VTPM_CALLS,
+    *APIC_CALLS,
+    *UEFI_MM_CALLS,
+    *OMP_CALLS,
+    *MEMORY_MAP_CALLS,
+)
+_FORMER = (*FORMER_OMP_CALLS, *REBOOT_CALLS)
 _BY_NUMBER = {(int(call.protocol), call.number): call for call in _CALLS}
 
 
 def calls() -> tuple[Call, ...]:
     """Every call that is described, by protocol and number."""
     return _CALLS
+
+
+def former_calls(protocol: int | None = None, number: int | None = None) -> tuple[Call, ...]:
+    """What numbers meant in earlier shapes of a protocol, or in another one; of one call, or of all."""
+    return tuple(
+        call
+        for call in _FORMER
+        if protocol in (None, call.protocol) and number in (None, call.number)
+    )
 
 
 def find_call(protocol: int, number: int) -> Call | None:
@@ -35,7 +55,7 @@ class SvsmCall(Record):
     rcx: int = u64("First input", spec="RCX")
     rdx: int = u64("Second input", spec="RDX")
     r8: int = u64("Third input", spec="R8")
-    r9: int = u64("Fourth input; COCONUT-SVSM does not read it", spec="R9")
+    r9: int = u64("Fourth input; COCONUT-SVSM reads it for protocol 5 alone", spec="R9")
 
     @property
     def protocol(self) -> int:
@@ -46,11 +66,16 @@ class SvsmCall(Record):
         return self.rax & 0xFFFFFFFF
 
     def notes(self) -> Iterator[Note]:
-        yield from notes_on(self)
         found = find_call(self.protocol, self.call)
         if found is None:
             yield Note("rax", f"protocol {self.protocol}, call {self.call}: not known")
-            return
+        else:
+            yield from self._notes_as(found)
+        for former in former_calls(self.protocol, self.call):
+            yield Note("rax", f"in {former.revision}, {former.name}: {former.meaning}")
+        yield from notes_on(self)
+
+    def _notes_as(self, found: Call) -> Iterator[Note]:
         yield Note("rax", f"{found.name}: {found.meaning}")
         for operand in found.inputs:
             value = getattr(self, operand.register)
@@ -70,4 +95,4 @@ class SvsmResult(Record):
     rcx: int = u64("First output, or the input unchanged", spec="RCX")
     rdx: int = u64("Second output, or the input unchanged", spec="RDX")
     r8: int = u64("Third output, or the input unchanged", spec="R8")
-    r9: int = u64("Fourth output; COCONUT-SVSM does not write it", spec="R9")
+    r9: int = u64("Fourth output; COCONUT-SVSM writes it for protocol 5 alone", spec="R9")

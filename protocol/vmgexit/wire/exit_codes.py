@@ -39,6 +39,8 @@ class ExitCode(IntEnum):
     MWAIT = 0x8B
     IDLE_HLT = 0xA6
     NPF = 0x400
+    AVIC_INCOMPLETE_IPI = 0x401
+    AVIC_NOACCEL = 0x402
     VMGEXIT = 0x403
     PAGE_NOT_VALIDATED = 0x404
     NOT_RESTARTABLE = 0x406
@@ -220,6 +222,15 @@ class MsrInfo(Bits):
     reserved_63_1: int = reserved(63)
 
 
+@structure("mov-cr-dr-info", size=8, source="OpenVMM vm/x86/x86defs/src/snp.rs; KVM svm/svm.c")
+class MovCrDrInfo(Bits):
+    """EXITINFO1 of an access to a control or debug register, exits 0x00 to 0x3F."""
+
+    register: int = bits(4, "General register of the MOV, as instructions number them", spec="GPR")
+    reserved_62_4: int = reserved(59)
+    mov_cr: bool = bit("A MOV of a CR; 0 for CLTS, LMSW, SMSW and of a DR", spec="MovCRx")
+
+
 class TioAction(IntEnum):
     """What the TIO operation of the Linux RFC does."""
 
@@ -294,8 +305,6 @@ _OTHERS = {
     0xA1: "ILLEGAL_INVLPGB",
     0xA2: "INVPCID",
     0xA5: "BUSLOCK",
-    0x401: "AVIC_INCOMPLETE_IPI",
-    0x402: "AVIC_NOACCEL",
 }
 
 

@@ -18,6 +18,7 @@ from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOper
 from .apic import ApicIcr
 from .exit import KVM, Example, Exit, Need, Page, Return, Where, Word
 from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioOpInfo, processor_exit
+from .exit_information import information_words
 from .features import HypervisorFeatures
 from .firmware_status import VmmStatus
 from .ghcb_msr import PageOperation
@@ -199,7 +200,25 @@ ARCHITECTURAL = (
     Exit(
         ExitCode.NPF,
         "nested page fault: MMIO that the guest emulates by exits 0x80000001 and 0x80000002",
+        info1=Word("why the access failed", information_words(ExitCode.NPF)[0]),
+        info2=Word("guest-physical address of the access", value=True),
         where=Where.EXCEPTION,
+        source=OPENVMM,
+    ),
+    Exit(
+        ExitCode.AVIC_INCOMPLETE_IPI,
+        "the APIC could not deliver an IPI; the instruction is done",
+        info1=Word("what the ICR was to be", information_words(ExitCode.AVIC_INCOMPLETE_IPI)[0]),
+        info2=Word("why", information_words(ExitCode.AVIC_INCOMPLETE_IPI)[1]),
+        where=Where.VMSA,
+        source=OPENVMM,
+    ),
+    Exit(
+        ExitCode.AVIC_NOACCEL,
+        "access to a register that the APIC does not carry out",
+        info1=Word("which register, and how", information_words(ExitCode.AVIC_NOACCEL)[0]),
+        info2=Word("vector of an EOI", information_words(ExitCode.AVIC_NOACCEL)[1]),
+        where=Where.VMSA,
         source=OPENVMM,
     ),
     Exit(

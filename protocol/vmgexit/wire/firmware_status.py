@@ -1,7 +1,7 @@
 """Error words of guest requests: what the firmware says, and what the host says for itself.
 
-Sources: zyuiop/ghcb src/structures/snp_guest_request/mod.rs (firmware), Linux
-include/uapi/linux/sev-guest.h (host).
+Sources: zyuiop/ghcb src/structures/snp_guest_request/mod.rs and Linux include/uapi/linux/psp-sev.h
+(firmware; from 0x28 on Linux alone), Linux include/uapi/linux/sev-guest.h (host).
 """
 
 from __future__ import annotations
@@ -51,6 +51,22 @@ class FirmwareStatus(Code):
     RESTORE_REQUIRED = 0x25, "the firmware must be restored first"
     RMP_INIT_FAILED = 0x26, "the RMP could not be set up"
     INVALID_KEY = 0x27, "the key that was chosen is not there"
+    SHUTDOWN_INCOMPLETE = 0x28, "SNP_SHUTDOWN has not ended"
+    INCORRECT_BUFFER_LENGTH = 0x30, "a buffer has a wrong length"
+    EXPAND_BUFFER_LENGTH_REQUEST = 0x31, "a larger buffer is needed"
+    SPDM_REQUEST = 0x32, "the host must hand an SPDM request to the device"
+    SPDM_ERROR = 0x33, "an SPDM exchange failed"
+    ERR_IN_DEV_CONN = 0x35, "the connection to the device failed"
+    INVALID_DEV_CTX = 0x36, "the device context is not valid"
+    INVALID_TDI_CTX = 0x37, "the TDI context is not valid"
+    INVALID_TDI = 0x38, "the TDI is not valid"
+    RECLAIM_REQUIRED = 0x39, "pages must be reclaimed first"
+    IN_USE = 0x3A, "it is in use"
+    INVALID_DEV_STATE = 0x3B, "not in the state that the device is in"
+    INVALID_TDI_STATE = 0x3C, "not in the state that the TDI is in"
+    DEV_CERT_CHANGED = 0x3D, "the device's certificate has changed"
+    RESYNC_REQ = 0x3E, "the device must be synchronized again"
+    RESPONSE_TOO_LARGE = 0x3F, "a response is too large"
 
 
 class VmmStatus(Code):

@@ -1,12 +1,14 @@
 """Messages between an SNP guest and the firmware: exits 0x80000011 and 0x80000012.
 
 A request page and a response page, 4 KiB each and shared with the host: a header of 0x60 bytes and
-an encrypted payload. The payloads here are what the ciphertext holds. Initialisation vector: the
-sequence number's 8 bytes and 4 zero bytes; authenticated: header bytes 0x30 to 0x5F.
+an encrypted payload. The payloads here, and those of `tio` and `tio_dma`, are what the ciphertext
+holds. Initialisation vector: the sequence number's 8 bytes and 4 zero bytes; authenticated: header
+bytes 0x30 to 0x5F.
 
 Sources: COCONUT-SVSM kernel/src/greq/ (offsets asserted there), Oak oak_sev_guest/src/guest.rs,
 mushroom common/snp-types/src/guest_message.rs, zyuiop/ghcb src/structures/snp_guest_request, Linux
-include/uapi/linux/sev-guest.h and arch/x86/include/asm/sev.h.
+include/uapi/linux/sev-guest.h and arch/x86/include/asm/sev.h, virtee/sev src/firmware (version 2 of
+key requests).
 """
 
 from __future__ import annotations
@@ -72,8 +74,29 @@ class MessageKind(Code):
     ABSORB_NOMA_RESPONSE = 16
     TSC_INFO_REQUEST = 17
     TSC_INFO_RESPONSE = 18
-    SDTE_WRITE_REQUEST = 25, "Linux TIO RFC"
+    TDI_INFO_REQUEST = 19, "SEV-TIO; as all from here on"
+    TDI_INFO_RESPONSE = 20
+    MMIO_VALIDATE_REQUEST = 21
+    MMIO_VALIDATE_RESPONSE = 22
+    MMIO_CONFIG_REQUEST = 23
+    MMIO_CONFIG_RESPONSE = 24
+    SDTE_WRITE_REQUEST = 25
     SDTE_WRITE_RESPONSE = 26
+
+
+VERSIONS = {
+    MessageKind.KEY_REQUEST: (1, 2),
+    MessageKind.KEY_RESPONSE: (1, 2),
+    MessageKind.TDI_INFO_REQUEST: (1, 2),
+    MessageKind.TDI_INFO_RESPONSE: (1, 2),
+    MessageKind.MMIO_VALIDATE_REQUEST: (1, 2),
+    MessageKind.MMIO_VALIDATE_RESPONSE: (1, 2),
+    MessageKind.MMIO_CONFIG_REQUEST: (1, 2),
+    MessageKind.MMIO_CONFIG_RESPONSE: (1, 2),
+    MessageKind.SDTE_WRITE_REQUEST: (1, 2),
+    MessageKind.SDTE_WRITE_RESPONSE: (1, 2),
+}
+"""Versions of a payload, where it has others than 1. A response has its request's."""
 
 
 class Algorithm(IntEnum):
@@ -93,7 +116,7 @@ class GuestMessageHeader(Record):
     hdr_version: int = u8("Version of the header", value=1)
     hdr_sz: int = u16("Size of the header", value=HEADER_SIZE)
     msg_type: int = u8("Type of the message", enum=MessageKind)
-    msg_version: int = u8("Version of the payload", value=1)
+    msg_version: int = u8("Version of the payload: 1, or 2 where there is one")
     msg_sz: int = u16("Bytes of the payload, without the tag")
     reserved_0x038: bytes = reserved_bytes(4)
     msg_vmpck: int = u8("Which key: VMPCK 0 to 3")
@@ -114,6 +137,10 @@ class GuestMessageHeader(Record):
             yield Problem("msg_sz", self.msg_sz, f"a page holds {PAYLOAD_SIZE} bytes", "")
         if self.msg_vmpck > 3:
             yield Problem("msg_vmpck", self.msg_vmpck, "there are VMPCK 0 to 3", "")
+        known = VERSIONS.get(self.msg_type, (1,))  # type: ignore[call-overload]
+        if self.msg_version not in known:
+            rule = f"version {' or '.join(map(str, known))} expected"
+            yield Problem("msg_version", self.msg_version, rule, "")
 
     def notes(self) -> Iterator[Note]:
         yield from notes_on(self)
@@ -238,6 +265,21 @@ class KeyRequest(Record):
     vmpl: int = u32("VMPL to mix in", spec="VMPL")
     guest_svn: int = u32("Security version to mix in, at most the guest's")
     tcb_version: int = u64("TCB version to mix in, at most the guest's")
+
+
+@structure(
+    "key-request", size=40, revision="2", source="virtee/sev src/firmware/linux/guest/types.rs"
+)
+class KeyRequest2(Record):
+    """Payload of a key request of message version 2, of firmware 1.58: mitigations can be mixed in."""
+
+    key_select: KeySelect = nested(KeySelect, "What the key grows from")
+    reserved_0x004: bytes = reserved_bytes(4)
+    guest_field_select: GuestFieldSelect = nested(GuestFieldSelect, "What is mixed in")
+    vmpl: int = u32("VMPL to mix in", spec="VMPL")
+    guest_svn: int = u32("Security version to mix in, at most the guest's")
+    tcb_version: int = u64("TCB version to mix in, at most the guest's")
+    launch_mit_vector: int = u64("Mitigations to mix in", spec="LAUNCH_MIT_VECTOR")
 
 
 @structure("key-response", size=64, source=OAK)

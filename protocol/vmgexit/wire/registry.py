@@ -20,14 +20,17 @@ apic              apic-configure-vector apic-tpr apic-eoi apic-ldr apic-self-ipi
 attestation       attest-services attest-single-service services-manifest-header service-entry
 attestation       services-manifest
 attestation       uefi-mm-flags uefi-mm-manifest
+avic              avic-incomplete-ipi avic-incomplete-ipi-cause avic-noaccel avic-noaccel-vector
+avic              avic-register avic-irr-register avic-icr-register secure-avic-page
 calls             svsm-call svsm-result
 core              svsm-protocol-query svsm-version-range create-vcpu-apic-id configure-vtom
 core              pvalidate-header pvalidate-entry pvalidate-list
+cpuid_page        cpuid-function cpuid-page
 doorbell          ext-int-status ext-int-descriptor doorbell-flags vmpl-events doorbell-head
 doorbell          doorbell-page
 doorbell_history  ext-int-status ext-int-descriptor doorbell-head doorbell-page pending-events
 doorbell_history  doorbell-events
-exit_codes        exit-status exit-error ioio-info msr-info tio-op-info
+exit_codes        exit-status exit-error ioio-info msr-info mov-cr-dr-info tio-op-info
 faults            npf-info page-fault-error
 features          hypervisor-features
 ghcb              ghcb ghcb-hypercall
@@ -48,14 +51,29 @@ guest_message     key-response tsc-info-request tsc-info-response guest-request-
 guest_message     certificate-entry certificate-table
 injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
 injection         secure-avic-info
+invlpgb           invlpgb-rax invlpgb-ecx invlpgb-edx
+launch            launch-page-info id-block ecdsa-public-key id-authentication cc-blob-sev-info
+omp               omp-flags omp-entry omp-object omp-indexes omp-name omp-identifier
 page_state        psc-header psc-entry psc-request psc-result
 report            guest-policy tcb-version platform-info report-key-info firmware-version
 report            report-signature attestation-report
 rmp               rmp-page-size rmpadjust-attributes pvalidate-action rmp-status rmp-entry
+rmp               rmpupdate-status psmash-status rmp-state rmpread-flags rmpread-entry
+rmp               rmp-table-entry
 secrets           secrets-flags secrets-page
 svsm              calling-area svsm-call-number
+svsm_drafts       reboot-manifest memory-map-type
 termination       termination-info
+tio               tdi-info-request tdi-info-response tdi-measurement-flags tdisp-lock-flags
+tio               spdm-algorithms mmio-validate-request mmio-validate-response mmio-validate-flags
+tio               mmio-validate-result mmio-config-request mmio-config-response mmio-config-write
+tio               mmio-config-request-flags mmio-config-response-flags
+tio_dma           sdte sdte-mapping sdte-domain sdte-interrupts sdte-guest sdte-vtom
+tio_dma           sdte-write-request sdte-write-response tio-mmio tio-info-wanted tio-blob-entry
 uefi_mm           mm-communicate-header
+vmcb              register-intercepts intercepts-word-3 intercepts-word-4 intercepts-word-5
+vmcb              erap-control vmcb-int-ctl vmcb-int-state vmcb-misc-ctl vmcb-misc-ctl2 vmcb-clean
+vmcb              avic-physical-table vmcb-control
 vmsa              vintr-ctrl event-inj sev-features sev-status secure-avic-control segment vmsa
 vtpm              vtpm-commands vtpm-features vtpm-request vtpm-response
 """

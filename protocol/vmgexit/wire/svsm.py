@@ -3,7 +3,7 @@
 Sources: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/; edk2
 MdePkg/Include/Register/Amd/Svsm.h; Linux arch/x86/include/asm/sev.h; linux-svsm
 src/protocols/error_codes.rs. Calls are in a file for each protocol (`core`, `attestation`, `vtpm`,
-`apic`, `uefi_mm`); `calls` has all of them, and the registers of a call.
+`apic`, `uefi_mm`, `omp`, `svsm_drafts`); `calls` has all of them, and the registers of a call.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class Protocol(Code):
     VTPM = 2, "a TPM within the SVSM"
     APIC = 3, "the APIC that the SVSM emulates"
     UEFI_MM = 4, "UEFI variables within the SVSM"
+    OBSERVABILITY = 5, "what the SVSM lets a guest read and write of itself"
+    MEMORY_MAP = 42, "the guest's memory; a draft, and a number for the time being"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ PROTOCOLS = {
     Protocol.UEFI_MM: ProtocolOrigin(
         "named as part of revision 1.01 of AMD #58019 (COCONUT-SVSM pull request 1120)",
         "COCONUT-SVSM kernel/src/protocols/uefivars.rs",
+    ),
+    Protocol.OBSERVABILITY: ProtocolOrigin(
+        "a draft of 2026-04-14; the number is reserved by COCONUT-SVSM pull request 1182",
+        "COCONUT-SVSM kernel/src/protocols/omp/requests.rs (2026)",
+    ),
+    Protocol.MEMORY_MAP: ProtocolOrigin(
+        "a draft of 2025-07-14", "COCONUT-SVSM refs/pull/760 kernel/src/protocols/memmap.rs"
     ),
 }
 """The origin of each protocol."""
@@ -155,3 +164,4 @@ class Call:
     memory: tuple[Memory, ...] = ()
     results: tuple[ResultCode, ...] = (ResultCode.SUCCESS,)
     clause: str = ""
+    revision: str = ""  # "" is the current reading of the number

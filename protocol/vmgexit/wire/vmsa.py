@@ -33,6 +33,7 @@ from ..schema import (
     u64,
 )
 from .exit_codes import processor_exit
+from .exit_information import information_notes
 from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM cpuarch/src/vmsa.rs"
@@ -350,6 +351,12 @@ class Vmsa(Record):
             else "names no exit: nothing of one is set, as before the first run; else "
         )
         yield Note("guest_exit_code", f"{unless}{processor_exit(self.guest_exit_code)}")
+        if any(exited):
+            yield from information_notes(
+                self.guest_exit_code,
+                guest_exitinfo1=self.guest_exitinfo1,
+                guest_exitinfo2=self.guest_exitinfo2,
+            )
         if not self.runnable:
             yield Note("efer", "SVME is not set: the state cannot be run")
         yield from notes_on(self)

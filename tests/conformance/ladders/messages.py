@@ -77,6 +77,20 @@ LADDERS = [
         """,
     ),
     ladder(
+        "key-request",
+        "virtee/sev src/firmware/linux/guest/types.rs (DerivedKeyReq)",
+        """
+        0x00 4 key_select
+        0x04 4 reserved_0x004
+        0x08 8 guest_field_select
+        0x10 4 vmpl
+        0x14 4 guest_svn
+        0x18 8 tcb_version
+        0x20 8 launch_mit_vector
+        """,
+        revision="2",
+    ),
+    ladder(
         "key-response",
         OAK,
         """
