@@ -56,7 +56,7 @@ FAMILIES = ("codec-ghcb", "codec-svsm", "codec-doorbell", "codec-vmsa", "codec-f
 def reached(name: str) -> list[type]:
     """The structures that inputs of a target are about, as the first two bytes count up."""
     chosen = getattr(find(name).open(), "chosen", differential.chosen)
-    found = [chosen(number.to_bytes(2, "little"))[0] for number in range(2000)]
+    found = [chosen(number.to_bytes(2, "little"))[0] for number in range(4000)]
     return list(dict.fromkeys(found))
 
 

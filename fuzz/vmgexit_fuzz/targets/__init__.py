@@ -67,10 +67,14 @@ TARGETS = {
         ),
         _message(
             "codec-vmsa",
-            "as codec: the VMSA, operands of RMPADJUST and PVALIDATE, error codes of faults",
+            "as codec: VMSA and VMCB, AVIC, words of the RMP and of INVLPGB, error codes of faults",
             "codec:Codec",
         ),
-        _message("codec-firmware", "as codec: guest messages, reports, secrets", "codec:Codec"),
+        _message(
+            "codec-firmware",
+            "as codec: guest messages, SEV-TIO, reports, secrets, launch, CPUID page",
+            "codec:Codec",
+        ),
         _message(
             "codec-differential",
             "compiled codec, construct and views agree in all they do",

@@ -33,10 +33,28 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "features",
         "termination",
     ),
-    "codec-svsm": ("svsm", "calls", "core", "apic", "attestation", "vtpm", "uefi_mm"),
+    "codec-svsm": (
+        "svsm",
+        "svsm_drafts",
+        "calls",
+        "core",
+        "apic",
+        "attestation",
+        "vtpm",
+        "uefi_mm",
+        "omp",
+    ),
     "codec-doorbell": ("doorbell", "doorbell_history"),
-    "codec-vmsa": ("vmsa", "rmp", "faults"),
-    "codec-firmware": ("guest_message", "report", "secrets"),
+    "codec-vmsa": ("vmsa", "vmcb", "avic", "rmp", "invlpgb", "faults"),
+    "codec-firmware": (
+        "guest_message",
+        "tio",
+        "tio_dma",
+        "report",
+        "secrets",
+        "launch",
+        "cpuid_page",
+    ),
 }
 """By target, the chapters of `wire` whose structures it checks; all of them for one not named."""
 
