@@ -32,7 +32,7 @@ from vmgexit.schema import Bits, Record, bits, structure, u8
     [
         (RunVmplRequest(vmpl=2), "1600000002000000"),
         (FeaturesResponse(snp=True), "8110000000000000"),
-        (GuestMessageHeader(), "00" * 48 + "01016000 0001 0000" + "00" * 40),
+        (GuestMessageHeader(), "00" * 48 + "01016000 0000 0000" + "00" * 40),
         (AttestServices(), "00" * 24 + "4000" + "00" * 38),
         (ServicesManifest(), "bb9e846392 3d7046 a1ff58f9c94b87bb" + "00" * 8),
         (VtpmRequest(), "08000000" + "00" * 4092),

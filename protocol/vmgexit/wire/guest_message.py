@@ -139,7 +139,7 @@ class GuestMessageHeader(Record):
             yield Problem("msg_vmpck", self.msg_vmpck, "there are VMPCK 0 to 3", "")
         known = VERSIONS.get(self.msg_type, (1,))  # type: ignore[call-overload]
         if self.msg_version not in known:
-            rule = f"version {' or '.join(map(str, known))} expected"
+            rule = f"{' or '.join(map(str, known))} expected"
             yield Problem("msg_version", self.msg_version, rule, "")
 
     def notes(self) -> Iterator[Note]:

@@ -435,11 +435,11 @@ def core_queried_as_protocol_1() -> Undo:
 
 @bug("linux-svsm a2d150f, QUERY_PROTOCOL", target="svsm-calls")
 def query_past_the_table() -> Undo:
-    """QUERY_PROTOCOL of the first protocol that there is not reads past its table and stops the SVSM."""
+    """QUERY_PROTOCOL of protocol 5 reads past a table of five protocols and stops the SVSM."""
     original = svsm._versions
 
     def versions(cpu: Vcpu, query: int) -> int:
-        if query >> 32 == max(Protocol) + 1:
+        if query >> 32 == Protocol.OBSERVABILITY:
             raise Assertion("index out of bounds: the len is 5 but the index is 5")
         return original(cpu, query)
 
