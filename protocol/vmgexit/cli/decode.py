@@ -14,6 +14,7 @@ from ..schema import Structure
 from ..show import values
 from ..show.partial import Partial
 from ..wire.registry import find
+from .formatter import KeptLines
 from .names import add_structure, number
 from .records import Record, opened, records
 
@@ -45,7 +46,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Read structures from a file, a dump of any kind or a number, and show every field."
     )
     parser.epilog = _HELP
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = KeptLines
     add_structure(parser)
     parser.add_argument(
         "file",

@@ -7,10 +7,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
-from typing import Any, NoReturn, TextIO
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from ..errors import UsageError, VmgexitError
+from .formatter import Formatter
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 COMMANDS = {
     "list": ("listing", "list every structure, call and exit"),
@@ -49,7 +53,7 @@ class _Parser(argparse.ArgumentParser):
     _mixing = False
 
     def __init__(self, *args: Any, module: str = "", extra: str = "", **options: Any) -> None:
-        super().__init__(*args, **options)
+        super().__init__(*args, **{"formatter_class": Formatter, **options})
         self._module = module
         self._extra = extra
 
@@ -76,8 +80,9 @@ class _Parser(argparse.ArgumentParser):
         """
         self._describe()
         whole = not any(action.nargs in _GREEDY for action in self._actions)
-        if self._mixing or not whole:
-            return super().parse_known_args(args, namespace)
+        found, unknown = super().parse_known_args(args, namespace)
+        if self._mixing or not (whole and unknown):
+            return found, unknown
         self._mixing = True  # the intermixed reading calls this method for its two passes
         try:
             found, unknown = self.parse_known_intermixed_args(args, namespace)
@@ -99,24 +104,30 @@ def _complain(message: str, place: str = "vmgexit") -> None:
 
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:
-    """The parser of every command. Groups of other packages are loaded only where `wanted` is none of
-    ours, so that decoding does not import a fuzzer."""
+    """The parser of `wanted`, if it is a command of ours; else of every command.
+
+    Groups of other packages are looked up only then, so that decoding imports no fuzzer.
+    """
     top = _Parser(
         prog="vmgexit",
         description="The wire protocol of AMD SEV-SNP guests (GHCB and SVSM), executable.",
         epilog="example: vmgexit decode doorbell-head --pad --hex 61810102",
     )
-    top.add_argument("--version", action="version", version=f"vmgexit {_version()}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, meaning) in COMMANDS.items():
+    # Told the name, argparse need not format a usage line to find it.
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, prog=top.prog)
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        module, meaning = COMMANDS[name]
         commands.add_parser(name, help=meaning, module=f"{__package__}.{module}")
-    if wanted not in commands.choices:
-        for group in metadata.entry_points(group=GROUPS):
+    if wanted not in COMMANDS:
+        from importlib.metadata import entry_points
+
+        top.add_argument("--version", action="version", version=f"vmgexit {_version()}")
+        for group in entry_points(group=GROUPS):
             _add_group(commands, group)
     return top
 
 
-def _add_group(commands: argparse._SubParsersAction[Any], group: metadata.EntryPoint) -> None:
+def _add_group(commands: argparse._SubParsersAction[Any], group: EntryPoint) -> None:
     try:
         group.load()(commands)
     except ImportError as error:
@@ -139,9 +150,11 @@ def _missing(extra: str, error: ImportError) -> str:
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return metadata.version("vmgexit")
-    except metadata.PackageNotFoundError:
+        return version("vmgexit")
+    except PackageNotFoundError:
         return "(not installed)"
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import DecodeError, UsageError
-from . import hexdump, numbers
+from . import numbers
 from .dump import Dump
 from .numbers import brief, count
 from .streams import opened, read_exactly
@@ -84,7 +84,7 @@ def _is_value(word: str) -> bool:
     """Whether a word is no file but begins with a digit, as numbers do, or is hex digits."""
     with contextlib.suppress(OSError, ValueError):
         looks = word[:1].isdigit() or set(word) <= set("0123456789abcdefABCDEF")
-        return bool(word) and looks and not Path(word).exists()
+        return bool(word) and looks and not os.path.exists(word)
     return False
 
 
@@ -104,7 +104,7 @@ def _number(text: str, place: str, size: int) -> Given:
 
 def _text(text: str, place: str, size: int) -> Given:
     try:
-        dump = hexdump.read(text, size)
+        dump = _dump(text, size)
         one = dump.values[0] if len(dump.values) == 1 else None
         data = one.sized(size) if one else dump.data
     except DecodeError as error:
@@ -113,10 +113,21 @@ def _text(text: str, place: str, size: int) -> Given:
     return Given(io.BytesIO(data), said, dump.notes, dump)
 
 
+def _dump(text: str, size: int) -> Dump:
+    """As `hexdump.read`, which one value alone does not need."""
+    if len(text.split()) == 1:
+        with contextlib.suppress(DecodeError):
+            value = numbers.token(text.strip())
+            return Dump(value.data, str(value), is_rows=False, values=(value,))
+    from . import hexdump
+
+    return hexdump.read(text, size)
+
+
 def _file_hint(text: str, place: str) -> str:
     """`--hex dump.txt` takes the file's name for the dump."""
     with contextlib.suppress(OSError, ValueError):
-        if place == "--hex" and Path(text).is_file():
+        if place == "--hex" and os.path.isfile(text):
             return f"; to read the file: {text} --hex"
     return ""
 

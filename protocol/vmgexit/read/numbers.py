@@ -26,14 +26,12 @@ DIGITS = 16
 WORD = 8
 """Bytes of the largest structure that is one word, so that a number fills it."""
 
-_PREFIXED = re.compile(
-    r"0[xX]([0-9a-fA-F]+(?:[_`][0-9a-fA-F]+)*)(?:_?[ui](?:8|16|32|64)|[uUlL]{1,3})?"
-)
-_BARE = re.compile(r"[0-9a-fA-F]+(?:[_`][0-9a-fA-F]+)*")
-_DECIMAL = re.compile(r"(?:0|[1-9][0-9]*(?:_[0-9]+)*)(?:_?[ui](?:8|16|32|64)|[uUlL]{1,3})?")
-_BINARY = re.compile(r"0[bB][01]+(?:_[01]+)*")
-_OCTAL = re.compile(r"0[oO][0-7]+(?:_[0-7]+)*")
-_SEPARATORS = re.compile(r"[\s,;]+")
+_PREFIXED = r"0[xX]([0-9a-fA-F]+(?:[_`][0-9a-fA-F]+)*)(?:_?[ui](?:8|16|32|64)|[uUlL]{1,3})?"
+_BARE = r"[0-9a-fA-F]+(?:[_`][0-9a-fA-F]+)*"
+_DECIMAL = r"(?:0|[1-9][0-9]*(?:_[0-9]+)*)(?:_?[ui](?:8|16|32|64)|[uUlL]{1,3})?"
+_BINARY = r"0[bB][01]+(?:_[01]+)*"
+_OCTAL = r"0[oO][0-7]+(?:_[0-7]+)*"
+_SEPARATORS = r"[\s,;]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +89,14 @@ class Understood:
 
 def token(text: str) -> Understood:
     """A token by the rule: `0x...` or bare hex digits. Raises DecodeError for anything else."""
-    if match := _PREFIXED.fullmatch(text):
+    if match := re.fullmatch(_PREFIXED, text):
         digits = _digits(match[1])
         if len(digits) > DIGITS:
             return Understood("bytes", _whole(digits), text)
         return Understood(
             "number", bytes.fromhex(digits.zfill(len(digits) + len(digits) % 2))[::-1], text
         )
-    if _BARE.fullmatch(text):
+    if re.fullmatch(_BARE, text):
         return Understood("bytes", _whole(_digits(text)), text)
     raise DecodeError(f"{brief(text)} found, 0x and hex digits or bare hex digits expected")
 
@@ -112,11 +110,11 @@ def number(text: str) -> Understood:
     text = text.strip()
     if text[:2] in ("0x", "0X"):
         return token(text)
-    if _DECIMAL.fullmatch(text):
+    if re.fullmatch(_DECIMAL, text):
         return _decimal(int(re.split("[uilUL]", text)[0].replace("_", "")), text)
-    if _BINARY.fullmatch(text) or _OCTAL.fullmatch(text):
+    if re.fullmatch(_BINARY, text) or re.fullmatch(_OCTAL, text):
         return _decimal(int(text, 0), text)
-    if _BARE.fullmatch(text):
+    if re.fullmatch(_BARE, text):
         raise DecodeError(
             f"{brief(text)} found, a number expected: 0x{text.lstrip('0') or '0'} if it is one in hex;"
             f" --hex {brief(text)[1:-1]} if it is bytes in memory order"
@@ -130,7 +128,7 @@ def tokens(text: str) -> list[Understood] | None:
     Bare digits with an odd count among them make it None: a dump's reader says what is wrong.
     """
     found = []
-    for part in filter(None, _SEPARATORS.split(text.strip())):
+    for part in filter(None, re.split(_SEPARATORS, text.strip())):
         try:
             found.append(token(part))
         except DecodeError:

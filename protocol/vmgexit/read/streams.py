@@ -7,25 +7,20 @@ the file.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
-import lzma
 import os
 import stat
 import sys
-import zlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import DecodeError
 
 _CHUNK = 1 << 20
-_PACKED: dict[bytes, Callable[..., Any]] = {
-    b"\xfd7zXZ\0": lzma.open,
-    b"\x1f\x8b\x08": gzip.open,
-}  # by the first bytes, whatever the name is
-_DAMAGE = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
+_PACKED = (
+    b"\xfd7zXZ\0",
+    b"\x1f\x8b\x08",
+)  # how files of xz and of gzip begin, whatever their names
 LONGEST_LINE = 64 << 20
 """Bytes of the longest line that is read: a line of a recording is a few kilobytes."""
 
@@ -34,7 +29,7 @@ LONGEST_LINE = 64 << 20
 def opened(name: str) -> Iterator[Any]:
     """The bytes of `name`, unpacked if they are packed: a stream that can be peeked into.
 
-    Errors name the file. A line on standard error says that a terminal is read.
+    Errors name the file. Who is asked to type at a terminal is told so, once, on standard error.
     """
     try:
         if name == "-":
@@ -42,28 +37,33 @@ def opened(name: str) -> Iterator[Any]:
                 raise DecodeError("-: standard input is closed")
             if sys.stdin.isatty() and sys.stderr is not None:
                 print("vmgexit: reading standard input; Ctrl-D ends it", file=sys.stderr)
-            yield _unpacked(sys.stdin.buffer)
+            with _unpacked(sys.stdin.buffer, name) as stream:
+                yield stream
             return
-        path = Path(name)
-        if path.is_dir():
+        if os.path.isdir(name):
             raise DecodeError(f"{name}: a directory found, a file expected")
-        with open(path, "rb") as plain, _unpacked(plain) as stream:
+        with open(name, "rb") as plain, _unpacked(plain, name) as stream:
             yield stream
-    except _DAMAGE as error:
-        raise DecodeError(f"{name}: damaged or cut short: {error}") from None
-    except BrokenPipeError:  # of who reads what is printed
-        raise
     except OSError as error:
         raise DecodeError(f"{name}: {error.strerror or error}") from None
 
 
-def _unpacked(plain: Any) -> Any:
+@contextlib.contextmanager
+def _unpacked(plain: Any, name: str) -> Iterator[Any]:
     """`plain`, or what it is packed from."""
-    head = plain.peek(8)[:8]
-    for magic, opener in _PACKED.items():
-        if head.startswith(magic):
-            return opener(plain, "rb")
-    return plain
+    if not plain.peek(8).startswith(_PACKED):
+        yield plain
+        return
+    import gzip
+    import lzma
+    import zlib
+
+    opener: Any = lzma.open if plain.peek(1)[:1] == _PACKED[0][:1] else gzip.open
+    try:
+        with opener(plain, "rb") as stream:
+            yield stream
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        raise DecodeError(f"{name}: damaged or cut short: {error}") from None
 
 
 def lines(name: str) -> Iterator[bytes]:
@@ -78,7 +78,7 @@ def lines(name: str) -> Iterator[bytes]:
 def skip(stream: Any, count: int) -> int:
     """Move `count` bytes forward; how many there were."""
     with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
-        if stream.seekable() and not isinstance(stream, lzma.LZMAFile | gzip.GzipFile):
+        if stream.seekable() and _is_plain(stream):
             start: int = stream.tell()
             size: int = stream.seek(0, io.SEEK_END)
             moved: int = stream.seek(min(start + count, size)) - start
@@ -90,11 +90,15 @@ def remaining(stream: Any, most: int) -> int:
     """How many bytes are left; where they must be read to be counted, `most` or more are `most`."""
     with contextlib.suppress(OSError, io.UnsupportedOperation, AttributeError):
         # A packed file's descriptor is that of the packed bytes, and a device has no size.
-        plain = not isinstance(stream, lzma.LZMAFile | gzip.GzipFile)
-        if plain and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        if _is_plain(stream) and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             size: int = os.fstat(stream.fileno()).st_size
             return max(size - int(stream.tell()), 0)
     return skip_by_reading(stream, most)
+
+
+def _is_plain(stream: Any) -> bool:
+    """Whether a stream's places are those of its file: not where it is unpacked."""
+    return isinstance(stream, io.BufferedReader | io.BytesIO)
 
 
 def skip_by_reading(stream: Any, count: int) -> int:

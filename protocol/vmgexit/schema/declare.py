@@ -17,7 +17,6 @@ from .compiler import compiled
 from .documentation import Documentation
 from .fields import field_of
 from .structure import Bits, Buffer, Declaration, Field, Kind, Structure
-from .view import maker
 from .whole import Whole
 
 S = TypeVar("S", bound=Structure)
@@ -230,6 +229,8 @@ def _install_codec(cls: type[Structure]) -> None:
 
     @functools.cache
     def make_view() -> Callable[..., Any]:
+        from .view import maker
+
         view = maker(cls)
         cls.view = staticmethod(view)  # type: ignore[method-assign]
         return view
