@@ -57,6 +57,9 @@ LINTERS = (
     ("lint-imports", "--no-logo", "--no-cache"),
 )
 FUZZ_LIMITS = ("--time", "--runs")
+# The files of tests are shared between two processes; a file is not divided, so that its fixtures are
+# made once.
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 # Without a size, pyproject.toml has pytest leave out what is long.
 TEST_SIZES = {
     "--quick": (
@@ -237,7 +240,7 @@ def test(arguments: Sequence[str]) -> int:
     set_up(heavy=size == "--long")
     lint_code = lint()
     words = [*TEST_SIZES[size], *arguments[1:]] if size else arguments
-    return run(PYTHON, "-m", "pytest", *words) or lint_code
+    return run(PYTHON, "-m", "pytest", *IN_PARALLEL, *words) or lint_code
 
 
 def bench(arguments: Sequence[str]) -> int:

@@ -201,7 +201,7 @@ def test_a_size_chooses_the_tests(
     monkeypatch.setattr(dev, "run", lambda *words: seen.append(words))
     dev.test(given.split())
     words = [word.replace("_", " ") for word in passed_on.split(" ") if passed_on]
-    assert seen == [("heavy", heavy), (dev.PYTHON, "-m", "pytest", *words)]
+    assert seen == [("heavy", heavy), (dev.PYTHON, "-m", "pytest", *dev.IN_PARALLEL, *words)]
 
 
 @pytest.mark.parametrize(
