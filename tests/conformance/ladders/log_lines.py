@@ -301,8 +301,9 @@ DUMPS: list[Row] = [
     ("kvm_amd: sev_features    0000000000000081", {"sev_features": f"{SNP}, {BTB}"}),
 ]
 
+VALUES: tuple[int | str, int | str] = (0x1234, 0x5678)
 SAVED: list[Row] = [
-    (f"kvm_amd: {line}", {first: 0x1234, second: 0x5678})
+    (f"kvm_amd: {line}", dict(zip((first, second), VALUES, strict=True)))
     for line, first, second in (
         ("cr0:            0000000000001234 cr2:          0000000000005678", "cr0", "cr2"),
         ("cr3:            0000000000001234 cr4:          0000000000005678", "cr3", "cr4"),
