@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from .. import errors
 from ..errors import DecodeError
 from ..read import numbers
-from ..schema import Structure
+from ..schema import Bits, Field, Structure, members
 from ..wire.ghcb_msr import GhcbMsr
 from ..wire.registry import find
+from .names import family_of
 from .subject import STRUCTURE, Subject, plain, spellings
 from .subjects import by_name
 from .values import Reading, readings, tried
@@ -23,6 +24,7 @@ LONGEST = 120
 """Letters of a question: a longer text is something else."""
 
 _DIGITS = re.compile(r"[0-9a-fA-F]{2,16}")
+_BETWEEN = re.compile(r"\s*[=:]\s*|\s+")
 _NEAREST = 5
 
 
@@ -64,15 +66,19 @@ def ask(text: str) -> Answer | None:
         return Answer(pages, [], [])
     if found := _numbers(question):
         return Answer([], found, [], _nothing(found))
-    return _of_structure(question)
+    return _of_name(question)
 
 
 def named(name: str) -> list[Subject]:
     """The subjects that `name` can mean, in any spelling."""
     known = by_name()
-    for spelling in spellings(name):
-        if spelling in known:
-            return known[spelling]
+    if plain(name) in known:
+        return known[plain(name)]
+    family = family_of(name)
+    for spelling in spellings(name)[1:]:
+        fits = [each for each in known.get(spelling, []) if family is None or family.has(each)]
+        if fits:
+            return fits
     return []
 
 
@@ -109,16 +115,49 @@ def _nothing(found: list[Number]) -> str:
     return "" if any(each.readings for each in found) else f"nothing fits; tried: {tried()}"
 
 
-def _of_structure(question: str) -> Answer | None:
-    """`ghcb-msr 0x100`, `sev_features = 0x81`: a structure or field by name, and its value."""
-    name, _, rest = re.sub(r"\s*[=:]\s*|\s+", " ", question).partition(" ")
-    values = numbers.tokens(rest) if rest else None
-    if not values:
-        return None
-    for page in named(name):
-        if page.kind is STRUCTURE and (held := valued(page.name, values)):
-            return Answer([], [], held)
+def _of_name(question: str) -> Answer | None:
+    """`ghcb-msr 0x100`, `policy = 0x30000`: a structure or field by name, and its value."""
+    parts = _BETWEEN.split(question)
+    for cut in range(len(parts) - 1, 0, -1):
+        values = _values(" ".join(parts[cut:]))
+        if not values:
+            return None
+        if answer := _valued(named(" ".join(parts[:cut])), values):
+            return answer
     return None
+
+
+def _values(text: str) -> list[numbers.Understood] | None:
+    """Numbers with 0x, or one without, as `numbers` reads it."""
+    if values := numbers.tokens(text):
+        return values
+    try:
+        return [numbers.number(text)]
+    except DecodeError:
+        return None
+
+
+def _valued(subjects: list[Subject], values: list[numbers.Understood]) -> Answer | None:
+    """The values as each of these structures and fields: words, or the pages of codes."""
+    held: list[Value] = []
+    pages: list[Subject] = []
+    for each in subjects:
+        field = each.field
+        layout = each.name if each.kind is STRUCTURE else _layout(field)
+        if layout:
+            held += [value for value in valued(layout, values) if value not in held]
+        elif field is not None and field.enum is not None:
+            known = members(field.enum)
+            codes = [known[value.value] for value in values if value.value in known]
+            pages += [page for code in codes for page in named(code.name) if page.number == code]
+    pages = [page for at, page in enumerate(pages) if page not in pages[:at]]
+    return Answer(pages, [], held) if pages or held else None
+
+
+def _layout(field: Field | None) -> str:
+    """The name of the word that a field is; "" for another field."""
+    inner = field.of if field is not None else None
+    return inner.declaration.name if inner is not None and issubclass(inner, Bits) else ""
 
 
 def valued(name: str, values: list[numbers.Understood]) -> list[Value]:

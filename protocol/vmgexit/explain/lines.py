@@ -22,6 +22,7 @@ from .dumps import Dumped, Gathered, Rows
 from .form import Form, Values
 from .forms import FORMS
 from .meanings import Said, explained
+from .words import ANCHORS, words_of
 
 BLOCK = 1 << 18
 """Bytes that are read at once. A longer line is cut: none of ours is."""
@@ -55,7 +56,14 @@ class Named:
     values: list[Value]
 
 
-Says = Known | Traced | Named | Dumped
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """Words that the line names, and their values."""
+
+    words: tuple[Said, ...]
+
+
+Says = Known | Traced | Named | Worded | Dumped
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +123,15 @@ class Reader:
     _shared: Values = field(default_factory=dict)
     _last: int = 0
     _gathered: Gathered = field(default_factory=Gathered)
+    _anchors: list[bytes] = field(default_factory=list)
 
     def lines(self, block: list[bytes]) -> Iterator[Line]:
         """Every line of `block`, in order; a dump is told of before the line that follows it."""
         whole = b"\n".join(block)
         candidates = _occurring(whole)
         rows = Rows(whole)
+        small = whole.lower()
+        self._anchors = [anchor for anchor in ANCHORS if anchor in small]
         for text in block:
             may_be_row = rows.has_one(text)
             if self._gathered.takes(text, may_be_row):
@@ -157,7 +168,7 @@ class Reader:
             candidates = [*candidates, *_inside(self._block)]
         here = [forms for anchor, forms in candidates if anchor in text]
         if not here:
-            return _named(text)
+            return self._loose(text)
         if SIGN in text:
             found = parse(text, self.count.lines)
             if isinstance(found, Event):
@@ -166,11 +177,20 @@ class Reader:
             return Traced(fault, [])
         fit = _matched(text, [form for forms in here for form in forms])
         if fit is None:
-            return _named(text)
+            return self._loose(text)
         form, words = fit
         if form.block:
             return Known(form, tuple(explained(form, self._with_block(form, words))))
         return Known(form, _explained(form, tuple(words.items())))
+
+    def _loose(self, text: bytes) -> Named | Worded | None:
+        """A line of no known form: what it names."""
+        if found := _named(text):
+            return found
+        if not any(anchor in text.lower() for anchor in self._anchors):
+            return None
+        words = words_of(text.decode(errors="replace"))
+        return Worded(words) if words else None
 
     def _answered(self, pairs: list[Pair]) -> list[Pair]:
         """The pairs that have something to say; requests that only lack an answer are counted."""

@@ -73,10 +73,14 @@ def explained(form: Form, words: Values) -> list[Said]:
 
 def _said(form: Form, name: str, value: int | str, words: Values) -> Said:
     shown = f"{value:#x}" if form.holes[name] == "x" else str(value)
-    meaning = meaning_in(form, name)
+    return said(name, meaning_in(form, name), value, shown, words)
+
+
+def said(name: str, meaning: Meaning, value: int | str, shown: str, words: Values) -> Said:
+    """A word and what it means, beside the other words of its line."""
     if isinstance(value, str):
-        said = meaning.read_text(value, words) if meaning.read_text else ""
-        return Said(name, value, shown, meaning.title, said)
+        text = meaning.read_text(value, words) if meaning.read_text else ""
+        return Said(name, value, shown, meaning.title, text)
     if meaning.read is None:
         return Said(name, value, shown, meaning.title, "")
     try:

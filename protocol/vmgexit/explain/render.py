@@ -16,7 +16,7 @@ from ..show.values import render
 from .ask import Answer, Number, Value
 from .dumps import Dumped
 from .guess import ENOUGH, Guess
-from .lines import Count, Known, Line, Named, Traced
+from .lines import Count, Known, Line, Named, Traced, Worded
 from .meanings import Said
 from .subject import Subject
 from .values import Reading
@@ -41,6 +41,8 @@ def line_text(line: Line) -> bytes:
         case Named(values):
             said = "".join(_indented(value_text(value)) for value in values)
             return line.text + b"\n" + said.encode()
+        case Worded(words):
+            return line.text + b"\n" + "".join(_words(words)).encode()
         case Dumped():
             return _dumped_text(line.says).encode()
         case None:
@@ -95,6 +97,8 @@ def line_object(line: Line) -> dict[str, Any]:
                 made["fault"] = asdict(event)
         case Named(values):
             made["values"] = [value_object(value) for value in values]
+        case Worded(words):
+            made["words"] = [asdict(word) for word in words]
         case Dumped(dump, first, found):
             made |= {"from": first, "dump": str(dump), "notes": dump.notes}
             made["guesses"] = [guess_object(guess) for guess in found]

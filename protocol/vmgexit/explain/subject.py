@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..schema import Field
+
 Rows = list[tuple[str, str]]
 """The page: a label, and what is said under it. Rows that say nothing are left out."""
 
@@ -45,6 +47,7 @@ class Subject:
     number: int | None = None
     place: str = ""
     names: tuple[str, ...] = ()  # other spellings
+    field: Field | None = None  # the declaration of a field
 
     @property
     def heading(self) -> str:

@@ -23,11 +23,14 @@ from ..wire.ghcb_msr import (
 )
 from ..wire.guest_message import CERTIFICATES
 from ..wire.registry import structures
+from ..wire.rmp import PsmashStatus, RmpUpdateStatus
 from ..wire.svsm import ResultCode
 from ..wire.termination import REASONS, ReasonSet
 from . import manual, subject
-from .subject import Subject, spellings
+from .names import family_names
+from .subject import Subject, plain, spellings
 
+_PARTS = (subject.CODE, subject.BIT, subject.FIELD)  # come behind what has a name of its own
 _PROCESSOR_EXITS = 0x410
 """Exit codes of the processor below this have names."""
 
@@ -53,8 +56,11 @@ def by_name() -> dict[str, list[Subject]]:
     """The subjects by every spelling of their names."""
     found: dict[str, list[Subject]] = {}
     for each in subjects():
-        for name in dict.fromkeys(s for n in (each.name, *each.names) for s in spellings(n)):
+        own = [spelling for name in (each.name, *each.names) for spelling in spellings(name)]
+        for name in dict.fromkeys([*own, *map(plain, family_names(each))]):
             found.setdefault(name, []).append(each)
+    for held in found.values():
+        held.sort(key=lambda each: each.kind in _PARTS)
     return found
 
 
@@ -131,6 +137,8 @@ _OWN_KIND: dict[type[IntEnum], subject.Kind] = {
     ResultCode: subject.RESULT,
     FirmwareStatus: subject.FIRMWARE,
 }
+_ANSWERS = {"RMPUPDATE": RmpUpdateStatus, "PSMASH": PsmashStatus}
+"""What instructions of the host answer: no field holds it."""
 _ELSEWHERE = (ExitCode, GhcbInfo, *REASONS.values())
 """Lists whose codes have richer pages."""
 
@@ -146,14 +154,21 @@ def _codes() -> Iterator[Subject]:
                 if codes is not None and codes not in _ELSEWHERE and own:
                     places.setdefault(codes, []).append(place)
     for codes, held in places.items():
-        list_of = (codes.__doc__ or codes.__name__).strip().partition("\n")[0]
-        for number, member in members(codes).items():
-            kind = _OWN_KIND.get(codes, subject.CODE)
-            title = meaning_of(member) or list_of
-            make = partial(manual.code_rows, member, held)
-            first = f"{held[0].owner.declaration.name} {held[0].path}"
-            of = first if kind is subject.CODE else ""
-            yield Subject(kind, member.name, title, make, number, of)
+        kind = _OWN_KIND.get(codes, subject.CODE)
+        first = f"{held[0].owner.declaration.name} {held[0].path}"
+        yield from _list(kind, codes, held, first if kind is subject.CODE else "")
+    for instruction, codes in _ANSWERS.items():
+        yield from _list(subject.CODE, codes, [], instruction)
+
+
+def _list(
+    kind: subject.Kind, codes: type[IntEnum], held: list[Place], place: str
+) -> Iterator[Subject]:
+    list_of = (codes.__doc__ or codes.__name__).strip().partition("\n")[0]
+    for number, member in members(codes).items():
+        title = meaning_of(member) or list_of
+        make = partial(manual.code_rows, member, held)
+        yield Subject(kind, member.name, title, make, number, place)
 
 
 def _structures() -> Iterator[Subject]:
@@ -180,7 +195,7 @@ def _fields(cls: type[Structure]) -> Iterator[Subject]:
         else:
             make = partial(manual.field_rows, cls, field)
             kind, number = subject.FIELD, None
-        yield Subject(kind, field.name, field.meaning, make, number, cls.declaration.name, names)
+        yield Subject(kind, field.name, field.meaning, make, number, of, names, field)
 
 
 def _guids() -> Iterator[Subject]:
@@ -211,10 +226,18 @@ def _certificate_rows() -> subject.Rows:
 
 
 _MSRS = {
-    MSR: ("GHCB MSR", "address of the GHCB, or a message of the GHCB MSR protocol", "ghcb-msr"),
-    SEV_STATUS_MSR: ("SEV_STATUS", "what of SEV is on for this vCPU", "sev-status"),
+    MSR: (
+        ("GHCB MSR", "MSR_AMD64_SEV_ES_GHCB"),
+        "address of the GHCB, or a message of the GHCB MSR protocol",
+        "ghcb-msr",
+    ),
+    SEV_STATUS_MSR: (
+        ("SEV_STATUS", "MSR_AMD64_SEV"),
+        "what of SEV is on for this vCPU",
+        "sev-status",
+    ),
     CALLING_AREA_MSR: (
-        "SVSM_CAA",
+        ("SVSM_CAA", "MSR_SVSM_CAA"),
         "no real MSR: an SVSM guest's #VC handler answers it with its calling area",
         "",
     ),
@@ -222,8 +245,9 @@ _MSRS = {
 
 
 def _msrs() -> Iterator[Subject]:
-    for number, (name, title, layout) in _MSRS.items():
-        yield Subject(subject.MSR, name, title, partial(_msr_rows, layout), number)
+    for number, ((name, *names), title, layout) in _MSRS.items():
+        make = partial(_msr_rows, layout)
+        yield Subject(subject.MSR, name, title, make, number, names=tuple(names))
 
 
 def _msr_rows(layout: str) -> subject.Rows:

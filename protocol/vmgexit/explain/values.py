@@ -52,7 +52,9 @@ _WORDS: tuple[type[Bits], ...] = (
 
 
 def readings(value: int) -> list[Reading]:
-    """Every reading of `value`; none where nothing fits."""
+    """Every reading of `value`; none where nothing fits. Registers and words have 64 bits."""
+    if not 0 <= value < 1 << 64:
+        return []
     found = [_coded(each) for each in by_number().get(value, [])]
     found += _message(value)
     found += _as_words(value)
