@@ -153,9 +153,6 @@ def _pairs() -> list[tuple[GhcbInfo, GhcbInfo]]:
 # --- codes, bits, fields, structures --------------------------------------------------------------
 
 
-_HOST = "Linux arch/x86/include/asm/sev.h"  # what its instructions answer
-
-
 def code_rows(member: IntEnum, places: list[Place]) -> Rows:
     """A named value of a field. `places`: the fields that hold it, each in its structure."""
     owners = {f"{place.owner.declaration.name} {place.path}": place for place in places}
@@ -165,7 +162,7 @@ def code_rows(member: IntEnum, places: list[Place]) -> Rows:
         ("list", (type(member).__doc__ or "").strip().partition("\n")[0]),
         ("stands in", ", ".join(owners)),
         ("sources differ", differ(name=member.name)),
-        ("public code", "; ".join(source for source in sources if source) or _HOST),
+        ("public code", "; ".join(source for source in sources if source)),
     ]
 
 

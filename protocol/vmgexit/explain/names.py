@@ -78,9 +78,9 @@ FAMILIES = (
     Family("GHCB_TERM_", (subject.REASON,), "set 1,"),
     Family("MSR_AMD64_", _BIT, "sev-status", _STATUS_BITS),
     Family("MSR_AMD64_SNP_", _BIT, "sev-status"),
-    Family("PSMASH_", _CODE, "PSMASH"),
+    Family("PSMASH_", _CODE, "psmash-status status"),
     Family("PVALIDATE_", _CODE, "rmp-status status"),
-    Family("RMPUPDATE_", _CODE, "RMPUPDATE"),
+    Family("RMPUPDATE_", _CODE, "rmpupdate-status status"),
     Family(
         "SEV_RET_",
         (subject.FIRMWARE,),

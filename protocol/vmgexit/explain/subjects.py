@@ -23,7 +23,6 @@ from ..wire.ghcb_msr import (
 )
 from ..wire.guest_message import CERTIFICATES
 from ..wire.registry import structures
-from ..wire.rmp import PsmashStatus, RmpUpdateStatus
 from ..wire.svsm import ResultCode
 from ..wire.termination import REASONS, ReasonSet
 from . import manual, subject
@@ -137,8 +136,6 @@ _OWN_KIND: dict[type[IntEnum], subject.Kind] = {
     ResultCode: subject.RESULT,
     FirmwareStatus: subject.FIRMWARE,
 }
-_ANSWERS = {"RMPUPDATE": RmpUpdateStatus, "PSMASH": PsmashStatus}
-"""What instructions of the host answer: no field holds it."""
 _ELSEWHERE = (ExitCode, GhcbInfo, *REASONS.values())
 """Lists whose codes have richer pages."""
 
@@ -157,8 +154,6 @@ def _codes() -> Iterator[Subject]:
         kind = _OWN_KIND.get(codes, subject.CODE)
         first = f"{held[0].owner.declaration.name} {held[0].path}"
         yield from _list(kind, codes, held, first if kind is subject.CODE else "")
-    for instruction, codes in _ANSWERS.items():
-        yield from _list(subject.CODE, codes, [], instruction)
 
 
 def _list(
