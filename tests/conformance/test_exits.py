@@ -114,7 +114,14 @@ CASES = [
     Case(0x8000001B, "CONFIGURE_INJECTION", 0x50, since=2),
     Case(0x8000001C, "DISABLE_ALTERNATE_INJECTION", 0x00024001, since=2),
     Case(0x8000001D, "SPECIFIC_EOI", 0x00020061, since=2),
-    Case(0x80000020, "SEV_TIO_GUEST_REQUEST_RFC", 0x1000, 0x2000, since=2),
+    Case(
+        0x80000020,
+        "SEV_TIO_GUEST_REQUEST_RFC",
+        0x1000,
+        0x2000,
+        fields={"rax": 0x3000, "rbx": 8, "rcx": 0x100, "rdx": 1},
+        since=2,
+    ),
     Case(0x80000021, "SEV_TIO_OP_RFC", 0x0000000200000100, since=2),
     Case(0x8000FFFD, "HYPERVISOR_FEATURES", since=2),
     Case(0x8000FFFE, "TERMINATION_REQUEST", 0x061, since=2),
@@ -238,13 +245,19 @@ def test_answer(case: Case) -> None:
         (0x7B, 0x03F80011, "rax"),  # IN from port 0x3F8, one byte
         (0x7C, 0, "rdx"),  # RDMSR
         (0x8000001A, 1, "rbx"),  # unregister the backing page
+        (0x80000020, 0x1000, "rdx"),  # a message about a trusted device
+        (0x80000021, 0x108, "rcx"),  # bind a trusted device
     ],
 )
 def test_what_is_returned_depends_on_what_was_asked(code: int, info1: int, returned: str) -> None:
-    fields = {"rcx": 0x830} if code == 0x7C else {"rax": 0} if code == 0x8000001A else {}
+    fields = {
+        0x7C: {"rcx": 0x830},
+        0x8000001A: {"rax": 0},
+        0x80000020: dict.fromkeys(("rax", "rbx", "rcx", "rdx"), 0),
+    }.get(code, {})
     request = GhcbPage.for_exit(code, info1, version=2, buffer=b"", **fields)
     answer = GhcbPage(sw_exit_code=code, protocol_version=2)
-    for name in ("sw_exit_info_1", "sw_exit_info_2", "rax", "rdx", "rbx"):
+    for name in ("sw_exit_info_1", "sw_exit_info_2", "rax", "rdx", "rbx", "rcx"):
         answer.set(name, 0)
     assert list(problems_of_answer(answer, request)) == []
     answer.mark(returned, valid=False)
@@ -253,6 +266,15 @@ def test_what_is_returned_depends_on_what_was_asked(code: int, info1: int, retur
     other = GhcbPage.for_exit(0x7B, 0x03F80010, rax=0)  # OUT: nothing is returned
     if code == 0x7B:
         assert list(problems_of_answer(answer, other)) == []
+
+
+def test_a_trusted_device_that_is_not_bound_has_no_id() -> None:
+    answer = GhcbPage(sw_exit_code=0x80000021, protocol_version=2)
+    answer.set("sw_exit_info_1", 0)
+    for info1, status in ((0x108, 0x38), (0x2_00000108, 0)):  # a bind that failed, a run
+        answer.set("sw_exit_info_2", status)
+        request = GhcbPage.for_exit(0x80000021, info1)
+        assert list(problems_of_answer(answer, request)) == []
 
 
 def test_certificates_that_do_not_fit_return_how_many_pages() -> None:

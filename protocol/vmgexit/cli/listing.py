@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ..errors import UsageError
-from ..wire.calls import calls
+from ..wire.calls import calls, former_calls
 from ..wire.exits import exits
 from ..wire.registry import letters, structures
 
@@ -77,10 +77,11 @@ def _calls() -> list[dict[str, Any]]:
             "protocol": int(call.protocol),
             "number": call.number,
             "meaning": call.meaning,
+            "revision": call.revision,
             "results": [result.name for result in call.results],
             "clause": call.clause,
         }
-        for call in calls()
+        for call in (*calls(), *former_calls())
     ]
 
 
@@ -103,6 +104,11 @@ def _exits() -> list[dict[str, Any]]:
     ]
 
 
+def _name(row: dict[str, Any]) -> str:
+    revision = row.get("revision", "")
+    return f"{row['name']} @{revision}" if revision else str(row["name"])
+
+
 def _number(row: dict[str, Any]) -> str:
     if row["kind"] == "structure":
         return ""
@@ -113,13 +119,12 @@ def _table(kind: str, rows: list[dict[str, Any]]) -> None:
     if kind == "structure":
         print(f"{'structure':36} {'size':>5}  {'clause':7} meaning")
         for row in rows:
-            name = row["name"] + (f" @{row['revision']}" if row["revision"] else "")
             print(
-                f"{name:36} {row['size']:>5}  {row['clause']:7} {row['meaning']} ({row['source']})"
+                f"{_name(row):36} {row['size']:>5}  {row['clause']:7} {row['meaning']} ({row['source']})"
             )
         return
     # Exit codes of the VMSA have 16 digits, calls a few.
     width = max(len(_number(row)) for row in rows)
     print(f"{kind:36} {'':{width}}  {'':7} meaning")
     for row in rows:
-        print(f"{row['name']:36} {_number(row):>{width}}  {row['clause']:7} {row['meaning']}")
+        print(f"{_name(row):36} {_number(row):>{width}}  {row['clause']:7} {row['meaning']}")

@@ -17,7 +17,7 @@ from functools import cache
 from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOperation
 from .apic import ApicIcr
 from .exit import KVM, Example, Exit, Need, Page, Return, Where, Word
-from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioOpInfo, processor_exit
+from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioAction, TioOpInfo, processor_exit
 from .exit_information import information_words
 from .features import HypervisorFeatures
 from .firmware_status import VmmStatus
@@ -42,6 +42,8 @@ COCONUT = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 LINUX = "Linux arch/x86/include/uapi/asm/svm.h"
 OPENVMM = "OpenVMM vm/x86/x86defs/src/snp.rs"
 ZYUIOP = "zyuiop/ghcb src/structures/exit_codes.rs"
+
+TIO = "Linux TIO series 20260225053806.3311234-8-aik@amd.com (mail)"
 
 _GENERAL = "rax rbx rcx rdx rsi rdi rbp r8 r9 r10 r11 r12 r13 r14 r15"
 REGISTERS = tuple(_GENERAL.split())
@@ -73,6 +75,15 @@ def _registers_avic(request: Page) -> bool:
 
 def _certificates_do_not_fit(_: Page, answer: Page) -> bool:
     return GuestRequestResult.of(answer.sw_exit_info_2).vmm == VmmStatus.INVALID_LEN
+
+
+def _done(_: Page, answer: Page) -> bool:
+    return answer.sw_exit_info_2 == 0
+
+
+def _binds(request: Page, answer: Page) -> bool:
+    bind = TioOpInfo.of(request.sw_exit_info_1).action == TioAction.BIND
+    return bind and _done(request, answer)
 
 
 def _mmio(code: ExitCode, meaning: str, buffer: str, *examples: Example) -> Exit:
@@ -448,26 +459,33 @@ SOFTWARE_DEFINED = (
     ),
     Exit(
         ExitCode.SEV_TIO_GUEST_REQUEST_RFC,
-        "guest request for trusted I/O, numbered as in the Linux RFC",
-        may=REGISTERS,
+        "guest request for trusted I/O, numbered as in the Linux series; RAX and RBX: pages for what the"
+        " host adds, RCX: guest device ID, RDX: tio-info-wanted or tio-mmio, by the message",
+        _fields("rax", "rbx", "rcx", "rdx"),
         info1=Word("address of the request page", value=True),
         info2=Word("address of the response page", value=True),
+        returns=(
+            Return("rbx", "what the host adds does not fit", _certificates_do_not_fit),
+            Return("rdx", "done", _done),
+        ),
         result=Word("status of firmware and host", GuestRequestResult),
         since=2,
         feature="sev_tio",
-        source="Linux TIO RFC (mail)",
+        source=TIO,
+        examples=(
+            Example(0x10000, 0x11000, fields={"rax": 0x12000, "rbx": 8, "rcx": 0x108, "rdx": 9}),
+        ),
     ),
     Exit(
         ExitCode.SEV_TIO_OP_RFC,
-        "bind, unbind, run or stop a trusted device, numbered as in the Linux RFC",
-        may=REGISTERS,
+        "bind, unbind, run or stop a trusted device, numbered as in the Linux series; RCX: TDI ID",
         info1=Word("action and device", TioOpInfo),
-        info2=Word("not described", value=True),
-        result=Word("not described", value=True),
+        returns=(Return("rcx", "bind, done", _binds),),
+        result=Word("status of the firmware, 0 = done", value=True),
         since=2,
         feature="sev_tio",
-        source="Linux TIO RFC (mail)",
-        examples=(Example(1 << 32),),
+        source=TIO,
+        examples=(Example(0x108), Example(0x200000108)),  # bind and run
     ),
     Exit(
         ExitCode.HYPERVISOR_FEATURES,
