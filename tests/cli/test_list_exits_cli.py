@@ -29,6 +29,13 @@ def test_json_has_what_goes_in_and_out(capsys: pytest.CaptureFixture[str]) -> No
     assert cpuid["since"] == 1
 
 
+def test_former_calls_say_of_which_draft_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "ocp"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ["SVSM_OCP_LIST", "@2026-04-14", "5.0"] in [row[:3] for row in rows]
+    assert ["SVSM_OCP_WRITE", "@2026-08-18", "5.3"] in [row[:3] for row in rows]
+
+
 def test_words_filter(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--json", "run_vmpl"]) == 0
     names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]

@@ -13,7 +13,8 @@ from vmgexit.wire.guest_message import (
     ReportResponse,
 )
 from vmgexit.wire.page_state import PscEntry
-from vmgexit.wire.readings import READINGS, Reading, notes_on
+from vmgexit.wire.reading import Reading
+from vmgexit.wire.readings import READINGS, notes_on
 from vmgexit.wire.registry import structures
 
 # --- GHCB -----------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from ..wire.exit_codes import FORMER_CODES, MalformedInput
 from ..wire.features import HypervisorFeatures
 from ..wire.ghcb import ALWAYS_VALID
 from ..wire.ghcb_msr import RESPONSE_TO, SINCE_2, GhcbInfo, MsrWord
-from ..wire.readings import READINGS, Reading
+from ..wire.reading import Reading
+from ..wire.readings import READINGS
 from ..wire.svsm import PROTOCOLS, Call, Operand
 from .subject import Rows
 
