@@ -11,8 +11,8 @@ import pytest
 
 from vmgexit import GhcbPage
 from vmgexit.debugger import script
+from vmgexit.layout.naming import label
 from vmgexit.layout.pages import published
-from vmgexit.layout.table import label
 from vmgexit.schema import Kind, Structure, get, leaves
 
 from .conftest import Run

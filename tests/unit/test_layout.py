@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from vmgexit import DoorbellPage, ExtIntDescriptor, ExtIntStatus
+from vmgexit.layout.naming import label
 from vmgexit.layout.pages import FORMATS, all_pages, file_name, published, write_all
-from vmgexit.layout.table import label, sheet
+from vmgexit.layout.table import sheet
 from vmgexit.schema import (
     Bits,
     Record,

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from vmgexit import ApicIcr, CallingArea, DoorbellPage, ExtIntStatus, SvsmCall
+from vmgexit.layout.naming import label
 from vmgexit.layout.pages import published
 from vmgexit.layout.svg import render
-from vmgexit.layout.table import label
 from vmgexit.schema import (
     Bits,
     Record,

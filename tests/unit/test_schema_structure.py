@@ -24,7 +24,7 @@ from vmgexit.schema import (
     u8,
     u16,
 )
-from vmgexit.schema.compiler import compiled
+from vmgexit.schema.compiler import compiled_decode
 from vmgexit.wire.doorbell import VmplEvents
 from vmgexit.wire.registry import structures
 
@@ -182,9 +182,9 @@ def test_codec_is_made_once_for_who_holds_on_to_the_first_one(
 
     def counted(cls: type[Structure]) -> Any:
         made.append(cls)
-        return compiled(cls)
+        return compiled_decode(cls)
 
-    monkeypatch.setattr("vmgexit.schema.declare.compiled", counted)
+    monkeypatch.setattr("vmgexit.schema.declare.compiled_decode", counted)
 
     @structure("test-byte", size=1)
     class Byte(Record):

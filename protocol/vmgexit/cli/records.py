@@ -10,25 +10,21 @@ import argparse
 import contextlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DecodeError, UsageError
-from ..images import image
-from ..images.image import PAGE, Image
 from ..read.given import Given, given
 from ..read.streams import read_exactly, remaining, skip
 from ..schema import Structure, Whole
-from ..wire.wrappers import wrapper_of
+
+if TYPE_CHECKING:
+    from ..wire.wrappers import Wrapper
 
 COUNTED = 64 << 20
 """Bytes of input that are read only to say how many there are; and at most of a structure of any length."""
 
-MOST_IN_MEMORY = 1 << 20
-"""Bytes of a structure of any length that are read from an image of memory."""
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The bytes of one structure, and the offset or the address of the first. `note`: how they were
     found, where that must be said."""
 
@@ -41,7 +37,9 @@ class Record:
 def opened(arguments: argparse.Namespace, cls: type[Structure]) -> Iterator[Given]:
     """What was given. Raises UsageError, or DecodeError for what cannot be read."""
     if arguments.gpa is not None:
-        yield _memory(arguments, cls)
+        from .memory import structures_at
+
+        yield structures_at(arguments, cls)
         return
     is_text = arguments.hex not in (None, "-")
     with given(
@@ -73,7 +71,7 @@ def records(arguments: argparse.Namespace, source: Given, cls: type[Structure]) 
             raise UsageError(f"{arguments.name} has any length: --count does not go with it")
         yield _whole(arguments, source, cls)
     elif arguments.offset is None and arguments.count is None:
-        yield _all(arguments, source, cls.size)
+        yield _all(arguments, source, cls)
     else:
         yield from _in_a_row(stream, cls.size, at, arguments.count)
 
@@ -91,10 +89,11 @@ def _in_a_row(stream: io.BufferedIOBase, size: int, at: int, count: int | None) 
         done += 1
 
 
-def _all(arguments: argparse.Namespace, source: Given, size: int) -> Record:
+def _all(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> Record:
     """All of the input as one structure, or as the wrapper of one."""
+    size = cls.size
     data = read_exactly(source.stream, size)
-    if wrapper := wrapper_of(arguments.name, data):
+    if wrapper := _wrapper(cls, data):
         at = wrapper.offset
         data = data[at:] + read_exactly(source.stream, at)
         return Record(at, data, f"the {arguments.name} in {wrapper.what}, at {at:#x}")
@@ -109,6 +108,15 @@ def _all(arguments: argparse.Namespace, source: Given, size: int) -> Record:
     return Record(0, data)
 
 
+def _wrapper(cls: type[Structure], data: bytes) -> Wrapper | None:
+    """What the structure is wrapped in, if anything: only reports are handed out so."""
+    if not cls.__module__.endswith(".report"):
+        return None
+    from ..wire.wrappers import wrapper_of
+
+    return wrapper_of(cls.declaration.name, data)
+
+
 # --- Structures of any length ---------------------------------------------------------------------
 
 
@@ -121,33 +129,3 @@ def _whole(arguments: argparse.Namespace, source: Given, cls: type[Whole]) -> Re
     if arguments.offset is not None and cls.accepts(len(data)):
         data = data[: max(cls.decode(data).extent(), cls.size)]
     return Record(at, data)
-
-
-# --- Images of memory -----------------------------------------------------------------------------
-
-
-def _memory(arguments: argparse.Namespace, cls: type[Structure]) -> Given:
-    """The bytes in an image of memory."""
-    if arguments.file is None:
-        raise UsageError("--gpa found without a FILE, an image of memory expected")
-    if arguments.count == 0:
-        raise UsageError("--gpa found with all: a number of structures expected")
-    with image.opened(arguments.file) as held:
-        if issubclass(cls, Whole) and cls.declaration.any_length:
-            data = _whole_in(held, arguments.gpa, cls)
-        else:
-            data = held.read(arguments.gpa, cls.size * (arguments.count or 1))
-        said = f"{held.form} {arguments.file} at guest-physical address {arguments.gpa:#x}"
-    return Given(io.BytesIO(data), said)
-
-
-def _whole_in(held: Image, address: int, cls: type[Whole]) -> bytes:
-    """As many bytes from an address on as the structure there says that it has; to the end of the page,
-    where it says more than there is."""
-    data = held.read(address, max(PAGE - address % PAGE, cls.size))
-    while len(data) < (extent := cls.decode(data).extent()) <= MOST_IN_MEMORY:
-        try:
-            data = held.read(address, extent)
-        except DecodeError:
-            break
-    return data[: max(extent, cls.size)]

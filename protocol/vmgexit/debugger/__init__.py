@@ -17,7 +17,7 @@ from importlib.resources import files
 from pprint import pformat
 from typing import Any
 
-from ..layout.table import label
+from ..layout.naming import label
 from ..schema import Field, Kind, Structure
 from ..wire.exits import exits
 from ..wire.ghcb import GhcbPage, valid_bit

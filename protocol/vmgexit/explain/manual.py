@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import IntEnum
 
-from ..layout.table import size_of
+from ..layout.naming import size_of
 from ..schema import Bits, Field, Kind, Place, Structure, meaning_of, members
 from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import FORMER_CODES, MalformedInput

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..schema import Kind
-from .table import Row, Table, count_of, hexadecimal
+from .naming import count_of
+from .table import Row, Table, hexadecimal
 
 LANE = 32
 

@@ -13,7 +13,8 @@ from .. import files
 from ..schema import Structure
 from ..wire.registry import structures
 from . import markdown, svg, text
-from .table import GENERATED, label, size_of
+from .naming import label, size_of
+from .table import GENERATED
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..layout.table import count_of
+from ..layout.naming import count_of
 from ..schema import named
 from ..wire.ap_creation import ApCreation, ApOperation
 from ..wire.exit_codes import ExitCode

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from . import numbers
 from .numbers import brief, count
@@ -14,8 +14,7 @@ ORDERS = {True: "little-endian words of {} bytes", False: "groups of {} bytes in
 """How the bytes of a word may stand: whether its digits are to be reversed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A line: its number from 1, a log's prefix, and the rest."""
 
     number: int
@@ -23,8 +22,7 @@ class Source:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(NamedTuple):
     """What a text shows.
 
     `data`: the bytes; zeros where `gaps` say that none are shown. `form`: what printed them.

@@ -10,8 +10,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..errors import DecodeError, UsageError
 from . import numbers
@@ -29,8 +28,7 @@ _SPACES = str.maketrans("", "", "\t\n\r\f\x1b")  # text has them, and the escape
 Form = Literal["any", "dump", "raw"]
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """The bytes, and how they were understood.
 
     `said`: what they were taken for, such as `the number 0x100`. `notes`: what else must be known.

@@ -15,8 +15,7 @@ and Rust's `_`, WinDbg's backtick and C's suffixes are read over. Errors are Dec
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..errors import DecodeError
 
@@ -34,8 +33,7 @@ _OCTAL = r"0[oO][0-7]+(?:_[0-7]+)*"
 _SEPARATORS = r"[\s,;]+"
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(NamedTuple):
     """One value as it was understood.
 
     `kind`: a number, or bytes in memory order. `data`: its bytes as they stand in memory, as many as
@@ -84,7 +82,7 @@ class Understood:
         if self.is_decimal or self.width > WORD:
             return None
         kind: Literal["number", "bytes"] = "bytes" if self.kind == "number" else "number"
-        return replace(self, kind=kind, data=self.data[::-1])
+        return self._replace(kind=kind, data=self.data[::-1])
 
 
 def token(text: str) -> Understood:

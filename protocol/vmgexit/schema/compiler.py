@@ -236,8 +236,9 @@ class _Encoder(_Writer):
         parts = []
         is_shifted = False
         tables = list(cuts.shared(cls))
+        shared = {entry.name for group in tables for entry in group}
         for entry in cls.declaration.fields:
-            if any(entry in group for group in tables):
+            if entry.name in shared:
                 continue
             place, low, width = f"{source}.{entry.name}", entry.bit_offset, entry.width
             if low + width < cls.size * 8:
@@ -312,11 +313,6 @@ _REFUSED = (
 )
 
 
-def _written(cls: type[Structure]) -> tuple[_Decoder, str, _Encoder, str]:
-    decoder, encoder = _Decoder(), _Encoder()
-    return decoder, decoder.text(cls), encoder, encoder.text(cls)
-
-
 _TABLES = """\
 # new_X(): an X without values. rows_N[byte]: the fields and parts of fields in that byte.
 # at_LOW_N[value]: value << LOW, or None for a value that does not fit; negative ones are checked.
@@ -326,13 +322,13 @@ _TABLES = """\
 
 def source_of(cls: type[Structure]) -> str:
     """The Python source that decodes and encodes `cls`."""
-    _, decode, _, encode = _written(cls)
-    return f"{_TABLES}\n\n{decode}\n\n{encode}"
+    return f"{_TABLES}\n\n{_Decoder().text(cls)}\n\n{_Encoder().text(cls)}"
 
 
-def compiled(cls: type[Structure]) -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
-    """`decode` and `encode` of `cls`, made from `source_of(cls)`."""
-    decoder, decode, encoder, encode = _written(cls)
+def compiled_decode(cls: type[Structure]) -> Callable[..., Any]:
+    """`decode` of `cls`, made from `source_of(cls)`."""
+    decoder = _Decoder()
+    text = decoder.text(cls)
     names = {
         "unpack": struct.Struct(decoder.format).unpack,
         "from_bytes": int.from_bytes,
@@ -341,12 +337,21 @@ def compiled(cls: type[Structure]) -> tuple[Callable[..., Any], Callable[[Any], 
         "raise_first": raise_first,
         **decoder.names,
     }
-    exec(compile(decode, f"<decode {cls.declaration.name}>", "exec"), names)  # noqa: S102
-    more = {
+    exec(compile(text, f"<decode {cls.declaration.name}>", "exec"), names)  # noqa: S102
+    made: Callable[..., Any] = names["decode"]
+    return made
+
+
+def compiled_encode(cls: type[Structure]) -> Callable[[Any], bytes]:
+    """`encode` of `cls`, made from `source_of(cls)`."""
+    encoder = _Encoder()
+    text = encoder.text(cls)
+    names = {
         "pack": struct.Struct(encoder.format).pack,
         "refused": _REFUSED,
         "slow": slow,
         **encoder.names,
     }
-    exec(compile(encode, f"<encode {cls.declaration.name}>", "exec"), more)  # noqa: S102
-    return names["decode"], more["encode"]
+    exec(compile(text, f"<encode {cls.declaration.name}>", "exec"), names)  # noqa: S102
+    made: Callable[[Any], bytes] = names["encode"]
+    return made

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast, dataclass_transform
 
 from . import plain
-from .compiler import compiled
+from .compiler import compiled_decode, compiled_encode
 from .documentation import Documentation
 from .fields import field_of
 from .structure import Bits, Buffer, Declaration, Field, Kind, Structure
@@ -214,18 +214,24 @@ def _reserved_name(cls: type[Structure], field: Field) -> str:
 def _install_codec(cls: type[Structure]) -> None:
     """Give `cls` a decode, an encode and a view that make the real ones at first use."""
 
-    @functools.cache  # who holds on to the first decode calls it again and again
-    def make() -> tuple[Callable[..., Any], Callable[[Any], bytes]]:
-        decode, encode = compiled(cls)
-        cls.decode = staticmethod(decode)  # type: ignore[method-assign]
-        cls.encode = encode  # type: ignore[assignment, method-assign]
-        return decode, encode
+    # Each is cached: who holds on to the first decode calls it again and again.
+    @functools.cache
+    def make_decode() -> Callable[..., Any]:
+        made = compiled_decode(cls)
+        cls.decode = staticmethod(made)  # type: ignore[method-assign]
+        return made
 
     def decode(data: Buffer, *, strict: bool = False) -> Any:
-        return make()[0](data, strict=strict)
+        return make_decode()(data, strict=strict)
+
+    @functools.cache
+    def make_encode() -> Callable[[Any], bytes]:
+        made = compiled_encode(cls)
+        cls.encode = made  # type: ignore[assignment, method-assign]
+        return made
 
     def encode(self: Structure) -> bytes:
-        return make()[1](self)
+        return make_encode()(self)
 
     @functools.cache
     def make_view() -> Callable[..., Any]:

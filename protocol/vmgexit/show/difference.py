@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ..layout.table import count_of, label
+from ..layout.naming import count_of, label
 from ..schema import Field, Kind, Place, leaves, set_numbers
 from .partial import Partial
 from .values import meaning_text, ranges_text, value_text, values_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Any
 
-from ..layout.table import LISTED, count_of, label
+from ..layout.naming import LISTED, count_of, label
 from ..schema import Body, Field, Kind, Place, Structure, leaves, set_numbers, walk
 from .partial import Partial
 
