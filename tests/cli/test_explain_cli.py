@@ -48,7 +48,9 @@ def paste(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
         (
             "kvm-dump-vmcb.txt",
             (
+                "42 known, 0 not known",
                 "INVALID (the VMSA cannot be run",
+                "ENABLE_NP (Nested paging), ENABLE_SEV (SEV), ENABLE_SEV_ES (SEV-ES)",
                 "SNPActive (SEV-SNP), AllowedSevFeaturesEnable",
                 "not allowed: SNPBTBIsolation",
                 "    rip     0x50",

@@ -133,7 +133,7 @@ class Reader:
         small = whole.lower()
         self._anchors = [anchor for anchor in ANCHORS if anchor in small]
         for text in block:
-            may_be_row = rows.has_one(text)
+            may_be_row = rows.has_one(text) and not self._is_of_block(text)
             if self._gathered.takes(text, may_be_row):
                 self.count.lines += 1
                 continue
@@ -163,8 +163,23 @@ class Reader:
         self.count.known += len(lines)
         yield Line(self.count.lines, b"\n".join(lines), found)
 
+    @property
+    def _is_inside(self) -> bool:
+        """Whether a block of lines that belong together may go on."""
+        return bool(self._block) and self.count.lines - self._last <= _LIFE
+
+    def _is_of_block(self, text: bytes) -> bool:
+        """Whether a line that may be one of a dump in hex is one of a dump in words."""
+        here = _inside(self._block) if self._is_inside else []
+        return any(
+            form.match(text) is not None
+            for anchor, forms in here
+            if anchor in text
+            for form in forms
+        )
+
     def _says(self, text: bytes, candidates: list[tuple[bytes, list[Form]]]) -> Says | None:
-        if self._block and self.count.lines - self._last <= _LIFE:
+        if self._is_inside:
             candidates = [*candidates, *_inside(self._block)]
         here = [forms for anchor, forms in candidates if anchor in text]
         if not here:
@@ -200,8 +215,7 @@ class Reader:
 
     def _with_block(self, form: Form, words: Values) -> Values:
         """The words of a line and those of the lines before it that belong to the same block."""
-        over = self.count.lines - self._last > _LIFE
-        if form.heads or form.block != self._block or over:
+        if form.heads or form.block != self._block or not self._is_inside:
             self._shared = {}
         self._block, self._last = form.block, self.count.lines
         self._shared.update(words)

@@ -348,4 +348,63 @@ SAVED: list[Row] = [
 ]
 """Lines that are known within a dump of a VMCB only."""
 
-ROWS = [*KVM, *HOST, *TRACE, *DUMPS]
+CONTROL: list[Row] = [
+    ("kvm_amd: VMCB Control Area:", {}),
+]
+AREA: list[Row] = [
+    ("kvm_amd: cr_read:            0010", {"cr_read": 0x10}),
+    ("kvm_amd: cr_write:           0110", {"cr_write": 0x110}),
+    ("kvm_amd: dr_read:            0080", {"dr_read": 0x80}),
+    ("kvm_amd: dr_write:           0080", {"dr_write": 0x80}),
+    ("kvm_amd: exceptions:         00060042", {"exception_intercepts": 0x60042}),
+    (
+        "kvm_amd: intercepts:         bd4c8027 00006ebf",
+        {"intercepts_3": 0xBD4C8027, "intercepts_4": 0x6EBF},
+    ),
+    ("kvm_amd: pause filter count: 3000", {"pause_filter_count": 3000}),
+    ("kvm_amd: pause filter threshold:128", {"pause_filter_thresh": 128}),
+    ("kvm_amd: iopm_base_pa:       0000000100a2c000", {"iopm_base_pa": 0x100A2C000}),
+    ("kvm_amd: msrpm_base_pa:      0000000100a4e000", {"msrpm_base_pa": 0x100A4E000}),
+    ("kvm_amd: tsc_offset:         ffffff1234567800", {"tsc_offset": 0xFFFFFF1234567800}),
+    ("kvm_amd: asid:               7", {"asid": 7}),
+    ("kvm_amd: tlb_ctl:            3", {"tlb_ctl": "FLUSH_ASID (translations of this guest)"}),
+    (
+        "kvm_amd: int_ctl:            01000100",
+        {
+            "int_ctl": "V_IRQ (A virtual interrupt is pending), V_INTR_MASKING"
+            " (RFLAGS.IF of the guest masks virtual interrupts only)"
+        },
+    ),
+    ("kvm_amd: int_vector:         00000030", {"int_vector": 0x30}),
+    (
+        "kvm_amd: int_state:          00000001",
+        {"int_state": "InterruptShadow (The guest is in an interrupt shadow)"},
+    ),
+    ("kvm_amd: exit_int_info:      80000030", {"exit_int_info": 0x80000030}),
+    ("kvm_amd: exit_int_info_err:  00000000", {"event_error": 0}),
+    (
+        "kvm_amd: nested_ctl:         7",
+        {
+            "misc_ctl": "ENABLE_NP (Nested paging), ENABLE_SEV (SEV), ENABLE_SEV_ES (SEV-ES)",
+        },
+    ),
+    ("kvm_amd: misc_ctl:           1", {"misc_ctl": "ENABLE_NP (Nested paging)"}),
+    ("kvm_amd: nested_cr3:         0000000123456000", {"nested_cr3": 0x123456000}),
+    ("kvm_amd: avic_vapic_bar:     00000000fee00000", {"avic_vapic_bar": 0xFEE00000}),
+    (
+        "kvm_amd: event_inj:          80000b0d",
+        {
+            "event_inj": "Vector = 0xd (Vector), Type = EXCEPTION, ErrorCodeValid"
+            " (ErrorCode is pushed), Valid (There is an event)",
+        },
+    ),
+    ("kvm_amd: event_inj_err:      00000000", {"event_error": 0}),
+    ("kvm_amd: virt_ext:           2", {"misc_ctl2": 2}),
+    ("kvm_amd: next_rip:           ffffffff81000000", {"next_rip": 0xFFFFFFFF81000000}),
+    ("kvm_amd: avic_backing_page:  0000000100b00000", {"avic_backing_page": 0x100B00000}),
+    ("kvm_amd: avic_logical_id:    0000000100c00000", {"avic_logical_id": 0x100C00000}),
+    ("kvm_amd: avic_physical_id:   0000000100d000ff", {"avic_physical_id": 0x100D000FF}),
+]
+"""Known within a dump only."""
+
+ROWS = [*CONTROL, *KVM, *HOST, *TRACE, *DUMPS]

@@ -1,7 +1,7 @@
 """KVM's dumps of a GHCB, a VMCB and a VMSA as text, line by line.
 
-KVM prints them with its parameter dump_invalid_vmcb. Of a VMCB only what concerns encrypted guests has
-a row. The holes of the save area are the fields of `Vmsa`.
+KVM prints them with its parameter dump_invalid_vmcb. The holes of the control area are fields of
+`VmcbControl`, those of the save area fields of `Vmsa`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,48 @@ def _control(text: str, says: str = "A field of the VMCB's control area.") -> Fo
     return Form("KVM", text, says, _VMCB, block="vmcb dump")
 
 
+def _common(text: str) -> Form:
+    """A line whose name others use too."""
+    says = "A field of the VMCB's control area."
+    return Form("KVM", text, says, _VMCB, of="vmcb-control", block="vmcb dump", inside=True)
+
+
 def _save(text: str, inside: bool = True) -> Form:
     says = "Fields of the state save area: of the VMSA, where KVM may decrypt it."
     return Form("KVM", text, says, _VMCB, of="vmsa", block="vmcb dump", inside=inside)
 
 
+_CONTROL = (
+    "cr_read:            {cr_read:04x}",
+    "cr_write:           {cr_write:04x}",
+    "dr_read:            {dr_read:04x}",
+    "dr_write:           {dr_write:04x}",
+    "exceptions:         {exception_intercepts:08x}",
+    "intercepts:         {intercepts_3:08x} {intercepts_4:08x}",
+    "pause filter count: {pause_filter_count:d}",
+    "pause filter threshold:{pause_filter_thresh:d}",
+    "iopm_base_pa:       {iopm_base_pa:016x}",
+    "msrpm_base_pa:      {msrpm_base_pa:016x}",
+    "tsc_offset:         {tsc_offset:016x}",
+    "asid:               {asid:d}",
+    "tlb_ctl:            {tlb_ctl:d}",
+    "int_ctl:            {int_ctl:08x}",
+    "int_vector:         {int_vector:08x}",
+    "int_state:          {int_state:08x}",
+    "exit_int_info:      {exit_int_info:08x}",
+    "exit_int_info_err:  {event_error:08x}",
+    "nested_ctl:         {misc_ctl:d}",
+    "misc_ctl:           {misc_ctl:d}",
+    "nested_cr3:         {nested_cr3:016x}",
+    "avic_vapic_bar:     {avic_vapic_bar:016x}",
+    "event_inj:          {event_inj:08x}",
+    "event_inj_err:      {event_error:08x}",
+    "virt_ext:           {misc_ctl2:d}",
+    "next_rip:           {next_rip:016x}",
+    "avic_backing_page:  {avic_backing_page:016x}",
+    "avic_logical_id:    {avic_logical_id:016x}",
+    "avic_physical_id:   {avic_physical_id:016x}",
+)
 _TELLING = (
     "vmpl: {vmpl:d}   cpl:  {cpl:d}               efer:          {efer:016x}",
     "sev_features    {sev_features:016x}",
@@ -85,6 +122,14 @@ KVM_DUMPS = (
     _control("vmsa_pa:            {vmsa_hpa:016x}"),
     _control("allowed_sev_features:{allowed_sev_features:016x}"),
     _control("guest_sev_features: {guest_sev_features:016x}"),
+    *map(_common, _CONTROL),
+    Form(
+        "KVM",
+        "VMCB Control Area:",
+        "What KVM asked of the processor, and why the guest exited, follow.",
+        _VMCB,
+        block="vmcb dump",
+    ),
     Form(
         "KVM",
         "VMCB State Save Area:",
