@@ -154,13 +154,17 @@ def _pairs() -> list[tuple[GhcbInfo, GhcbInfo]]:
 # --- codes, bits, fields, structures --------------------------------------------------------------
 
 
+def list_of(codes: type[IntEnum]) -> str:
+    """What a list of codes is, in one line."""
+    return (codes.__doc__ or codes.__name__).strip().partition("\n")[0]
+
+
 def code_rows(member: IntEnum, places: list[Place]) -> Rows:
     """A named value of a field. `places`: the fields that hold it, each in its structure."""
     owners = {f"{place.owner.declaration.name} {place.path}": place for place in places}
     sources = dict.fromkeys(place.owner.declaration.source for place in places)
     return [
-        ("meaning", meaning_of(member)),
-        ("list", (type(member).__doc__ or "").strip().partition("\n")[0]),
+        ("list", list_of(type(member)) if meaning_of(member) else ""),
         ("stands in", ", ".join(owners)),
         ("sources differ", differ(name=member.name)),
         ("public code", "; ".join(source for source in sources if source)),

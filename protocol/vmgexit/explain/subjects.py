@@ -159,9 +159,8 @@ def _codes() -> Iterator[Subject]:
 def _list(
     kind: subject.Kind, codes: type[IntEnum], held: list[Place], place: str
 ) -> Iterator[Subject]:
-    list_of = (codes.__doc__ or codes.__name__).strip().partition("\n")[0]
     for number, member in members(codes).items():
-        title = meaning_of(member) or list_of
+        title = meaning_of(member) or manual.list_of(codes)
         make = partial(manual.code_rows, member, held)
         yield Subject(kind, member.name, title, make, number, place)
 
