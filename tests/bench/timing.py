@@ -7,6 +7,7 @@ costs, and turns make a slow second hit everyone alike. The median says how nois
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def _burst(job: Job, repeats: int) -> float:
 def imports(programs: Mapping[str, str], rounds: int) -> dict[str, Timing]:
     """How long each program takes in a fresh interpreter that is up already."""
     took: dict[str, list[float]] = {name: [] for name in programs}
+    for program in programs.values():
+        _compile([sys.executable, "-c", program])
     timed = "import time; t = time.perf_counter_ns(); {}; print(time.perf_counter_ns() - t)"
     for _ in range(rounds):
         for name, program in programs.items():
@@ -77,9 +80,17 @@ def imports(programs: Mapping[str, str], rounds: int) -> dict[str, Timing]:
     return {name: Timing(min(each), statistics.median(each)) for name, each in took.items()}
 
 
+def _compile(command: Sequence[str]) -> None:
+    """Run once where Python may write what it compiles: pip compiles only what it installs."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=environment)
+
+
 def processes(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Timing]:
     """How long each command takes as a whole process, from its start to its end, in turns."""
     took: dict[str, list[float]] = {name: [] for name in commands}
+    for command in commands.values():
+        _compile(command)
     for _ in range(rounds):
         for name, command in commands.items():
             started = time.perf_counter_ns()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -185,13 +186,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
-        parsed = parser(words[0] if words else "").parse_args(words)
+        parsed = _parsed(words)
         code: int = parsed.run(parsed)
     except SystemExit:  # help, or a wrong command line
         sys.stdout.flush()
         raise
     sys.stdout.flush()
     return code
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """The arguments of a command, which imports what it needs: all that stays, and is no garbage."""
+    gc.disable()
+    try:
+        return parser(words[0] if words else "").parse_args(words)
+    finally:
+        gc.enable()
 
 
 def _let_go(stream: TextIO | None) -> None:

@@ -16,8 +16,7 @@ import functools
 import itertools
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .structure import Bits, Field, Kind, named
 
@@ -39,8 +38,7 @@ def read(entry: Field, value: int) -> Any:
 # --- Reading --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The part of a field that one stretch of bytes holds: `width` bits from the field's bit `low`."""
 
     field: Field
@@ -52,8 +50,7 @@ class Piece:
         return self.width == self.field.width
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """Bytes that are read as one integer: pieces of several fields in one byte, or of one in more."""
 
     byte: int

@@ -4,15 +4,13 @@ walk."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import UsageError, nearest
 from .structure import Field, Kind, Structure
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One field where it stands in the outermost structure.
 
     `path` is unique (`vmpl2.status.reserved_13_11`); `bit_offset` counts from the outermost

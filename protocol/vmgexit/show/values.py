@@ -8,9 +8,8 @@ value's own notes, and the rules that it breaks.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..layout.naming import LISTED, count_of, label
 from ..schema import Body, Field, Kind, Place, Structure, leaves, set_numbers, walk
@@ -33,8 +32,7 @@ _GAP = "  "
 _WIDE = 100  # columns after which a line of a summary ends
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """`start` is the bit where it begins; bit fields also say which bits of their word they are."""
 
     start: int
@@ -165,7 +163,7 @@ def _partly(whole: Partial, line: _Line, place: Place) -> _Line:
     if not whole.missing_bytes(place):
         return line
     there, missing = whole.parts(place)
-    return replace(line, value=f"{bytes_text(there)}, {count_of(missing, 'byte')} not in the dump")
+    return line._replace(value=f"{bytes_text(there)}, {count_of(missing, 'byte')} not in the dump")
 
 
 def values_of(value: Structure) -> Iterator[Any]:
