@@ -154,6 +154,9 @@ def _pairs() -> list[tuple[GhcbInfo, GhcbInfo]]:
 # --- codes, bits, fields, structures --------------------------------------------------------------
 
 
+_FIRMWARE = "Linux include/linux/psp-sev.h"  # of its commands, which stand in no structure
+
+
 def list_of(codes: type[IntEnum]) -> str:
     """What a list of codes is, in one line."""
     return (codes.__doc__ or codes.__name__).strip().partition("\n")[0]
@@ -167,7 +170,7 @@ def code_rows(member: IntEnum, places: list[Place]) -> Rows:
         ("list", list_of(type(member)) if meaning_of(member) else ""),
         ("stands in", ", ".join(owners)),
         ("sources differ", differ(name=member.name)),
-        ("public code", "; ".join(source for source in sources if source)),
+        ("public code", "; ".join(source for source in sources if source) or _FIRMWARE),
     ]
 
 

@@ -25,7 +25,7 @@ from ..wire.exit_information import information_words
 from ..wire.exits import find_exit
 from ..wire.faults import NpfInfo, PageFaultError
 from ..wire.features import HypervisorFeatures
-from ..wire.firmware_status import FirmwareStatus
+from ..wire.firmware_status import FirmwareCommand, FirmwareStatus
 from ..wire.ghcb import ALWAYS_VALID, GhcbPage
 from ..wire.ghcb_msr import decode_msr
 from ..wire.guest_message import GuestRequestResult, MessageKind
@@ -309,6 +309,7 @@ READ = {
     "exit_info_2": Meaning("second information word", _word_of("info2")),
     "exit_name": Meaning("exit code", None, _exit_name),
     "features": Meaning("features of the host", _bits(HypervisorFeatures)),
+    "firmware_command": Meaning("command of the firmware", _code(FirmwareCommand)),
     "fw_error": Meaning("status of the firmware", _firmware),
     "ghcb_msr": Meaning("GHCB MSR", _ghcb_word),
     "guest_request_result": Meaning(
@@ -358,9 +359,15 @@ READ = {
 TITLES = {
     "address": "address",
     "ap_action": "what AP creation was to do",
+    "api_build": "build of the firmware",
+    "api_major": "version of the firmware's interface",
+    "api_minor": "version of the firmware's interface",
     "apic_id": "APIC ID of the vCPU",
     "c_bit_mask": "mask of the C-bit",
     "cpu": "CPU",
+    "cpuid_entries": "functions in the table",
+    "cpuid_function": "function of CPUID",
+    "cpuid_index": "sub-leaf",
     "cr_read": "reads of control registers that exit, a bit for each",
     "cr_write": "writes of control registers that exit, a bit for each",
     "cur_entry": "entry that the guest expects next",
@@ -371,9 +378,14 @@ TITLES = {
     "end_entry": "last entry, as the guest wrote it",
     "end_entry_now": "last entry, as the host left it",
     "event_error": "error code of the event",
+    "expected_count": "functions that the firmware expects",
+    "expected_eax": "EAX that the firmware expects",
+    "expected_ebx": "EBX that the firmware expects",
+    "expected_ecx": "ECX that the firmware expects",
+    "expected_edx": "EDX that the firmware expects",
     "expected_size": "bytes that are needed",
     "fatal_call": "number of the call within its protocol",
-    "firmware_command": "command of the firmware",
+    "first_asid": "first ASID for guests of this kind",
     "first_pfn": "first page frame number",
     "flags_rmp": "flags of the RMP check",
     "gfn": "guest frame number",
@@ -381,8 +393,10 @@ TITLES = {
     "ghcb_gpa": "guest-physical address of the GHCB",
     "ghcb_usage": "GHCB usage",
     "gpa": "guest-physical address",
+    "guest_support": "whether the host runs guests of this kind; unusable = no ASID is left for them",
     "guest_type": "kind of guest",
     "iommu_flags": "flags of the event",
+    "last_asid": "last ASID for guests of this kind",
     "last_pfn": "page frame number after the range",
     "length": "length in bytes",
     "max_version": "highest version that the host speaks",
@@ -396,6 +410,11 @@ TITLES = {
     "page_state": "state of the pages afterwards",
     "pages": "number of pages",
     "pfn": "page frame number of the host",
+    "provided_count": "functions that QEMU gave",
+    "provided_eax": "EAX that QEMU gave",
+    "provided_ebx": "EBX that QEMU gave",
+    "provided_ecx": "ECX that QEMU gave",
+    "provided_edx": "EDX that QEMU gave",
     "psc_class": "class of the error",
     "result": "result of the call: 0 = no error",
     "rip": "instruction pointer",

@@ -101,6 +101,7 @@ FAMILIES = (
         "",
         (("PLATFORM", "HARDWARE_ERROR_PLATFORM"), ("UNSAFE", "HARDWARE_ERROR_UNSAFE")),
     ),
+    Family("SEV_CMD_", _CODE, "the commands of the firmware"),
     Family(
         "SEV_TERM_SET_", _CODE, "ghcb-msr-termination-request reason_set", (("GEN", "GENERAL"),)
     ),
@@ -126,8 +127,8 @@ FAMILIES = (
     ),
 )
 """Sources: Linux arch/x86/include/asm/sev-common.h, arch/x86/include/uapi/asm/svm.h,
-arch/x86/include/asm/msr-index.h, include/uapi/linux/psp-sev.h, include/uapi/linux/sev-guest.h,
-arch/x86/include/asm/sev.h, arch/x86/include/asm/svm.h."""
+arch/x86/include/asm/msr-index.h, include/uapi/linux/psp-sev.h, include/linux/psp-sev.h,
+include/uapi/linux/sev-guest.h, arch/x86/include/asm/sev.h, arch/x86/include/asm/svm.h."""
 
 
 def family_names(each: Subject) -> list[str]:

@@ -12,7 +12,7 @@ from ..wire.attestation import SERVICES, guid_bytes
 from ..wire.calls import calls
 from ..wire.exit_codes import OTHER_NAMES, ExitCode, processor_exit
 from ..wire.exits import exits
-from ..wire.firmware_status import FirmwareStatus
+from ..wire.firmware_status import FirmwareCommand, FirmwareStatus
 from ..wire.ghcb_msr import (
     CALLING_AREA_MSR,
     DECLARATIONS,
@@ -154,6 +154,7 @@ def _codes() -> Iterator[Subject]:
         kind = _OWN_KIND.get(codes, subject.CODE)
         first = f"{held[0].owner.declaration.name} {held[0].path}"
         yield from _list(kind, codes, held, first if kind is subject.CODE else "")
+    yield from _list(subject.CODE, FirmwareCommand, [], "the commands of the firmware")
 
 
 def _list(

@@ -1,7 +1,8 @@
-"""Error words of guest requests: what the firmware says, and what the host says for itself.
+"""Error words of guest requests: what the firmware says, and what the host says for itself; its commands.
 
 Sources: zyuiop/ghcb src/structures/snp_guest_request/mod.rs and Linux include/uapi/linux/psp-sev.h
-(firmware; from 0x28 on Linux alone), Linux include/uapi/linux/sev-guest.h (host).
+(firmware; from 0x28 on Linux alone), Linux include/uapi/linux/sev-guest.h (host),
+Linux include/linux/psp-sev.h (commands of SEV-SNP and SEV-TIO).
 """
 
 from __future__ import annotations
@@ -76,3 +77,43 @@ class VmmStatus(Code):
     INVALID_LEN = 1, "RBX holds the pages needed; nothing went to the firmware"
     BUSY = 2, "try the same message again later"
     GENERIC = 0x80000000, "any other failure of the host"
+
+
+class FirmwareCommand(Code):
+    """Command that a host gives the SEV firmware."""
+
+    SNP_INIT = 0x81
+    SNP_SHUTDOWN = 0x82
+    SNP_PLATFORM_STATUS = 0x83
+    SNP_DF_FLUSH = 0x84
+    SNP_INIT_EX = 0x85
+    SNP_SHUTDOWN_EX = 0x86
+    SNP_DECOMMISSION = 0x90, "forget a guest"
+    SNP_ACTIVATE = 0x91, "bind a guest to an ASID"
+    SNP_GUEST_STATUS = 0x92
+    SNP_GCTX_CREATE = 0x93, "make the context page of a guest"
+    SNP_GUEST_REQUEST = 0x94, "answer a guest's message"
+    SNP_ACTIVATE_EX = 0x95
+    SNP_LAUNCH_START = 0xA0
+    SNP_LAUNCH_UPDATE = 0xA1, "add a page to the guest and its measurement"
+    SNP_LAUNCH_FINISH = 0xA2, "check ID block and measurement; the guest may run"
+    SNP_DBG_DECRYPT = 0xB0
+    SNP_DBG_ENCRYPT = 0xB1
+    SNP_PAGE_SWAP_OUT = 0xC0
+    SNP_PAGE_SWAP_IN = 0xC1
+    SNP_PAGE_MOVE = 0xC2
+    SNP_PAGE_MD_INIT = 0xC3
+    SNP_PAGE_SET_STATE = 0xC6
+    SNP_PAGE_RECLAIM = 0xC7, "take a page back from the firmware"
+    SNP_PAGE_UNSMASH = 0xC8
+    SNP_CONFIG = 0xC9
+    SNP_DOWNLOAD_FIRMWARE_EX = 0xCA
+    SNP_COMMIT = 0xCB
+    SNP_VLEK_LOAD = 0xCD
+    SNP_FEATURE_INFO = 0xCE
+    TIO_STATUS = 0xD0
+    TIO_INIT = 0xD1
+    TIO_DEV_CREATE = 0xD2
+    TIO_DEV_RECLAIM = 0xD3
+    TIO_DEV_CONNECT = 0xD4
+    TIO_DEV_DISCONNECT = 0xD5

@@ -6,6 +6,22 @@ from .log_lines import BTB, Row
 
 VMM: list[Row] = [
     (
+        "qemu-system-x86_64: SEV-SNP: CPUID validation failed for function 0x80000021, index: 0x0,"
+        " provided: eax:0x18000245, ebx: 0x00000000, ecx: 0x00000000, edx: 0x00000000,"
+        " expected: eax:0x18000045, ebx: 0x00000000, ecx: 0x00000000, edx: 0x00000000",
+        {"cpuid_function": 0x80000021, "provided_eax": 0x18000245, "expected_eax": 0x18000045},
+    ),
+    (
+        "qemu-system-x86_64: SEV-SNP: CPUID validation failed for function 0x8000001e, index: 0x0.",
+        {"cpuid_function": 0x8000001E, "cpuid_index": 0},
+    ),
+    (
+        "qemu-system-x86_64: SEV-SNP: CPUID validation failed due to count mismatch, provided: 65,"
+        " expected: 64",
+        {"provided_count": 65, "expected_count": 64},
+    ),
+    ("qemu-system-x86_64: SEV-SNP: failed update CPUID page", {}),
+    (
         "qemu-system-x86_64: sev_snp_launch_start: SNP_LAUNCH_START ret=-5 fw_error=7 'Policy failure'",
         {"error": "EIO", "fw_error": "POLICY_FAILURE (the guest's policy does not allow it)"},
     ),
@@ -43,6 +59,19 @@ VMM: list[Row] = [
 ]
 
 GUEST: list[Row] = [
+    (
+        "Memory Encryption Features active: AMD SEV SEV-ES SEV-SNP",
+        {"sev_status_names": "SEV SEV-ES SEV-SNP"},
+    ),
+    ("SEV: APIC: wakeup_secondary_cpu() replaced with wakeup_cpu_via_vmgexit()", {}),
+    ("SEV: Using SNP CPUID table, 28 entries present.", {"cpuid_entries": 28}),
+    ("SEV: SNP guest platform device initialized.", {}),
+    ("SEV: SNP guest platform devices initialized.", {}),
+    (
+        "sev-guest sev-guest: Initialized SEV guest driver (using VMPCK0 communication key)",
+        {"vmpck": 0},
+    ),
+    ("sev-guest sev-guest: Initialized SEV guest driver (using vmpck_id 2)", {"vmpck": 2}),
     (
         "PANIC: Unsupported exit-code 0x404 in early #VC exception (IP: 0xffffffff81000000)",
         {

@@ -213,6 +213,38 @@ HOST: list[Row] = [
         "ccp 0000:46:00.1: SEV-SNP: failed to INIT error 0x3",
         {"fw_error": "INVALID_CONFIG (the platform's configuration does not allow it)"},
     ),
+    ("SEV-SNP: Memory for the RMP table has not been reserved by BIOS", {}),
+    (
+        "SEV-SNP: RMP configuration not valid: base=0x2000, end=0x1fff",
+        {"rmp_base": 0x2000, "rmp_end": 0x1FFF},
+    ),
+    ("AMD-Vi: IOMMU SNP support enabled.", {}),
+    ("AMD-Vi: SNP: IOMMU SNP feature not enabled, SNP cannot be supported.", {}),
+    (
+        "ccp 0000:45:00.1: SEV-SNP API:1.55 build:24",
+        {"api_major": 1, "api_minor": 55, "api_build": 24},
+    ),
+    ("ccp 0000:45:00.1: SEV API:1.55 build:8", {"api_major": 1, "api_minor": 55, "api_build": 8}),
+    (
+        "ccp 0000:45:00.1: sev command 0x93 timed out, disabling PSP",
+        {"firmware_command": "SNP_GCTX_CREATE (make the context page of a guest)"},
+    ),
+    (
+        "ccp 0000:45:00.1: SEV: failed to INIT error 0x15, rc -5",
+        {"fw_error": "UNSUPPORTED (the feature is not supported)", "error": "EIO"},
+    ),
+    (
+        "kvm_amd: SEV enabled (ASIDs 100 - 1006)",
+        {"guest_support": "enabled", "first_asid": 100, "last_asid": 1006},
+    ),
+    (
+        "kvm_amd: SEV-ES unusable (ASIDs 100 - 99)",
+        {"guest_support": "unusable", "first_asid": 100, "last_asid": 99},
+    ),
+    (
+        "kvm_amd: SEV-SNP enabled (ASIDs 1 - 99)",
+        {"guest_support": "enabled", "first_asid": 1, "last_asid": 99},
+    ),
 ]
 
 

@@ -151,4 +151,39 @@ GUEST = (
         "What SEV_STATUS, MSR 0xC0010131, has switched on.",
         f"{_CORE} sev_show_status",
     ),
+    _guest(
+        "Memory Encryption Features active: AMD {sev_status_names}",
+        "What of SEV is on for this guest, as SEV_STATUS says.",
+        "Linux arch/x86/mm/mem_encrypt.c print_mem_encrypt_feature_info",
+    ),
+    _guest(
+        "wakeup_secondary_cpu() replaced with wakeup_cpu_via_vmgexit()",
+        "APs are started by AP creation, exit 0x80000013.",
+        "Linux arch/x86/include/asm/apic.h apic_update_callback",
+    ),
+    _guest(
+        "Using SNP CPUID table, {cpuid_entries:d} entries present.",
+        "CPUID is answered from the page that the firmware checked, not by the host.",
+        f"{_CORE} report_snp_info",
+    ),
+    _guest(
+        "SNP guest platform device initialized.",
+        "Guest requests can be sent: there is a device for the driver of /dev/sev-guest.",
+        f"{_CORE} snp_init_platform_device",
+    ),
+    _guest(
+        "SNP guest platform devices initialized.",
+        "Guest requests can be sent: there is a device for the driver of /dev/sev-guest.",
+        f"{_CORE} snp_init_platform_device, since the vTPM of an SVSM has a device too",
+    ),
+    _guest(
+        "Initialized SEV guest driver (using VMPCK{vmpck:d} communication key)",
+        "The driver of /dev/sev-guest is ready.",
+        "Linux drivers/virt/coco/sev-guest/sev-guest.c sev_guest_probe",
+    ),
+    _guest(
+        "Initialized SEV guest driver (using vmpck_id {vmpck:d})",
+        "The driver of /dev/sev-guest is ready.",
+        "Linux drivers/virt/coco/sev-guest/sev-guest.c sev_guest_probe, before the text was changed",
+    ),
 )

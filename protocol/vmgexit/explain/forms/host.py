@@ -7,6 +7,7 @@ from ..form import Form
 _RMP = "Linux arch/x86/virt/svm/sev.c"
 _CCP = "Linux drivers/crypto/ccp/sev-dev.c"
 _IOMMU = "Linux drivers/iommu/amd/iommu.c"
+_IOMMU_INIT = "Linux drivers/iommu/amd/init.c"
 
 HOST = (
     Form(
@@ -101,5 +102,62 @@ HOST = (
         "SEV-SNP: failed to INIT error {fw_error:#x}",
         "The SEV firmware could not be set up for SEV-SNP.",
         f"{_CCP} sev_pci_init, before the kernel's error was printed",
+    ),
+    Form(
+        "Linux host",
+        "Memory for the RMP table has not been reserved by BIOS",
+        "SEV-SNP cannot be used: the BIOS has it off, or reserved no memory for the RMP.",
+        f"{_RMP} probe_contiguous_rmptable_info",
+    ),
+    Form(
+        "Linux host",
+        "RMP configuration not valid: base={rmp_base:#x}, end={rmp_end:#x}",
+        "SEV-SNP cannot be used: the BIOS gave a range that is none.",
+        f"{_RMP} probe_contiguous_rmptable_info",
+    ),
+    Form(
+        "Linux host",
+        "IOMMU SNP support enabled.",
+        "The IOMMU checks the RMP: SEV-SNP guests can run.",
+        f"{_IOMMU_INIT} iommu_snp_enable",
+    ),
+    Form(
+        "Linux host",
+        "SNP: IOMMU SNP feature not enabled, SNP cannot be supported.",
+        "SEV-SNP cannot be used: the IOMMU does not check the RMP.",
+        f"{_IOMMU_INIT} iommu_snp_enable",
+    ),
+    Form(
+        "Linux host",
+        "SEV-SNP API:{api_major:d}.{api_minor:d} build:{api_build:d}",
+        "The firmware is initialized for SEV-SNP.",
+        f"{_CCP} __sev_snp_init_locked",
+    ),
+    Form(
+        "Linux host",
+        "SEV API:{api_major:d}.{api_minor:d} build:{api_build:d}",
+        "The firmware is initialized for SEV and SEV-ES.",
+        f"{_CCP} __sev_platform_init_locked",
+    ),
+    Form(
+        "Linux host",
+        "sev command {firmware_command:#x} timed out, disabling PSP",
+        "The firmware did not answer; the host asks it nothing any more.",
+        f"{_CCP} __sev_do_cmd_locked",
+    ),
+    Form(
+        "Linux host",
+        "SEV: failed to INIT error {fw_error:#x}, rc {error:d}",
+        "The firmware could not be initialized.",
+        f"{_CCP} sev_pci_init",
+    ),
+    *(
+        Form(
+            "KVM",
+            f"{kind} {{guest_support:s}} (ASIDs {{first_asid:d}} - {{last_asid:d}})",
+            f"Whether the host runs guests with {kind}.",
+            "Linux arch/x86/kvm/svm/sev.c sev_hardware_setup",
+        )
+        for kind in ("SEV", "SEV-ES", "SEV-SNP")
     ),
 )

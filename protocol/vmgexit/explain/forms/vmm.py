@@ -34,6 +34,34 @@ VMM = (
     ),
     Form(
         "QEMU",
+        "SEV-SNP: CPUID validation failed for function {cpuid_function:#x}, index: {cpuid_index:#x}, "
+        "provided: eax:{provided_eax:#x}, ebx: {provided_ebx:#x}, ecx: {provided_ecx:#x}, "
+        "edx: {provided_edx:#x}, expected: eax:{expected_eax:#x}, ebx: {expected_ebx:#x}, "
+        "ecx: {expected_ecx:#x}, edx: {expected_edx:#x}",
+        "The firmware refused the CPUID page; it wrote what it takes for this function.",
+        f"{_QEMU} sev_snp_cpuid_report_mismatches",
+    ),
+    Form(
+        "QEMU",
+        "SEV-SNP: CPUID validation failed for function {cpuid_function:#x}, index: {cpuid_index:#x}",
+        "The firmware refused the CPUID page; it wrote what it takes for this function.",
+        f"{_QEMU} sev_snp_cpuid_report_mismatches, before the text was one line",
+    ),
+    Form(
+        "QEMU",
+        "SEV-SNP: CPUID validation failed due to count mismatch, provided: {provided_count:d},"
+        " expected: {expected_count:d}",
+        "The firmware refused the CPUID page.",
+        f"{_QEMU} sev_snp_cpuid_report_mismatches",
+    ),
+    Form(
+        "QEMU",
+        "SEV-SNP: failed update CPUID page",
+        "The firmware refused the CPUID page: a function has bits that it does not take.",
+        f"{_QEMU} sev_snp_launch_update",
+    ),
+    Form(
+        "QEMU",
         "KVM: unknown exit reason 24",
         "KVM_EXIT_SYSTEM_EVENT, of a type that this QEMU does not know. Of an SEV-ES or SNP guest it is"
         " KVM_SYSTEM_EVENT_SEV_TERM, type 4: the guest asked to be ended; the kernel's log says why.",
