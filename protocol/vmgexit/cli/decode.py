@@ -6,17 +6,21 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..errors import DecodeError, UsageError
 from ..read.given import Given
 from ..read.numbers import WORD, Understood
 from ..schema import Structure
 from ..show import values
-from ..show.partial import Partial
+from ..show.partial import OPENED, Partial
 from ..wire.registry import find
 from .formatter import KeptLines
 from .names import add_structure, number
 from .records import Record, opened, records
+
+if TYPE_CHECKING:
+    from .secrets import Opener, Payload
 
 _GAPS = 4  # ranges of missing bytes that are named
 
@@ -38,7 +42,8 @@ examples:
   vmgexit decode doorbell-page dump.bin --offset 0x3000
   vmgexit decode doorbell-head --pad --hex 61810102
   vmgexit decode vmsa guest.core --gpa 0x9000
-  vmgexit decode services-manifest manifest.bin"""
+  vmgexit decode services-manifest manifest.bin
+  vmgexit decode guest-message response.bin --secrets secrets.bin"""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +95,17 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object for each structure")
     parser.add_argument("--summary", action="store_true", help="five lines for each structure")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a rule is broken")
+    parser.add_argument(
+        "--secrets",
+        metavar="FILE",
+        help="open a guest-message by a key of this secrets page, or of one in this image of memory",
+    )
+    parser.add_argument(
+        "--secrets-gpa",
+        type=number,
+        metavar="ADDRESS",
+        help="the secrets page is at this guest-physical address; else the image is searched for one",
+    )
     parser.set_defaults(run=run)
 
 
@@ -100,14 +116,19 @@ def _count(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     cls = find(arguments.name, arguments.revision)
+    opener = _opener(arguments)
     broken = past = False
     with opened(arguments, cls) as source:
         for shown, record in enumerate(records(arguments, source, cls)):
             value = decoded(cls, record.data, record.at, arguments.pad, source)
             if not shown:
                 _say(arguments, source, record, value)
-            _show(arguments, value, record.at, shown)
             where = f"{cls.declaration.name} at {record.at:#x}"
+            payload, complaint = opener.payload(value) if opener else (None, "")
+            _show(arguments, value, record.at, shown, payload)
+            if complaint:
+                print(f"vmgexit: {where}: {complaint}", file=sys.stderr)
+                broken = True
             if arguments.strict:
                 for problem in value.problems():
                     print(f"vmgexit: {where}: {problem}", file=sys.stderr)
@@ -126,6 +147,17 @@ def _check(arguments: argparse.Namespace) -> None:
     for one, other in pairs:
         if all(getattr(arguments, name) not in (None, False) for name in (one, other)):
             raise UsageError(f"--{one} and --{other} found, one of them expected")
+
+
+def _opener(arguments: argparse.Namespace) -> Opener | None:
+    """What opens guest messages, where a secrets page is given."""
+    if arguments.secrets is not None:
+        from .secrets import Opener  # what finds pages takes 0.1 s
+
+        return Opener.of(arguments)
+    if arguments.secrets_gpa is not None:
+        raise UsageError("--secrets-gpa found without --secrets, which names the image")
+    return None
 
 
 # --- Bytes to a value -----------------------------------------------------------------------------
@@ -210,11 +242,18 @@ def _option(value: Understood) -> str:
     return f"--value {value.value:#x}" if value.kind == "number" else f"--hex {value.data.hex()}"
 
 
-def _show(arguments: argparse.Namespace, value: Partial, at: int, before: int) -> None:
+def _show(
+    arguments: argparse.Namespace, value: Partial, at: int, before: int, payload: Payload | None
+) -> None:
     if arguments.json:
-        print(json.dumps(value.as_dict()))
+        made = value.as_dict()
+        if payload is not None:
+            made[OPENED] = payload.as_dict()
+        print(json.dumps(made))
         return
     if before:
         print()
     show = values.summary if arguments.summary else values.render
     print(show(value.value, base=at, missing=value.missing))
+    if payload is not None:
+        print(payload.text(show, at))

@@ -14,6 +14,9 @@ from ..schema import Body, Kind, Note, Place, Problem, Structure, Whole, leaves
 MESSAGE = "message"
 """The key of JSON under which a word stands as the declaration of its own code reads it."""
 
+OPENED = "opened"
+"""The key of JSON under which the payload of a message stands in the clear."""
+
 BODIES = "bodies"
 """The key of JSON under which stands what the elements of a list point to."""
 
