@@ -155,7 +155,10 @@ def test_a_wrapper_that_ends_too_soon(run: Run, tmp_path: Path) -> None:
 def test_a_page_of_memory_at_its_address(run: Run, name: str, base: int) -> None:
     raw = lzma.decompress((CASES / "raw.mem.xz").read_bytes())
     ran = run("decode", "vmsa", CASES / name, "--gpa", hex(base + VMSA))
-    assert f"at guest-physical address {base + VMSA:#x}" in ran.out.splitlines()[0]
+    form = "raw" if name.startswith("raw") else "ELF core"
+    assert ran.out.startswith(
+        f"read as the memory in {CASES / name} ({form}) at {base + VMSA:#x}\n"
+    )
     assert f"vmsa at {base + VMSA:#x}, 4096 bytes" in ran.out
     ran = run("decode", "vmsa", CASES / name, "--gpa", hex(base + VMSA), "--json")
     assert json.loads(ran.out) == Vmsa.decode(raw[VMSA : VMSA + 4096]).as_dict()
@@ -172,6 +175,9 @@ def test_a_list_in_memory_is_read_as_far_as_it_says(run: Run, tmp_path: Path) ->
         (tmp_path / "image").write_bytes(image)
         ran = run("decode", "psc-request", tmp_path / "image", "--gpa", hex(address), "--json")
         assert json.loads(ran.out) == request.as_dict()
+    words = ("--gpa", hex(address), "--count", "2")
+    complaint = run("decode", "psc-request", tmp_path / "image", *words).complaint
+    assert complaint.endswith("--count does not go with it")
     (tmp_path / "image").write_bytes(bytes(image[:0x2000]))
     ran = run("decode", "psc-request", tmp_path / "image", "--gpa", hex(address))
     assert ran.code == 2

@@ -26,7 +26,7 @@ def structures_at(arguments: argparse.Namespace, cls: type[Structure]) -> Given:
             data = _whole_in(held, arguments.gpa, cls)
         else:
             data = held.read(arguments.gpa, cls.size * (arguments.count or 1))
-        said = f"{held.form} {arguments.file} at guest-physical address {arguments.gpa:#x}"
+        said = f"the memory in {arguments.file} ({held.form}) at {arguments.gpa:#x}"
     return Given(io.BytesIO(data), said)
 
 

@@ -10,15 +10,13 @@ import argparse
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..errors import DecodeError, UsageError
 from ..read.given import Given, given
 from ..read.streams import read_exactly, remaining, skip
 from ..schema import Structure, Whole
-
-if TYPE_CHECKING:
-    from ..wire.wrappers import Wrapper
+from ..wire.wrappers import wrapper_of
 
 COUNTED = 64 << 20
 """Bytes of input that are read only to say how many there are; and at most of a structure of any length."""
@@ -54,22 +52,17 @@ def opened(arguments: argparse.Namespace, cls: type[Structure]) -> Iterator[Give
 
 def records(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> Iterator[Record]:
     """Each structure that is asked for."""
-    stream = source.stream
-    if arguments.gpa is not None:
-        yield from (
-            _in_a_row(stream, cls.size, arguments.gpa, arguments.count)
-            if not (cls.declaration.any_length)
-            else [Record(arguments.gpa, stream.read())]
-        )
-        return
-    at = arguments.offset or 0
+    stream, at = source.stream, arguments.offset or 0
     skipped = skip(stream, at) if at else 0
     if skipped < at:
         raise DecodeError(f"offset {at:#x}: the input ends at {skipped:#x}")
-    if issubclass(cls, Whole) and cls.declaration.any_length:
-        if arguments.count not in (None, 1):
-            raise UsageError(f"{arguments.name} has any length: --count does not go with it")
+    whole = issubclass(cls, Whole) and cls.declaration.any_length
+    if whole and arguments.count not in (None, 1):
+        raise UsageError(f"{arguments.name} has any length: --count does not go with it")
+    if whole:
         yield _whole(arguments, source, cls)
+    elif arguments.gpa is not None:
+        yield from _in_a_row(stream, cls.size, arguments.gpa, arguments.count)
     elif arguments.offset is None and arguments.count is None:
         yield _all(arguments, source, cls)
     else:
@@ -93,7 +86,7 @@ def _all(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> 
     """All of the input as one structure, or as the wrapper of one."""
     size = cls.size
     data = read_exactly(source.stream, size)
-    if wrapper := _wrapper(cls, data):
+    if wrapper := wrapper_of(cls.declaration.name, data):
         at = wrapper.offset
         data = data[at:] + read_exactly(source.stream, at)
         return Record(at, data, f"the {arguments.name} in {wrapper.what}, at {at:#x}")
@@ -108,24 +101,15 @@ def _all(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> 
     return Record(0, data)
 
 
-def _wrapper(cls: type[Structure], data: bytes) -> Wrapper | None:
-    """What the structure is wrapped in, if anything: only reports are handed out so."""
-    if not cls.__module__.endswith(".report"):
-        return None
-    from ..wire.wrappers import wrapper_of
-
-    return wrapper_of(cls.declaration.name, data)
-
-
 # --- Structures of any length ---------------------------------------------------------------------
 
 
-def _whole(arguments: argparse.Namespace, source: Given, cls: type[Whole]) -> Record:
+def _whole(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> Record:
     """All of the input, but from an offset only what the structure says that it has."""
+    assert issubclass(cls, Whole)
     data = read_exactly(source.stream, COUNTED + 1)
     if len(data) > COUNTED:
         raise DecodeError(f"{arguments.name}: more than {COUNTED} bytes found")
-    at = arguments.offset or 0
     if arguments.offset is not None and cls.accepts(len(data)):
         data = data[: max(cls.decode(data).extent(), cls.size)]
-    return Record(at, data)
+    return Record(arguments.gpa or arguments.offset or 0, data)

@@ -6,13 +6,10 @@ COCONUT-SVSM kernel/src/greq/pld_report.rs (SnpReportResponse).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from .report import REPORT_SIZE
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapper:
+class Wrapper(NamedTuple):
     """`of`: the structure inside, by its name. `begins`: the wrapper's first bytes. `offset`: where the
     structure stands, in bytes from there."""
 
@@ -27,7 +24,7 @@ WRAPPERS = (
     Wrapper(
         "attestation-report",
         "a report-response",
-        bytes(4) + REPORT_SIZE.to_bytes(4, "little"),  # success, and the report's size
+        b"\0\0\0\0\xa0\4\0\0",  # success, and 0x4A0, the size of the report
         0x20,
     ),
 )
