@@ -81,10 +81,22 @@ def test_a_complaint_about_much_is_short(run: Run) -> None:
     assert complaint.endswith("File name too long")
 
 
-def test_a_reader_that_goes_away() -> None:
-    shell = f"{shlex.quote(sys.executable)} -m vmgexit list | head -1"
+VMSA = str(Path(__file__).parents[2] / "corpus" / "cases" / "vmsa-dmesg-hexdump.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "begins"),
+    [
+        (["list"], "structure"),
+        (["decode", "vmsa", VMSA], "read as"),
+        (["explain", "--all", VMSA], "[ 1234"),
+        (["decode", "ext-int-descriptor", "/dev/zero", "--count", "all"], "read as"),
+    ],
+)
+def test_a_reader_that_goes_away(words: list[str], begins: str) -> None:
+    shell = f"{shlex.join([*PROGRAM, *words])} | head -1"
     done = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("structure")
+    assert done.stdout.startswith(begins)
     assert done.stderr == ""
 
 
@@ -93,7 +105,17 @@ SHORT = ["decode", "apic-eoi", "--hex", "00" * 8]  # less than what Python gathe
 
 
 @FULL
-@pytest.mark.parametrize("words", [["list"], SHORT, ["--help"], ["decode", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        SHORT,
+        ["--help"],
+        ["decode", "--help"],
+        ["decode", "vmsa", VMSA],
+        ["explain", VMSA],
+    ],
+)
 def test_a_full_disk_is_one_line(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(

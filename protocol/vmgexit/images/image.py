@@ -125,18 +125,24 @@ def opened(name: str) -> Iterator[Image]:
         raise DecodeError(f"{name}: a directory found, a file expected")
     if path.exists() and not path.is_file():  # opening a pipe would wait for who writes to it
         raise DecodeError(f"{name}: a pipe or a device cannot be mapped: a file expected")
-    try:
-        with contextlib.ExitStack() as stack:
-            stream: IO[bytes] = stack.enter_context(open(path, "rb"))
-            if _begins(stream).startswith(_PACKED):
-                stream = stack.enter_context(_unpacked(name))
-            if _begins(stream).startswith(flattened.MAGIC):
-                flat = stream
-                stream = stack.enter_context(tempfile.TemporaryFile(prefix="vmgexit-"))
-                flattened.restore(flat, stream, name)
-            yield _image(name, stream)
-    except OSError as error:
-        raise DecodeError(f"{name}: {error.strerror or error}") from None
+    with contextlib.ExitStack() as stack:
+        try:
+            image = _image(name, _whole(name, stack))
+        except OSError as error:
+            raise DecodeError(f"{name}: {error.strerror or error}") from None
+        yield image
+
+
+def _whole(name: str, stack: contextlib.ExitStack) -> IO[bytes]:
+    """The file, unpacked and put together; `stack` closes it."""
+    stream: IO[bytes] = stack.enter_context(open(name, "rb"))  # noqa: SIM115 -- as it says
+    if _begins(stream).startswith(_PACKED):
+        stream = stack.enter_context(_unpacked(name))
+    if _begins(stream).startswith(flattened.MAGIC):
+        whole = stack.enter_context(tempfile.TemporaryFile(prefix="vmgexit-"))  # noqa: SIM115
+        flattened.restore(stream, whole, name)
+        stream = whole
+    return stream
 
 
 def _begins(stream: IO[bytes]) -> bytes:

@@ -7,6 +7,7 @@ the file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import stat
@@ -21,6 +22,7 @@ _PACKED = (
     b"\xfd7zXZ\0",
     b"\x1f\x8b\x08",
 )  # how files of xz and of gzip begin, whatever their names
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC)  # where what was read is written to, not the file
 LONGEST_LINE = 64 << 20
 """Bytes of the longest line that is read: a line of a recording is a few kilobytes."""
 
@@ -45,6 +47,8 @@ def opened(name: str) -> Iterator[Any]:
         with open(name, "rb") as plain, _unpacked(plain, name) as stream:
             yield stream
     except OSError as error:
+        if error.errno in _OF_OUTPUT:
+            raise
         raise DecodeError(f"{name}: {error.strerror or error}") from None
 
 
