@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.dumps import WRITERS, word_size
 from tests.structures import declared, name_of
+from vmgexit.errors import DecodeError
 from vmgexit.read import given as door
 from vmgexit.read.hexdump import read
 from vmgexit.schema import Structure
@@ -83,3 +84,41 @@ def test_every_structure_with_every_content_in_every_form(form: str) -> None:
         if not cls.size % word_size(form):
             for data in contents(cls.size):
                 check(cls, form, data)
+
+
+ADDRESSED = [
+    form
+    for form in WRITERS
+    if form.startswith(("xxd", "gdb x/x", "lldb", "WinDbg", "crash", "QEMU", "od -Ax"))
+    and not form.endswith("-p")
+    and "-e" not in form
+] + [form for form in WRITERS if "offset, rows of 16" in form]
+
+
+@pytest.mark.parametrize("form", ADDRESSED)
+@given(data=st.data())
+@settings(max_examples=25)
+def test_lines_lost_doubled_or_moved_are_never_silent(form: str, data: st.DataObject) -> None:
+    memory = bytes(data.draw(st.lists(st.integers(0, 255), min_size=96, max_size=96)))
+    lines = WRITERS[form](memory, 0x7FFF12345000).splitlines()
+    at = data.draw(st.integers(0, len(lines) - 1))
+    match data.draw(st.sampled_from(("lose", "double", "move"))):
+        case "lose":
+            changed = lines[:at] + lines[at + 1 :]
+        case "double":
+            changed = lines[: at + 1] + lines[at:]
+        case _:
+            changed = [lines[at], *lines[:at], *lines[at + 1 :]]
+    try:
+        dump = read("\n".join(changed), len(memory))
+    except DecodeError:
+        return
+    start = (dump.address or 0) % 0x1000  # the base is that of a page
+    missing = {place for gap in dump.gaps for place in gap}
+    for held in (dump.data, dump.other or dump.data):  # where nothing tells the order, one of two
+        known = [place for place in range(len(held)) if place not in missing]
+        if all(held[place] == memory[start + place] for place in known):
+            break
+    else:
+        pytest.fail(f"{dump} is not what was written")
+    assert not missing or any("a gap" in note or "not in the dump" in note for note in dump.notes)
