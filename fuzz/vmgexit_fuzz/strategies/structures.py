@@ -251,7 +251,8 @@ def _change(value: Structure, place: Place, held: Any) -> None:
 def _candidates(cls: type[Structure], field: Field, held: Any) -> Iterable[Any]:
     """Values of a leaf of `cls` that may please or break a rule, its own codes first."""
     if field.kind is Kind.BYTES:
-        return bytes(field.size), b"\xff" * field.size, b"\1".ljust(field.size, b"\0")
+        texts = b"", b"\xff" * field.size, b"\1", b"a/b"  # the last is a name of two parts
+        return [each.ljust(field.size, b"\0")[: field.size] for each in texts]
     if field.kind is Kind.FLAG:
         return False, True
     if field.kind is Kind.BITMAP:
