@@ -5,6 +5,7 @@ import pytest
 from tests.conformance.ladders import (
     doorbell,
     ghcb,
+    igvm,
     launch,
     messages,
     msr,
@@ -25,6 +26,7 @@ LADDERS = [
     for chapter in (
         doorbell,
         ghcb,
+        igvm,
         launch,
         messages,
         msr,

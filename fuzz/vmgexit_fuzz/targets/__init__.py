@@ -72,7 +72,7 @@ TARGETS = {
         ),
         _message(
             "codec-firmware",
-            "as codec: guest messages, SEV-TIO, reports, secrets, launch, CPUID page",
+            "as codec: guest messages, SEV-TIO, reports, secrets, launch, IGVM",
             "codec:Codec",
         ),
         _message(

@@ -53,6 +53,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "report",
         "secrets",
         "launch",
+        "igvm",
         "cpuid_page",
     ),
 }

@@ -49,6 +49,9 @@ guest_message     guest-message-header guest-message report-key-select report-re
 guest_message     report-response key-select guest-field-select key-request
 guest_message     key-response tsc-info-request tsc-info-response guest-request-result
 guest_message     certificate-entry certificate-table
+igvm              igvm-fixed-header igvm-variable-header igvm-supported-platform igvm-guest-policy
+igvm              igvm-page-data igvm-page-data-flags igvm-vp-context igvm-snp-id-block
+igvm              igvm-snp-signature igvm-snp-public-key
 injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
 injection         secure-avic-info
 invlpgb           invlpgb-rax invlpgb-ecx invlpgb-edx
