@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from ..layout.naming import size_of
 from ..schema import Bits, Field, Kind, Place, Structure, meaning_of, members
+from ..wire.calls import origin
 from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import FORMER_CODES, MalformedInput
 from ..wire.features import HypervisorFeatures
@@ -14,7 +15,7 @@ from ..wire.ghcb import ALWAYS_VALID
 from ..wire.ghcb_msr import RESPONSE_TO, SINCE_2, GhcbInfo, MsrWord
 from ..wire.reading import Reading
 from ..wire.readings import READINGS
-from ..wire.svsm import PROTOCOLS, Call, Operand
+from ..wire.svsm import Call, Operand
 from .subject import Rows
 
 WHAT_IS_SENT = "guest to host, in the GHCB MSR", "host to guest, in the GHCB MSR"
@@ -95,7 +96,7 @@ _LISTED = 24  # codes that are named; a page is to be read
 
 
 def call_rows(call: Call) -> Rows:
-    protocol = PROTOCOLS[call.protocol]
+    told = origin(call)
     number = call.protocol << 32 | call.number
     return [
         (
@@ -117,11 +118,11 @@ def call_rows(call: Call) -> Rows:
         ),
         ("comes back", "; ".join(f"{o.register.upper()}: {_operand(o)}" for o in call.outputs)),
         ("errors", "; ".join(f"{int(r):#x} {r.name}: {meaning_of(r)}" for r in call.results if r)),
-        ("since", protocol.since),
+        ("since", told.since),
         ("announced by", "QUERY_PROTOCOL of the core protocol"),
         ("clause", call.clause),
         ("sources differ", differ(name=call.name.split("_", 2)[-1])),
-        ("public code", protocol.source),
+        ("public code", told.source),
     ]
 
 

@@ -48,9 +48,54 @@ _STATUS_BITS = (
     ("SNP_VMSA_REG_PROT", "vmsa_register_protection"),
 )
 
+_CLEAN_BITS = (
+    ("PERM_MAP", "permission_maps"),
+    ("INTR", "interrupts"),
+    ("NPT", "nested_paging"),
+    ("CR", "control_registers"),
+    ("DR", "debug_registers"),
+    ("DT", "descriptor_tables"),
+    ("SEG", "segments"),
+    ("LBR", "last_branches"),
+    ("SW", "software"),
+)
+
 FAMILIES = (
+    Family(
+        "AVIC_IPI_FAILURE_",
+        _CODE,
+        "avic-incomplete-ipi-cause failure",
+        (
+            ("INVALID_INT_TYPE", "INVALID_TYPE"),
+            ("TARGET_NOT_RUNNING", "NOT_RUNNING"),
+            ("INVALID_IPI_VECTOR", "INVALID_VECTOR"),
+        ),
+    ),
+    Family("IGVM_VHT_", _CODE, "igvm-variable-header type"),
+    Family(
+        "INTERCEPT_",
+        _BIT,
+        "intercepts-word",
+        (
+            ("SELECTIVE_CR0", "cr0_selective"),
+            ("INTn", "int_n"),
+            ("IOIO_PROT", "ioio"),
+            ("MSR_PROT", "msr"),
+            ("MWAIT_COND", "mwait_conditional"),
+        ),
+    ),
+    Family("MMIO_CONFIG_", _CODE, "mmio-config-response status"),
+    Family("MMIO_VALIDATE_", _CODE, "mmio-validate-response status"),
+    Family("SDTE_WRITE_", _CODE, "sdte-write-response status"),
+    Family("SEV_RET_SEV_STATUS_", (subject.FIRMWARE,)),
+    Family("SVM_MISC_ENABLE_", _BIT, "vmcb-misc-ctl", (("NP", "nested_paging"),)),
+    Family("SVM_MISC2_ENABLE_", _BIT, "vmcb-misc-ctl2"),
+    Family("TIO_MSG_", _CODE, "guest-message-header msg_type"),
+    Family("TIO_MSG_TDI_INFO_RSP_STATUS_", _CODE, "tdi-info-response status"),
+    Family("TLB_CONTROL_", _CODE, "vmcb-control tlb_ctl"),
+    Family("VMCB_", _BIT, "vmcb-clean", _CLEAN_BITS),
     Family("SVM_VMGEXIT_", _EXITS),
-    Family("SVM_EXIT_", _EXITS),
+    Family("SVM_EXIT_", _EXITS, "", (("AVIC_UNACCELERATED_ACCESS", "AVIC_NOACCEL"),)),
     Family("VMEXIT_", _EXITS),
     Family("SVM_VMGEXIT_AP_", _CODE, "ap-creation operation"),
     Family("GHCB_ERR_", _CODE, "exit-error error"),
@@ -127,8 +172,9 @@ FAMILIES = (
     ),
 )
 """Sources: Linux arch/x86/include/asm/sev-common.h, arch/x86/include/uapi/asm/svm.h,
-arch/x86/include/asm/msr-index.h, include/uapi/linux/psp-sev.h, include/linux/psp-sev.h,
-include/uapi/linux/sev-guest.h, arch/x86/include/asm/sev.h, arch/x86/include/asm/svm.h."""
+arch/x86/include/asm/msr-index.h, include/uapi/linux/psp-sev.h, include/linux/psp-sev.h (with the TIO
+series, mail), include/uapi/linux/sev-guest.h, arch/x86/include/asm/sev.h, arch/x86/include/asm/svm.h,
+arch/x86/kvm/svm/svm.h; igvm_defs."""
 
 
 def family_names(each: Subject) -> list[str]:

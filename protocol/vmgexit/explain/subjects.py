@@ -9,7 +9,7 @@ from functools import cache, partial
 from ..schema import Bits, Place, Structure, leaves, meaning_of, members, walk
 from ..schema import Kind as FieldKind
 from ..wire.attestation import SERVICES, guid_bytes
-from ..wire.calls import calls
+from ..wire.calls import calls, former_calls
 from ..wire.exit_codes import OTHER_NAMES, ExitCode, processor_exit
 from ..wire.exits import exits
 from ..wire.firmware_status import FirmwareCommand, FirmwareStatus
@@ -94,9 +94,11 @@ def _processor_rows() -> subject.Rows:
 
 
 def _calls() -> Iterator[Subject]:
-    for call in calls():
+    for call in (*calls(), *former_calls()):
         number = call.protocol << 32 | call.number
         place = f"protocol {call.protocol.name}"
+        if call.revision:
+            place += f", revision {call.revision}"
         make = partial(manual.call_rows, call)
         yield Subject(subject.CALL, call.name, call.meaning, make, number, place)
 

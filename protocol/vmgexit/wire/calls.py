@@ -8,9 +8,9 @@ from ..schema import Note, Record, structure, u64
 from .apic import APIC_CALLS
 from .attestation import ATTESTATION_CALLS
 from .core import CORE_CALLS
-from .omp import FORMER_OMP_CALLS, OMP_CALLS
+from .omp import APRIL, AUGUST, FORMER_OMP_CALLS, OMP_CALLS
 from .readings import notes_on
-from .svsm import SOURCE, Call, ResultCode
+from .svsm import PROTOCOLS, SOURCE, Call, ProtocolOrigin, ResultCode
 from .svsm_drafts import MEMORY_MAP_CALLS, REBOOT_CALLS
 from .uefi_mm import UEFI_MM_CALLS
 from .vtpm import VTPM_CALLS
@@ -25,6 +25,16 @@ _CALLS = (
     *MEMORY_MAP_CALLS,
 )
 _FORMER = (*FORMER_OMP_CALLS, *REBOOT_CALLS)
+_FORMER_ORIGINS = {
+    APRIL: ProtocolOrigin("a draft of 2026-04-14", "joergroedel/svsm-specs 27a9fa6"),
+    AUGUST: ProtocolOrigin(
+        "a pull request of 2026-08-18", "COCONUT-SVSM refs/pull/1138 kernel/src/protocols/ocp"
+    ),
+    "reboot": ProtocolOrigin(
+        "a draft of 2025, taken out of revision 1.01 of AMD #58019",
+        "COCONUT-SVSM refs/pull/808 kernel/src/protocols/reboot.rs",
+    ),
+}
 _BY_NUMBER = {(int(call.protocol), call.number): call for call in _CALLS}
 
 
@@ -40,6 +50,11 @@ def former_calls(protocol: int | None = None, number: int | None = None) -> tupl
         for call in _FORMER
         if protocol in (None, call.protocol) and number in (None, call.number)
     )
+
+
+def origin(call: Call) -> ProtocolOrigin:
+    """Since when a call exists, and where it was read off."""
+    return _FORMER_ORIGINS[call.revision] if call.revision else PROTOCOLS[call.protocol]
 
 
 def find_call(protocol: int, number: int) -> Call | None:
