@@ -277,6 +277,7 @@ from .wire.tio_dma import SdteWriteRequestTdiId as SdteWriteRequestTdiId
 from .wire.tio_dma import SdteWriteResponse as SdteWriteResponse
 from .wire.tio_dma import SdteWriteResponseTdiId as SdteWriteResponseTdiId
 from .wire.tio_dma import TioBlobEntry as TioBlobEntry
+from .wire.tio_dma import TioBlobTable as TioBlobTable
 from .wire.tio_dma import TioInfoWanted as TioInfoWanted
 from .wire.tio_dma import TioMmio as TioMmio
 from .wire.uefi_mm import MmCommunicateHeader as MmCommunicateHeader

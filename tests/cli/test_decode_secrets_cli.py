@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.cli.conftest import Run
 from vmgexit import GuestMessage, GuestMessageHeader, MessageKind, SecretsPage, TscInfoResponse
-from vmgexit.wire.guest_message import PAYLOADS
+from vmgexit.wire.payloads import PAYLOADS, payload_of
+from vmgexit.wire.registry import structures
 
 CASES = Path(__file__).parents[2] / "corpus" / "cases"
 REPORT = (CASES / "report-v3-genoa.bin").read_bytes()
@@ -173,7 +174,17 @@ def test_without_cryptography_one_line_says_so(
     )
 
 
-def test_every_payload_is_of_a_type_and_the_types_are_of_messages() -> None:
-    assert set(PAYLOADS) <= set(MessageKind)
-    for kind, cls in PAYLOADS.items():
-        assert cls.declaration.name == MessageKind(kind).name.lower().replace("_", "-")
+def test_payloads_have_the_names_of_their_messages() -> None:
+    for kind in MessageKind:
+        name = kind.name.lower().replace("_", "-")
+        declared = structures().get(name, {})
+        assert bool(declared) == (kind in PAYLOADS), name
+        assert {cls.declaration.name for cls in PAYLOADS.get(kind, ())} <= {name}
+
+
+@pytest.mark.parametrize(("version", "name"), [(0, ""), (1, ""), (2, "tdi-id"), (3, "tdi-id")])
+def test_a_payload_is_read_by_the_version_of_its_message(version: int, name: str) -> None:
+    header = GuestMessageHeader(msg_type=MessageKind.TDI_INFO_REQUEST, msg_version=version)
+    found = payload_of(header)
+    assert found is not None
+    assert (found.declaration.name, found.declaration.revision) == ("tdi-info-request", name)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from ..errors import DecodeError, UsageError
 from ..schema import Structure
-from ..wire.guest_message import PAYLOAD_SIZE, PAYLOADS, GuestMessage
+from ..wire.guest_message import PAYLOAD_SIZE, GuestMessage
+from ..wire.payloads import payload_of
 from ..wire.secrets import SecretsPage
 
 KEYS = 4
@@ -55,7 +56,7 @@ def opened(message: GuestMessage, keys: Mapping[int, bytes]) -> Opened | None:
     for number in sorted(keys, key=lambda number: (number != header.msg_vmpck, number)):
         payload = _decrypted(keys[number], header.iv, sealed, header.authenticated)
         if payload is not None:
-            return Opened(number, payload, PAYLOADS.get(header.msg_type))
+            return Opened(number, payload, payload_of(header))
     return None
 
 

@@ -24,7 +24,6 @@ from ..schema import (
     Note,
     Problem,
     Record,
-    Structure,
     Whole,
     bit,
     bits,
@@ -309,17 +308,6 @@ class TscInfoResponse(Record):
     tsc_offset: int = u64("GUEST_TSC_OFFSET of the VMSA", spec="TSC_OFFSET")
     tsc_factor: int = u32("By how much the mean frequency is below the nominal one, in 1/100000")
     reserved_0x01c: bytes = reserved_bytes(100)
-
-
-PAYLOADS: dict[int, type[Structure]] = {
-    MessageKind.KEY_REQUEST: KeyRequest,
-    MessageKind.KEY_RESPONSE: KeyResponse,
-    MessageKind.REPORT_REQUEST: ReportRequest,
-    MessageKind.REPORT_RESPONSE: ReportResponse,
-    MessageKind.TSC_INFO_REQUEST: TscInfoRequest,
-    MessageKind.TSC_INFO_RESPONSE: TscInfoResponse,
-}
-"""The structure of a payload by the type of the message."""
 
 
 @structure("guest-request-result", size=8, source="Linux include/uapi/linux/sev-guest.h")

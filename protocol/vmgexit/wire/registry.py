@@ -73,6 +73,7 @@ tio               mmio-validate-result mmio-config-request mmio-config-response 
 tio               mmio-config-request-flags mmio-config-response-flags
 tio_dma           sdte sdte-mapping sdte-domain sdte-interrupts sdte-guest sdte-vtom
 tio_dma           sdte-write-request sdte-write-response tio-mmio tio-info-wanted tio-blob-entry
+tio_dma           tio-blob-table
 uefi_mm           mm-communicate-header
 vmcb              register-intercepts intercepts-word-3 intercepts-word-4 intercepts-word-5
 vmcb              erap-control vmcb-int-ctl vmcb-int-state vmcb-misc-ctl vmcb-misc-ctl2 vmcb-clean

@@ -12,14 +12,18 @@ from collections.abc import Iterator
 
 from ..schema import (
     Bits,
+    Bodies,
     Note,
     Record,
+    Whole,
     bit,
     bits,
+    list_of,
     nested,
     raw,
     reserved,
     reserved_bytes,
+    rest,
     structure,
     u16,
     u32,
@@ -209,3 +213,21 @@ class TioBlobEntry(Record):
         text = guid_text(self.guid)
         ends = "end of the table"
         yield Note("guid", TIO_BLOBS.get(text, "not known") if any(self.guid) else ends)
+
+
+def _blob(entry: TioBlobEntry) -> tuple[str, None]:
+    text = guid_text(entry.guid)
+    return TIO_BLOBS.get(text, text), None
+
+
+@structure("tio-blob-table", source=SERIES)
+class TioBlobTable(Whole):
+    """Table in the pages of RAX of a TIO guest request: entries to an all-zero GUID, then the blobs."""
+
+    entries: list[TioBlobEntry] = list_of(
+        TioBlobEntry,
+        "Blobs, and the entry that ends the table",
+        until=lambda entry: not any(entry.guid),
+        bodies=Bodies("offset", "length", _blob),
+    )
+    rest: bytes = rest("The blobs, and what stands between them")

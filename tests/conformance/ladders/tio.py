@@ -202,4 +202,5 @@ LADDERS = [
     ladder("tio-mmio", UAPI, "0 3 range_id\n 3 1 private\n 4 8 order\n 12 40 frame"),
     ladder("tio-info-wanted", SERIES, "0 1 state\n 3 1 report"),
     ladder("tio-blob-entry", UAPI, "0 16 guid\n 16 4 offset\n 20 4 length"),
+    ladder("tio-blob-table", UAPI, "0 24 entries\n 24 0 rest"),
 ]

@@ -1,0 +1,58 @@
+"""What the ciphertext of a guest message holds: the structure of each type of message, in one table."""
+
+from __future__ import annotations
+
+from ..schema import Structure
+from .guest_message import (
+    GuestMessageHeader,
+    KeyRequest,
+    KeyResponse,
+    MessageKind,
+    ReportRequest,
+    ReportResponse,
+    TscInfoRequest,
+    TscInfoResponse,
+)
+from .tio import (
+    MmioConfigRequest,
+    MmioConfigResponse,
+    MmioValidateRequest,
+    MmioValidateResponse,
+    TdiInfoRequest,
+    TdiInfoRequestTdiId,
+    TdiInfoResponse,
+    TdiInfoResponseTdiId,
+)
+from .tio_dma import (
+    SdteWriteRequest,
+    SdteWriteRequestTdiId,
+    SdteWriteResponse,
+    SdteWriteResponseTdiId,
+)
+
+PAYLOADS: dict[MessageKind, tuple[type[Structure], ...]] = {
+    MessageKind.KEY_REQUEST: (KeyRequest,),
+    MessageKind.KEY_RESPONSE: (KeyResponse,),
+    MessageKind.REPORT_REQUEST: (ReportRequest,),
+    MessageKind.REPORT_RESPONSE: (ReportResponse,),
+    MessageKind.TSC_INFO_REQUEST: (TscInfoRequest,),
+    MessageKind.TSC_INFO_RESPONSE: (TscInfoResponse,),
+    MessageKind.TDI_INFO_REQUEST: (TdiInfoRequest, TdiInfoRequestTdiId),
+    MessageKind.TDI_INFO_RESPONSE: (TdiInfoResponse, TdiInfoResponseTdiId),
+    MessageKind.MMIO_VALIDATE_REQUEST: (MmioValidateRequest,),
+    MessageKind.MMIO_VALIDATE_RESPONSE: (MmioValidateResponse,),
+    MessageKind.MMIO_CONFIG_REQUEST: (MmioConfigRequest,),
+    MessageKind.MMIO_CONFIG_RESPONSE: (MmioConfigResponse,),
+    MessageKind.SDTE_WRITE_REQUEST: (SdteWriteRequest, SdteWriteRequestTdiId),
+    MessageKind.SDTE_WRITE_RESPONSE: (SdteWriteResponse, SdteWriteResponseTdiId),
+}
+"""The structure of a payload by the type of the message, then by its version from 1 on. The layouts of
+versions that are not there were not found; the newest known one is taken for them."""
+
+
+def payload_of(header: GuestMessageHeader) -> type[Structure] | None:
+    """The structure of the payload behind a header; None where its type has none here."""
+    for kind, structures in PAYLOADS.items():
+        if kind == header.msg_type:
+            return structures[max(min(header.msg_version, len(structures)), 1) - 1]
+    return None
