@@ -82,6 +82,23 @@ def test_what_has_no_end_is_not_read_to_it(run: Run) -> None:
     assert "more than 67108864 bytes found" in run("decode", "apic-id-list", "/dev/zero").complaint
 
 
+def test_other_commands_know_any_length(run: Run, tmp_path: Path) -> None:
+    listed = [line.split("  ") for line in run("list", "manifest").out.splitlines()]
+    assert any("services-manifest" in row[0] and "any length" in row for row in listed)
+    assert "Size    any length, 24 bytes or more" in run("layout", "services-manifest").out
+    complaint = run("gdb", "psc-request").complaint
+    assert complaint.endswith(
+        "psc-request has any length: a script shows structures of a fixed size"
+    )
+    assert "psc_request" not in run("drgn").out
+    (tmp_path / "cut.bin").write_bytes(b"\0" * 3 + MANIFEST[:60])
+    (tmp_path / "all.bin").write_bytes(b"\0" * 3 + MANIFEST + b"\xff" * 9)
+    words = ("diff", "services-manifest", tmp_path / "all.bin", tmp_path / "cut.bin", "--json")
+    [difference] = json.loads(run(*words, "--offset", "3").out)
+    assert (difference["path"], difference["place"]) == ("rest", "0x030")
+    assert run("diff", "services-manifest", *[CASES / "services-manifest.bin"] * 2).code == 0
+
+
 # --- wrapped --------------------------------------------------------------------------------------
 
 HCL = b"HCLA\2\0\0\0\xa0\4\0\0\2\0\0\0" + bytes(16) + REPORT + bytes(20) + b'{"keys":[]}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..debugger import script
+from ..errors import UsageError
 from ..layout.pages import published
 from ..wire.registry import find
 
@@ -27,5 +28,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     classes = [find(name) for name in arguments.names] or published()
+    for name, cls in zip(arguments.names, classes, strict=False):
+        if cls.declaration.any_length:
+            raise UsageError(f"{name} has any length: a script shows structures of a fixed size")
     print(script(arguments.debugger, classes))
     return 0

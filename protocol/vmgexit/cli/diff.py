@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from typing import Any
 
 from ..errors import DecodeError, UsageError
 from ..read.given import given
 from ..read.streams import read_exactly, skip
-from ..schema import Structure
+from ..schema import Structure, Whole
 from ..show.difference import differences, render
 from ..show.partial import Partial
 from ..wire.registry import find
 from .decode import decoded
 from .names import add_structure, number
+from .records import whole
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -58,17 +60,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def _exactly(stream: Any, cls: type[Structure], offset: int) -> bytes:
+    data = read_exactly(stream, cls.size)
+    if not offset and read_exactly(stream, 1):
+        raise DecodeError(
+            f"more than the {cls.size} bytes of {cls.declaration.name}; --offset reads a part"
+        )
+    return data
+
+
 def _read(cls: type[Structure], word: str, offset: int, pad: bool) -> tuple[Partial, str]:
     """The value, and what it was understood as."""
     with given(word, size=cls.size) as source:
         if (skipped := skip(source.stream, offset)) < offset:
             raise DecodeError(f"{word}: offset {offset:#x}: the input ends at {skipped:#x}")
-        data = read_exactly(source.stream, cls.size)
-        if not offset and read_exactly(source.stream, 1):
-            raise DecodeError(
-                f"{word}: more than the {cls.size} bytes of {cls.declaration.name}; --offset reads a part"
-            )
         try:
+            if issubclass(cls, Whole):
+                data = whole(source.stream, cls, cut=offset > 0)
+            else:
+                data = _exactly(source.stream, cls, offset)
             return decoded(cls, data, offset, pad, source), source.said
         except DecodeError as error:
             raise DecodeError(f"{word}: {error}") from None

@@ -117,11 +117,11 @@ def _number(row: dict[str, Any]) -> str:
 
 def _table(kind: str, rows: list[dict[str, Any]]) -> None:
     if kind == "structure":
-        print(f"{'structure':36} {'size':>5}  {'clause':7} meaning")
+        width = len(ANY)
+        print(f"{'structure':36} {'size':>{width}}  {'clause':7} meaning")
         for row in rows:
-            print(
-                f"{_name(row):36} {row['size']:>5}  {row['clause']:7} {row['meaning']} ({row['source']})"
-            )
+            said = f"{row['clause']:7} {row['meaning']} ({row['source']})"
+            print(f"{_name(row):36} {row['size']:>{width}}  {said}")
         return
     # Exit codes of the VMSA have 16 digits, calls a few.
     width = max(len(_number(row)) for row in rows)

@@ -22,7 +22,7 @@ def structures_at(arguments: argparse.Namespace, cls: type[Structure]) -> Given:
     if arguments.count == 0:
         raise UsageError("--gpa found with all: a number of structures expected")
     with image.opened(arguments.file) as held:
-        if issubclass(cls, Whole) and cls.declaration.any_length:
+        if issubclass(cls, Whole):
             data = _whole_in(held, arguments.gpa, cls)
         else:
             data = held.read(arguments.gpa, cls.size * (arguments.count or 1))

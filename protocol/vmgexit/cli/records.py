@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import DecodeError, UsageError
 from ..read.given import Given, given
@@ -56,11 +56,11 @@ def records(arguments: argparse.Namespace, source: Given, cls: type[Structure]) 
     skipped = skip(stream, at) if at else 0
     if skipped < at:
         raise DecodeError(f"offset {at:#x}: the input ends at {skipped:#x}")
-    whole = issubclass(cls, Whole) and cls.declaration.any_length
-    if whole and arguments.count not in (None, 1):
-        raise UsageError(f"{arguments.name} has any length: --count does not go with it")
-    if whole:
-        yield _whole(arguments, source, cls)
+    if issubclass(cls, Whole):
+        if arguments.count not in (None, 1):
+            raise UsageError(f"{arguments.name} has any length: --count does not go with it")
+        data = whole(stream, cls, cut=arguments.offset is not None)
+        yield Record(arguments.gpa or at, data)
     elif arguments.gpa is not None:
         yield from _in_a_row(stream, cls.size, arguments.gpa, arguments.count)
     elif arguments.offset is None and arguments.count is None:
@@ -104,12 +104,11 @@ def _all(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> 
 # --- Structures of any length ---------------------------------------------------------------------
 
 
-def _whole(arguments: argparse.Namespace, source: Given, cls: type[Structure]) -> Record:
-    """All of the input, but from an offset only what the structure says that it has."""
-    assert issubclass(cls, Whole)
-    data = read_exactly(source.stream, COUNTED + 1)
+def whole(stream: Any, cls: type[Whole], *, cut: bool) -> bytes:
+    """All of the input; where it is to be `cut`, only what the structure says that it has."""
+    data = read_exactly(stream, COUNTED + 1)
     if len(data) > COUNTED:
-        raise DecodeError(f"{arguments.name}: more than {COUNTED} bytes found")
-    if arguments.offset is not None and cls.accepts(len(data)):
-        data = data[: max(cls.decode(data).extent(), cls.size)]
-    return Record(arguments.gpa or arguments.offset or 0, data)
+        raise DecodeError(f"{cls.declaration.name}: more than {COUNTED} bytes found")
+    if cut and cls.accepts(len(data)):
+        return data[: max(cls.decode(data).extent(), cls.size)]
+    return data

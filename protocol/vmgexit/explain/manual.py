@@ -229,7 +229,7 @@ def _fields(cls: type[Structure]) -> str:
     named = [field for field in declaration.fields if field.rule is None]
     shown = [
         f"{field.bits if declaration.is_bits else f'{field.byte_offset:#x}'} {field.spec}"
-        + (f"[{field.count}]" if field.kind is Kind.ARRAY else "")
+        + (f"[{'n' if field.listing else field.count}]" if field.kind is Kind.ARRAY else "")
         for field in named[:_LISTED]
     ]
     more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""

@@ -114,7 +114,7 @@ def render(one: Partial, other: Partial, names: tuple[str, str]) -> str:
     found = differences(one, other)
     of = count_of(len(list(leaves(one.cls))), "field")
     title = f"{label(one.cls)}"
-    if one.cls is not other.cls:
+    if label(one.cls) != label(other.cls):
         title += f" and {label(other.cls)}"
     lines = [f"{title}: {len(found)} of {of} differ" if found else f"{title}: no field differs"]
     if unknown := len({*_missing(one), *_missing(other)}):
