@@ -10,7 +10,14 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.cli.conftest import Run
-from vmgexit import GuestMessage, GuestMessageHeader, MessageKind, SecretsPage, TscInfoResponse
+from vmgexit import (
+    GuestMessage,
+    GuestMessageHeader,
+    KeyRequest2,
+    MessageKind,
+    SecretsPage,
+    TscInfoResponse,
+)
 from vmgexit.wire.payloads import PAYLOADS, payload_of
 from vmgexit.wire.registry import structures
 
@@ -23,11 +30,14 @@ SECRETS = SecretsPage(
 )
 
 
-def sealed(payload: bytes, kind: int, *, key: int = 0, says: int | None = None) -> bytes:
+def sealed(
+    payload: bytes, kind: int, *, key: int = 0, says: int | None = None, version: int = 1
+) -> bytes:
     """A message page as the firmware makes it; `says`: which key its header names."""
     header = GuestMessageHeader(
         msg_seqno=2,
         msg_type=kind,
+        msg_version=version,
         msg_sz=len(payload),
         msg_vmpck=key if says is None else says,
     )
@@ -179,7 +189,20 @@ def test_payloads_have_the_names_of_their_messages() -> None:
         name = kind.name.lower().replace("_", "-")
         declared = structures().get(name, {})
         assert bool(declared) == (kind in PAYLOADS), name
-        assert {cls.declaration.name for cls in PAYLOADS.get(kind, ())} <= {name}
+        assert {cls.declaration.name for cls in PAYLOADS.get(kind, ()) if cls} <= {name}
+
+
+def test_a_key_request_of_version_2_is_opened(run: Run, here: Path) -> None:
+    payload = KeyRequest2(guest_svn=7, launch_mit_vector=0x1F).encode()
+    Path("key.bin").write_bytes(sealed(payload, MessageKind.KEY_REQUEST, version=2))
+    ran = run("decode", "guest-message", "key.bin", "--secrets", "secrets.bin", "--json")
+    opened = json.loads(ran.out)["opened"]
+    assert (opened["guest_svn"], opened["launch_mit_vector"]) == (7, 0x1F)
+
+
+def test_a_payload_that_no_source_lays_out_has_no_structure() -> None:
+    header = GuestMessageHeader(msg_type=MessageKind.MMIO_VALIDATE_REQUEST, msg_version=2)
+    assert payload_of(header) is None
 
 
 @pytest.mark.parametrize(("version", "name"), [(0, ""), (1, ""), (2, "tdi-id"), (3, "tdi-id")])

@@ -6,6 +6,7 @@ from ..schema import Structure
 from .guest_message import (
     GuestMessageHeader,
     KeyRequest,
+    KeyRequest2,
     KeyResponse,
     MessageKind,
     ReportRequest,
@@ -30,8 +31,8 @@ from .tio_dma import (
     SdteWriteResponseTdiId,
 )
 
-PAYLOADS: dict[MessageKind, tuple[type[Structure], ...]] = {
-    MessageKind.KEY_REQUEST: (KeyRequest,),
+PAYLOADS: dict[MessageKind, tuple[type[Structure] | None, ...]] = {
+    MessageKind.KEY_REQUEST: (KeyRequest, KeyRequest2),
     MessageKind.KEY_RESPONSE: (KeyResponse,),
     MessageKind.REPORT_REQUEST: (ReportRequest,),
     MessageKind.REPORT_RESPONSE: (ReportResponse,),
@@ -39,19 +40,19 @@ PAYLOADS: dict[MessageKind, tuple[type[Structure], ...]] = {
     MessageKind.TSC_INFO_RESPONSE: (TscInfoResponse,),
     MessageKind.TDI_INFO_REQUEST: (TdiInfoRequest, TdiInfoRequestTdiId),
     MessageKind.TDI_INFO_RESPONSE: (TdiInfoResponse, TdiInfoResponseTdiId),
-    MessageKind.MMIO_VALIDATE_REQUEST: (MmioValidateRequest,),
-    MessageKind.MMIO_VALIDATE_RESPONSE: (MmioValidateResponse,),
-    MessageKind.MMIO_CONFIG_REQUEST: (MmioConfigRequest,),
-    MessageKind.MMIO_CONFIG_RESPONSE: (MmioConfigResponse,),
+    MessageKind.MMIO_VALIDATE_REQUEST: (MmioValidateRequest, None),
+    MessageKind.MMIO_VALIDATE_RESPONSE: (MmioValidateResponse, None),
+    MessageKind.MMIO_CONFIG_REQUEST: (MmioConfigRequest, None),
+    MessageKind.MMIO_CONFIG_RESPONSE: (MmioConfigResponse, None),
     MessageKind.SDTE_WRITE_REQUEST: (SdteWriteRequest, SdteWriteRequestTdiId),
     MessageKind.SDTE_WRITE_RESPONSE: (SdteWriteResponse, SdteWriteResponseTdiId),
 }
-"""The structure of a payload by the type of the message, then by its version from 1 on. The layouts of
-versions that are not there were not found; the newest known one is taken for them."""
+"""The structure of a payload by the type of the message, then by its version from 1 on; None where it has
+another and no source was found. A later version than those listed is read as the last one."""
 
 
 def payload_of(header: GuestMessageHeader) -> type[Structure] | None:
-    """The structure of the payload behind a header; None where its type has none here."""
+    """The structure of the payload behind a header; None where its type or version has none here."""
     for kind, structures in PAYLOADS.items():
         if kind == header.msg_type:
             return structures[max(min(header.msg_version, len(structures)), 1) - 1]
