@@ -288,6 +288,7 @@ def test_the_code_of_an_oops_is_no_dump(paste: Run) -> None:
 def test_base64_and_literals(run: Run, paste: Run) -> None:
     page = (CASES / "vmsa-ap.bin").read_bytes()
     assert "1.00  vmsa" in paste(base64.encodebytes(page)).out
+    assert "1.00  vmsa" in paste("VMSA = b'" + "".join(f"\\x{byte:02x}" for byte in page) + "'").out
     assert "1.00  vmsa" in paste(page.hex()).out
 
 
@@ -309,3 +310,31 @@ def test_a_binary_trace_is_refused(run: Run, tmp_path: Path) -> None:
 
 def test_an_empty_file(paste: Run) -> None:
     assert paste("").out == "0 lines: 0 known, 0 not known\n"
+
+
+def test_a_long_line_is_one_line(paste: Run) -> None:
+    assert paste("a" * 1_000_000 + f"\n{TERMINATION}\n").out.endswith(
+        "2 lines: 1 known, 1 not known\n"
+    )
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = b'" + "\\x00" * 50_000,
+        '"\\' * 100_000,
+        "x = " + "[(" * 60_000 + ";",
+        "x = {" + "/*" * 100_000,
+        "x = {" + "0 <repeats 16777215 times>, " * 50 + "}",
+        "sw_exit_code=" * 15_000,
+        "SEV-ES guest requested termination: " * 5_000,
+        "A" * 250_000,
+        "ab " * 80_000 + "zz",
+        "{;" * 100_000,
+        "[    0.0000]" * 20_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_a_hostile_text_costs_little(paste: Run, text: str) -> None:
+    assert paste(text).code == 0

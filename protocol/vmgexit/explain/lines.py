@@ -97,18 +97,23 @@ def some(stream: Any) -> bytes:
 def blocks(stream: Any, head: bytes = b"") -> Iterator[list[bytes]]:
     """The lines of a stream, as many at once as a block holds. `head`: what was read of it already.
 
-    Ends of lines are cut off.
+    Ends of lines are cut off, and what a line has beyond a block.
     """
     rest = b""
     chunk = head
+    is_cut = False  # of the line that goes on, enough was given
     while chunk := chunk or some(stream):
+        if is_cut:
+            _, end, chunk = chunk.partition(b"\n")
+            is_cut = not end
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         if len(rest) > BLOCK:
             lines.append(rest)
-            rest = b""
+            rest, is_cut = b"", True
         chunk = b""
-        yield lines
+        if lines:
+            yield lines
     if rest:
         yield [rest]
 

@@ -35,6 +35,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _HEAD = 64  # tokens of a text among which a literal begins
+_TYPE = 16  # tokens within which the `;` of a type of Rust stands
+_MOST = 1 << 24  # elements of a literal
 _BEFORE_STRINGS = frozenset("=(,[{:*&")
 _BEFORE_BRACKETS = frozenset("=()&,:!")
 
@@ -132,7 +134,8 @@ def _begins(tokens: list[_Token], at: int) -> bool:
         return True
     before = tokens[at - 1] if at else None
     is_index = before is not None and before.kind == "word" and before.text not in ("vec", "bytes")
-    closing = next((later for later in tokens[at:] if later.text in ("]", ";", "}")), None)
+    after = tokens[at : at + _TYPE]
+    closing = next((later for later in after if later.text in ("]", ";", "}")), None)
     is_type = closing is not None and closing.text == ";"
     return token.text == "[" and not is_index and not is_type
 
@@ -166,7 +169,7 @@ def _string(body: list[_Token], size: int) -> Literal:
     last = b""
     for token in body:
         if token.kind == "repeats":
-            data += last * (_times(token) - 1)
+            data += last * (_times(token, len(data)) - 1)
         elif token.kind == "dots":
             raise DecodeError(
                 f"line {token.line}: '...' found, the whole string expected: it is cut there"
@@ -239,7 +242,7 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
                 raise DecodeError(
                     f"line {token.line}: {token.text} found, an element expected before"
                 )
-            values += values[-1:] * (_times(token) - 1)
+            values += values[-1:] * (_times(token, len(values)) - 1)
         elif token.kind == "dots":
             raise DecodeError(
                 f"line {token.line}: '...' found, every element expected: it is cut there"
@@ -277,13 +280,14 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
     )
 
 
-def _times(token: _Token) -> int:
-    times = int(token.text.split()[1])
-    if times > 1 << 24:
+def _times(token: _Token, before: int) -> int:
+    """How often GDB says that an element stands; `before`: how many elements are there already."""
+    times = token.text.split()[1]
+    if len(times) > len(str(_MOST)) or before + int(times) > _MOST:
         raise DecodeError(
-            f"line {token.line}: {token.text} found, at most {1 << 24} times expected"
+            f"line {token.line}: {brief(token.text)} found, at most {_MOST} elements expected"
         )
-    return times
+    return int(times)
 
 
 def _is_hex(text: str) -> bool:
