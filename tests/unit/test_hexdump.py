@@ -355,3 +355,17 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except DecodeError as error:
         complaint = str(error)
     assert "\n" not in complaint
+
+
+def test_text_that_looks_like_something_else() -> None:
+    """Lines on which a reading was wrong once: found by writing and reading at random."""
+    for body, data in (
+        ("20202020 00002000      . ..", b"    \0 \0\0"),  # the text begins with spaces
+        ("3c33302e3a202031                   1  :.03<", b"1  :.03<"),
+        ("ed85967b26a201e8                   ...&{...", bytes.fromhex("e801a2267b9685ed")),
+        ("c3117314b6c006b4 2a677c0b6f945d78  .....s..x].o.|g*",
+         bytes.fromhex("b406c0b6147311c3785d946f0b7c672a")),
+    ):  # fmt: skip
+        assert parse(f"[ 1234.500000] {body}") == data
+    bits = "00000000: 00100000 00100001   !\n00000002: 00100000 00100000    \n"  # of xxd -b
+    assert parse(bits) == b" !  "

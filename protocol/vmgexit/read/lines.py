@@ -50,6 +50,10 @@ def of_lines(lines: list[Source], size: int) -> Dump:
             skipped.append(line)
             if rows:
                 breaks.setdefault(len(rows), line)
+    if any(
+        each.base == 2 for each in rows
+    ):  # of xxd -b a line may have lost its text, if it is spaces
+        rows = [replace(each, base=2) if each.is_bits else each for each in rows]
     return _understood(mark, rows, skipped, breaks, size)
 
 

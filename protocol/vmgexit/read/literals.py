@@ -81,6 +81,8 @@ def is_literal(text: str) -> bool:
             return at == 0 or before in _BEFORE_STRINGS
         if token.text in ("{", "[") and _begins(tokens, at):
             return at == 0 or before in _BEFORE_BRACKETS or before.endswith("vec")
+        if token.kind == "dots":
+            return False
         if token.kind == "number" and before not in ("[", ";"):
             return False
     return False

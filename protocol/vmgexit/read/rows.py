@@ -78,6 +78,11 @@ class Row:
             return 0
         return len(self.words[0]) // (2 if self.base == 16 else 8)
 
+    @property
+    def is_bits(self) -> bool:
+        """Whether each word is eight binary digits."""
+        return all(len(word) == 8 and set(word) <= {"0", "1"} for word in self.words)
+
     def data(self, *, reverse: bool) -> bytes:
         """The bytes, the digits of each word as they stand or from the last to the first."""
         if self.base == 2:
@@ -103,13 +108,22 @@ def row(line: str, number: int = 1, *, is_log: bool = False) -> Row | Wrong | No
         return None
     found = _addressed(line, number, is_log, "")
     if isinstance(found, Row):
-        return found
+        return _unless_bare(found, line)
     if bare := bare_row(line, number, is_log=is_log):
         return bare
     if found is None and (label := _LABEL.match(line)):
         inner = _addressed(line[label.end() :], number, is_log, label[0])
         return inner if inner and inner.mark != " " else None
     return found
+
+
+def _unless_bare(found: Row, line: str) -> Row:
+    """`found`, unless its address is the first of words of one width, beside which the text of all is."""
+    is_odd = any(len(word) % 2 for word in found.words)
+    if found.mark != " " or _BARS.search(line) or (found.is_spread and not is_odd):
+        return found
+    bare = _bare(line, found.number, found.is_log, "")
+    return bare if bare and bare.text is not None else found
 
 
 def bare_row(line: str, number: int = 1, *, is_log: bool = False, label: str = "") -> Row | None:
@@ -147,7 +161,7 @@ def _addressed(line: str, number: int, is_log: bool, label: str) -> Row | Wrong 
     else:
         words, base, text = _of_columns(rest, mark)
     is_decimal = mark == " " and len(address) < 8 and _DECIMALS.fullmatch(rest) is not None
-    if words and mark == " " and text is not None and not _fits(words, text) and "|" not in rest:
+    if words and mark == " " and text is not None and _is_of_more(words, text):
         return None  # hex of one width, with the text of more bytes beside it
     if words is None or is_decimal:
         return Wrong(number, mark, rest.strip(), is_decimal)
@@ -220,6 +234,11 @@ def _fits(words: list[str], text: str) -> bool:
         return False
     probe = Row(0, "", "", tuple(words), base, None, "", False)
     return any(agrees(probe.data(reverse=reverse), text) for reverse in (False, True))
+
+
+def _is_of_more(words: list[str], text: str) -> bool:
+    is_hex = len(words[0]) in (2, 4, 8, 16)
+    return is_hex and not _fits(words, text) and 2 * len(text) != sum(map(len, words))
 
 
 def agrees(data: bytes, text: str) -> bool:
