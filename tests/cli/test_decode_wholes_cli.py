@@ -82,6 +82,19 @@ def test_what_has_no_end_is_not_read_to_it(run: Run) -> None:
     assert "more than 67108864 bytes found" in run("decode", "apic-id-list", "/dev/zero").complaint
 
 
+def test_noise_is_shown_in_bounded_space(run: Run, tmp_path: Path) -> None:
+    """Entries that all point to most of a megabyte."""
+    entry = b"\1" * 16 + (0x100).to_bytes(4, "little") + (1 << 20).to_bytes(4, "little")
+    (tmp_path / "noise").write_bytes(entry * 40000)
+    ran = run("decode", "certificate-table", tmp_path / "noise", "--json")
+    assert ran.code == 2
+    assert (
+        "entries: 0xb: no element ends the list; the bytes end at " in ran.err
+    )  # by the first body
+    assert len(ran.out) < 4 << 20
+    assert len(run("decode", "certificate-table", tmp_path / "noise").out) < 1 << 20
+
+
 def test_other_commands_know_any_length(run: Run, tmp_path: Path) -> None:
     listed = [line.split("  ") for line in run("list", "manifest").out.splitlines()]
     assert any("services-manifest" in row[0] and "any length" in row for row in listed)

@@ -191,6 +191,12 @@ def test_a_terminator_that_never_comes() -> None:
     assert told(table)[0] == "entries: no element ends the list; the bytes end at 0x48"
 
 
+def test_a_list_without_an_end_is_read_in_part() -> None:
+    table = CertificateTable.decode(entry(0, 0).encode() * (MOST + 1))
+    assert len(table.entries) == MOST
+    assert told(table) == ["entries: no element ends the list; at most 4096 are read"]
+
+
 def test_an_element_that_ends_the_list_too_early_is_told() -> None:
     table = CertificateTable(entries=[CertificateEntry(), CertificateEntry()])
     assert told(table) == ["entries[0]: ends the list before its last element"]

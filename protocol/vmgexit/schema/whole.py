@@ -29,14 +29,15 @@ class Body:
     """What an element of a list points to.
 
     `path`: of the element. `name`: what the body is. `offset`, `length`: where, as the element says.
-    `held`: what the bytes have of it. `of`: the structure that it has; None where there is none here.
+    `held`: what the bytes have of it, which may be less, and which others may have too. `of`: the
+    structure that it has; None where there is none here.
     """
 
     path: str
     name: str
     offset: int
     length: int
-    held: bytes
+    held: memoryview
     of: type[Structure] | None
 
     @property
@@ -53,7 +54,7 @@ class Body:
                 path=self.path,
                 offset=self.offset + len(self.held),
             )
-        return self.held
+        return bytes(self.held)
 
     @property
     def value(self) -> Structure | None:
@@ -163,7 +164,7 @@ class Whole(Record):
         field, listing = self.list_field(), self.listing()
         if listing.bodies is None:
             return []
-        data, found = self.encode(), []
+        data, found = memoryview(self.encode()), []
         for at, element in enumerate(self.elements):
             if listing.until is None or not listing.until(element):
                 offset = getattr(element, listing.bodies.offset)
@@ -198,8 +199,10 @@ class Whole(Record):
         step, there, size = field.of.size, len(self.elements), self.size
         ends = f"the bytes end at {size:#x}"
         if listing.until:
-            if there < listing.most and not any(map(listing.until, self.elements)):
-                yield self._problem(field.name, there, f"no element ends the list; {ends}")
+            if not any(map(listing.until, self.elements)):
+                most = f"at most {listing.most} are read"
+                rule = f"no element ends the list; {ends if there < listing.most else most}"
+                yield self._problem(field.name, there, rule)
         elif (wanted := listing.wanted(self)) > there and (
             stop := field.byte_offset + wanted * step
         ) > size:
@@ -224,7 +227,7 @@ class Whole(Record):
         listing = self.listing()
         there, said_by = len(self.elements), listing.said_by
         if listing.until:
-            yield from self._misplaced_ends(known)
+            yield from self._early_ends()
         elif said_by not in known and listing.wanted(self) != there:
             most = f", and at most {listing.most} are read" * (there == listing.most)
             rule = f"the list has {_count(there, 'element')}{most}"
@@ -235,18 +238,13 @@ class Whole(Record):
             yield self._problem(total, self._total(), rule)
         yield from self._body_problems(known)
 
-    def _misplaced_ends(self, known: set[str]) -> Iterator[Problem]:
-        field, listing = self.list_field(), self.listing()
-        assert listing.until is not None
-        ends = [at for at, element in enumerate(self.elements) if listing.until(element)]
-        if not ends and field.name not in known:
-            rule = f"no element ends the list; at most {listing.most} are read"
-            yield self._problem(field.name, len(self.elements), rule)
-        for at in ends:
-            if at < len(self.elements) - 1:
-                yield self._problem(
-                    f"{field.name}[{at}]", at, "ends the list before its last element"
-                )
+    def _early_ends(self) -> Iterator[Problem]:
+        """Elements that end the list, and are not its last one."""
+        name, listing = self.list_field().name, self.listing()
+        for at, element in enumerate(self.elements[:-1]):
+            if listing.until and listing.until(element):
+                rule = "ends the list before its last element"
+                yield self._problem(f"{name}[{at}]", at, rule)
 
     def _body_problems(self, known: set[str]) -> Iterator[Problem]:
         """Bodies that stand in the list, in one another, or past the total; of a wrong size."""

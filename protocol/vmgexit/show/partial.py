@@ -91,7 +91,13 @@ class Partial:
         if self.message is not None:
             made[MESSAGE] = message_of(self.message)
         if bodies := self.bodies():
-            made[BODIES] = [body_of(body) for body in bodies]
+            room = (
+                self.value.size
+            )  # bodies that overlap are not all shown, or there is no end of it
+            made[BODIES] = []
+            for body in bodies:
+                room -= len(body.held)
+                made[BODIES].append(body_of(body, with_bytes=room >= 0))
         return made
 
 
@@ -100,14 +106,18 @@ def message_of(value: Structure) -> dict[str, Any]:
     return {"structure": value.declaration.name, **value.as_dict()}
 
 
-def body_of(body: Body) -> dict[str, Any]:
+def body_of(body: Body, *, with_bytes: bool) -> dict[str, Any]:
     """A body in JSON: decoded, where it has a structure, else as hex."""
+    if body.value is not None:
+        held = message_of(body.value)
+    else:
+        held = {"hex": body.held.hex()} if with_bytes else {}
     return {
         "path": body.path,
         "name": body.name,
         "offset": body.offset,
         "length": body.length,
-        **({"hex": body.held.hex()} if body.value is None else message_of(body.value)),
+        **held,
     }
 
 
