@@ -16,9 +16,9 @@ from functools import cache
 
 from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOperation
 from .apic import ApicIcr
-from .exit import KVM, Example, Exit, Need, Page, Return, Where, Word
+from .exit import KVM, Example, Exit, Need, Page, Return, Word
 from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioAction, TioOpInfo, processor_exit
-from .exit_information import information_words
+from .exits_outside import EXITS_OUTSIDE_A_GHCB
 from .features import HypervisorFeatures
 from .firmware_status import VmmStatus
 from .ghcb_msr import PageOperation
@@ -40,7 +40,6 @@ from .termination import TerminationInfo
 
 COCONUT = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 LINUX = "Linux arch/x86/include/uapi/asm/svm.h"
-OPENVMM = "OpenVMM vm/x86/x86defs/src/snp.rs"
 ZYUIOP = "zyuiop/ghcb src/structures/exit_codes.rs"
 
 TIO = "Linux TIO series 20260225053806.3311234-8-aik@amd.com (mail)"
@@ -113,12 +112,6 @@ ARCHITECTURAL = (
         "write DR7",
         _fields("rax"),
         examples=(Example(fields={"rax": 0x400}),),
-    ),
-    Exit(
-        ExitCode.EXCEPTION_AC,
-        "alignment check, 0x40 + 17; handled in the guest",
-        where=Where.EXCEPTION,
-        source="Linux arch/x86/coco/sev",
     ),
     Exit(ExitCode.RDTSC, "read the time stamp counter", returns=_returned("rax", "rdx")),
     Exit(
@@ -208,48 +201,6 @@ ARCHITECTURAL = (
         _fields("rax", "rcx"),
         examples=(Example(fields={"rax": 0, "rcx": 0}),),
     ),
-    Exit(
-        ExitCode.NPF,
-        "nested page fault: MMIO that the guest emulates by exits 0x80000001 and 0x80000002",
-        info1=Word("why the access failed", information_words(ExitCode.NPF)[0]),
-        info2=Word("guest-physical address of the access", value=True),
-        where=Where.EXCEPTION,
-        source=OPENVMM,
-    ),
-    Exit(
-        ExitCode.AVIC_INCOMPLETE_IPI,
-        "the APIC could not deliver an IPI; the instruction is done",
-        info1=Word("what the ICR was to be", information_words(ExitCode.AVIC_INCOMPLETE_IPI)[0]),
-        info2=Word("why", information_words(ExitCode.AVIC_INCOMPLETE_IPI)[1]),
-        where=Where.VMSA,
-        source=OPENVMM,
-    ),
-    Exit(
-        ExitCode.AVIC_NOACCEL,
-        "access to a register that the APIC does not carry out",
-        info1=Word("which register, and how", information_words(ExitCode.AVIC_NOACCEL)[0]),
-        info2=Word("vector of an EOI", information_words(ExitCode.AVIC_NOACCEL)[1]),
-        where=Where.VMSA,
-        source=OPENVMM,
-    ),
-    Exit(
-        ExitCode.PAGE_NOT_VALIDATED,
-        "access to a page that is not validated",
-        where=Where.EXCEPTION,
-        source=OPENVMM,
-    ),
-    Exit(ExitCode.IDLE_HLT, "HLT with nothing pending", where=Where.VMSA, source=OPENVMM),
-    Exit(ExitCode.VMGEXIT, "the guest executed VMGEXIT", where=Where.VMSA, source=OPENVMM),
-    Exit(
-        ExitCode.NOT_RESTARTABLE,
-        "AVIC backing page not validated",
-        where=Where.VMSA,
-        source=OPENVMM,
-    ),
-    Exit(ExitCode.INVALID, "the VMSA cannot be run", where=Where.VMSA, source=OPENVMM),
-    Exit(ExitCode.BUSY, "the VMSA's busy bit is set", where=Where.VMSA, source=OPENVMM),
-    Exit(ExitCode.IDLE_REQUIRED, "a core must be idle first", where=Where.VMSA, source=OPENVMM),
-    Exit(ExitCode.INVALID_PMC, "invalid counter state", where=Where.VMSA, source=OPENVMM),
 )
 
 SOFTWARE_DEFINED = (
@@ -511,12 +462,6 @@ SOFTWARE_DEFINED = (
         source="edk2 OvmfPkg/Library/CcExitLib/CcExitVcHandler.c",
         examples=(Example(0x7B),),
     ),
-    Exit(
-        ExitCode.SOFTWARE,
-        "for a hypervisor's own use",
-        where=Where.NOWHERE,
-        source=LINUX,
-    ),
 )
 
 
@@ -527,7 +472,9 @@ def exits() -> tuple[Exit, ...]:
 
 @cache
 def _sorted() -> tuple[Exit, ...]:
-    return tuple(sorted((*ARCHITECTURAL, *SOFTWARE_DEFINED), key=lambda row: row.code))
+    return tuple(
+        sorted((*ARCHITECTURAL, *SOFTWARE_DEFINED, *EXITS_OUTSIDE_A_GHCB), key=lambda row: row.code)
+    )
 
 
 @cache
