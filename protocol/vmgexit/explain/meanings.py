@@ -190,7 +190,9 @@ def _word_of(label: str) -> Read:
 def _reason_code(value: int, words: Values) -> str:
     reason_set = words.get("reason_set")
     found = find_reason(reason_set, value) if isinstance(reason_set, int) else None
-    return describe_code(found) if found else "no reason that is known in this set"
+    if found is None:  # 0 is a reason too
+        return "no reason that is known in this set"
+    return describe_code(found)
 
 
 def _errno(value: int, words: Values) -> str:

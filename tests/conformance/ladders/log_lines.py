@@ -22,6 +22,20 @@ KVM: list[Row] = [
         },
     ),
     (
+        "kvm_amd: SEV-ES guest requested termination: 0x0:0x0",
+        {
+            "reason_set": "GENERAL (common to all guests)",
+            "reason_code": "GENERAL_REQUEST (no reason given (Linux GHCB_SEV_ES_GEN_REQ))",
+        },
+    ),
+    (
+        "SEV-ES guest requested termination: 0x1:0x0",
+        {
+            "reason_set": "LINUX (Linux)",
+            "reason_code": "REGISTER (registering the GHCB failed)",
+        },
+    ),
+    (
         "SEV-ES guest requested termination: 0xf:0x1",
         {
             "reason_set": "LINUX_SVSM (linux-svsm)",
