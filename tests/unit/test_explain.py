@@ -215,6 +215,57 @@ def test_a_field_that_several_words_have_is_read_as_each() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("question", "heading"),
+    [
+        ("0x1:0x2", "PVALIDATE, termination reason 0x2 of set 1, LINUX"),
+        ("0xf:0x1", "ENOMEM, termination reason 0x1 of set 15, LINUX_SVSM"),
+        ("0x0:0x2", "SNP_FEATURES, termination reason 0x2 of set 0, GENERAL"),
+    ],
+)
+def test_set_and_code_of_a_termination(question: str, heading: str) -> None:
+    answer = ask(question)
+    assert answer is not None
+    assert [page.heading for page in answer.pages] == [heading]
+
+
+@pytest.mark.parametrize("question", ["0x1:0x99", "0x7:0x1", "1:2:3"])
+def test_no_termination(question: str) -> None:
+    assert ask(question) is None
+
+
+@pytest.mark.parametrize("name", ["SNP_AP_CREATION", "0x80000013", "2147483667"])
+def test_an_exit_and_its_words(name: str) -> None:
+    answer = ask(f"{name} 0x1 0x5000")
+    assert answer is not None
+    assert [word.text for word in answer.words] == [
+        "SNP_AP_CREATION (create, start or destroy a vCPU from a VMSA)",
+        "Operation = CREATE (start now)",
+        "address of the VMSA",
+    ]
+    assert answer.pages[0].heading == "SNP_AP_CREATION, exit 0x80000013"
+
+
+def test_an_information_word_of_an_answer() -> None:
+    answer = ask("SNP_PAGE_STATE_CHANGE 0 0x100000001")
+    assert answer is not None
+    assert answer.words[2].text == (
+        "SNP_PAGE_STATE_CHANGE has no use for it: 0 expected; in an answer: Detail = 0x1"
+        " (What went wrong, within the class), ErrorClass = INVALID"
+        " (detail 1: header, 2: the entry at cur_entry)"
+    )
+
+
+def test_a_negative_code() -> None:
+    answer = ask("-1")
+    assert answer is not None
+    assert answer.numbers[0].readings[0].what == "INVALID, exit 0xffffffffffffffff"
+
+
+def test_a_prefix_is_not_cut_off_before_a_field() -> None:
+    assert named("sev-guest") == []
+
+
 # --- words in lines -------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_file(word: str) -> bool:
     try:
-        return Path(word).exists()
+        return bool(word) and Path(word).exists()
     except (OSError, ValueError):  # too long, or with a zero byte: a text
         return False
 

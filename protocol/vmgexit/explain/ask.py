@@ -15,15 +15,22 @@ from ..read import numbers
 from ..schema import Bits, Field, Structure, members
 from ..wire.ghcb_msr import GhcbMsr
 from ..wire.registry import find
+from ..wire.termination import find_reason
+from .meanings import Said
 from .names import family_of
-from .subject import STRUCTURE, Subject, plain, spellings
-from .subjects import by_name
+from .subject import EXIT, FIELD, REASON, STRUCTURE, Subject, plain, spellings
+from .subjects import by_name, by_number
 from .values import Reading, readings, tried
+from .words import words_of
 
 LONGEST = 120
 """Letters of a question: a longer text is something else."""
 
 _DIGITS = re.compile(r"[0-9a-fA-F]{2,16}")
+_NEGATIVE = re.compile(r"-\d{1,10}")
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,19}")
+_REASON = re.compile(r"(0x[0-9a-fA-F]{1,2}):(0x[0-9a-fA-F]{1,2})")
+_INFO_WORDS = 2
 _BETWEEN = re.compile(r"\s*[=:]\s*|\s+")
 _NEAREST = 5
 
@@ -48,12 +55,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question brought: pages by name, numbers by their readings, values of structures."""
+    """What a question brought: pages by name, numbers by their readings, values of structures, words."""
 
     pages: list[Subject]
     numbers: list[Number]
     values: list[Value]
     note: str = ""
+    words: tuple[Said, ...] = ()
 
 
 def ask(text: str) -> Answer | None:
@@ -66,7 +74,7 @@ def ask(text: str) -> Answer | None:
         return Answer(pages, [], [])
     if found := _numbers(question):
         return Answer([], found, [], _nothing(found))
-    return _of_name(question)
+    return _of_reason(question) or _of_exit(question) or _of_name(question)
 
 
 def named(name: str) -> list[Subject]:
@@ -76,7 +84,8 @@ def named(name: str) -> list[Subject]:
         return known[plain(name)]
     family = family_of(name)
     for spelling in spellings(name)[1:]:
-        fits = [each for each in known.get(spelling, []) if family is None or family.has(each)]
+        found = [each for each in known.get(spelling, []) if each.kind is not FIELD]
+        fits = [each for each in found if family is None or family.has(each)]
         if fits:
             return fits
     return []
@@ -92,6 +101,9 @@ def nearest(name: str) -> list[str]:
 def _numbers(question: str) -> list[Number]:
     """Every number that the text can be: bare digits can be hex, decimal, or bytes."""
     found = []
+    if _NEGATIVE.fullmatch(question):
+        value = int(question) % (1 << 64)
+        found.append(Number(value, f"{question}, {value:#x}", readings(value)))
     if _DIGITS.fullmatch(question):
         value = int(question, 16)
         found.append(Number(value, f"hex, {value:#x}", readings(value)))
@@ -113,6 +125,43 @@ def _numbers(question: str) -> list[Number]:
 
 def _nothing(found: list[Number]) -> str:
     return "" if any(each.readings for each in found) else f"nothing fits; tried: {tried()}"
+
+
+def _of_reason(question: str) -> Answer | None:
+    """`0x1:0x2`, as KVM prints set and code of a termination."""
+    if (match := _REASON.fullmatch(question)) is None:
+        return None
+    reason_set, code = (int(digits, 16) for digits in match.groups())
+    found = find_reason(reason_set, code)
+    pages = [page for page in named(found.name) if page.kind is REASON] if found else []
+    own = [page for page in pages if page.place.startswith(f"set {reason_set},")]
+    return Answer(own, [], []) if own else None
+
+
+def _of_exit(question: str) -> Answer | None:
+    """`SNP_AP_CREATION 0x1 0x5000`: an exit by name or number, and its information words."""
+    name, *rest = question.split()
+    values = [_value(word) for word in rest]
+    if not 1 <= len(values) <= _INFO_WORDS or None in values:
+        return None
+    code = _value(name)
+    pages = named(name) if code is None else by_number().get(code, [])
+    for page in pages:
+        if page.kind is EXIT and page.number is not None:
+            given = zip(("sw_exit_info_1", "sw_exit_info_2"), values, strict=False)
+            words = [
+                f"sw_exit_code={page.number:#x}",
+                *(f"{hole}={held:#x}" for hole, held in given),
+            ]
+            return Answer([page], [], [], words=words_of(" ".join(words)))
+    return None
+
+
+def _value(word: str) -> int | None:
+    """A number with 0x, or a decimal one."""
+    if _NUMBER.fullmatch(word) is None:
+        return None
+    return int(word, 0) if word[:2] in ("0x", "0X") else int(word)
 
 
 def _of_name(question: str) -> Answer | None:

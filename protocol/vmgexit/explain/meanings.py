@@ -19,7 +19,7 @@ from ..schema import Bits, leaves, meaning_of, named, set_numbers
 from ..show.line import describe, describe_code
 from ..wire.ap_creation import ApOperation
 from ..wire.calls import find_call
-from ..wire.exit import Where, Word
+from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
 from ..wire.exit_information import information_words
 from ..wire.exits import find_exit
@@ -182,9 +182,20 @@ def _word_of(label: str) -> Read:
             return word.layout.of(value)
         if word.value:
             return word.meaning
-        return "" if not value else f"{row.name} has no use for it: 0 expected"
+        if not value:
+            return ""
+        asked = f"{row.name} has no use for it: 0 expected"
+        return asked + (_answered(row, value) if label == "info2" else "")
 
     return read
+
+
+def _answered(row: Exit, value: int) -> str:
+    """SW_EXITINFO2 as the result that the host wrote over it."""
+    result = row.result
+    if result.layout is not None:
+        return f"; in an answer: {describe(result.layout.of(value))}"
+    return f"; in an answer: {result.meaning}" if result.value else ""
 
 
 def _reason_code(value: int, words: Values) -> str:

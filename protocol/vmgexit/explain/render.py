@@ -123,7 +123,8 @@ def count_text(count: Count) -> str:
 
 
 def answer_text(answer: Answer) -> str:
-    parts = [page_text(page) for page in answer.pages]
+    parts = ["".join(_words(answer.words))] if answer.words else []
+    parts += [page_text(page) for page in answer.pages]
     parts += [number_text(number) for number in answer.numbers]
     parts += [value_text(value) for value in answer.values]
     if answer.note:
@@ -177,6 +178,8 @@ def answer_objects(answer: Answer) -> list[dict[str, Any]]:
         for number in answer.numbers
     ]
     made += [value_object(value) for value in answer.values]
+    if answer.words:
+        made.append({"words": [asdict(word) for word in answer.words]})
     if answer.note:
         made.append({"note": answer.note})
     return made
