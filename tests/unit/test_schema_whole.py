@@ -227,6 +227,16 @@ def test_a_list_does_not_grow_in_place() -> None:
     assert PscRequest(entries=request.entries).encode() == b"\0\0\1" + bytes(21)
 
 
+def test_a_header_may_be_its_integer() -> None:
+    request = PscRequest(header=0x20000, entries=[0x10000000001000])  # type: ignore[arg-type,list-item]
+    assert (
+        "header.end_entry: 3 elements of 8 bytes would end at 0x20; the bytes end at 0x10"
+        in told(request)
+    )
+    request.header = 0  # type: ignore[assignment]
+    assert request.problems() == []
+
+
 def test_a_view_has_the_length_that_the_list_has_now() -> None:
     buffer = bytearray(3 + 8 + 8 * 4)
     buffer[5] = 1

@@ -217,9 +217,10 @@ class Whole(Record):
                 yield self._problem(self._length_of(body), body.length, rule)
 
     def judged(self, path: str = "") -> Iterator[Problem]:
-        yield from Record.judged(self, path)
-        past = list(self.overruns())
-        for problem in [*past, *self._mismatches({problem.path for problem in past})]:
+        value = self.settled()  # a word may be its integer, which has no count
+        yield from Record.judged(value, path)
+        past = list(value.overruns())
+        for problem in [*past, *value._mismatches({problem.path for problem in past})]:
             yield replace(problem, path=f"{path}{problem.path}")
 
     def _mismatches(self, known: set[str]) -> Iterator[Problem]:
