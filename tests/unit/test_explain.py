@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from vmgexit.explain import paste, subject
@@ -325,6 +327,14 @@ def test_a_guess_has_a_score_and_reasons() -> None:
     best = guesses(bytes.fromhex("1111111111111111") * 512)
     assert all(0 <= guess.score <= 1 for guess in best)
     assert all(guess.reasons or guess.against for guess in best)
+
+
+def test_many_rules_that_are_kept_tell_more_than_few() -> None:
+    report = (Path(__file__).parents[2] / "corpus/cases/report-v3-genoa.bin").read_bytes()
+    best = guesses(report)[0]
+    assert (best.name, best.score) == ("attestation-report", 0.56)  # most of it is zero
+    few = [guess for guess in guesses(bytes.fromhex("0900000000000000")) if guess.score >= 0.5]
+    assert few == []
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ _PART = 256
 """Bytes of a page that are enough to judge it by."""
 
 _KINDS = {kind.structure.declaration.name: kind for kind in KINDS}
+_HALF = 128  # ruled bits that are kept and make the guess half as doubtful
+_TELLING = 8  # one byte of so many that is not zero is enough to tell
 _NAMED = 0.3  # what a heading adds that names the structure
 
 
@@ -74,9 +76,10 @@ def _begins(cls: type[Structure], data: bytes) -> bool:
 def _headed(cls: type[Structure], data: bytes) -> Guess:
     place = next(leaves(cls))
     own = data if cls.declaration.any_length else data[: cls.size]
-    reasons = (f"begins with its {place.field.spec}", f"{len(data) - len(own)} bytes follow")
+    after = len(data) - len(own)
+    reasons = [f"begins with its {place.field.spec}", *[f"{after} bytes follow"] * (after > 0)]
     problems = [str(problem) for problem in cls.decode(own).problems()]
-    return Guess(cls, 0.7 if problems else 0.95, reasons, tuple(problems))
+    return Guess(cls, 0.7 if problems else 0.95, tuple(reasons), tuple(problems))
 
 
 def _names(heading: str, name: str) -> bool:
@@ -111,7 +114,8 @@ def _structure(cls: type[Structure], data: bytes, is_named: bool) -> Guess:
         score += 0.1
         reasons.append("all zero, which nearly every structure may be")
     elif bits:
-        score += 0.2 + 0.6 * bits / (8 * cls.size)
+        said = min(1.0, _TELLING * sum(map(bool, data)) / cls.size)  # zeros keep most rules
+        score += 0.2 + 0.6 * (1 - 2 ** (-bits / _HALF)) * said
         reasons.append(f"keeps its rules, of {bits} bits of {8 * cls.size}")
     else:
         score += 0.15
