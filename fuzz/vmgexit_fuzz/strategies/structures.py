@@ -207,7 +207,11 @@ def _repaired(value: S) -> S:
         problems = value.problems()
         if not problems:
             return value
-        if not any(_repair(value, places.get(p.path), len(problems)) for p in problems):
+        named = [places.get(problem.path) for problem in problems]
+        if any(_repair(value, place, len(problems)) for place in (*named, *sampled(type(value)))):
+            continue
+        # A rule of several fields may only let its problem move to another one.
+        if not any(_repair(value, place, len(problems), moves=True) for place in named):
             break
     name = value.declaration.name
     raise UsageError(f"{name}: no value without problems was found: {value.problems()[0]}")
@@ -221,14 +225,18 @@ def _requests() -> Iterator[GhcbPage]:
             )
 
 
-def _repair(value: Structure, place: Place | None, most: int) -> bool:
-    """Whether another value of a leaf leaves fewer than `most` problems; it is put there."""
+def _repair(value: Structure, place: Place | None, most: int, *, moves: bool = False) -> bool:
+    """Whether another value of a leaf leaves fewer than `most` problems; it is put there.
+
+    With `moves`, as many will do, if they are not of this leaf."""
     if place is None:
         return False
     before = get(value, place.path)
     for held in _candidates(type(value), place.field, before):
         put(value, place.path, held)
-        if len(value.problems()) < most:
+        problems = value.problems()
+        moved = moves and all(problem.path != place.path for problem in problems)
+        if len(problems) < most + moved:
             return True
     put(value, place.path, before)
     return False
