@@ -340,7 +340,7 @@ def test_a_line_that_is_lost_is_no_zero(run: Run) -> None:
     assert line.split(None, 1)[1].endswith("not in the dump (10 fields)")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-8"])
 def test_a_dump_in_any_encoding(run: Run, tmp_path: Path, encoding: str) -> None:
     dump = tmp_path / "dump.txt"
     dump.write_bytes("00000000: 6181 0102  a...\r\n".encode(encoding))

@@ -18,15 +18,17 @@ SIZES = (1, 2, 3, 7, 8, 9, 16, 17, 32, 33, 100)
 
 PRINTERS = (
     "xxd", "xxd -a -c8", "xxd -g1", "xxd -b", "xxd -p", "xxd -i", "xxd -u",
-    "xxd -o 0x7fff0000", "xxd -c32 -g1",
+    "xxd -o 0x7fff0000", "xxd -c32 -g1", "xxd -d", "xxd -d -g1 -c8",
     "hexdump", "hexdump -v", "hexdump -C", "hexdump -Cv", "hexdump -x", "hexdump -b", "hexdump -o",
     "od", "od -b", "od -x", "od -tx1", "od -tx2", "od -tx4", "od -tx8", "od -to1", "od -to4", "od -to8",
     "od -Ax -tx1z", "od -Ax -tx1 -w8", "od -Ax -tx2", "od -Ax -tx4z", "od -Ax -tx8", "od -Ad -tx1",
     "od -Ax -tx1 -v -w32",
 )  # fmt: skip
+HEXDUMP_QUADS = """hexdump -v -e '1/8 "%016x\\n"'"""
 ANY_ORDER = (
     "xxd -g4", "xxd -g8", "xxd -e", "xxd -e -g2", "xxd -e -g8",
     "od -v -An -tx1", "od -v -An -tx2", "od -v -An -tx8",
+    HEXDUMP_QUADS,
 )  # fmt: skip
 """Printers that do not tell the order in every line: then both are there, and it is said."""
 
@@ -67,7 +69,10 @@ def test_an_order_that_is_not_told_is_doubted(command: str) -> None:
     for data in contents():
         padded = data + bytes(-len(data) % 8)  # od fills its last word up
         dump = read(printed(command, padded), len(padded))
-        if len(padded) == 8 and command.endswith("-An -tx8"):  # bare digits: bytes, by the rule
+        if len(padded) == 8 and command in (
+            "od -v -An -tx8",
+            HEXDUMP_QUADS,
+        ):  # bare digits: bytes, by the rule
             assert [padded] == [value.data[::-1] for value in dump.values]
         elif dump.data != padded:
             assert dump.other == padded, dump

@@ -246,6 +246,8 @@ def test_an_order_that_nothing_tells_is_doubted() -> None:
     assert dump.other == bytes.fromhex("0201040306050807")
     [note] = dump.notes
     assert note == "nothing tells the order; the groups might be little-endian words of 2 bytes"
+    dump = read("0102030405060708\n0000000000000000\n")
+    assert dump.other == bytes.fromhex("0807060504030201") + bytes(8)
     assert read("00000000: 0000 1111  ....").notes == ()  # the same in either order
 
 
@@ -264,6 +266,35 @@ def test_text_around_a_dump_is_passed_over_and_named() -> None:
     dump = read(text)
     assert dump.data == b"abcd"
     assert "line 4: 'GHCB:' found after a dump: another begins there, not read" in dump.notes
+
+
+def test_what_a_terminal_a_mail_and_a_page_add() -> None:
+    plain = "00000000  61 62\n00000002  61 62\n*\n00000008  63 64\n0000000a\n"
+    rows = plain.splitlines()
+    for text in (
+        "\n".join(f"\x1b[1;33m{row}\x1b[0m" for row in rows),
+        "\n".join(f"> {row}" for row in rows),
+        "\n".join(f"> >{row}" for row in rows),
+        "\n".join(f">> [  1.5] {row}" for row in rows),
+        plain.replace(" ", "\u00a0"),
+    ):
+        assert parse(text) == b"abababab" + b"cd", text
+
+
+def test_a_session_of_gdb() -> None:
+    lines = """
+[Thread debugging using libthread_db enabled]
+Using host libthread_db library "/lib/x86_64-linux-gnu/libthread_db.so.1".
+Temporary breakpoint 1, __printf (format=0x555555556034 "%p\\n") at printf.c:28
+0x4020 <page>:\t0x6766656463626160\t0x6f6e6d6c6b6a6968
+"""
+    assert parse(lines) == SIXTEEN
+
+
+def test_the_words_of_x_a_have_no_leading_zeros() -> None:
+    expected = bytes.fromhex("6061000000000000 0100000000000000 6263646500000000 0000000000000000")
+    assert parse("0x20 <x>:\t0x6160\t0x1\n0x30 <x+16>:\t0x65646362\t0x0\n") == expected
+    assert parse("0x20:\t0x65646362\t0x0\n") == bytes.fromhex("6263646500000000") + bytes(8)
 
 
 def test_dumps_by_hand() -> None:

@@ -23,7 +23,8 @@ TEXT_LIMIT = 64 << 20
 
 _PEEKED = 1 << 16
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-_SPACES = str.maketrans("", "", "\t\n\r\f\x1b")  # text has them, and the escape of coloured text
+# Text has them, what was copied from a page no-break spaces, and coloured text its escapes.
+_SPACES = str.maketrans("", "", "\t\n\r\f\x1b\xa0\u2007\u202f")
 
 Form = Literal["any", "dump", "raw"]
 
@@ -184,8 +185,10 @@ def _decoded(data: bytes, size: int, *, cut: bool = False) -> str | None:
         if data.startswith(mark):
             with contextlib.suppress(UnicodeDecodeError):
                 return data[: len(data) - len(data) % 2 * (encoding == "utf-16")].decode(encoding)
-    if len(data) > 3 and len(data) != size and not any(data[1::2]) and all(data[::2]):
-        return data[::2].decode("latin-1")
+    if len(data) > 3 and len(data) != size:
+        for letters, zeros in ((data[::2], data[1::2]), (data[1::2], data[::2])):
+            if all(letters) and not any(zeros):
+                return letters.decode("latin-1")
     for more in range(4 if cut else 1):
         with contextlib.suppress(UnicodeDecodeError):
             return data[: len(data) - more].decode()

@@ -18,6 +18,7 @@ from .rows import Mark, Row, Wrong, agrees, bare_row, row
 
 _OCTAL_DIGITS = 7  # of od's addresses; hexdump has as many, in hex
 _OCTAL_WORDS = {3: 1, 6: 2, 11: 4, 22: 8}  # digits of od's octal words, and their bytes
+_WHOLE_WORDS = {2, 4, 8, 16}  # hex digits of words of 1, 2, 4 and 8 bytes
 _COMMAND = re.compile(r"\bx/\d*[a-z]*?([bhwg])[a-z]*\b")  # of GDB; it tells decimal words' size
 _GDB_SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 
@@ -54,7 +55,22 @@ def of_lines(lines: list[Source], size: int) -> Dump:
         each.base == 2 for each in rows
     ):  # of xxd -b a line may have lost its text, if it is spaces
         rows = [replace(each, base=2) if each.is_bits else each for each in rows]
+    if mark in ("0x:", ":0x"):
+        rows = _widened(rows)
     return _understood(mark, rows, skipped, breaks, size)
+
+
+def _widened(rows: list[Row]) -> list[Row]:
+    """GDB's x/a has no leading zeros: where a word is of no width, all are of 8 bytes."""
+    digits = {len(word) for each in rows if each.base == 16 for word in each.words}
+    if digits <= _WHOLE_WORDS:
+        return rows
+    return [
+        replace(each, words=tuple(word.zfill(16) for word in each.words))
+        if each.base == 16
+        else each
+        for each in rows
+    ]
 
 
 def _bare_rows(lines: list[Source], label: str) -> list[Row | None]:
@@ -315,9 +331,11 @@ def _by_address(mark: Mark, rows: list[Row], parts: list[bytes], width: int, siz
 def _radixes(mark: Mark, rows: list[Row], width: int) -> list[int]:
     """The radixes that the addresses may have, the likeliest first: of seven digits od's are octal.
 
-    So many in hex stand before the words of two bytes that hexdump prints.
+    So many in hex stand before the words of two bytes that hexdump prints. xxd -d prints decimal ones.
     """
     addresses = [each.address for each in rows if each.address]
+    if mark == ":" and "".join(addresses).isdecimal():
+        return [16, 10]
     if mark != " " or not all(len(text) == _OCTAL_DIGITS for text in addresses):
         return [16]
     digits = set("".join(addresses).lower())

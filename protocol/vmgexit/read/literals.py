@@ -130,7 +130,10 @@ def _parted(tokens: list[_Token]) -> tuple[list[_Token], list[_Token]]:
 
 
 def _begins(tokens: list[_Token], at: int) -> bool:
-    """Whether the value begins here: a string, a brace, or a bracket that is not a type's or a name's."""
+    """Whether the value begins here: a string, a brace, or a bracket that is no type's, name's or word's.
+
+    GDB prints `[Thread debugging using libthread_db enabled]`.
+    """
     token = tokens[at]
     if token.kind == "string" or token.text == "{":
         return True
@@ -139,7 +142,8 @@ def _begins(tokens: list[_Token], at: int) -> bool:
     after = tokens[at : at + _TYPE]
     closing = next((later for later in after if later.text in ("]", ";", "}")), None)
     is_type = closing is not None and closing.text == ";"
-    return token.text == "[" and not is_index and not is_type
+    is_prose = len(after) > 1 and after[1].kind == "word" and not _is_hex(after[1].text)
+    return token.text == "[" and not is_index and not is_type and not is_prose
 
 
 def _run_of_strings(tokens: list[_Token]) -> list[_Token]:

@@ -65,13 +65,13 @@ def plain(lines: list[Source]) -> Dump:
 
 
 def doubts(lines: Sequence[Source]) -> tuple[bytes, tuple[str, ...]]:
-    """Groups of more than one byte without an address may be words: od -An prints such lines.
+    """Groups of more than one byte without an address may be words: od -An and hexdump -e print such.
 
     The bytes if they are, and what to say of it.
     """
     rows = [each for line in lines if (each := bare_row(line.body))]
     widths = {each.width for each in rows} if len(rows) == len(lines) else set()
-    several = any(len(each.words) > 1 for each in rows)
+    several = len(rows) > 1 or any(len(each.words) > 1 for each in rows)
     if len(widths) == 1 and several and (width := widths.pop()) in (2, 4, 8):
         other = b"".join(each.data(reverse=True) for each in rows)
         if other != b"".join(each.data(reverse=False) for each in rows):

@@ -31,8 +31,18 @@ _PARTS = (
 )
 _PREFIX = re.compile(rf"\s*(?:(?:{'|'.join(_PARTS)})\s?)+")
 
+_COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
+_QUOTES = re.compile(r"\s*(?:>(?!>> )\s?)+")  # of mails; three and a blank are Python's prompt
+
 
 def split(line: str) -> tuple[str, str]:
-    """The prefix of a line of a log, "" where there is none, and the rest of it."""
+    """The prefix of a line of a log, "" where there is none, and the rest of it.
+
+    Colours of a terminal and a mail's marks of quoted lines are no part of either.
+    """
+    if "\x1b" in line:
+        line = _COLOUR.sub("", line)
+    if quotes := _QUOTES.match(line):
+        line = line[quotes.end() :]
     match = _PREFIX.match(line)
     return (match[0], line[match.end() :]) if match else ("", line)

@@ -171,8 +171,7 @@ def _addressed(line: str, number: int, is_log: bool, label: str) -> Row | Wrong 
 def _of_debugger(rest: str) -> tuple[list[str] | None, Literal[16, 10, 2], str | None]:
     words = rest.split()
     if all(_ZERO_X.fullmatch(word) for word in words):
-        digits = [word[2:] for word in words]
-        return [word.zfill(len(word) + len(word) % 2) for word in digits], 16, None
+        return [word[2:] for word in words], 16, None
     if "\t" in rest:  # GDB has a tab before each word
         words = _CHARACTER.sub("", rest).split()
         if all(_BITS.fullmatch(word) for word in words):
