@@ -177,6 +177,9 @@ from .wire.injection import SpecificEoi as SpecificEoi
 from .wire.invlpgb import InvlpgbEcx as InvlpgbEcx
 from .wire.invlpgb import InvlpgbEdx as InvlpgbEdx
 from .wire.invlpgb import InvlpgbRax as InvlpgbRax
+from .wire.kvm_planes import KvmPlaneEvent as KvmPlaneEvent
+from .wire.kvm_planes import KvmPlanes as KvmPlanes
+from .wire.kvm_planes import PlaneEvent as PlaneEvent
 from .wire.launch import CcBlobSevInfo as CcBlobSevInfo
 from .wire.launch import EcdsaCurve as EcdsaCurve
 from .wire.launch import EcdsaPublicKey as EcdsaPublicKey

@@ -202,3 +202,11 @@ def test_ioio_operand_size() -> None:
 )
 def test_name_of_a_processor_exit(code: int, name: str) -> None:
     assert exit_codes.processor_exit(code) == name
+
+
+def test_numbers_of_kvms_planes() -> None:
+    # KVM planes series, June 2026: _IO(KVMIO, 0xd6), _IO(KVMIO, 0xd7), with KVMIO = 0xAE
+    assert (KvmPlanes.CREATE_PLANE, KvmPlanes.CREATE_VCPU_PLANE) == (0xAED6, 0xAED7)
+    assert (KvmPlanes.CAP_PLANES, KvmPlanes.EXIT_PLANE_EVENT) == (249, 44)
+    event = KvmPlaneEvent.decode(bytes.fromhex("01000000 02000000 0300000000000000") + bytes(56))
+    assert (event.cause, event.plane, event.apic_id) == (PlaneEvent.CREATE_VCPU, 2, 3)

@@ -45,7 +45,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "omp",
     ),
     "codec-doorbell": ("doorbell", "doorbell_history"),
-    "codec-vmsa": ("vmsa", "vmcb", "avic", "rmp", "invlpgb", "faults"),
+    "codec-vmsa": ("vmsa", "vmcb", "avic", "rmp", "invlpgb", "faults", "kvm_planes"),
     "codec-firmware": (
         "guest_message",
         "tio",

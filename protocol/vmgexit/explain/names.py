@@ -147,6 +147,8 @@ FAMILIES = (
         (("PLATFORM", "HARDWARE_ERROR_PLATFORM"), ("UNSAFE", "HARDWARE_ERROR_UNSAFE")),
     ),
     Family("SEV_CMD_", _CODE, "the commands of the firmware"),
+    Family("KVM_PLANE_EVENT_", _CODE, "kvm-plane-event cause"),
+    Family("KVM_", _CODE, "KVM's interface for planes"),
     Family(
         "SEV_TERM_SET_", _CODE, "ghcb-msr-termination-request reason_set", (("GEN", "GENERAL"),)
     ),

@@ -22,6 +22,7 @@ from ..wire.ghcb_msr import (
     GhcbInfo,
 )
 from ..wire.guest_message import CERTIFICATES
+from ..wire.kvm_planes import KvmPlanes
 from ..wire.registry import structures
 from ..wire.svsm import ResultCode
 from ..wire.termination import REASONS, ReasonSet
@@ -157,6 +158,7 @@ def _codes() -> Iterator[Subject]:
         first = f"{held[0].owner.declaration.name} {held[0].path}"
         yield from _list(kind, codes, held, first if kind is subject.CODE else "")
     yield from _list(subject.CODE, FirmwareCommand, [], "the commands of the firmware")
+    yield from _list(subject.CODE, KvmPlanes, [], "KVM's interface for planes")
 
 
 def _list(

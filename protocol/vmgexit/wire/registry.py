@@ -55,6 +55,7 @@ igvm              igvm-snp-signature igvm-snp-public-key
 injection         doorbell-info configure-injection disable-injection specific-eoi run-vmpl
 injection         secure-avic-info
 invlpgb           invlpgb-rax invlpgb-ecx invlpgb-edx
+kvm_planes        kvm-plane-event
 launch            launch-page-info id-block ecdsa-public-key id-authentication cc-blob-sev-info
 omp               omp-flags omp-entry omp-object omp-indexes omp-name omp-identifier
 page_state        psc-header psc-entry psc-request psc-result

@@ -306,4 +306,14 @@ LADDERS = [
         31 1  rmp
         """,
     ),
+    ladder(
+        "kvm-plane-event",
+        "KVM planes series, June 2026 (mail), patch 30 (struct kvm_plane_event_exit)",
+        """
+        0  4  cause
+        4  4  plane
+        8  8  apic_id
+        16 56 extra
+        """,
+    ),
 ]
