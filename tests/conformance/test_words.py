@@ -12,6 +12,7 @@ from vmgexit.wire.core import PvalidateEntry, VersionRange
 from vmgexit.wire.faults import NpfInfo, PageFaultError
 from vmgexit.wire.features import HypervisorFeatures
 from vmgexit.wire.guest_message import GuestRequestResult
+from vmgexit.wire.kvm_planes import KvmPlaneEvent, KvmPlanes, PlaneEvent
 from vmgexit.wire.rmp import RmpAdjustAttributes, RmpEntry
 
 VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
