@@ -137,6 +137,13 @@ VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
         {"assigned": 1, "frame": 0xFFFFFFFFF, "asid": 2, "vmsa": 1, "validated": 1},
         "",
     ),
+    # The first entry of 2 MiB on a host of Zen 3 (AMDESE/AMDSEV issue 245)
+    (
+        0x80000000000007FD,
+        RmpEntry,
+        {"assigned": 1, "immutable": 1, "reserved_11_3": 0xFF, "reserved_63": 1},
+        "",
+    ),
     (0x40000016, PvalidateEntry, {}, "page_size"),
 ]
 

@@ -278,10 +278,26 @@ def _said(line: str) -> list[tuple[str, str]]:
 def test_what_a_debugger_shows() -> None:
     line = "$1 = {sw_exit_code = 2147483667, sw_exit_info_1 = 1, sw_exit_info_2 = 0x5000}"
     assert _said(line) == [
-        ("2147483667", "SNP_AP_CREATION (create, start or destroy a vCPU from a VMSA)"),
+        (
+            "2147483667 (read as decimal, 0x80000013)",
+            "SNP_AP_CREATION (create, start or destroy a vCPU from a VMSA)",
+        ),
         ("1", "Operation = CREATE (start now)"),
         ("0x5000", "address of the VMSA"),
     ]
+
+
+def test_digits_without_0x_say_how_they_were_read() -> None:
+    assert _said("sev_features: 21")[0][0] == "21 (read as decimal, 0x15)"
+    assert _said("sev_features: 2f")[0][0] == "2f (read as hex, 0x2f)"
+    assert _said("sev_features: 1")[0][0] == "1"
+
+
+def test_an_information_word_is_read_by_the_code_on_its_line() -> None:
+    line = "vmgexit failed: sw_exit_code=0x80000010 exitinfo2=0x100000002"
+    assert _said(line)[1][1].endswith(
+        "ErrorClass = INVALID (detail 1: header, 2: the entry at cur_entry)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,6 +308,10 @@ def test_what_a_debugger_shows() -> None:
         ("SwExitInfo1: 0x1", "first information word; the exit code says what it holds"),
         ("fw_err=0x16", "INVALID_PARAMETER"),
         ("hv_features 1", "SEV_SNP (SEV-SNP)"),
+        (
+            "exitinfo2 = 0x16",
+            "the exit code says what it holds; of a guest request: Firmware = INVALID_PARAMETER",
+        ),
     ],
 )
 def test_a_word_that_only_we_have(line: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..schema import Bits, Field, meaning_of
+from ..schema import Bits, Field, Rule, meaning_of
 
 NOTHING_SET = "no field is set"
 
@@ -29,7 +29,8 @@ def _field(field: Field, value: int) -> str:
     if not value:
         return ""
     if field.rule is not None:
-        return f"{field.name} = {value:#x}, which {field.rule.value}"
+        rule = "is ignored" if field.rule is Rule.IGNORED else field.rule.value
+        return f"{field.name} = {value:#x}, which {rule}"
     if value is True:
         return f"{field.spec} ({_first(field.meaning)})"
     return f"{field.spec} = {value:#x} ({_first(field.meaning)})"

@@ -18,6 +18,7 @@ from ..schema import (
     Code,
     Problem,
     Record,
+    Rule,
     bit,
     bits,
     nested,
@@ -30,6 +31,7 @@ from ..schema import (
 )
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/utils.rs"
+_KEPT = "Not described; processors keep something there (dumps in AMDESE/AMDSEV issue 245)"
 
 
 class PageSize(Code):
@@ -166,17 +168,20 @@ class RmpReadEntry(Record):
 
 @structure("rmp-entry", size=8, source="Linux arch/x86/virt/svm/sev.c (rmpentry_raw)")
 class RmpEntry(Bits):
-    """First half of an RMP entry of Zen 3 and Zen 4, as Linux dumps it. Not architectural."""
+    """First half of an RMP entry of Zen 3 and Zen 4, as Linux dumps it. Not architectural.
+
+    The processor writes it, so that no bit is wrong: in entries that are in use, 11:3 and 63 are set.
+    """
 
     assigned: bool = bit("The page belongs to a guest or to the firmware")
     large: bool = bit("Size: 0 = 4 KiB, 1 = 2 MiB", spec="PageSize")
     immutable: bool = bit("RMPUPDATE cannot change the entry")
-    reserved_11_3: int = reserved(9)
+    reserved_11_3: int = reserved(9, Rule.IGNORED, meaning=_KEPT)
     frame: int = bits(39, "Guest frame number", spec="GPA")
     asid: int = bits(10, "ASID of the guest; 0 = the firmware", spec="ASID")
     vmsa: bool = bit("The page is a VMSA", spec="VMSA")
     validated: bool = bit("The guest has validated the page")
-    reserved_63: int = reserved(1)
+    reserved_63: int = reserved(1, Rule.IGNORED, meaning=_KEPT)
 
 
 @structure("rmp-table-entry", size=16, source="Linux arch/x86/virt/svm/sev.c (rmpentry_raw)")
