@@ -39,6 +39,11 @@ VMM: list[Row] = [
         {"error": "EINVAL", "fw_error": "SUCCESS"},
     ),
     ("KVM: unknown exit reason 24", {}),
+    (  # libkrun pull request 234
+        "[2024-10-25T02:11:11Z ERROR vmm::linux::vstate] Unexpected exit reason on vcpu run:"
+        " SystemEvent(6, [256])",
+        {"ghcb_msr": "GHCBInfo = TERMINATION_REQUEST, ReasonSet = GENERAL (common to all guests)"},
+    ),
     (
         "WARN ghcb page used for vmgexit does not match overlay page vmgexit_pfn=0x10 overlay_pfn=0x11",
         {},
@@ -83,6 +88,15 @@ GUEST: list[Row] = [
     (
         "SEV: Unsupported exit-code 0x76 in #VC exception (IP: 0xffffffff81000000)",
         {"vc_error": "INVD (invalidate caches; Linux refuses it, edk2 forwards it)"},
+    ),
+    (
+        "Wrong/unhandled opcode bytes: 0x8b, exit_code: 0x404, rIP: 0x7fe5404d3840",
+        {
+            "opcode": 0x8B,
+            "vc_error": "PAGE_NOT_VALIDATED (access to a page that is not validated;"
+            " processor to guest, error code of #VC)",
+            "rip": 0x7FE5404D3840,
+        },
     ),
     (
         "SEV: Failure in communication with VMM (exit-code 0x7c IP: 0xffffffff81000000)",

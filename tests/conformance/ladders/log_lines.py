@@ -181,6 +181,47 @@ HOST: list[Row] = [
     ),
     ("SEV-SNP: Failed to read RMP entry for PFN 0x5660d, error -19", {"error": "ENODEV"}),
     ("SEV-SNP: Failed to split direct map for PFN 0x5660d, ret: -12", {"error": "ENOMEM"}),
+    # AMDESE/AMDSEV issues 143, 109, 159 and 97; enarx issue 1315
+    (
+        "[ 1187.437064] SEV-SNP: rmpupdate failed, ret: 4, pfn: 37d4fe8, npages: 1, level: 1,"
+        " retrying (max: 96)...",
+        {
+            "rmpupdate_ret": "FAIL_OVERLAP (4 KiB and 2 MiB entries would overlap)",
+            "pfn": 0x37D4FE8,
+            "pages": 1,
+            "rmp_level": "4 KiB",
+        },
+    ),
+    (
+        "SEV-SNP: RMPUPDATE failed, ret: 1, pfn: 12345, npages: 512, level: 2, retrying (max: 2)...",
+        {"rmpupdate_ret": "FAIL_INPUT (an operand is not valid)", "rmp_level": "2 MiB"},
+    ),
+    (
+        "[ +0.000003] SEV-SNP: RMPEntry paddr 0x1001ea000 [assigned=1 immutable=1 pagesize=0"
+        " gpa=0x2000000001 asid=0 vmsa=0 validated=0]",
+        {
+            "spa": 0x1001EA000,
+            "rmp_assigned": "yes",
+            "rmp_immutable": "yes",
+            "page_size": "4 KiB",
+            "rmp_gpa": 0x2000000001,
+            "asid": 0,
+            "rmp_vmsa": "no",
+            "rmp_validated": "no",
+        },
+    ),
+    (
+        "SEV-SNP: RMP table physical address [0x0000000035e00000 - 0x00000000566fffff]",
+        {"rmp_base": 0x35E00000, "rmp_end": 0x566FFFFF},
+    ),
+    (
+        "SEV-SNP: RMP table physical address 0x000001fe4f500000 - 0x000002004fafffff",
+        {"rmp_base": 0x1FE4F500000, "rmp_end": 0x2004FAFFFFF},
+    ),
+    (
+        "[   14.150879] ccp 0000:49:00.1: SEV: failed to INIT error 0x13",
+        {"fw_error": "HARDWARE_ERROR_PLATFORM (a hardware error; the platform is safe)"},
+    ),
     (
         "SEV-SNP: RMP table physical range [0x0000000035600000 - 0x0000000075bfffff]",
         {"rmp_base": 0x35600000, "rmp_end": 0x75BFFFFF},

@@ -6,6 +6,7 @@ from ...wire.exit_codes import ExitCode
 from ..form import Form, Values
 
 _VC = "Linux arch/x86/coco/sev/vc-handle.c"
+_SHARED = "Linux arch/x86/coco/sev/vc-shared.c"
 _CORE = "Linux arch/x86/coco/sev/core.c"
 
 
@@ -31,6 +32,11 @@ GUEST = (
         "Unsupported exit-code {vc_error:#x} in #VC exception (IP: {rip:#x})",
         _NO_HANDLER,
         f"{_VC} vc_raw_handle_exception",
+    ),
+    _guest(
+        "Wrong/unhandled opcode bytes: {opcode:#x}, exit_code: {vc_error:#x}, rIP: {rip:#x}",
+        "The guest does not handle this error code of #VC, or not for this instruction: unsupported.",
+        f"{_SHARED} vc_check_opcode_bytes",
     ),
     _guest(
         "Failure in communication with VMM (exit-code {exit_code:#x} IP: {rip:#x})",

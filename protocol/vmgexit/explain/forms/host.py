@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..form import Form
 
 _RMP = "Linux arch/x86/virt/svm/sev.c"
+_EARLY = "Linux arch/x86/kernel/sev.c"  # of AMDESE/linux and of the patches of 2021 to 2023
 _CCP = "Linux drivers/crypto/ccp/sev-dev.c"
 _IOMMU = "Linux drivers/iommu/amd/iommu.c"
 _IOMMU_INIT = "Linux drivers/iommu/amd/init.c"
@@ -21,6 +22,28 @@ HOST = (
         "RMPUPDATE failed for PFN {pfn:x}, ret: {rmpupdate_ret:d}",
         "The host could not change the RMP.",
         f"{_RMP} rmpupdate, before the level was printed",
+    ),
+    Form(
+        "Linux host",
+        "rmpupdate failed, ret: {rmpupdate_ret:d}, pfn: {pfn:x}, npages: {pages:d}, level: {rmp_level:d},"
+        " retrying",
+        "The host could not change the RMP, and tries again.",
+        f"{_EARLY} rmpupdate",
+    ),
+    Form(
+        "Linux host",
+        "RMPUPDATE failed, ret: {rmpupdate_ret:d}, pfn: {pfn:x}, npages: {pages:d}, level: {rmp_level:d},"
+        " retrying",
+        "The host could not change the RMP, and tries again.",
+        f"{_EARLY} rmpupdate",
+    ),
+    Form(
+        "Linux host",
+        "RMPEntry paddr {spa:#x} [assigned={rmp_assigned:d} immutable={rmp_immutable:d}"
+        " pagesize={page_size:d} gpa={rmp_gpa:#x} asid={asid:d} vmsa={rmp_vmsa:d}"
+        " validated={rmp_validated:d}]",
+        "The RMP's entry for a page, beside a fault.",
+        f"{_EARLY} dump_rmpentry",
     ),
     Form(
         "Linux host",
@@ -58,6 +81,15 @@ HOST = (
         "RMP table physical range [{rmp_base:#x} - {rmp_end:#x}]",
         "Where the RMP lies, as the BIOS reserved it.",
         f"{_RMP} snp_probe_rmptable_info",
+    ),
+    *(
+        Form(
+            "Linux host",
+            f"RMP table physical address {brackets}",
+            "Where the RMP lies, as the BIOS reserved it.",
+            f"{_EARLY} snp_rmptable_init",
+        )
+        for brackets in ("[{rmp_base:#x} - {rmp_end:#x}]", "{rmp_base:#x} - {rmp_end:#x}")
     ),
     Form(
         "Linux host",
@@ -150,6 +182,12 @@ HOST = (
         "SEV: failed to INIT error {fw_error:#x}, rc {error:d}",
         "The firmware could not be initialized.",
         f"{_CCP} sev_pci_init",
+    ),
+    Form(
+        "Linux host",
+        "SEV: failed to INIT error {fw_error:#x}",
+        "The firmware could not be initialized.",
+        f"{_CCP} sev_pci_init, before the kernel's error was printed",
     ),
     *(
         Form(

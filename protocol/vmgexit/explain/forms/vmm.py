@@ -64,8 +64,14 @@ VMM = (
         "QEMU",
         "KVM: unknown exit reason 24",
         "KVM_EXIT_SYSTEM_EVENT, of a type that this QEMU does not know. Of an SEV-ES or SNP guest it is"
-        " KVM_SYSTEM_EVENT_SEV_TERM, type 4: the guest asked to be ended; the kernel's log says why.",
+        " KVM_SYSTEM_EVENT_SEV_TERM, type 6: the guest asked to be ended; the kernel's log says why.",
         "QEMU accel/kvm/kvm-all.c kvm_cpu_exec, target/i386/kvm/kvm.c kvm_arch_handle_exit",
+    ),
+    Form(
+        "libkrun",
+        "SystemEvent(6, [{ghcb_msr:d}])",
+        "KVM_SYSTEM_EVENT_SEV_TERM: the guest asked to be ended; the event holds the GHCB MSR.",
+        "libkrun src/vmm/src/linux/vstate.rs; its number: Linux include/uapi/linux/kvm.h",
     ),
     Form(
         "OpenHCL",
