@@ -296,6 +296,21 @@ def test_utf_16_of_windows(paste: Run) -> None:
     assert "PVALIDATE failed" in paste(b"\xff\xfe" + f"{TERMINATION}\r\n".encode("utf-16-le")).out
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark(paste: Run, encoding: str) -> None:
+    assert "PVALIDATE failed" in paste(f"{TERMINATION}\r\n".encode(encoding)).out
+
+
+def test_small_words_are_no_text(paste: Run) -> None:
+    assert "8 bytes" in paste(b"\1\0\2\0\3\0\4\0").out
+
+
+def test_a_log_of_a_serial_line(paste: Run) -> None:
+    ran = paste(b"\0\x1b[0m" + f"booting\n{TERMINATION}\n".encode() + b"\0\n")
+    assert "PVALIDATE failed" in ran.out
+    assert "3 lines: 1 known" in ran.out
+
+
 def test_bytes_that_are_nothing(paste: Run) -> None:
     ran = paste(bytes(range(256)) * 3)
     assert ran.code == 0

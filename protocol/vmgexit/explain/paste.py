@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import DecodeError
 from ..read import hexdump
+from ..read.given import unmarked_wide
 
 WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _TRACES = {
@@ -17,6 +18,10 @@ _TRACES = {
 """Binary files of tracers, by how they begin."""
 
 PAGE = 4096
+
+_RARE = 16  # of so many letters of a log at most one is a control character
+_BEGINNING = 256
+_TEXT = bytes({*b"\t\n\r\f\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,14 @@ def trace_of(data: bytes) -> str:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether these are bytes and no text, which has no zero byte."""
-    return b"\0" in data
+    """Whether these are bytes and no text: there are zeros, and more control characters than in a log.
+
+    What comes through a serial line has a few. Structures begin with fields, whatever follows.
+    """
+    if b"\0" not in data:
+        return False
+    parts = (data, data[:_BEGINNING])
+    return any(_RARE * len(part.translate(None, _TEXT)) > len(part) for part in parts)
 
 
 def unmarked(data: bytes) -> bytes:
@@ -67,9 +78,9 @@ class Remembered:
     def _next(self, count: int) -> bytes:
         read = getattr(self._stream, "read1", self._stream.read)
         while part := read(count):
-            if not self._size and (encoding := WIDE.get(part[:2])):
+            if not self._size and (encoding := WIDE.get(part[:2]) or unmarked_wide(part)):
                 self._decoder = codecs.getincrementaldecoder(encoding)("replace")
-                part = part[2:]
+                part = part.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
             if self._decoder is None:
                 return bytes(part)
             if text := self._decoder.decode(part).encode(errors="replace"):

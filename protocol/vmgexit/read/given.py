@@ -22,6 +22,7 @@ TEXT_LIMIT = 64 << 20
 """Bytes of dump text that are read; a page prints as some 20 kB."""
 
 _PEEKED = 1 << 16
+_ASCII_TEXT = frozenset((*b"\t\n\r\f\x1b", *range(0x20, 0x7F)))
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 # Text has them, what was copied from a page no-break spaces, and coloured text its escapes.
 _SPACES = str.maketrans("", "", "\t\n\r\f\x1b\xa0\u2007\u202f")
@@ -179,16 +180,23 @@ def _letters(data: bytes, size: int, *, cut: bool = False) -> str | None:
     return text if text.translate(_SPACES).isprintable() else None
 
 
+def unmarked_wide(data: bytes) -> str:
+    """The encoding of ASCII text as UTF-16 that has no mark at its start; "" for anything else."""
+    high, low = data[1::2], data[::2]
+    for encoding, letters, zeros in (("utf-16-le", low, high), ("utf-16-be", high, low)):
+        if len(data) > 3 and not any(zeros) and _ASCII_TEXT.issuperset(letters):
+            return encoding
+    return ""
+
+
 def _decoded(data: bytes, size: int, *, cut: bool = False) -> str | None:
     """By the mark at its start, else UTF-8; without a mark also what Windows writes as UTF-16."""
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             with contextlib.suppress(UnicodeDecodeError):
                 return data[: len(data) - len(data) % 2 * (encoding == "utf-16")].decode(encoding)
-    if len(data) > 3 and len(data) != size:
-        for letters, zeros in ((data[::2], data[1::2]), (data[1::2], data[::2])):
-            if all(letters) and not any(zeros):
-                return letters.decode("latin-1")
+    if len(data) != size and (encoding := unmarked_wide(data)):
+        return data[: len(data) - len(data) % 2].decode(encoding)
     for more in range(4 if cut else 1):
         with contextlib.suppress(UnicodeDecodeError):
             return data[: len(data) - more].decode()
