@@ -200,6 +200,11 @@ def test_what_is_not_known_is_told_with_the_nearest_names(run: Run) -> None:
     assert "not known; tried: names, exit codes" in run("explain", "zzzzzz").complaint
 
 
+def test_the_number_within_what_is_not_known_is_pointed_to(run: Run) -> None:
+    ran = run("explain", "exit code 0x72")
+    assert "of the number alone: vmgexit explain 0x72" in ran.complaint
+
+
 def test_a_number_that_fits_nothing_says_what_was_tried(run: Run) -> None:
     ran = run("explain", "0xdeadbeefdeadbeef")
     assert ran.code == 0

@@ -248,6 +248,24 @@ def test_an_exit_and_its_words(name: str) -> None:
     assert answer.pages[0].heading == "SNP_AP_CREATION, exit 0x80000013"
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["0x80000010,", "(0x80000010)", "`0x80000010`", "'0x80000010'.", "80000010h", "8000_0010"],
+)
+def test_marks_and_notations_around_a_number(question: str) -> None:
+    answer = ask(question)
+    assert answer is not None
+    assert answer.numbers[0].value == 0x80000010
+
+
+def test_the_number_of_an_msr_is_no_word_of_its_exit() -> None:
+    answer = ask("MSR 0xc0010131")
+    assert answer is not None
+    assert [page.heading for page in answer.pages] == ["SEV_STATUS, MSR 0xc0010131"]
+    assert ask("CPUID 0x8000001f") is None  # a function, which stands in RAX
+    assert ask("0x61 0x81") is None  # bytes
+
+
 def test_an_information_word_of_an_answer() -> None:
     answer = ask("SNP_PAGE_STATE_CHANGE 0 0x100000001")
     assert answer is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,8 @@ from ..explain.values import tried
 from ..images.scan import scan
 from ..read.streams import opened
 from .writer import Writer
+
+_NUMBER = re.compile(r"(?<!\w)0[xX][0-9a-fA-F]{1,16}(?!\w)")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +72,8 @@ def _explain_text(text: str, arguments: argparse.Namespace) -> None:
     if not reader.count.known and not _whole(text, arguments):
         near = nearest(text)
         hint = f"; nearest names: {', '.join(near)}" if near else ""
+        if (number := _NUMBER.search(text)) and number[0] != text:
+            hint += f"; of the number alone: vmgexit explain {number[0]}"
         raise UsageError(
             f"{text!r}: not known{hint}; tried: names, {tried()}; lines of logs, dumps"
         )

@@ -16,9 +16,9 @@ from ..schema import Bits, Field, Structure, members
 from ..wire.ghcb_msr import GhcbMsr
 from ..wire.registry import find
 from ..wire.termination import find_reason
-from .meanings import Said
+from .meanings import UNUSED, Said
 from .names import family_of
-from .subject import EXIT, FIELD, REASON, STRUCTURE, Subject, plain, spellings
+from .subject import EXIT, FIELD, MSR, REASON, STRUCTURE, Subject, plain, spellings
 from .subjects import by_name, by_number
 from .values import Reading, readings, tried
 from .words import words_of
@@ -31,6 +31,8 @@ _NEGATIVE = re.compile(r"-\d{1,10}")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,19}")
 _REASON = re.compile(r"(0x[0-9a-fA-F]{1,2}):(0x[0-9a-fA-F]{1,2})")
 _INFO_WORDS = 2
+_SOFTWARE = 1 << 31  # the first exit that no instruction causes by itself
+_MARKS = "`'\"()<>.,;:!?"  # of sentences and of Markdown, around a name or a number
 _BETWEEN = re.compile(r"\s*[=:]\s*|\s+")
 _NEAREST = 5
 
@@ -69,12 +71,18 @@ def ask(text: str) -> Answer | None:
     question = text.strip()
     if not question or len(question) > LONGEST or "\n" in question:
         return None
+    bare = question.strip(_MARKS)
+    return _answer(question) or (_answer(bare) if bare and bare != question else None)
+
+
+def _answer(question: str) -> Answer | None:
     pages = named(question)
     if pages:
         return Answer(pages, [], [])
     if found := _numbers(question):
         return Answer([], found, [], _nothing(found))
-    return _of_reason(question) or _of_exit(question) or _of_name(question)
+    makers = (_of_reason, _of_msr, _of_exit, _of_name)
+    return next((answer for make in makers if (answer := make(question))), None)
 
 
 def named(name: str) -> list[Subject]:
@@ -104,8 +112,8 @@ def _numbers(question: str) -> list[Number]:
     if _NEGATIVE.fullmatch(question):
         value = int(question) % (1 << 64)
         found.append(Number(value, f"{question}, {value:#x}", readings(value)))
-    if _DIGITS.fullmatch(question):
-        value = int(question, 16)
+    if _DIGITS.fullmatch(question.replace("_", "")):
+        value = int(question.replace("_", ""), 16)
         found.append(Number(value, f"hex, {value:#x}", readings(value)))
     try:
         number = numbers.number(question)
@@ -138,13 +146,26 @@ def _of_reason(question: str) -> Answer | None:
     return Answer(own, [], []) if own else None
 
 
+def _of_msr(question: str) -> Answer | None:
+    """`MSR 0xc0010131`: a register by its number, and no exit for an access."""
+    name, *rest = question.split()
+    number = _value(rest[0]) if len(rest) == 1 and name.casefold() == "msr" else None
+    pages = [page for page in by_number().get(number, []) if page.kind is MSR] if number else []
+    return Answer(pages, [], []) if pages else None
+
+
 def _of_exit(question: str) -> Answer | None:
-    """`SNP_AP_CREATION 0x1 0x5000`: an exit by name or number, and its information words."""
+    """`SNP_AP_CREATION 0x1 0x5000`: an exit by name or number, and its information words.
+
+    `CPUID 0x8000001f` is no such thing: the number is none of its words. Nor is `0x61 0x81`: two bytes.
+    """
     name, *rest = question.split()
     values = [_value(word) for word in rest]
     if not 1 <= len(values) <= _INFO_WORDS or None in values:
         return None
     code = _value(name)
+    if code is not None and code < _SOFTWARE:
+        return None
     pages = named(name) if code is None else by_number().get(code, [])
     for page in pages:
         if page.kind is EXIT and page.number is not None:
@@ -153,7 +174,11 @@ def _of_exit(question: str) -> Answer | None:
                 f"sw_exit_code={page.number:#x}",
                 *(f"{hole}={held:#x}" for hole, held in given),
             ]
-            return Answer([page], [], [], words=words_of(" ".join(words)))
+            said = words_of(" ".join(words))
+            if page.number >= _SOFTWARE or not any(
+                each.problems or UNUSED in each.text for each in said
+            ):
+                return Answer([page], [], [], words=said)
     return None
 
 

@@ -39,6 +39,9 @@ from .form import Form, Values
 
 _NO_UPDATE = 255  # Linux arch/x86/include/asm/sev.h PVALIDATE_FAIL_NOUPDATE
 
+UNUSED = "has no use for it"
+"""What is said of an information word that is not 0, and that the exit does not read."""
+
 Read = Callable[[int, Values], Bits | str]
 ReadText = Callable[[str, Values], str]
 
@@ -184,7 +187,7 @@ def _word_of(label: str) -> Read:
             return word.meaning
         if not value:
             return ""
-        asked = f"{row.name} has no use for it: 0 expected"
+        asked = f"{row.name} {UNUSED}: 0 expected"
         return asked + (_answered(row, value) if label == "info2" else "")
 
     return read

@@ -83,7 +83,7 @@ def given(
 def _is_value(word: str) -> bool:
     """Whether a word is no file but begins with a digit, as numbers do, or is hex digits."""
     with contextlib.suppress(OSError, ValueError):
-        looks = word[:1].isdigit() or set(word) <= set("0123456789abcdefABCDEF")
+        looks = word.removeprefix("-")[:1].isdigit() or set(word) <= set("0123456789abcdefABCDEF")
         return bool(word) and looks and not os.path.exists(word)
     return False
 

@@ -9,7 +9,8 @@
 
 A number's bytes are little-endian, as the processor keeps them. Where a structure is at most 8 bytes,
 a shorter number is extended with zeros, and a longer one is cut where only zeros are lost. Python's
-and Rust's `_`, WinDbg's backtick and C's suffixes are read over. Errors are DecodeErrors.
+and Rust's `_`, WinDbg's backtick and C's suffixes are read over; where a number is asked for, `100h` of
+AMD's manuals is one. Errors are DecodeErrors.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _BARE = r"[0-9a-fA-F]+(?:[_`][0-9a-fA-F]+)*"
 _DECIMAL = r"(?:0|[1-9][0-9]*(?:_[0-9]+)*)(?:_?[ui](?:8|16|32|64)|[uUlL]{1,3})?"
 _BINARY = r"0[bB][01]+(?:_[01]+)*"
 _OCTAL = r"0[oO][0-7]+(?:_[0-7]+)*"
+_MANUALS = r"(?=.*[0-9])([0-9a-fA-F]+(?:_[0-9a-fA-F]+)*)[hH]"
 _SEPARATORS = r"[\s,;]+"
 
 
@@ -100,7 +102,7 @@ def token(text: str) -> Understood:
 
 
 def number(text: str) -> Understood:
-    """A number where one is asked for: `0x100`, `256`, `0b101`, `0o17`. Raises DecodeError.
+    """A number where one is asked for: `0x100`, `100h`, `256`, `0b101`, `0o17`. Raises DecodeError.
 
     Of `0x` and more than 16 digits the bytes are in memory order, as everywhere. Bare digits that begin
     with 0 could be decimal, hex or bytes, so that they are refused.
@@ -108,6 +110,8 @@ def number(text: str) -> Understood:
     text = text.strip()
     if text[:2] in ("0x", "0X"):
         return token(text)
+    if match := re.fullmatch(_MANUALS, text):
+        return token(f"0x{match[1]}")._replace(written=text)
     if re.fullmatch(_DECIMAL, text):
         return _decimal(int(re.split("[uilUL]", text)[0].replace("_", "")), text)
     if re.fullmatch(_BINARY, text) or re.fullmatch(_OCTAL, text):
@@ -117,6 +121,8 @@ def number(text: str) -> Understood:
             f"{brief(text)} found, a number expected: 0x{text.lstrip('0') or '0'} if it is one in hex;"
             f" --hex {brief(text)[1:-1]} if it is bytes in memory order"
         )
+    if re.fullmatch(rf"-(?:{_PREFIXED}|{_DECIMAL})", text):
+        raise DecodeError(f"{brief(text)} found, a number that is not negative expected")
     raise DecodeError(f"{brief(text)} found, a number expected: decimal, or 0x and hex digits")
 
 
