@@ -11,6 +11,7 @@ from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id
 from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Posting
 from vmgexit.machine.vm import Vcpu
+from vmgexit.watch.invariants import Watch
 
 SUCCESS = 0
 INVALID_ADDRESS = 0x80000003
@@ -362,3 +363,16 @@ def test_a_post_that_meets_a_changed_word_starts_over() -> None:
     assert vm.do("host_step", cpu=0)["next"] == "read_status"
     assert host.finish(vm.vcpu(), vm.vcpu().posting or Posting(0, False))
     assert vm.vcpu().words[STATUS_WORD] == 1 << 14
+
+
+def test_an_entry_that_a_command_finishes_tells_its_calls_under_watch_too() -> None:
+    scenario: list[Command] = [
+        {"op": "init", "cpus": 1, "reg_count": 1},
+        {"op": "host_irq", "cpu": 0, "vector": 0x40, "level": True},  # which is not allowed
+        {"op": "svsm_step", "cpu": 0},
+        {"op": "guest", "cpu": 0, "if": True, "shadow": False},
+    ]
+    machine, watch = Machine(), Watch(Machine())
+    answers = [machine.execute(command) for command in scenario]
+    assert [call["call"] for call in answers[-1]["calls"]] == ["specific_eoi"]
+    assert [watch.execute(command) for command in scenario] == answers

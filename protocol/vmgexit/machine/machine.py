@@ -30,6 +30,8 @@ from .vcpu import (
 from .vm import REQUESTS, Assertion, Termination, Vcpu, Vm
 
 _CODES = {name: code for code, name in REQUESTS.items()}
+Carries = Callable[[Command], Answer]
+"""What carries out one command and nothing else."""
 _NEEDS_A_RUNNING_GUEST = frozenset(one.name for one in COMMANDS.values() if one.by is Actor.GUEST)
 
 
@@ -43,26 +45,20 @@ class Machine:
         self.vm = Vm(profile(quirks) if isinstance(quirks, str) else quirks)
         self.stopped: Answer | None = None
 
-    def execute(self, command: Command) -> Answer:
-        """Carry out one command, and before it what it needs. Raises ScenarioError on one for a vCPU that
-        does not exist."""
-        entry = self.entry_before(command)
-        if entry is None:
-            return self.carry_out(command)
-        calls = self.carry_out(entry).get("calls", [])
-        answer = self.carry_out(command)
+    def execute(self, command: Command, step: Carries | None = None) -> Answer:
+        """Carry out one command, by `step` where one is given. What only a guest that runs can cause first
+        finishes an entry that is under way. Raises ScenarioError on a vCPU that does not exist."""
+        step = step or self.carry_out
+        if command["op"] not in _NEEDS_A_RUNNING_GUEST or self.stopped is not None:
+            return step(command)
+        cpu, vcpus = command["cpu"], self.vm.vcpus
+        if cpu >= len(vcpus) or vcpus[cpu].entry is None:
+            return step(command)
+        calls = step({"op": "enter", "cpu": cpu}).get("calls", [])
+        answer = step(command)
         if calls and self.stopped is None:
             answer["calls"] = calls + answer.get("calls", [])
         return answer
-
-    def entry_before(self, command: Command) -> Command | None:
-        """The command that finishes an entry that is under way, where only a guest that runs can cause
-        `command`."""
-        if command["op"] not in _NEEDS_A_RUNNING_GUEST or self.stopped is not None:
-            return None
-        cpu, vcpus = command["cpu"], self.vm.vcpus
-        under_way = cpu < len(vcpus) and vcpus[cpu].entry is not None
-        return {"op": "enter", "cpu": cpu} if under_way else None
 
     def carry_out(self, command: Command) -> Answer:
         """Carry out one command and nothing else."""

@@ -85,10 +85,7 @@ def _invariant(name: str, meaning: str, *, when: str) -> Callable[[_Check], _Che
 def _books(vm: Vm, ledger: Ledger, step: Step) -> Iterator[tuple[Vcpu, Account]]:
     """The open accounts, of a host that follows the rules, of the vCPUs that the step can have
     touched: its own, and those it sent to."""
-    touched = {sent.target for sent in vm.sent}
-    if step.cpu is not None:
-        touched.add(step.cpu.index)
-    for index in sorted(touched):
+    for index in sorted({step.cpu.index, *(sent.target for sent in vm.sent)}):
         account = ledger.accounts[index]
         if account.honest and not account.closed:
             yield vm.vcpus[index], account
@@ -105,7 +102,7 @@ def _nothing_lost(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     for cpu, account in _books(vm, ledger, step):
         if not (account.owed or account.mailed):
             continue
-        there, place = located(cpu), f"{step.command['op']} of vCPU {cpu.index}"
+        there, place = located(cpu), step.place(cpu)
         wrong = wrong or []
         wrong += [
             (place, f"vector {vector:#x} is nowhere")
@@ -113,7 +110,7 @@ def _nothing_lost(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
             if not there >> vector & 1
         ]
     given = step.at_hand_over
-    if given is None or not given.honest or step.cpu is None:
+    if given is None or not given.honest:
         return wrong
     if given.owed or given.delivered or given.nmi_owed:
         wrong = [*(wrong or ()), *_handed_over(step.cpu, given)]
@@ -146,19 +143,14 @@ def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:
     when="the guest took an event",
 )
 def _nothing_unasked(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
-    cpu, account = step.cpu, step.account
-    if step.command["op"] != "guest_take" or cpu is None or account is None:
+    if step.command["op"] != "guest_take" or step.answer["taken"] == "none":
         return None
-    if step.answer["taken"] == "none" or account.closed or not account.genuine:
+    if step.account.closed or not step.account.genuine:
         return None
     if not step.taken_unasked:
         return []
-    return [
-        (
-            f"guest_take of vCPU {cpu.index}",
-            f"the guest got {step.taken_unasked}, which nobody asked for or allowed",
-        )
-    ]
+    message = f"the guest got {step.taken_unasked}, which nobody asked for or allowed"
+    return [(step.place(), message)]
 
 
 @_invariant(
@@ -168,7 +160,7 @@ def _nothing_unasked(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 )
 def _carriers(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu = step.cpu
-    if not step.entered or cpu is None or not step.emulated_before:
+    if not (step.entered and step.emulated_before):
         return None
     place = f"enter of vCPU {cpu.index}"
     wrong: Wrong = []
@@ -180,7 +172,7 @@ def _carriers(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
         wrong.append((place, "the guest runs with its VMPL's event bit set"))
     # A host that follows the rules signals all it writes; of another, only what it signalled counts.
     left = descriptor(cpu)
-    all_signalled = step.account is not None and step.account.honest
+    all_signalled = step.account.honest
     unseen = left.field or left.multiple or ((all_signalled or step.multiple) and left.vectors)
     if (all_signalled or step.signalled) and unseen and not busy:
         wrong.append((place, f"the descriptor still holds {listed(left.pending)}"))
@@ -203,18 +195,12 @@ def _carriers(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 def _acknowledged(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     if not (step.acknowledged or step.to_acknowledge):
         return None
-    cpu, account = step.cpu, step.account
-    if cpu is None or account is None or not account.honest or account.closed:
+    if not step.account.honest or step.account.closed:
         return None
     if sorted(step.acknowledged) == sorted(step.to_acknowledge):
         return []
-    return [
-        (
-            f"{step.command['op']} of vCPU {cpu.index}",
-            f"specific EOIs for {_vectors(step.acknowledged)},"
-            f" due were {_vectors(step.to_acknowledge)}",
-        )
-    ]
+    made, due = _vectors(step.acknowledged), _vectors(step.to_acknowledge)
+    return [(step.place(), f"specific EOIs for {made}, due were {due}")]
 
 
 @_invariant(
@@ -223,24 +209,20 @@ def _acknowledged(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     when="after an entry or a call, something was in service",
 )
 def _one_end(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
-    cpu, account = step.cpu, step.account
-    if not (step.entered or step.command["op"] == "call") or cpu is None or account is None:
+    account = step.account
+    if not (step.entered or step.command["op"] == "call"):
         return None
     if account.closed or step.handed_over or not account.genuine:
         return None
-    in_service = settled(cpu)
+    in_service = settled(step.cpu)
     taken = [vector for vector, _ in account.delivered]
     if not (in_service or taken):
         return None
     if in_service == taken:
         return []
-    return [
-        (
-            f"{step.command['op']} of vCPU {cpu.index}",
-            f"in service are {_vectors(in_service)}, the guest took and did not end"
-            f" {_vectors(taken)}",
-        )
-    ]
+    found, expected = _vectors(in_service), _vectors(taken)
+    message = f"in service are {found}, the guest took and did not end {expected}"
+    return [(step.place(), message)]
 
 
 @_invariant(
@@ -250,15 +232,14 @@ def _one_end(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 )
 def _priorities(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
-    if cpu is None or account is None or account.closed:
+    if account.closed:
         return None
     wrong: Wrong | None = None
     in_service = cpu.apic.isr
     if len(in_service) > 1:
         wrong = []
         if any(above >> 4 <= below >> 4 for below, above in itertools.pairwise(in_service)):
-            place = f"{step.command['op']} of vCPU {cpu.index}"
-            wrong.append((place, f"in service, oldest first: {_vectors(in_service)}"))
+            wrong.append((step.place(), f"in service, oldest first: {_vectors(in_service)}"))
     if not _is_call(step, ApicCall.READ_REGISTER) or step.answer.get("rax") != 0:
         return wrong
     newest = in_service[-1] if in_service else 0
@@ -271,12 +252,8 @@ def _priorities(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     wrong = wrong or []
     if step.answer["rdx"] != expected:
         name = ApicRegister(step.command["rcx"]).name
-        wrong.append(
-            (
-                f"read {name} of vCPU {cpu.index}",
-                f"{name} reads {step.answer['rdx']:#x}, {expected:#x} expected",
-            )
-        )
+        message = f"{name} reads {step.answer['rdx']:#x}, {expected:#x} expected"
+        wrong.append((f"read {name} of vCPU {cpu.index}", message))
     return wrong
 
 
@@ -288,8 +265,6 @@ def _priorities(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 )
 def _off_is_off(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
-    if cpu is None or account is None:
-        return None
     wrong = []
     count = vm.registration_count
     if not step.count_before and count:
@@ -320,8 +295,7 @@ def _off_is_off(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
                 wrong.append(f"vector {carried(cpu):#x} was presented on a disabled vCPU")
     if not (compared or wrong):
         return None
-    place = f"{step.command['op']} of vCPU {cpu.index}"
-    return [(place, message) for message in wrong]
+    return [(step.place(), message) for message in wrong]
 
 
 def _asks_for_apic(step: Step) -> bool:
@@ -342,11 +316,7 @@ def _nmi_arrives(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     asked = [c for c, account in _books(vm, ledger, step) if account.nmi_owed or account.nmi_mailed]
     if not asked:
         return None
-    return [
-        (f"{step.command['op']} of vCPU {cpu.index}", "an NMI is nowhere")
-        for cpu in asked
-        if not nmi_located(cpu)
-    ]
+    return [(step.place(cpu), "an NMI is nowhere") for cpu in asked if not nmi_located(cpu)]
 
 
 @_invariant(
@@ -356,13 +326,13 @@ def _nmi_arrives(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 )
 def _host_nmi(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu = step.cpu
-    if cpu is None or not (step.entered and step.emulated_before and step.nmi_signalled):
+    if not (step.entered and step.emulated_before and step.nmi_signalled):
         return None
     if cpu.posting is not None or step.meddled:  # the signal is yet to come, or obeys no order
         return None
     if not descriptor(cpu).nmi:
         return []
-    return [(f"enter of vCPU {cpu.index}", "the host's NMI is still in the descriptor")]
+    return [(step.place(), "the host's NMI is still in the descriptor")]
 
 
 @_invariant(
@@ -372,7 +342,7 @@ def _host_nmi(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 )
 def _as_documented(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, answer = step.cpu, step.answer
-    if step.command["op"] != "call" or cpu is None or "rax" not in answer:
+    if step.command["op"] != "call" or "rax" not in answer:
         return None
     wrong = []
     code = documented_code(cpu, step)
@@ -384,8 +354,8 @@ def _as_documented(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
             for register in ("rcx", "rdx", "r8")
             if answer[register] != step.command[register]
         ]
-        genuine = step.account is not None and step.account.genuine
-        if genuine and step.visible is not None and step.visible != visible(cpu):
+        unseen = not step.account.genuine or step.visible is None
+        if not unseen and step.visible != visible(cpu):
             wrong.append("refused, and something that the guest can see changed")
     place = f"call {step.command['protocol']}.{step.command['request']} of vCPU {cpu.index}"
     return [(place, message) for message in wrong]
@@ -432,6 +402,7 @@ class Watch:
         self.ledger = Ledger()
         machine.vm.listener = self.ledger
         self.invariants = tuple(INVARIANTS if invariants is None else invariants)
+        self.of_any_step = tuple(one for one in self.invariants if one.name == "INV-10")
         self.checked: Counter[Invariant] = Counter()
         self.index = 0
 
@@ -439,10 +410,7 @@ class Watch:
         """Carry out one command, then check everything."""
         if command["op"] != "init" and command["cpu"] >= len(self.machine.vm.vcpus):
             return self.machine.execute(command)  # refuses it
-        entry = self.machine.entry_before(command)
-        if entry is not None:
-            self._step(entry)
-        answer = self._step(command)
+        answer = self.machine.execute(command, self._step)
         self.index += 1
         return answer
 
@@ -452,12 +420,12 @@ class Watch:
         answer = self.machine.carry_out(command)
         if stopped:
             return answer
+        step.answer = answer
         if "panic" in answer or "terminated" in answer:
-            step.answer = answer
-            self._hold((one for one in self.invariants if one.name == "INV-10"), step)
+            self._hold(self.of_any_step, step)
             return answer
-        self.ledger.after(self.machine.vm, step, answer)
-        self._hold(self.invariants, step)
+        self.ledger.after(self.machine.vm, step)
+        self._hold(self.of_any_step if command["op"] == "init" else self.invariants, step)
         return answer
 
     def _hold(self, invariants: Iterable[Invariant], step: Step) -> None:

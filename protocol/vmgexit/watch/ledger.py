@@ -97,13 +97,13 @@ class Account:
 
 @dataclass(slots=True)
 class Step:
-    """One command, what was answered, and what follows from it for the invariants."""
+    """One command, what was answered, and what follows from it for the invariants. `init` has no vCPU."""
 
     index: int
     command: Command
     answer: Answer
-    cpu: Vcpu | None = None
-    account: Account | None = None
+    cpu: Vcpu = field(init=False)
+    account: Account = field(init=False)
     nmi_signalled: bool = False  # the host's NMI stood in a signalled descriptor before an entry
     signalled: bool = False  # the event bit was set before an entry
     multiple: bool = False  # and MultipleVectors
@@ -118,6 +118,10 @@ class Step:
     meddled: bool = False  # and the host rewrote the page on the way
     handed_over: bool = False
     at_hand_over: Account | None = None
+
+    def place(self, cpu: Vcpu | None = None) -> str:
+        """Where something is wrong: the operation, and its vCPU or another."""
+        return f"{self.command['op']} of vCPU {(cpu or self.cpu).index}"
 
 
 @dataclass(slots=True, eq=False)
@@ -177,17 +181,14 @@ class Ledger:
             step.nmi_signalled = step.signalled and found.nmi
         return step
 
-    def after(self, vm: Vm, step: Step, answer: Answer) -> None:
+    def after(self, vm: Vm, step: Step) -> None:
         """Bring the books up to date."""
-        step.answer = answer
-        operation = step.command["op"]
+        operation, answer = step.command["op"], step.answer
         if operation == "init":
             self.accounts = [Account() for _ in vm.vcpus]
             self.dropped = []  # an entry that ended in a termination request has left some
             return
         cpu, account = step.cpu, step.account
-        assert cpu is not None
-        assert account is not None
         for call in answer.get("calls", ()):
             if call["call"] == "specific_eoi":
                 step.acknowledged.append(call["info1"] & 0xFF)
