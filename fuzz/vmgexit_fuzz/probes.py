@@ -165,13 +165,8 @@ def _engine() -> ctypes.CDLL:
     return ctypes.CDLL(core.__file__)
 
 
-def covered() -> int:
-    """How many probes were passed since `clear`; for use without an engine."""
-    return sum(map(bool, counters[:_used]))
-
-
 def passed() -> set[int]:
-    """The counters passed since `clear`."""
+    """The counters passed since `clear`; for use without an engine."""
     return {number for number in range(_used) if counters[number]}
 
 

@@ -17,7 +17,7 @@ from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
 from vmgexit_fuzz.process import child
 from vmgexit_fuzz.targets import Target, as_finding, find
 
-from .trial import Outcome, Trial
+from .trial import Trial, TrialOutcome
 
 if TYPE_CHECKING:
     from hypothesis import settings
@@ -37,7 +37,7 @@ class _Stopwatch:
 
     def __init__(self, seconds: float) -> None:
         self.inputs = 0
-        self.outcome: Outcome | None = None
+        self.outcome: TrialOutcome | None = None
         self.started = time.monotonic()
         self.deadline = self.started + seconds
 
@@ -61,11 +61,11 @@ class _Stopwatch:
 
     def _end(self, cause: str = "") -> None:
         seconds = time.monotonic() - self.started
-        self.outcome = Outcome(bool(cause), round(seconds, 3), self.inputs + 1, cause)
+        self.outcome = TrialOutcome(bool(cause), round(seconds, 3), self.inputs + 1, cause)
         raise _Ended
 
 
-def _timed(trial: Trial, search: Callable[[_Stopwatch], None]) -> Outcome:
+def _timed(trial: Trial, search: Callable[[_Stopwatch], None]) -> TrialOutcome:
     """Start the time, and search until it ends."""
     watch = _Stopwatch(trial.seconds)
     try:
@@ -86,7 +86,7 @@ def _target(trial: Trial) -> Target:
     return target
 
 
-def commands(trial: Trial) -> Outcome:
+def commands(trial: Trial) -> TrialOutcome:
     """Well-formed scenarios of commands that are chosen one by one; of other inputs, random bytes."""
     target, pick = _target(trial), random.Random(trial.first)
 
@@ -112,14 +112,14 @@ def _operation(pick: random.Random) -> bytes:
     ).encode()
 
 
-def from_nothing(trial: Trial) -> Outcome:
+def from_nothing(trial: Trial) -> TrialOutcome:
     """What our own mutator makes from nothing, in the order of our campaign's first turn."""
     target, pick = _target(trial), random.Random(trial.first)
     child.from_nothing(target, random.Random())  # imports the mutator
     return _plain_loop(trial, target, lambda: child.from_nothing(target, pick))
 
 
-def _plain_loop(trial: Trial, target: Target, made: Callable[[], bytes]) -> Outcome:
+def _plain_loop(trial: Trial, target: Target, made: Callable[[], bytes]) -> TrialOutcome:
     run = target.run
 
     def search(watch: _Stopwatch) -> None:
@@ -129,7 +129,7 @@ def _plain_loop(trial: Trial, target: Target, made: Callable[[], bytes]) -> Outc
     return _timed(trial, search)
 
 
-def hypothesis(trial: Trial) -> Outcome:
+def hypothesis(trial: Trial) -> TrialOutcome:
     """What hypothesis makes, run after run until it finds something: no database, no shrinking."""
     from hypothesis import HealthCheck, Phase, configuration, settings
 

@@ -13,10 +13,10 @@ from vmgexit_fuzz.campaign.run import Campaign, Settings
 from vmgexit_fuzz.process.parent import INTERRUPTED, Process
 from vmgexit_fuzz.targets import find
 
-from .trial import Outcome, Trial
+from .trial import Trial, TrialOutcome
 
 
-def run(trial: Trial, *, kinds: list[str]) -> Outcome:
+def run(trial: Trial, *, kinds: list[str]) -> TrialOutcome:
     """Search until the first finding with the kinds of worker named, or the usual mix."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
@@ -30,7 +30,7 @@ def run(trial: Trial, *, kinds: list[str]) -> Outcome:
             return _searched(Campaign(settings), trial)
 
 
-def _searched(campaign: Campaign, trial: Trial) -> Outcome:
+def _searched(campaign: Campaign, trial: Trial) -> TrialOutcome:
     seconds, inputs, turn = 0.0, 0, 0  # of the turns before
     while seconds < trial.seconds and (order := campaign.order(turn)):
         order.seeds = ""
@@ -47,16 +47,16 @@ def _searched(campaign: Campaign, trial: Trial) -> Outcome:
             raise KeyboardInterrupt
         if code:  # what ended the process is a finding too
             after = time.monotonic() - search.ready
-            return Outcome(
+            return TrialOutcome(
                 True, seconds + after, inputs + process.inputs, process.death(code).cause
             )
         if search.found:
             told = search.found
             size = told["lines"].count("\n") if "lines" in told else len(told["data"]) // 2
             done = inputs + search.inputs
-            return Outcome(True, seconds + search.after, done, told["cause"], size)
+            return TrialOutcome(True, seconds + search.after, done, told["cause"], size)
         seconds, inputs, turn = seconds + order.seconds, inputs + process.inputs, turn + 1
-    return Outcome(False, trial.seconds, inputs)
+    return TrialOutcome(False, trial.seconds, inputs)
 
 
 class _Search:

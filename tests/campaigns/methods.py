@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from .trial import Outcome, Trial
+from .trial import Trial, TrialOutcome
 
 US = "campaign"
 BASELINE = "random"
@@ -23,16 +23,16 @@ class Method:
 
     name: str
     what: str
-    run: Callable[[Trial], Outcome]
+    run: Callable[[Trial], TrialOutcome]
     usual: bool = True  # takes part where no methods are named
 
 
-def _by(place: str, **options: list[str]) -> Callable[[Trial], Outcome]:
+def _by(place: str, **options: list[str]) -> Callable[[Trial], TrialOutcome]:
     """The function at `MODULE:FUNCTION`, imported only when it is run: naming methods is to be cheap."""
 
-    def run(trial: Trial) -> Outcome:
+    def run(trial: Trial) -> TrialOutcome:
         module, _, function = place.partition(":")
-        outcome: Outcome = getattr(import_module(f".{module}", __package__), function)(
+        outcome: TrialOutcome = getattr(import_module(f".{module}", __package__), function)(
             trial, **options
         )
         return outcome
@@ -40,7 +40,7 @@ def _by(place: str, **options: list[str]) -> Callable[[Trial], Outcome]:
     return run
 
 
-def _only(kind: str) -> Callable[[Trial], Outcome]:
+def _only(kind: str) -> Callable[[Trial], TrialOutcome]:
     return _by("campaign:run", kinds=[kind])
 
 

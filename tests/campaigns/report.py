@@ -16,7 +16,7 @@ from vmgexit_fuzz.targets import find
 from .cases import LEFT_OUT, Case
 from .methods import BASELINE, METHODS, NO_FEEDBACK, PARTS, US
 from .score import LATE, MOST_COMMANDS, WORSE, Score, late, worse
-from .trial import Outcome, Trial
+from .trial import Trial, TrialOutcome
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Bench:
     seeds: int
     seconds: float  # of each trial
     jobs: int
-    outcomes: list[tuple[Trial, Outcome]] = field(default_factory=list)
+    outcomes: list[tuple[Trial, TrialOutcome]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)  # trials, and how
 
     def scores(self) -> dict[str, dict[str, Score]]:
@@ -154,15 +154,14 @@ def _times(ours: float, theirs: float, least: str = "") -> str:
 
 def show(rows: Sequence[list[str]], notes: Sequence[str]) -> None:
     """Print the table and the notes; elsewhere than on a terminal in lines that are not cut."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console = Console(markup=False, highlight=False, width=400)
+    from vmgexit_fuzz.cli.status import console
+
+    screen = console()
     table = Table(*rows[0], box=None, pad_edge=False)
     for row in rows[1:]:
         table.add_row(*row)
-    console.print(table)
+    screen.print(table)
     for note in notes:
-        console.print(note)
+        screen.print(note)

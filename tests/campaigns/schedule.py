@@ -15,7 +15,7 @@ from vmgexit_fuzz.campaign.screen import Screen
 from vmgexit_fuzz.targets import REPOSITORY
 
 from .report import Bench
-from .trial import Outcome, Trial
+from .trial import Trial, TrialOutcome
 
 _AROUND_A_TRIAL = 60.0  # seconds for imports, and to shorten what was found
 _INTERRUPT_SECONDS = 5.0
@@ -68,7 +68,7 @@ class _Processes:
         self.lock = threading.Lock()
         self.ended = False
 
-    def outcome(self, trial: Trial) -> Outcome:
+    def outcome(self, trial: Trial) -> TrialOutcome:
         """Make a trial. Raises VmgexitError with what its process said last."""
         with self.lock:
             if self.ended:
@@ -87,7 +87,7 @@ class _Processes:
             answer, said = process.communicate(trial.spelled(), trial.seconds + _AROUND_A_TRIAL)
         except subprocess.TimeoutExpired:
             # It hangs in one input, which no method but one with an engine can tell.
-            return Outcome(False, trial.seconds, 0)
+            return TrialOutcome(False, trial.seconds, 0)
         finally:
             _end(process)
             self.running.discard(process)
@@ -95,7 +95,7 @@ class _Processes:
             last = said.strip().rpartition("\n")[2]
             place = f"{trial.method} on {trial.case.name}, seed {trial.seed}"
             raise VmgexitError(f"{place}: ended with code {process.returncode}: {last}")
-        return Outcome(**json.loads(answer))
+        return TrialOutcome(**json.loads(answer))
 
     def end(self) -> None:
         """End all that run, and start no more."""

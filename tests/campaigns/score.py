@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from .methods import US
-from .trial import Outcome
+from .trial import TrialOutcome
 
 WORSE = 1.5  # times the best median of others: what is worth telling
 LATE = 5.0  # seconds; what is found later without feedback is where a campaign has to be better
@@ -22,7 +22,7 @@ MOST_COMMANDS = 15  # of a shortened scenario
 class Score:
     """The trials of one method on one case."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TrialOutcome, ...]
 
     @property
     def found(self) -> int:

@@ -38,7 +38,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What came of a trial. `seconds` and `inputs` are those to the first finding, or all there were."""
 
     found: bool

@@ -31,7 +31,7 @@ from vmgexit.wire.svsm import ResultCode
 
 def accept_at_zero():
     row = ConfigureRequest.REGISTER, registration.Level.OFF
-    registration.OUTCOMES[row] = registration.Outcome(1, False, ResultCode.SUCCESS)
+    registration.CHANGES[row] = registration.Change(1, False, ResultCode.SUCCESS)
 """
 
 needs_atheris = pytest.mark.needs("atheris")

@@ -18,7 +18,7 @@ from tests.campaigns.planted import bugs
 from tests.campaigns.report import Bench
 from tests.campaigns.schedule import make, trials
 from tests.campaigns.score import Score, late, worse
-from tests.campaigns.trial import Outcome, Trial
+from tests.campaigns.trial import Trial, TrialOutcome
 from vmgexit.errors import UsageError
 from vmgexit.machine import quirks
 
@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[2]
 ROW = Case("row", "scenario", profile="ppr-keeps-low-nibble")
 
 
-def found(seconds: float, inputs: int = 10, size: int = 0) -> Outcome:
-    return Outcome(True, seconds, inputs, "INV-1 enter", size)
+def found(seconds: float, inputs: int = 10, size: int = 0) -> TrialOutcome:
+    return TrialOutcome(True, seconds, inputs, "INV-1 enter", size)
 
 
 def score(*seconds: float) -> Score:
     """Trials that took so long; those of more than 20 s found nothing."""
-    return Score(tuple(Outcome(s <= 20, min(s, 20), int(1000 * s)) for s in seconds))
+    return Score(tuple(TrialOutcome(s <= 20, min(s, 20), int(1000 * s)) for s in seconds))
 
 
 def test_every_quirk_and_every_planted_bug_is_a_case() -> None:
@@ -92,7 +92,7 @@ def test_the_report_says_what_was_found() -> None:
     some = Bench({"row": ROW}, ["campaign", "random"], 2, 20, 1)
     for seed, ours in enumerate((found(1.5, 100, 4), found(2.5, 300, 16)), 1):
         some.outcomes.append((Trial("campaign", ROW, seed, 20), ours))
-        some.outcomes.append((Trial("random", ROW, seed, 20), Outcome(False, 20, 9000)))
+        some.outcomes.append((Trial("random", ROW, seed, 20), TrialOutcome(False, 20, 9000)))
     assert "| row | 2/2: 2.00 s (1.50 to 2.50), 300 runs | 0/2: > 20 s" in some.markdown()
     assert "| 4 commands |" in some.markdown()
     assert "- row: 2.00 s, random > 20 s, at most 0.1 times" in some.markdown()

@@ -7,8 +7,9 @@ import pytest
 
 from vmgexit.machine import program
 from vmgexit.machine.commands import Command
+from vmgexit.machine.program import SIZE
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.inputs.programs import SIZE, mutate
+from vmgexit_fuzz.inputs.programs import mutate
 from vmgexit_fuzz.process.minimize import minimized
 from vmgexit_fuzz.targets import Conditions, Finding, Target, find
 

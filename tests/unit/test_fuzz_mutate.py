@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from vmgexit.machine import program
 from vmgexit.machine.commands import COMMANDS, checked
-from vmgexit.machine.program import CODES, Operation, spelled
-from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, SIZE, Burst, Pick, mutate
+from vmgexit.machine.program import CODES, SIZE, Operation, spelled
+from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, Burst, Pick, mutate
 
 INIT = spelled({"op": "init", "cpus": 2, "reg_count": 1})
 SEEDS = range(60)

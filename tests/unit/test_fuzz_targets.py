@@ -55,8 +55,9 @@ FAMILIES = ("codec-ghcb", "codec-svsm", "codec-doorbell", "codec-vmsa", "codec-f
 
 def reached(name: str) -> list[type]:
     """The structures that inputs of a target are about, as the first two bytes count up."""
-    chosen = getattr(find(name).open(), "chosen", differential.chosen)
-    found = [chosen(number.to_bytes(2, "little"))[0] for number in range(4000)]
+    target = find(name).open()
+    assert isinstance(target, Codec)
+    found = [target.chosen(number.to_bytes(2, "little"))[0] for number in range(4000)]
     return list(dict.fromkeys(found))
 
 
@@ -187,7 +188,7 @@ def differing(body: bytes, how: int = 0, field: int = 0) -> bytes:
     index = next(
         number
         for number in range(2000)
-        if differential.chosen(number.to_bytes(2, "little"))[0] is ExtIntStatus
+        if DIFFERENTIAL.chosen(number.to_bytes(2, "little"))[0] is ExtIntStatus
     )
     return index.to_bytes(2, "little") + bytes([0, how]) + field.to_bytes(2, "little") + body
 

@@ -104,15 +104,12 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 class Campaign:
-    """The workers and what they share. Its folder must be in use by us.
+    """The workers and what they share. Its folder must be in use by us."""
 
-    `told` is called with each line of each process that says something, for those who measure.
-    """
-
-    def __init__(self, settings: Settings, screen: Screen | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.progress = Progress(unit=settings.target.steps)
-        self.screen = screen or Screen()
+        self.screen = Screen()
         self.store = Store(settings.directory.findings)
         self.state_counts = statistics.StateCounts(settings.directory.path / "states.json")
         self.lock = threading.RLock()  # over all that workers share

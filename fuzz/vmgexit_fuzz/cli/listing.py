@@ -9,7 +9,6 @@ from ..targets import TARGETS
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments: none."""
     parser.set_defaults(run=_list)
 
 

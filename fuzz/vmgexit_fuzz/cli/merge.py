@@ -10,7 +10,6 @@ from .options import add_directory, campaign_directory
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "Take other corpora into a campaign's corpus. Then keep the smallest inputs that"
         " together reach all that the corpus reaches. The campaign must not be running."

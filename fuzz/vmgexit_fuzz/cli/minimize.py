@@ -13,7 +13,6 @@ from .inputs import add_inputs, inputs
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "Shorten a finding's input without the limits of a campaign: first the commands,"
         " then the arguments. The cause of the finding stays the same."

@@ -12,7 +12,6 @@ from .inputs import add_inputs, inputs
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "Run inputs of a target once. A finding runs under the conditions of its record."
         " Exits 1 when an input is a finding."

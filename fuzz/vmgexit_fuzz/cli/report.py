@@ -10,7 +10,6 @@ from .options import add_directory, campaign_directory
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "Write one self-contained HTML page about a campaign: what parts of protocol and"
         " code it reached, how it went, what it found."

@@ -19,7 +19,6 @@ from .options import add_conditions, conditions, opened, positive, usual_folder
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "Fuzz a target until time or runs are used up, or until Ctrl-C. A finding does"
         " not end the campaign. Everything is on disk at once, so the same command continues a"

@@ -8,7 +8,6 @@ from ..seeds import make
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments: none."""
     parser.set_defaults(run=_seeds)
 
 

@@ -22,7 +22,6 @@ _REFRESH_SECONDS = 1
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "Show how campaigns are doing: live on a terminal until Ctrl-C, once elsewhere."
     )
@@ -32,21 +31,25 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        # Without a terminal, a table is not cut to the width of one.
-        console = Console(markup=False, highlight=False, width=200)
-    directories = _campaigns(arguments.dir)
+    directories, screen = _campaigns(arguments.dir), console()
     if arguments.once or not sys.stdout.isatty():
-        console.print(_seen(directories))
+        screen.print(_seen(directories))
         return 0
     try:
-        with Live(_seen(directories), console=console, auto_refresh=False, screen=False) as live:
+        with Live(_seen(directories), console=screen, auto_refresh=False, screen=False) as live:
             while True:
                 time.sleep(_REFRESH_SECONDS)
                 live.update(_seen(_campaigns(arguments.dir)), refresh=True)
     except KeyboardInterrupt:
         return 0
+
+
+def console() -> Console:
+    """Standard output; where it is no terminal, no line of a table is cut."""
+    made = Console(markup=False, highlight=False)
+    if not made.is_terminal:
+        made.width = 1000
+    return made
 
 
 def _campaigns(given: Path | None) -> list[Directory]:

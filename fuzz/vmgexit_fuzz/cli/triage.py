@@ -6,7 +6,6 @@ import argparse
 import time
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from vmgexit.errors import UsageError
@@ -14,11 +13,12 @@ from vmgexit.files import write
 
 from ..campaign import export
 from ..campaign.findings import Record, Store
+from ..report.text import one_line
 from .options import add_directory, campaign_directory
+from .status import console
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the action's arguments."""
     parser.description = (
         "List the findings of a campaign, or show, mark or export the findings named."
     )
@@ -73,16 +73,8 @@ def _table(chosen: list[Record]) -> None:
         size = f"{record.commands} commands" if record.commands else f"{record.size} bytes"
         seen = _when(record.first), _when(record.last)
         mark = "known" * record.known
-        table.add_row(record.id, f"{record.count:,}", size, *seen, mark, _plain(record.message))
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 1000  # a line for each
-    console.print(table if chosen else "no findings")
-
-
-def _plain(text: str) -> str:
-    """Text without what would steer a terminal."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+        table.add_row(record.id, f"{record.count:,}", size, *seen, mark, one_line(record.message))
+    console().print(table if chosen else "no findings")
 
 
 def _when(seconds: float) -> str:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import random
 
-from vmgexit.machine.program import CODES, spelled
+from vmgexit.machine.program import CODES, SIZE, spelled
 
 from . import programs
-from .programs import SIZE
 
 OFTEN = 0.7  # how often acts are put in
 MOST_ACTS = 4

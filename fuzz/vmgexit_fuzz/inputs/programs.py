@@ -25,15 +25,12 @@ from vmgexit.machine.commands import (
     Posts,
     call,
 )
-from vmgexit.machine.program import CODES, Operation, spelled
+from vmgexit.machine.program import CODES, PLACES, SIZE, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.calls import calls
 from vmgexit.wire.svsm import CoreCall, Protocol
 
-SIZE = Operation.size
-_VECTOR, _RCX, _RDX = (
-    Operation.declaration[name].bit_offset // 8 for name in ("vector", "rcx", "rdx")
-)
+_VECTOR, _RCX, _RDX = (PLACES[name].start for name in ("vector", "rcx", "rdx"))
 _SINGLE_REGISTERS = tuple(
     ApicRegister[name] for name in ("ID", "TPR", "PPR", "EOI", "LDR", "ICR", "SELF_IPI")
 )

@@ -83,12 +83,12 @@ class Codec(Messages, Target):
 
     def fields(self, data: bytes) -> Sequence[Leaf]:
         """The fields of the structure that an input is about."""
-        return fields_of(self.chosen(data)[0], HEAD)
+        return fields_of(self.chosen(data)[0], self.head)
 
     def chosen(self, data: bytes) -> tuple[type[Structure], bytes]:
         """The structure that an input is about, and the bytes for it."""
         cls = self.classes[int.from_bytes(data[:2], "little") % len(self.classes)]
-        body = data[HEAD:]
+        body = data[self.head :]
         if data[2:3] and data[2] >= AS_IT_IS:
             return cls, body
         if cls.declaration.any_length:

@@ -16,10 +16,8 @@ import construct
 from vmgexit.errors import DecodeError, EncodeError
 from vmgexit.schema import Kind, Structure
 
-from ..inputs.messages import Leaf, Messages, fields_of
 from . import codec
-from .base import Finding, Target
-from .codec import AS_IT_IS
+from .base import Conditions, Finding, TargetRow
 
 # Which structure, in two bytes; its length; how the field is set; two bytes that lead to the field.
 HEAD = 6
@@ -62,17 +60,6 @@ def classes() -> Sequence[type[Structure]]:
         if all(field.count <= LONGEST_LIST for field in cls.declaration.fields)
         for _ in range(next(often for most, often in _OFTEN if cls.size <= most))
     ]
-
-
-def chosen(data: bytes) -> tuple[type[Structure], bytes]:
-    """The structure that an input is about, and the bytes for it."""
-    cls = classes()[int.from_bytes(data[:2], "little") % len(classes())]
-    body = data[HEAD:]
-    if data[2:3] and data[2] >= AS_IT_IS:
-        return cls, body
-    if cls.declaration.any_length:
-        return cls, body.ljust(cls.size, b"\0")
-    return cls, body[: cls.size].ljust(cls.size, b"\0")
 
 
 def setting(cls: type[Structure], data: bytes) -> tuple[Path, Any] | None:
@@ -145,18 +132,18 @@ def _differs(cls: type[Structure], other: str, how: str) -> None:
     raise Finding(f"{name} differs from {other} in {kind}", f"{name} differs from {other} in {how}")
 
 
-class Differential(Messages, Target):
+class Differential(codec.Codec):
     """One value, three ways."""
 
     head = HEAD
 
-    def fields(self, data: bytes) -> Sequence[Leaf]:
-        """The fields of the structure that an input is about."""
-        return fields_of(chosen(data)[0], HEAD)
+    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
+        super().__init__(row, conditions)
+        self.classes = classes()
 
     def run(self, data: bytes) -> int:
         """Check one value on one input."""
-        cls, body = chosen(data)
+        cls, body = self.chosen(data)
         whole = construct.Sequence(cls.construct, construct.Terminated)
         if not cls.accepts(len(body)):
             ours, theirs = _tried(cls.decode, body), _tried(whole.parse, body)
@@ -172,10 +159,14 @@ class Differential(Messages, Target):
         _compare(cls, "its view", ours, _tried(_encoded, view, put, type(view).encode))
         return 1
 
+    def show(self, data: bytes) -> str:
+        """As `read`: what the three make of the value may be what is wrong."""
+        return self.read(data)
+
     def read(self, data: bytes) -> str:
         """The structure's name, the bytes, and the field that is set."""
-        cls, body = chosen(data)
-        told = f"{cls.declaration.name}: {body.hex()}"
+        cls, body = self.chosen(data)
+        told = super().read(data)
         put = setting(type(cls.decode(body)), data) if cls.accepts(len(body)) else None
         if put is None:
             return told

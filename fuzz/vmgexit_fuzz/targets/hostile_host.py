@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE, Command
-from vmgexit.machine.program import CODES, Operation, spelled
+from vmgexit.machine.program import CODES, SIZE, spelled
 from vmgexit.watch.invariants import INVARIANTS
 
 from ..inputs import hostile
@@ -19,7 +19,6 @@ from .scenarios import ProgramTarget
 FOR_ANY_HOST = ("INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10")
 
 LOOKS = (CODES["doorbell"], CODES["state"])
-_SIZE = Operation.size
 _ARGUMENTS = 2  # from this byte on
 
 # What the host writes: flags, per-VMPL events, and the status of the guest's descriptor but its vector.
@@ -43,7 +42,7 @@ def act(operation: bytes) -> Command:
     start = _VECTORS_AT + place % _VECTORS
     held = operation[12:][: size % 25]
     page[start : start + len(held)] = held
-    return {"op": "set_doorbell", "cpu": cpu, "hex": page[:256].hex()}
+    return {"op": "set_doorbell", "cpu": cpu, "hex": page.hex()}
 
 
 class HostileHost(ProgramTarget):
@@ -54,8 +53,8 @@ class HostileHost(ProgramTarget):
     def commands(self, data: bytes) -> list[Command]:
         """The scenario of an input."""
         read = []
-        for at in range(0, len(data) - _SIZE + 1, _SIZE):
-            operation = data[at : at + _SIZE]
+        for at in range(0, len(data) - SIZE + 1, SIZE):
+            operation = data[at : at + SIZE]
             if operation[0] % len(CODES) in LOOKS and any(operation[_ARGUMENTS:]):
                 operation = spelled(act(operation))
             read.append(operation)

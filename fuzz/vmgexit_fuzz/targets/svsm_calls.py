@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from vmgexit.machine import program
 from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.program import CODES, Operation
+from vmgexit.machine.program import CODES, SIZE
 from vmgexit.watch.invariants import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.calls import calls
@@ -48,7 +48,7 @@ class SvsmCalls(ProgramTarget):
     def commands(self, data: bytes) -> list[Command]:
         """The calls of an input."""
         read = bytearray(data)
-        for at in range(0, len(read) - Operation.size + 1, Operation.size):
+        for at in range(0, len(read) - SIZE + 1, SIZE):
             if read[at] not in _KEPT:
                 read[at] = CODES["call"]
         return [_folded(command) for command in program.read(bytes(read))]

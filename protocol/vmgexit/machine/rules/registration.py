@@ -26,7 +26,7 @@ class Level(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Change:
     """What a request does: to the count, to this vCPU if the count is then 0, and its answer."""
 
     step: int
@@ -37,16 +37,16 @@ class Outcome:
 _SUCCESS, _REFUSED = ResultCode.SUCCESS, ResultCode.CANNOT_REGISTER
 
 # A count of 0 is off and stays so (REG-3). Deregistering never fails.
-OUTCOMES: dict[tuple[int, Level], Outcome] = {
-    (ConfigureRequest.ALIGN, Level.OFF): Outcome(0, True, _SUCCESS),
-    (ConfigureRequest.ALIGN, Level.ON): Outcome(0, False, _SUCCESS),
-    (ConfigureRequest.ALIGN, Level.AT_MOST): Outcome(0, False, _SUCCESS),
-    (ConfigureRequest.DEREGISTER, Level.OFF): Outcome(0, True, _SUCCESS),
-    (ConfigureRequest.DEREGISTER, Level.ON): Outcome(-1, True, _SUCCESS),
-    (ConfigureRequest.DEREGISTER, Level.AT_MOST): Outcome(-1, True, _SUCCESS),
-    (ConfigureRequest.REGISTER, Level.OFF): Outcome(0, False, _REFUSED),
-    (ConfigureRequest.REGISTER, Level.ON): Outcome(1, False, _SUCCESS),
-    (ConfigureRequest.REGISTER, Level.AT_MOST): Outcome(0, False, _REFUSED),
+CHANGES: dict[tuple[int, Level], Change] = {
+    (ConfigureRequest.ALIGN, Level.OFF): Change(0, True, _SUCCESS),
+    (ConfigureRequest.ALIGN, Level.ON): Change(0, False, _SUCCESS),
+    (ConfigureRequest.ALIGN, Level.AT_MOST): Change(0, False, _SUCCESS),
+    (ConfigureRequest.DEREGISTER, Level.OFF): Change(0, True, _SUCCESS),
+    (ConfigureRequest.DEREGISTER, Level.ON): Change(-1, True, _SUCCESS),
+    (ConfigureRequest.DEREGISTER, Level.AT_MOST): Change(-1, True, _SUCCESS),
+    (ConfigureRequest.REGISTER, Level.OFF): Change(0, False, _REFUSED),
+    (ConfigureRequest.REGISTER, Level.ON): Change(1, False, _SUCCESS),
+    (ConfigureRequest.REGISTER, Level.AT_MOST): Change(0, False, _REFUSED),
 }
 
 
@@ -55,11 +55,11 @@ def configure(cpu: Vcpu, request: int) -> tuple[ResultCode, bool]:
 
     Any request but 0b00, 0b01 and 0b10 is refused (REG-2).
     """
-    outcome = OUTCOMES.get((request, level(cpu.vm.registration_count)))
-    if outcome is None:
+    change = CHANGES.get((request, level(cpu.vm.registration_count)))
+    if change is None:
         return ResultCode.INVALID_PARAMETER, False
-    cpu.vm.registration_count += outcome.step
-    return outcome.result, outcome.aligns and not cpu.vm.registration_count
+    cpu.vm.registration_count += change.step
+    return change.result, change.aligns and not cpu.vm.registration_count
 
 
 def level(count: int) -> Level:
