@@ -26,7 +26,7 @@ protocol  exit                 code  count  errors  unpaired      min  ~median  
 ghcb      IOIO                 0x7b      1       0         0  50.0 us  50.0 us  50.0 us
 msr       PAGE_STATE_REQUEST  0x014      1       0         0   9.0 us   9.0 us   9.0 us
 msr       0x777               0x777      1       1         0   1.0 us   1.0 us   1.0 us
-7 lines: 3 requests, 1 failed, 0 unpaired; 0 malformed, 1 other lines, 0 events lost
+7 lines: 3 requests, 1 failed, 0 unpaired; 0 malformed, 1 other line, 0 events lost
 """  # noqa: E501
 
 TRACE_CMD_SUMMARY = """\
@@ -180,7 +180,7 @@ def test_an_interrupt_ends_a_live_trace_with_its_summary(
     monkeypatch.setattr("vmgexit.cli.trace.lines", two)
     assert main(["trace", "--summary"]) == 130
     assert capsys.readouterr().out.endswith(
-        "2 lines: 1 requests, 0 failed, 0 unpaired; 0 malformed, 0 other lines, 0 events lost\n"
+        "2 lines: 1 request, 0 failed, 0 unpaired; 0 malformed, 0 other lines, 0 events lost\n"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..counting import count_of
 from ..errors import DecodeError, UsageError
 from ..explain import render
 from ..explain.ask import ask, nearest
@@ -139,7 +140,7 @@ def _binary(name: str, head: bytes, stream: Any, arguments: argparse.Namespace) 
     if len(data) > PAGE and name != "-":
         _image(name, arguments)
     else:
-        _bytes(Bytes(data, f"{len(data)} bytes"), arguments)
+        _bytes(Bytes(data, count_of(len(data), "byte")), arguments)
 
 
 def _image(name: str, arguments: argparse.Namespace) -> None:
@@ -148,7 +149,8 @@ def _image(name: str, arguments: argparse.Namespace) -> None:
         finds += 1
         print(json.dumps(asdict(find)) if arguments.json else render.find_text(find), end="")
     if not arguments.json:
-        print(f"{finds} pages found that look like one of ours; vmgexit find has more to ask for")
+        said = f"{count_of(finds, 'page')} found that may be a GHCB, a VMSA, a doorbell or a secrets page"
+        print(f"{said}; vmgexit find has options to narrow the search")
 
 
 def _whole(text: str, arguments: argparse.Namespace) -> bool:

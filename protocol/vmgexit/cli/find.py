@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
 
+from ..counting import count_of
 from ..images.page_rules import KINDS
 from ..images.scan import Find, Scan, scan
 from .names import number
@@ -91,8 +92,8 @@ def _close(state: Scan, count: int, progress: Progress) -> None:
     """What was looked at, on standard error: standard output has the finds only."""
     rest = f"; {state.rest} bytes are no whole pages" if state.rest else ""
     print(
-        f"vmgexit: {state.form}: {count} found, {state.pages} pages with content in {_gib(state.done)},"
-        f" {_rate(state, progress)}{rest}",
+        f"vmgexit: {state.form}: {count} found, {count_of(state.pages, 'page')} with content in"
+        f" {_gib(state.done)}, {_rate(state, progress)}{rest}",
         file=sys.stderr,
     )
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ..counting import count_of
 from ..errors import DecodeError, UsageError
 from ..files import write_output
 from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse, rmp_fault
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     rate = summary.lines / progress.seconds
     print(
-        f"vmgexit: {summary.lines} lines in {progress.seconds:.2f} s, {rate:.0f} lines/s",
+        f"vmgexit: {count_of(summary.lines, 'line')} in {progress.seconds:.2f} s, {rate:.0f} lines/s",
         file=sys.stderr,
     )
     return 130 if interrupted else 0
@@ -178,10 +179,10 @@ def _print_summary(summary: Summary) -> None:
             print("  ".join(cells).rstrip())
     totals = summary.totals()
     print(
-        f"{totals['lines']} lines: {totals['pairs']} requests, {totals['errors']} failed,"
-        f" {totals['unpaired']} unpaired; {totals['malformed']} malformed,"
-        f" {totals['other']} other lines, {totals['lost']} events lost"
-        + f"; {totals['rmp_faults']} RMP faults"
+        f"{count_of(totals['lines'], 'line')}: {count_of(totals['pairs'], 'request')},"
+        f" {totals['errors']} failed, {totals['unpaired']} unpaired; {totals['malformed']} malformed,"
+        f" {count_of(totals['other'], 'other line')}, {count_of(totals['lost'], 'event')} lost"
+        + f"; {count_of(totals['rmp_faults'], 'RMP fault')}"
         * bool(totals["rmp_faults"])
     )
     if totals["unpaired"] and not summary.answers:

@@ -100,7 +100,7 @@ def said(name: str, meaning: Meaning, value: int | str, shown: str, words: Value
         describe(held),
         held.as_dict(),
         tuple(str(problem) for problem in held.problems()),
-        tuple(f"{note.path}: {note.text}" for note in held.notes()),
+        tuple(str(note) for note in held.notes()),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..counting import count_of
 from ..images.scan import Find
 from ..logs.kvm import Event
 from ..logs.lines import as_text, fault_text, pair_object
@@ -113,9 +114,9 @@ def line_json(line: Line) -> bytes:
 
 def count_text(count: Count) -> str:
     """How much of a log is known."""
-    said = f"{count.lines} lines: {count.known} known, {count.unknown} not known"
+    said = f"{count_of(count.lines, 'line')}: {count.known} known, {count.unknown} not known"
     if count.unanswered:
-        said += f"; {count.unanswered} requests without an answer"
+        said += f"; {count_of(count.unanswered, 'request')} without an answer"
     return said
 
 
@@ -142,14 +143,14 @@ def number_text(number: Number) -> str:
     """The readings of a number, and the page of the likeliest where it is far ahead."""
     if not number.readings:
         return f"read as {number.read_as}: no reading\n"
-    several = len(number.readings) > 1
-    counted = f"{len(number.readings)} readings, the likeliest first" if several else "one reading"
-    made = [f"read as {number.read_as}: {counted}"]
+    counted = count_of(len(number.readings), "reading")
+    order = ", the likeliest first" * (len(number.readings) > 1)
+    made = [f"read as {number.read_as}: {counted}{order}"]
     for reading in number.readings[:_SHOWN]:
         made.append(f"  {reading.score:.2f}  {reading.what}: {reading.says}")
         made.append(f"        because {reading.why}")
-    if more := len(number.readings) - _SHOWN:
-        made += [f"  and {more} more, less likely"] * (more > 0)
+    if (more := len(number.readings) - _SHOWN) > 0:
+        made.append(f"  and {more} more, less likely")
     best = number.readings[0]
     if best.subject is not None and best.score >= _SURE:
         made += ["", page_text(best.subject)]
@@ -158,7 +159,7 @@ def number_text(number: Number) -> str:
 
 def value_text(value: Value) -> str:
     if isinstance(value.held, Bits):
-        notes = [f"  note: {note.path}: {note.text}" for note in value.held.notes()]
+        notes = [f"  note: {note}" for note in value.held.notes()]
         problems = [f"  ! {problem}" for problem in value.held.problems()]
         name = value.structure.declaration.name
         head = f"{name}, read as {value.read_as}: {describe(value.held)}"
@@ -214,7 +215,7 @@ def value_object(value: Value) -> dict[str, Any]:
         "read_as": value.read_as,
         "fields": value.held.as_dict(),
         "problems": [str(problem) for problem in value.held.problems()],
-        "notes": [f"{note.path}: {note.text}" for note in value.held.notes()],
+        "notes": [str(note) for note in value.held.notes()],
     }
 
 
@@ -224,7 +225,8 @@ def value_object(value: Value) -> dict[str, Any]:
 def guesses_text(data: bytes, found: list[Guess], gaps: Sequence[range] = ()) -> str:
     """What bytes could be; the likeliest in full where it is likely enough. `gaps`: not in a dump."""
     if not found:
-        return f"  {len(data)} bytes: no structure has this size, and they begin no page that is known\n"
+        nothing = "no structure has this size, and they begin no page that is known"
+        return f"  {count_of(len(data), 'byte')}: {nothing}\n"
     made = []
     for guess in found[:_GUESSES]:
         against = f" | not: {'; '.join(guess.against)}" if guess.against else ""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..counting import count_of
 from ..schema import Kind
-from .naming import count_of
 from .table import Row, Table, hexadecimal
 
 LANE = 32

@@ -1,7 +1,8 @@
-"""How layouts and values name structures and count, apart from tables, which few commands need."""
+"""How layouts and values name structures, apart from tables, which few commands need."""
 
 from __future__ import annotations
 
+from ..counting import count_of
 from ..schema import Structure
 
 # An array of up to this many elements has a row for each; a longer one has a single row.
@@ -12,11 +13,6 @@ def label(cls: type[Structure]) -> str:
     """The structure's name, with `@revision` unless it is the current one."""
     declaration = cls.declaration
     return f"{declaration.name}@{declaration.revision}".removesuffix("@")
-
-
-def count_of(amount: int, noun: str) -> str:
-    """`1 byte`, `2 bytes`."""
-    return f"{amount} {noun}{'' if amount == 1 else 's'}"
 
 
 def size_of(cls: type[Structure]) -> str:

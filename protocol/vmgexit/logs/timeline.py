@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..layout.naming import count_of
+from ..counting import count_of
 from ..schema import named
 from ..wire.ap_creation import ApCreation, ApOperation
 from ..wire.exit_codes import ExitCode
@@ -183,7 +183,9 @@ class Timeline:
             took = f", for {duration(lasted, self.raw_time)}" if lasted else ""
             yield f"+{after:<10} vCPU {milestone.vcpu:<3} {milestone.text}{took}"
         span = duration(self.last - start, self.raw_time)
-        untimed = f"; {self.untimed} requests without a time are left out" if self.untimed else ""
+        untimed = (
+            f"; {count_of(self.untimed, 'request')} without a time left out" if self.untimed else ""
+        )
         yield f"{count_of(len(self._vcpus), 'vCPU')}, {span} from first to last{untimed}"
 
 

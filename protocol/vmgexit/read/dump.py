@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..counting import count_of
 from . import numbers
-from .numbers import brief, count
+from .numbers import brief
 
 _COUNTED = 4  # lines passed over that are named; more are counted
 
@@ -47,7 +48,7 @@ class Dump(NamedTuple):
 
     def __str__(self) -> str:
         """`1072 bytes, print_hex_dump of a kernel's log`."""
-        parts = [count(len(self.data), "byte"), self.form, self.order]
+        parts = [count_of(len(self.data), "byte"), self.form, self.order]
         if self.address:
             parts.append(f"from address {self.address:#x}")
         return ", ".join(part for part in parts if part)

@@ -12,10 +12,11 @@ import os
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
+from ..counting import count_of
 from ..errors import DecodeError, UsageError
 from . import numbers
 from .dump import Dump
-from .numbers import brief, count
+from .numbers import brief
 from .streams import opened, read_exactly
 
 TEXT_LIMIT = 64 << 20
@@ -98,7 +99,7 @@ def _number(text: str, place: str, size: int) -> Given:
         raise DecodeError(
             f"{brief(place)}: {missing}{error}" if missing else f"--value: {error}"
         ) from None
-    said = str(values[0]) if len(values) == 1 else count(len(values), "number")
+    said = str(values[0]) if len(values) == 1 else count_of(len(values), "number")
     return Given(io.BytesIO(data), said, dump=Dump(data, said, is_rows=False, values=tuple(values)))
 
 
@@ -161,14 +162,14 @@ def _either(data: bytes, name: str, where: str, size: int) -> Given:
         if len(data) == size:
             return raw
         raise DecodeError(
-            f"{error}; --raw takes the {count(len(data), 'byte')} as they are"
+            f"{error}; --raw takes the {count_of(len(data), 'byte')} as they are"
         ) from None
     if len(data) != size:
         return found
     if len(text.split()) == 1 and text == text.strip():
         note = f"they are text too: --hex reads them as {found.said}"
         return Given(io.BytesIO(data), raw.said, (note,))
-    note = f"--raw takes the {count(len(data), 'byte')} as they are"
+    note = f"--raw takes the {count_of(len(data), 'byte')} as they are"
     return Given(found.stream, found.said, (*found.notes, note), found.dump)
 
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import re
 
+from ..counting import count_of
 from ..errors import DecodeError
 from . import base64, literals, numbers, prefixes
 from .dump import Dump, Source, skips
 from .lines import are_columns, of_lines
-from .numbers import count
 from .plain import doubts, is_hexish
 from .rows import Row, row
 
@@ -113,6 +113,8 @@ def _form_of_values(values: list[numbers.Understood]) -> str:
     if len(values) == 1:
         return str(values[0])
     of = (
-        f"of {count(widths.pop(), 'byte')}" if len(widths) == 1 else "each as wide as it is written"
+        f"of {count_of(widths.pop(), 'byte')}"
+        if len(widths) == 1
+        else "each as wide as it is written"
     )
-    return f"{count(len(values), 'number')} {of}"
+    return f"{count_of(len(values), 'number')} {of}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..counting import count_of
 from ..errors import DecodeError
-from .numbers import count
 
 LIMIT = 256 << 20
 """Bytes that a dump may stand for: a line with `*` can claim any number of them."""
@@ -62,7 +62,7 @@ def join(rows: Sequence[Placed], shown: str = "#x") -> Joined:
             gaps.append(range(len(data), at))
             notes.append(
                 f"{_found(line, shown)}, {base + len(data):{shown}} expected:"
-                f" a gap of {count(-known, 'byte')}"
+                f" a gap of {count_of(-known, 'byte')}"
             )
             data += bytes(-known)
         elif known and line.data:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from ..counting import count_of
 from ..errors import DecodeError
 from .dump import ORDERS, Dump, Source, skips
 from .joined import Joined, Placed, join
-from .numbers import brief, count
+from .numbers import brief
 from .plain import is_hexish, is_left_out, plain
 from .rows import Mark, Row, Wrong, agrees, bare_row, row
 
@@ -233,7 +234,7 @@ def _data(each: Row, width: int, reverse: bool) -> bytes:
         kind = "octal" if octal else "decimal"
         raise DecodeError(
             f"line {each.number}: {brief(' '.join(each.words))} found,"
-            f" {kind} words of {count(width, 'byte')} expected"
+            f" {kind} words of {count_of(width, 'byte')} expected"
         ) from None
 
 

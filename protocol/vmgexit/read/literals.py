@@ -19,8 +19,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..counting import count_of
 from ..errors import DecodeError
-from .numbers import brief, count
+from .numbers import brief
 
 _TOKEN = re.compile(
     r"""(?P<string>[bBcC]?[rR]?"(?:[^"\\\n]|\\.|\\\n)*+"|[bB]?'(?:[^'\\\n]|\\.|\\\n)*+')
@@ -273,7 +274,7 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
         try:
             data += value.to_bytes(width, "little", signed=value < 0)
         except OverflowError:
-            expected = f"an element of {count(width, 'byte')} expected"
+            expected = f"an element of {count_of(width, 'byte')} expected"
             raise DecodeError(f"line {token.line}: {brief(token.text)} found, {expected}") from None
     if (whole := _declared(head)) and len(values) < whole:
         data += bytes((whole - len(values)) * width)
@@ -281,7 +282,7 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
     return Literal(
         bytes(data),
         other=bytes(int(text, 16) for text in texts) if is_doubtful else b"",
-        form=f"an array of {count(len(data) // width, 'element')} of {count(width, 'byte')}",
+        form=f"an array of {count_of(len(data) // width, 'element')} of {count_of(width, 'byte')}",
         notes=tuple(notes),
     )
 

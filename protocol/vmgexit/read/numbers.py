@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from ..counting import count_of
 from ..errors import DecodeError
 
 DIGITS = 16
@@ -61,7 +62,7 @@ class Understood(NamedTuple):
     def __str__(self) -> str:
         """`the number 0x100`, `4 bytes in memory order`."""
         if self.kind == "bytes":
-            return f"{count(self.width, 'byte')} in memory order"
+            return f"{count_of(self.width, 'byte')} in memory order"
         return f"the number {self.value:#x}" + f" ({self.value})" * self.is_decimal
 
     def sized(self, size: int) -> bytes:
@@ -74,7 +75,7 @@ class Understood(NamedTuple):
             return self.data
         if any(self.data[size:]):
             raise DecodeError(
-                f"the number {self.value:#x} found, {count(size, 'byte')} expected:"
+                f"the number {self.value:#x} found, {count_of(size, 'byte')} expected:"
                 f" at most {(1 << 8 * size) - 1:#x}"
             )
         return self.data[:size].ljust(size, b"\0")
@@ -147,11 +148,6 @@ def joined(found: list[Understood]) -> Understood:
     return Understood(
         "bytes", b"".join(each.data for each in found), " ".join(e.written for e in found)
     )
-
-
-def count(number: int, noun: str) -> str:
-    """`1 byte`, `2 bytes`."""
-    return f"{number} {noun}" + "s" * (number != 1)
 
 
 def brief(text: str) -> str:

@@ -6,9 +6,10 @@ import contextlib
 import re
 from collections.abc import Sequence
 
+from ..counting import count_of
 from ..errors import DecodeError
 from .dump import ORDERS, Dump, Source, skips
-from .numbers import brief, count
+from .numbers import brief
 from .rows import bare_row
 
 _FILLER = re.compile(r"[\s,;:{}\[\]()\"'_-]")
@@ -104,6 +105,6 @@ def _hex(line: str, number: int) -> bytes:
     for word in words.split():
         if len(word) % 2:
             raise DecodeError(
-                f"line {number}: {count(len(word), 'hex digit')} found, an even number expected"
+                f"line {number}: {count_of(len(word), 'hex digit')} found, an even number expected"
             )
     return bytes.fromhex(words)

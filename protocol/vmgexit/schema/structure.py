@@ -264,6 +264,9 @@ class Note:
     path: str
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}" if self.path else self.text
+
 
 # jedi, which completes names in IPython and in several editors, follows a TypeVar but not Self.
 S = TypeVar("S", bound="Structure")

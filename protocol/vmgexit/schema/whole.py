@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, SupportsIndex, TypeVar
 
+from ..counting import count_of
 from ..errors import DecodeError
 from . import plain
 from .checks import wrong_length
@@ -207,7 +208,7 @@ class Whole(Record):
             stop := field.byte_offset + wanted * step
         ) > size:
             held = reach(self, listing.said_by)
-            rule = f"{_count(wanted, 'element')} of {step} bytes would end at {stop:#x}; {ends}"
+            rule = f"{count_of(wanted, 'element')} of {step} bytes would end at {stop:#x}; {ends}"
             yield self._problem(listing.said_by, held, rule)
         if self._total() > size:
             yield self._problem(self.declaration.total, self._total(), ends)
@@ -231,7 +232,7 @@ class Whole(Record):
             yield from self._early_ends()
         elif said_by not in known and listing.wanted(self) != there:
             most = f", and at most {listing.most} are read" * (there == listing.most)
-            rule = f"the list has {_count(there, 'element')}{most}"
+            rule = f"the list has {count_of(there, 'element')}{most}"
             yield self._problem(said_by, reach(self, said_by), rule)
         total = self.declaration.total
         if total and self._total() < self._list_end():
@@ -309,10 +310,6 @@ def _shaped(family: type[Whole], count: int, rest: int, data: bytes) -> Whole:
 def _length(held: Any) -> int:
     """The elements of a list or bytes; 0 of anything else, which `encode` complains of."""
     return len(held) if hasattr(held, "__len__") else 0
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _until(field: Field, listing: Listing, data: Buffer, most: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from ..layout.naming import count_of, label
+from ..counting import count_of
+from ..layout.naming import label
 from ..schema import Field, Kind, Place, leaves, set_numbers
 from .partial import Partial
 from .values import meaning_text, ranges_text, value_text, values_of
@@ -131,16 +131,11 @@ def render(one: Partial, other: Partial, names: tuple[str, str]) -> str:
             ).rstrip()
             for row in rows
         ]
-    lines += _only("Notes", list(_notes(one)), list(_notes(other)))
+    lines += _only("Notes", *([str(note) for note in held.notes()] for held in (one, other)))
     lines += _only(
         "Problems", *([f"! {each}" for each in held.problems()] for held in (one, other))
     )
     return "\n".join([*lines, ""])
-
-
-def _notes(held: Partial) -> Iterator[str]:
-    for note in held.notes():
-        yield f"{note.path}: {note.text}".removeprefix(": ")
 
 
 def _only(title: str, ours: list[str], theirs: list[str]) -> list[str]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
-from ..layout.naming import LISTED, count_of, label
+from ..counting import count_of
+from ..layout.naming import LISTED, label
 from ..schema import Body, Field, Kind, Place, Structure, leaves, set_numbers, walk
 from .partial import Partial
 
@@ -111,7 +112,7 @@ def _title(value: Structure, base: int) -> str:
 
 
 def _notes(held: Partial) -> list[str]:
-    return [f"{note.path}: {note.text}".removeprefix(": ") for note in held.notes()]
+    return [str(note) for note in held.notes()]
 
 
 def _aligned(lines: list[_Line], base: int, size: int) -> Iterator[str]:

@@ -1,0 +1,8 @@
+"""How messages count things: `1 byte`, `2 bytes`."""
+
+from __future__ import annotations
+
+
+def count_of(amount: int, noun: str) -> str:
+    """`1 byte`, `2 bytes`; the plural of `noun` has an s."""
+    return f"{amount} {noun}{'' if amount == 1 else 's'}"
