@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vmgexit.cli.formatter import examples
+
 from ..campaign.merge import merge
 from .options import add_directory, campaign_directory
 
@@ -14,6 +16,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Take other corpora into a campaign's corpus. Then keep the smallest inputs that"
         " together reach all that the corpus reaches. The campaign must not be running."
     )
+    parser.epilog = examples("vmgexit fuzz merge --dir .vmgexit/scenario OTHER/corpus")
     parser.add_argument(
         "corpora", nargs="*", type=Path, metavar="FOLDER", help="corpora to take in"
     )

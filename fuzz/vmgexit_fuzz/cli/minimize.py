@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from vmgexit.cli.formatter import examples
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
@@ -17,6 +18,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Shorten a finding's input without the limits of a campaign: first the commands,"
         " then the arguments. The cause of the finding stays the same."
     )
+    parser.epilog = examples("vmgexit fuzz minimize ID")
     add_inputs(parser)
     parser.set_defaults(run=_minimize)
 

@@ -7,6 +7,8 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
+from vmgexit.cli.formatter import examples
+
 from ..targets import Finding
 from .inputs import add_inputs, inputs
 
@@ -15,6 +17,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run inputs of a target once. A finding runs under the conditions of its record."
         " Exits 1 when an input is a finding."
+    )
+    parser.epilog = examples(
+        "vmgexit fuzz replay ID", "vmgexit fuzz replay --target codec input.bin"
     )
     add_inputs(parser)
     parser.set_defaults(run=_replay)

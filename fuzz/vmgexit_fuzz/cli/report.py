@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vmgexit.cli.formatter import examples
+
 from ..report import write
 from .options import add_directory, campaign_directory
 
@@ -14,6 +16,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Write one self-contained HTML page about a campaign: what parts of protocol and"
         " code it reached, how it went, what it found."
     )
+    parser.epilog = examples("vmgexit fuzz report -o report.html")
     add_directory(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the page (DIR/report.html)"

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from vmgexit.cli.formatter import examples
 from vmgexit.errors import UsageError
 
 from ..campaign import cluster
@@ -25,7 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         " campaign, whatever ended it. Exits 1 when it met a finding that is not marked as known,"
         " 0 when it met none, 130 when it was interrupted."
     )
-    parser.epilog = "example: vmgexit fuzz run scenario --workers 2 --time 60"
+    parser.epilog = examples("vmgexit fuzz run scenario --workers 2 --time 60")
     parser.add_argument("target", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument(
         "--workers",

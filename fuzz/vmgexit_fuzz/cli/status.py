@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from vmgexit.cli.formatter import examples
 from vmgexit.errors import VmgexitError
 
 from ..campaign.folder import Directory
@@ -25,6 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show how campaigns are doing: live on a terminal until Ctrl-C, once elsewhere."
     )
+    parser.epilog = examples("vmgexit fuzz status --dir .vmgexit/scenario")
     add_directory(parser)
     parser.add_argument("--once", action="store_true", help="show it once, also on a terminal")
     parser.set_defaults(run=_status)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from vmgexit.cli.formatter import examples
 from vmgexit.errors import UsageError
 from vmgexit.files import write
 
@@ -22,7 +23,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "List the findings of a campaign, or show, mark or export the findings named."
     )
-    parser.epilog = "example: vmgexit fuzz triage --export pytest -o tests/test_found.py"
+    parser.epilog = examples("vmgexit fuzz triage --export pytest -o tests/test_found.py")
     parser.add_argument("ids", nargs="*", metavar="ID", help="findings (default: all)")
     add_directory(parser)
     action = parser.add_mutually_exclusive_group()

@@ -8,10 +8,15 @@ from ..debugger import script
 from ..errors import UsageError
 from ..layout.pages import published
 from ..wire.registry import find
+from .formatter import examples
 
 _USE = {
-    "gdb": "vmgexit gdb > vmgexit-gdb.py; then in GDB: source vmgexit-gdb.py, vmgexit-ghcb ADDRESS",
-    "drgn": "vmgexit drgn > vmgexit-drgn.py; drgn -p PID vmgexit-drgn.py ghcb ADDRESS",
+    "gdb": (
+        "vmgexit gdb > vmgexit-gdb.py",
+        "(gdb) source vmgexit-gdb.py",
+        "(gdb) vmgexit-ghcb ADDRESS",
+    ),
+    "drgn": ("vmgexit drgn > vmgexit-drgn.py", "drgn -p PID vmgexit-drgn.py ghcb ADDRESS"),
 }
 
 
@@ -21,7 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Print a script that shows structures in the memory of a program, a core or a kernel. It needs"
         " nothing of vmgexit."
     )
-    parser.epilog = f"example: {_USE[debugger]}"
+    parser.epilog = examples(*_USE[debugger])
     parser.add_argument("names", nargs="*", metavar="NAME", help="structures (default: all)")
     parser.set_defaults(run=run, debugger=debugger)
 

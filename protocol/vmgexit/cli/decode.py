@@ -15,7 +15,7 @@ from ..schema import Structure
 from ..show import values
 from ..show.partial import OPENED, Partial
 from ..wire.registry import find
-from .formatter import KeptLines
+from .formatter import examples
 from .names import add_structure, number
 from .records import Record, opened, records
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _GAPS = 4  # ranges of missing bytes that are named
 
-_HELP = """\
+_READINGS = """\
 What a value is, by how it is written:
 
   0x0000000000000016   a number: the bytes 16 00 00 00 00 00 00 00 in memory
@@ -36,22 +36,22 @@ A number may stand in place of FILE; there it may be decimal. In a dump its form
 od, hexdump, dmesg, the journal, crash, drgn, WinDbg, QEMU; arrays and strings of C, Rust, Python. The first
 line of the output says what was understood.
 
-examples:
-  vmgexit decode ghcb-msr 0x100
-  vmgexit decode vmsa dmesg.txt
-  vmgexit decode doorbell-page dump.bin --offset 0x3000
-  vmgexit decode doorbell-head --pad --hex 61810102
-  vmgexit decode vmsa guest.core --gpa 0x9000
-  vmgexit decode services-manifest manifest.bin
-  vmgexit decode guest-message response.bin --secrets secrets.bin"""
+"""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Read structures from a file, a dump of any kind or a number, and show every field."
     )
-    parser.epilog = _HELP
-    parser.formatter_class = KeptLines
+    parser.epilog = _READINGS + examples(
+        "vmgexit decode ghcb-msr 0x100",
+        "vmgexit decode vmsa dmesg.txt",
+        "vmgexit decode doorbell-page dump.bin --offset 0x3000",
+        "vmgexit decode doorbell-head --pad --hex 61810102",
+        "vmgexit decode vmsa guest.core --gpa 0x9000",
+        "vmgexit decode services-manifest manifest.bin",
+        "vmgexit decode guest-message response.bin --secrets secrets.bin",
+    )
     add_structure(parser)
     parser.add_argument(
         "file",

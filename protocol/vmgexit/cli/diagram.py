@@ -8,11 +8,12 @@ from pathlib import Path
 from ..errors import UsageError
 from ..explore.diagrams import DIAGRAMS, FORMATS, pages
 from ..files import check_folder_of, write
+from .formatter import examples
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Explore a small system and draw what was visited."
-    parser.epilog = "example: vmgexit diagram registration --format mermaid"
+    parser.epilog = examples("vmgexit diagram registration --format mermaid")
     parser.add_argument("names", nargs="*", metavar="NAME", help="diagrams; none: list them")
     parser.add_argument("--all", action="store_true", help="every diagram")
     parser.add_argument("--format", default="mermaid", metavar="F", help="mermaid, dot or svg")

@@ -15,6 +15,7 @@ from ..show.difference import differences, render
 from ..show.partial import Partial
 from ..wire.registry import find
 from .decode import decoded
+from .formatter import examples
 from .names import add_structure, number
 from .records import whole
 
@@ -24,9 +25,10 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Read two values of a structure and show the fields that differ, with their meanings. Exits 1 when"
         " a field differs, 0 when none does."
     )
-    parser.epilog = (
-        "examples: vmgexit diff vmsa expected.bin measured.bin;"
-        " vmgexit diff sev-features 0x1 0x81; vmgexit diff ghcb before.txt after.txt"
+    parser.epilog = examples(
+        "vmgexit diff vmsa expected.bin measured.bin",
+        "vmgexit diff sev-features 0x1 0x81",
+        "vmgexit diff ghcb before.txt after.txt",
     )
     add_structure(parser)
     for side in ("A", "B"):

@@ -18,6 +18,7 @@ from ..schema import Field, Kind, Structure, Whole, locate, put
 from ..schema.plain import bytes_of, expected_of, unexpected
 from ..show.partial import BODIES, MESSAGE, Partial
 from ..wire.registry import find, letters
+from .formatter import examples
 from .names import add_structure
 
 JSON_LIMIT = 64 << 20
@@ -28,9 +29,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Build a structure from JSON, as decode --json prints it, and from --set."
         " Fields that neither names have their one right value, such as a code, or are zero."
     )
-    parser.epilog = (
-        "examples: vmgexit encode doorbell-head --set vector=0x61 --hex;"
-        " vmgexit encode ext-int-descriptor --set irr=0x41,0x50-0x5f -o descriptor.bin"
+    parser.epilog = examples(
+        "vmgexit encode doorbell-head --set vector=0x61 --hex",
+        "vmgexit encode ext-int-descriptor --set irr=0x41,0x50-0x5f -o descriptor.bin",
     )
     add_structure(parser)
     parser.add_argument(

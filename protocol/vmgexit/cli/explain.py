@@ -20,6 +20,7 @@ from ..explain.paste import PAGE, Bytes, Remembered, bytes_of, is_binary, trace_
 from ..explain.values import tried
 from ..images.scan import scan
 from ..read.streams import opened
+from .formatter import examples
 from .writer import Writer
 
 _NUMBER = re.compile(r"(?<!\w)0[xX][0-9a-fA-F]{1,16}(?!\w)")
@@ -31,9 +32,10 @@ def register(parser: argparse.ArgumentParser) -> None:
         " lines of the logs of kernels, hypervisors, firmware and SVSMs; hex dumps and binary files."
         " Lines of a log that are not known are counted."
     )
-    parser.epilog = (
-        "examples: vmgexit explain SNP_RUN_VMPL; vmgexit explain 0x80000010;"
-        " dmesg | vmgexit explain -"
+    parser.epilog = examples(
+        "vmgexit explain SNP_RUN_VMPL",
+        "vmgexit explain 0x80000010",
+        "dmesg | vmgexit explain -",
     )
     parser.add_argument(
         "what",

@@ -16,6 +16,7 @@ from ..machine.commands import Command
 from ..machine.quirks import profile
 from ..machine.scenario import show, to_lines
 from ..watch.invariants import Violation
+from .formatter import examples
 from .names import number
 
 
@@ -36,7 +37,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "Visit every interleaving of host, SVSMs and guests, shortest first, and check all invariants."
         " Exits 1 with a shortest scenario when an invariant breaks."
     )
-    parser.epilog = "example: vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61"
+    parser.epilog = examples("vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61")
     parser.add_argument("--vcpus", type=number, default=1, metavar="N", help="1 to 4")
     parser.add_argument(
         "--depth",

@@ -12,6 +12,7 @@ from itertools import islice
 from ..counting import count_of
 from ..images.page_rules import KINDS
 from ..images.scan import Find, Scan, scan
+from .formatter import examples
 from .names import number
 from .progress import Progress
 
@@ -42,7 +43,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         " secrets page: guest-physical address, a score from 0 to 1, the reasons. Images are raw, ELF"
         " cores or kdumps (pages plain or packed by zlib), .gz and .xz of them too."
     )
-    parser.epilog = "example: vmgexit find guest.mem --kinds ghcb,doorbell --min-score 0.8"
+    parser.epilog = examples("vmgexit find guest.mem --kinds ghcb,doorbell --min-score 0.8")
     parser.add_argument("dump", metavar="DUMP", help="memory image")
     parser.add_argument("--json", action="store_true", help="one JSON object for each page found")
     parser.add_argument(

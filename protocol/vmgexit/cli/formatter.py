@@ -1,4 +1,4 @@
-"""How `--help` looks: as argparse has it, and with a text that keeps its lines.
+"""How `--help` looks: as argparse has it, but a text of several lines keeps them.
 
 argparse makes a formatter for each argument that is added, only to check it, and asks shutil how wide the
 terminal is: importing that takes longer than to decode a structure. So the width is found here.
@@ -13,14 +13,22 @@ _USUAL = 80
 
 
 class Formatter(argparse.HelpFormatter):
-    """argparse's own, but for the width."""
+    """argparse's own, but for the width and for texts of several lines."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_columns() - 2)
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "".join(indent + line for line in text.splitlines(keepends=True))
 
-class KeptLines(Formatter, argparse.RawDescriptionHelpFormatter):
-    """For a command whose description or epilog has lines of its own."""
+
+def examples(*commands: str) -> str:
+    """The end of a command's help: commands to copy, each on a line of its own."""
+    return "\n".join(
+        ["examples:" if len(commands) > 1 else "example:", *(f"  {c}" for c in commands)]
+    )
 
 
 def _columns() -> int:

@@ -9,11 +9,12 @@ from ..errors import UsageError
 from ..files import check_folder_of
 from ..layout import pages
 from ..wire.registry import find
+from .formatter import examples
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Layout tables and drawings, made from the declarations."
-    parser.epilog = "example: vmgexit layout ext-int-descriptor --format md"
+    parser.epilog = examples("vmgexit layout ext-int-descriptor --format md")
     parser.add_argument("names", nargs="*", metavar="NAME", help="structures")
     parser.add_argument("--all", action="store_true", help="every structure and revision")
     parser.add_argument(

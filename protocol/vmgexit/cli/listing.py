@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..wire.calls import calls, former_calls
 from ..wire.exits import exits
 from ..wire.registry import letters, structures
+from .formatter import examples
 
 ANY = "any length"
 """What stands in place of a size."""
@@ -17,7 +18,10 @@ ANY = "any length"
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Every structure with its size, clause and source; every call and exit."
-    parser.epilog = "examples: vmgexit list doorbell; vmgexit list --json psc"
+    parser.epilog = examples(
+        "vmgexit list doorbell",
+        "vmgexit list --json psc",
+    )
     parser.add_argument(
         "words", nargs="*", metavar="WORD", help="only those that have each WORD, in any spelling"
     )

@@ -16,6 +16,7 @@ from ..errors import UsageError
 from ..machine.quirks import Quirks, profile
 from ..machine.scenario import Sequence, sequences, show
 from ..read.streams import lines
+from .formatter import examples
 
 SHOWN = 20  # mismatches printed in full; all are counted
 
@@ -27,7 +28,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         " compare with the machine. Exits 1 on a mismatch (with --explain: on a mismatch that no"
         " quirk explains) and on a broken invariant."
     )
-    parser.epilog = "example: vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz"
+    parser.epilog = examples("vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz")
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording or scenario, or -")
     parser.add_argument(
         "--profile",

@@ -6,12 +6,13 @@ import argparse
 
 from ..schema.compiler import source_of
 from ..wire.registry import find
+from .formatter import examples
 from .names import add_structure
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print the specialised source that the compiler makes of a declaration."
-    parser.epilog = "example: vmgexit source ext-int-status"
+    parser.epilog = examples("vmgexit source ext-int-status")
     add_structure(parser)
     parser.set_defaults(run=run)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UsageError
+from .formatter import examples
 
 _CLAUSE = re.compile(r"^\*\*([A-Z]+-\d+)\.\*\* (.+)")
 _ROOT = Path(__file__).resolve().parents[3]
@@ -16,6 +17,7 @@ _ROOT = Path(__file__).resolve().parents[3]
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Every clause of specs/, its first sentence, and the tests marked with it."
+    parser.epilog = examples("vmgexit spec --unchecked")
     parser.add_argument("--root", type=Path, default=_ROOT, help="the checkout (default: this one)")
     parser.add_argument("--unchecked", action="store_true", help="only clauses without a test")
     parser.set_defaults(run=run)

@@ -16,6 +16,7 @@ from ..logs.lines import as_json, as_text, duration, fault_text
 from ..logs.summary import Row, Summary
 from ..logs.timeline import Timeline
 from ..read.streams import lines
+from .formatter import examples
 from .progress import Progress
 from .writer import Writer
 
@@ -30,7 +31,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         " Show every exit by its name and fields, and each response beside its request. Other lines"
         " pass through. A summary by exit code comes last; its medians are within 7 %."
     )
-    parser.epilog = "example: trace-cmd report | vmgexit trace - --summary"
+    parser.epilog = examples("trace-cmd report | vmgexit trace - --summary")
     parser.add_argument(
         "file",
         nargs="?",
