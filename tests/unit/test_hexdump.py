@@ -311,6 +311,11 @@ def test_dumps_by_hand() -> None:
         "0000000000005000: 0x6867666564636261 0x706f6e6d6c6b6a69",
         "0000000000005000: 0x61 0x62 0x63 0x64 0x65 0x66 0x67 0x68\n"
         "0000000000005008: 0x69 0x6a 0x6b 0x6c 0x6d 0x6e 0x6f 0x70",
+        "0: kd> dd 12345000\nfffff803`12345000  64636261 68676665 6c6b6a69 706f6e6d",
+        "  00000000: 61 62 63 64 65 66 67 68-69 6A 6B 6C 6D 6E 6F 70  *abcdefghijklmnop*",  # edk2
+        "1000 <page>:\t6867666564636261\t706f6e6d6c6b6a69",  # GDB's, without 0x
+        '{"MESSAGE":"VMSA: 00000000: 61 62 63 64 65 66 67 68","_HOSTNAME":"h"}\n'
+        '{"MESSAGE":"VMSA: 00000008: 69 6a 6b 6c 6d 6e 6f 70","_HOSTNAME":"h"}',
         "0x7ffe1000: 61 62 63 64 65 66 67 68 69 6a 6b 6c 6d 6e 6f 70  abcdefghijklmnop",
         ">>> prog.read(0x1000, 16)\nb'abcdefghijklmnop'",
         "(u8 [16]){ 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112 }",

@@ -14,8 +14,6 @@ A DecodeError names the line, what was found and what was expected.
 
 from __future__ import annotations
 
-import re
-
 from ..counting import count_of
 from ..errors import DecodeError
 from . import base64, literals, numbers, prefixes
@@ -26,9 +24,6 @@ from .rows import Row, row
 
 __all__ = ["Dump", "is_row", "read"]
 
-_PROMPT = re.compile(
-    r"\s*(?:>>> |\.\.\. |\((?:gdb|lldb|qemu)\)|In \[\d+\]:|crash>|drgn>|\d+: kd>|[$#] )"
-)
 _COMMANDS = 3  # lines that may stand before a literal
 
 
@@ -82,7 +77,7 @@ def is_row(line: str) -> bool:
 def _start_of_literal(lines: list[Source]) -> int | None:
     """Where a literal begins: at once, or behind the command that printed it."""
     for at, line in enumerate(lines[: _COMMANDS + 1]):
-        if not _PROMPT.match(line.body) and literals.is_literal(
+        if not prefixes.is_prompt(line.body) and literals.is_literal(
             "\n".join(each.body for each in lines[at : at + 3])
         ):
             return at

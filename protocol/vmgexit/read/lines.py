@@ -15,6 +15,7 @@ from .dump import ORDERS, Dump, Source, skips
 from .joined import Joined, Placed, join
 from .numbers import brief
 from .plain import is_hexish, is_left_out, plain
+from .prefixes import is_prompt
 from .rows import Mark, Row, Wrong, agrees, bare_row, row
 
 _OCTAL_DIGITS = 7  # of od's addresses; hexdump has as many, in hex
@@ -123,6 +124,8 @@ def are_columns(rows: list[Row]) -> bool:
 
 def _complaint(line: Source, found: Row | Wrong | None, mark: Mark) -> str:
     """Why a line that is no row of the dump must not be passed over; "" for other text."""
+    if is_prompt(line.body):
+        return ""
     if isinstance(found, Wrong) and found.is_decimal:
         return f"{brief(found.found)} found, decimal as of od -t u1: the words of od -t x1 expected"
     if isinstance(found, Wrong) and _same(found.mark, mark):

@@ -6,6 +6,7 @@ that are no hex digits.
 
 from __future__ import annotations
 
+import json
 import re
 
 _CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
@@ -31,6 +32,9 @@ _PARTS = (
 )
 _PREFIX = re.compile(rf"\s*(?:(?:{'|'.join(_PARTS)})\s?)+")
 
+_PROMPT = re.compile(
+    r"\s*(?:>>> |\.\.\. |\((?:gdb|lldb|qemu)\)|In \[\d+\]:|crash>|drgn>|\d+: kd>|[$#] )"
+)
 _COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _QUOTES = re.compile(r"\s*(?:>(?!>> )\s?)+")  # of mails; three and a blank are Python's prompt
 
@@ -40,9 +44,27 @@ def split(line: str) -> tuple[str, str]:
 
     Colours of a terminal and a mail's marks of quoted lines are no part of either.
     """
+    if line.startswith("{") and (message := _message(line)):
+        return "{", split(message)[1]
     if "\x1b" in line:
         line = _COLOUR.sub("", line)
     if quotes := _QUOTES.match(line):
         line = line[quotes.end() :]
     match = _PREFIX.match(line)
     return (match[0], line[match.end() :]) if match else ("", line)
+
+
+def is_prompt(line: str) -> bool:
+    """Whether a line is what a person typed at a debugger, a monitor, Python or a shell."""
+    return _PROMPT.match(line) is not None
+
+
+def _message(line: str) -> str:
+    """The text of an entry of the journal as journalctl -o json prints it; "" for another line."""
+    if '"MESSAGE"' not in line:
+        return ""
+    try:
+        message = json.loads(line).get("MESSAGE")
+    except ValueError:
+        return ""
+    return message if isinstance(message, str) else ""

@@ -3,7 +3,9 @@
 | mark | address as | words as | printed by |
 | --- | --- | --- | --- |
 | `0x:` | `0x1000 <page+16>:`, `0x1000:` | `0x61`, `97`, `0141`, `01100001`; bare bytes | GDB's x; LLDB |
+| `0x:` | `1000 <page+16>:` | `61`, `02018161` | GDB's x, of which someone took each 0x |
 | `:` | `00001000:` | `6181`, `02018161`, `01100001` | xxd, the kernel's print_hex_dump |
+| `:` | `  00001000: ` | `61 81-01 02  *a...*` | edk2 |
 | `::` | `ffff888100005000:  ` (two spaces) | `0000000002018161` | rd of crash and of drgn |
 | `:0x` | `0000000000005000:` | `0x61`, `0x0000000002018161` | x and xp of QEMU's monitor |
 | `` ` `` | ``fffff803`12345670`` | `61 81-01 02`, `02018161` | WinDbg's db, dw, dd, dq |
@@ -26,6 +28,7 @@ Mark = Literal["0x:", ":", "::", ":0x", "`", " ", ""]
 _ADDRESS = re.compile(
     r"""\s*(?:
         0[xX](?P<prefixed>[0-9a-fA-F`]+)(?:\s*<.*>)?:(?=\s|$)
+      | (?P<named>[0-9a-fA-F]{1,16})\s*<[^>]*>:(?=\s|$)
       | (?P<tick>[0-9a-fA-F]{8}`[0-9a-fA-F]{8})(?=\s|$)
       | (?P<colon>[0-9a-fA-F]{4,16}):(?=\s|$)
       | (?P<column>[0-9a-fA-F]{6,16})(?=\s|$)
@@ -37,7 +40,7 @@ _ADDRESS = re.compile(
 _LABEL = re.compile(
     r"\s*(?:[^\sg-zG-Z_]*+[g-zG-Z_]\S*+\s++)+(?:(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d:\s+)?"
 )
-_BARS = re.compile(r"(?<=\S)\s++[|>](.*?)[|<]?\s*+$")
+_BARS = re.compile(r"(?<=\S)\s++(?:[|>](.*?)[|<]?|\*(.*)\*)\s*+$")
 _SPREAD = re.compile(r"\s{2,}")
 _JOINT = re.compile(r"(?<=[0-9a-fA-F])[-`](?=[0-9a-fA-F])")
 _HEX = re.compile(r"[0-9a-fA-F]+")
@@ -148,15 +151,13 @@ def _addressed(line: str, number: int, is_log: bool, label: str) -> Row | Wrong 
     if match is None:
         return None
     rest = line[match.end() :]
-    address = (match["prefixed"] or match["tick"] or match["colon"] or match["column"]).replace(
-        "`", ""
-    )
-    mark: Mark = "0x:" if match["prefixed"] else "`" if match["tick"] else " "
+    address = next(filter(None, match.groups())).replace("`", "")
+    mark: Mark = "0x:" if match["prefixed"] or match["named"] else "`" if match["tick"] else " "
     if match["colon"]:
         mark = ":0x" if rest.lstrip()[:2] in ("0x", "0X") else "::" if rest[:2] == "  " else ":"
     if not rest.strip():
         return Row(number, mark, address, (), 16, None, label, is_log)
-    if mark in ("0x:", ":0x"):
+    if mark in ("0x:", ":0x") and not match["named"]:
         words, base, text = _of_debugger(rest)
     else:
         words, base, text = _of_columns(rest, mark)
@@ -183,7 +184,7 @@ def _of_debugger(rest: str) -> tuple[list[str] | None, Literal[16, 10, 2], str |
 def _of_columns(rest: str, mark: Mark) -> tuple[list[str] | None, Literal[16, 10, 2], str | None]:
     """Bare words and their text column: of all places where it may begin, one where both agree."""
     first: tuple[list[str] | None, str | None] = (None, None)
-    for words, text in _cuts(rest, dashes=mark in ("`", " ")):
+    for words, text in _cuts(rest, dashes=mark in ("`", " ", ":")):
         if not _uniform(words):
             continue
         if text is None or _fits(words, text):
@@ -203,7 +204,9 @@ def _cuts(rest: str, *, dashes: bool) -> Iterator[tuple[list[str], str | None]]:
     """Where the text column may begin: at bars, at each wide gap; last of all nowhere."""
     rest = rest.rstrip("\r\n")
     if bars := _BARS.search(rest):
-        yield rest[: bars.start()].split(), bars[1]
+        left = rest[: bars.start()]
+        text = bars[1] if bars[2] is None else bars[2]
+        yield (_JOINT.sub(_joint, left) if dashes else left).split(), text
     start = len(rest) - len(rest.lstrip())
     ends = [(gap.start(), gap.end()) for gap in islice(_SPREAD.finditer(rest, start), _GAPS)]
     for end, text in (*ends, (len(rest), None)):
