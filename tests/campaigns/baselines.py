@@ -56,7 +56,6 @@ class _Stopwatch:
         self.count()
 
     def count(self) -> None:
-        """An input is over."""
         self.inputs += 1
 
     def _end(self, cause: str = "") -> None:

@@ -69,7 +69,6 @@ class _Search:
         self.after, self.inputs = 0.0, 0
 
     def told(self, told: dict[str, Any]) -> None:
-        """Take one line."""
         if "ready" in told:
             self.ready = time.monotonic()
         if "finding" in told and not self.found:

@@ -16,7 +16,6 @@ from .trial import Trial
 
 
 def main() -> int:
-    """Make one trial."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it has started ends with it
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else prints is no answer

@@ -33,7 +33,6 @@ class Trial:
         return cls(**{**held, "case": Case(**held["case"])})
 
     def spelled(self) -> str:
-        """The trial as one line."""
         return json.dumps(dataclasses.asdict(self))
 
 

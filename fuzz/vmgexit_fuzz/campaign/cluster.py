@@ -328,7 +328,6 @@ class _Slot(local.Worker):
     campaign: ClusterCampaign
 
     def make(self, order: Order, log: Callable[[bytes], object]) -> Process:
-        """The next round."""
         stop, recording = self.campaign.stop, self.recording
         return _Round(order, self.take, log, stop, recording, campaign=self.campaign)
 
@@ -360,5 +359,4 @@ class _Round(Process):
         return 0 if played.code in INTERRUPTED else played.code
 
     def last_input(self) -> bytes | None:
-        """What the node says it was."""
         return self._last_input

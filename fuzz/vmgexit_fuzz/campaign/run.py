@@ -152,7 +152,6 @@ class Campaign:
             self.threads.append(thread)
 
     def worker(self, number: int) -> Worker:
-        """The worker of that number."""
         return Worker(self, number)
 
     def look(self) -> None:
@@ -300,7 +299,6 @@ class Worker:
         self._died(code)
 
     def make(self, order: Order, log: Callable[[bytes], object]) -> Process:
-        """The process for an order."""
         return Process(order, self._told, log, self.campaign.stop, self.recording)
 
     def _prune(self) -> None:
@@ -344,7 +342,6 @@ class Worker:
         self.line = [self.line[0] + more[0], self.line[1] + more[1]]
 
     def _write(self) -> None:
-        """Add a line to the statistics."""
         now, campaign = time.monotonic(), self.campaign
         with campaign.lock:
             campaign.progress.corpus = _files(self.places.corpus)

@@ -46,6 +46,11 @@ class Subject:
         return self.replayed.reach
 
 
+def prose(text: str) -> Block:
+    """A paragraph."""
+    return "prose", text
+
+
 # --- head ------------------------------------------------------------------------------------------
 
 
@@ -103,10 +108,9 @@ def head(subject: Subject) -> Iterator[Block]:
         ],
     )
     if campaign.unreadable or campaign.unreadable_findings:
-        yield (
-            "prose",
+        yield prose(
             f"Passed over as unreadable: {_counted(campaign.unreadable, 'line')} of statistics,"
-            f" {_counted(campaign.unreadable_findings, 'record')} of findings.",
+            f" {_counted(campaign.unreadable_findings, 'record')} of findings."
         )
 
 
@@ -151,7 +155,7 @@ def course(subject: Subject) -> Iterator[Block]:
     """Coverage, findings and corpus over time."""
     lines = subject.campaign.lines
     if not lines:
-        yield ("prose", "Not measured: there are no statistics.")
+        yield prose("Not measured: there are no statistics.")
         return
     start = subject.clock.start
     causes: list[tuple[float, float]] = [(start, 0)]
@@ -165,10 +169,9 @@ def course(subject: Subject) -> Iterator[Block]:
         ("Corpus", {"inputs": corpus}),
     ]
     yield ("charts", [chart(title, subject.clock, values) for title, values in drawn if values])
-    yield (
-        "prose",
+    yield prose(
         "Coverage is the most counters that any worker of a kind had reached. Kinds count different"
-        " things, so their heights are not to be compared.",
+        " things, so their heights are not to be compared."
     )
     if subject.clock.pauses:
         cut = [
@@ -176,10 +179,9 @@ def course(subject: Subject) -> Iterator[Block]:
             for start, end in subject.clock.pauses
         ]
         more = f" and {len(cut) - MOST_PAUSES:,} more" * (len(cut) > MOST_PAUSES)
-        yield (
-            "prose",
+        yield prose(
             "Dashed lines are pauses, which are left out of the time:"
-            f" {', '.join(cut[:MOST_PAUSES])}{more}.",
+            f" {', '.join(cut[:MOST_PAUSES])}{more}."
         )
 
 
@@ -201,7 +203,7 @@ def workers(subject: Subject) -> Iterator[Block]:
     for line in subject.campaign.lines:
         groups.setdefault((str(line.worker), line.kind), []).append(line)
     if not groups:
-        yield ("prose", "Not measured: there are no statistics.")
+        yield prose("Not measured: there are no statistics.")
         return
     if len({worker for worker, _ in groups}) > 1:
         for line in subject.campaign.lines:
@@ -273,8 +275,7 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
                 ),
             ],
         )
-    yield (
-        "prose",
+    yield prose(
         "The share of what inputs from nothing reach that none of them reached so far, as Good and"
         " Turing estimate it: states that one input alone reached, over all that inputs reached, each"
         " state counted once for each input. Over the number of inputs n the same states say how many"
@@ -284,7 +285,7 @@ def unseen_share(subject: Subject) -> Iterator[Block]:
         " independently. Those of coverage-guided workers are not, which biases the estimate"
         " (M. Böhme, D. Liyanage, V. Wüstholz, Estimating residual risk in greybox fuzzing, ESEC/FSE"
         " 2021), so it is taken from the random worker only; it says nothing of what such inputs cannot"
-        " reach.",
+        " reach."
     )
 
 
@@ -300,11 +301,10 @@ def findings(subject: Subject) -> Iterator[Block]:
     """Every finding, those not marked as known first."""
     campaign = subject.campaign
     if not campaign.findings:
-        yield ("prose", "None.")
+        yield prose("None.")
         return
-    yield (
-        "prose",
-        "Findings not marked as known come first, the newest of them at the top. Each is one cause.",
+    yield prose(
+        "Findings not marked as known come first, the newest of them at the top. Each is one cause."
     )
     folder = shlex.quote(str(campaign.path))
     yield (
@@ -316,10 +316,7 @@ def findings(subject: Subject) -> Iterator[Block]:
     )
     left = len(campaign.findings) - MOST_FINDINGS
     if left > 0:
-        yield (
-            "prose",
-            f"{left:,} more are left out: vmgexit fuzz triage --dir {folder} lists them.",
-        )
+        yield prose(f"{left:,} more are left out: vmgexit fuzz triage --dir {folder} lists them.")
 
 
 # --- what the corpus reaches -----------------------------------------------------------------------
@@ -329,24 +326,22 @@ def reached(subject: Subject) -> Iterator[Block]:
     """Calls and registers by what they answered; or why nothing is known of what was reached."""
     campaign, replay = subject.campaign, subject.replayed
     if replay is None:
-        yield (
-            "prose",
+        yield prose(
             f"Left out, with invariants, races and lines: an input of {campaign.target.name} is no"
-            " scenario.",
+            " scenario."
         )
         return
     reach = replay.reach
     if reach is None:
-        yield ("prose", f"Not measured: {replay.why}.")
+        yield prose(f"Not measured: {replay.why}.")
         return
     part = "All" if reach.inputs == replay.found else "Until the time was up"
     broken = f", {reach.broken:,} of which ended where they broke an invariant" * bool(reach.broken)
     planted = " without the planted bug" if campaign.plant else ""
-    yield (
-        "prose",
+    yield prose(
         f"{part} {reach.inputs:,} of {replay.found:,} inputs of the corpus were replayed on the machine"
         f" of profile {campaign.profile}{planted}{broken}: {reach.steps:,} commands. So were those of"
-        " the sections on invariants, races and lines.",
+        " the sections on invariants, races and lines."
     )
     tables = {
         "answers of calls": maps.calls(reach),
@@ -383,24 +378,22 @@ def reached(subject: Subject) -> Iterator[Block]:
 
 def invariants(subject: Subject) -> Iterator[Block]:
     """How often each invariant had something to check."""
-    yield (
-        "prose",
+    yield prose(
         "A step exercises an invariant when it gives it something to check: something to compare that"
         " could have been wrong; the last column says when that is. Steps after the one that breaks an"
-        " invariant are not run. A campaign says nothing of an invariant that was never exercised.",
+        " invariant are not run. A campaign says nothing of an invariant that was never exercised."
     )
     yield "table", maps.invariants(subject.reach)
 
 
 def races(subject: Subject) -> Iterator[Block]:
     """What came between the steps of an entry."""
-    yield (
-        "prose",
+    yield prose(
         "How often what stands above a column came while an entry of the guest was under way and the"
         " step at the left was its next. The SVSM looks at NoFurtherSignal in test_signal and leaves in"
         " vmgexit: what comes before vmgexit is inside the switch window. The first columns are single"
         " accesses of a post; a whole post is one that the entry did not divide; a late post is one in"
-        " the window of an entry that is otherwise not divided.",
+        " the window of an entry that is otherwise not divided."
     )
     yield "table", maps.races(subject.reach)
 
@@ -410,15 +403,14 @@ def code(subject: Subject) -> Iterator[Block]:
     replay = subject.replayed
     assert replay is not None
     if replay.why_no_lines:
-        yield ("prose", f"Not measured: {replay.why_no_lines}.")
+        yield prose(f"Not measured: {replay.why_no_lines}.")
         return
     files = [file for file in replay.files if file.lines]
-    yield (
-        "prose",
+    yield prose(
         "Lines of the reference that the replay passes, imports included. In invariants.py the lines"
         " that report a broken invariant stay missing as long as none is broken, elsewhere those of"
         " quirks that the profile does not have; program.py, scenario.py and snapshot.py also write and"
-        " show.",
+        " show."
     )
     table = Table(
         f"{sum(file.passed for file in files):,} of {sum(file.lines for file in files):,} lines passed",
@@ -447,7 +439,7 @@ def logs(subject: Subject) -> Iterator[Block]:
     if said:
         yield ("texts", said)
     else:
-        yield ("prose", "The workers said nothing.")
+        yield prose("The workers said nothing.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,16 +27,17 @@ HANG_SECONDS = 20  # for one input
 
 
 class Finding(Exception):
-    """A broken invariant. `cause` is what two findings of the same defect share.
+    """A broken invariant. `cause` is what two findings of the same defect share; it is the message too,
+    where none is given.
 
     `clause` and `meaning` are the invariant's, where it has a name; `place` is where it broke.
     """
 
     def __init__(
-        self, cause: str, message: str, *, clause: str = "", meaning: str = "", place: str = ""
+        self, cause: str, message: str = "", *, clause: str = "", meaning: str = "", place: str = ""
     ) -> None:
-        super().__init__(message)
-        self.cause, self.message = cause, message
+        super().__init__(message or cause)
+        self.cause, self.message = cause, message or cause
         self.clause, self.meaning, self.place = clause, meaning, place
 
 

@@ -82,7 +82,6 @@ class Codec(Messages, Target):
         self.classes = classes(CHAPTERS.get(row.name, ()))
 
     def fields(self, data: bytes) -> Sequence[Leaf]:
-        """The fields of the structure that an input is about."""
         return fields_of(self.chosen(data)[0], self.head)
 
     def chosen(self, data: bytes) -> tuple[type[Structure], bytes]:
@@ -96,7 +95,6 @@ class Codec(Messages, Target):
         return cls, body[: cls.size].ljust(cls.size, b"\0")
 
     def run(self, data: bytes) -> int:
-        """Check one structure on one input."""
         cls, body = self.chosen(data)
         name = cls.declaration.name
         if not cls.accepts(len(body)):

@@ -142,7 +142,6 @@ class Differential(codec.Codec):
         self.classes = classes()
 
     def run(self, data: bytes) -> int:
-        """Check one value on one input."""
         cls, body = self.chosen(data)
         whole = construct.Sequence(cls.construct, construct.Terminated)
         if not cls.accepts(len(body)):

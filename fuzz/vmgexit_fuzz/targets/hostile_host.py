@@ -51,7 +51,6 @@ class HostileHost(ProgramTarget):
     invariants = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
     def commands(self, data: bytes) -> list[Command]:
-        """The scenario of an input."""
         read = []
         for at in range(0, len(data) - SIZE + 1, SIZE):
             operation = data[at : at + SIZE]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from vmgexit.rules import msr as msr_rules
 from vmgexit.schema import Bits
@@ -109,17 +110,20 @@ def _read(value: int) -> Bits:
     found = [str(problem) for problem in word.problems()]
     wrong = value & RESERVED.get(code, 0) or REFUSED.get(code, _never)(value)
     if type(word) is not GhcbMsr and bool(found) != bool(wrong):
-        how = f"refused: {'; '.join(found)}" if found else "accepted"
-        kind = "refused" if found else "accepted"
-        raise Finding(f"{name} is wrongly {kind}", f"{value:#018x} as {name} is wrongly {how}")
+        _wrongly(name, f"refused: {'; '.join(found)}" if found else "accepted", f"{value:#018x}")
     failed = FAILED.get(code, _never)(value)
     told = msr_rules.failure(value)
     if bool(told) != failed or msr_rules.failure(word) != told:
         how = "read as a failure" if not failed else "not read as a failure"
-        raise Finding(f"{name} is wrongly {how}", f"{value:#018x} as {name} is wrongly {how}")
+        _wrongly(name, how, f"{value:#018x}")
     list(word.notes())
     repr(word)
     return word
+
+
+def _wrongly(name: str, how: str, of: str) -> NoReturn:
+    kind = how.partition(":")[0]
+    raise Finding(f"{name} is wrongly {kind}", f"{of} as {name}: wrongly {how}")
 
 
 def _never(value: int) -> bool:
@@ -134,18 +138,12 @@ def _pairs(one: int, other: int, words: list[Bits]) -> None:
         and one != other
         and (code not in REPEATED or REPEATED[code](one, other))
     )
-    told = msr_rules.pair(one, other)
+    told, both = msr_rules.pair(one, other), f"{one:#018x} and {other:#018x}"
     if fits != (not told):
         name = decode_msr(one).declaration.name
-        wrongly = f"refused: {told}" if told else "paired"
-        kind = "refused" if told else "paired"
-        raise Finding(
-            f"{name} is wrongly {kind}", f"{one:#018x} and {other:#018x}: wrongly {wrongly}"
-        )
+        _wrongly(name, f"refused: {told}" if told else "paired", both)
     if len(words) == 2 and msr_rules.pair(*words) != told:
-        raise Finding(
-            "words pair otherwise", f"{one:#018x} and {other:#018x}: words pair otherwise"
-        )
+        raise Finding("words pair otherwise", f"{both}: words pair otherwise")
 
 
 class Msr(Messages, Target):
@@ -159,7 +157,6 @@ class Msr(Messages, Target):
         return fields_of(one, HEAD) + fields_of(other, HEAD + 8)
 
     def run(self, data: bytes) -> int:
-        """Check two values, and whether they pair."""
         one, other = chosen(data)
         words = [_read(one), _read(other)]
         _pairs(one, other, words)

@@ -48,20 +48,16 @@ class PeerTarget(ProgramTarget):
             atexit.register(self.close)
 
     def begin(self) -> _InStep:
-        """Peer and machine, which get the same commands."""
         return _InStep(self)
 
     def reserve_counters(self) -> None:
-        """Make room for the peer's own coverage."""
         self.first_counter = probes.reserve(COUNTERS)
 
     def start(self) -> None:
-        """Start the peer."""
         if self.peer is not None:
             self.peer.restart()
 
     def close(self) -> None:
-        """End the peer's process."""
         if self.peer is not None:
             self.peer.close()
 

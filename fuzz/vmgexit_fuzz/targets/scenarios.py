@@ -80,15 +80,12 @@ class ProgramTarget(Target):
         return None, show_scenario(commands)
 
     def read(self, data: bytes) -> str:
-        """The whole scenario."""
         return show_scenario(self.commands(data))
 
     def lines(self, data: bytes) -> str:
-        """The commands as JSON lines."""
         return to_lines(self.commands(data))
 
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
-        """Another program."""
         return programs.mutate(data, longest, seed)
 
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:

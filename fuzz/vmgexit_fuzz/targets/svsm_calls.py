@@ -42,11 +42,9 @@ class SvsmCalls(ProgramTarget):
     """Calls alone, whose codes and registers are checked too."""
 
     def begin(self) -> Checked:
-        """A machine whose answers are checked."""
         return Checked(Watch(Machine(self.quirks), invariants=self.invariants))
 
     def commands(self, data: bytes) -> list[Command]:
-        """The calls of an input."""
         read = bytearray(data)
         for at in range(0, len(read) - SIZE + 1, SIZE):
             if read[at] not in _KEPT:

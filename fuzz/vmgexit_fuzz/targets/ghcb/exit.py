@@ -20,16 +20,12 @@ from vmgexit.wire.exit import Exit, Where
 from vmgexit.wire.exit_codes import ExitCode, Status
 from vmgexit.wire.exits import exits, find_exit
 from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage
-from vmgexit.wire.page_state import (
-    HEADER_SIZE,
-    PscEntry,
-    PscHeader,
-)
-from vmgexit_fuzz.targets.ghcb.host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
+from vmgexit.wire.page_state import HEADER_SIZE, PscEntry, PscHeader
 
 from ...inputs.messages import Leaf, Messages, fields_of
 from ..base import Finding, Target
 from .expected import ASKED, GPA, pages_asked, start_of
+from .host import UNLIMITED, Breach, Effect, GhcbHost, SharedPage
 
 ROUNDS = 3  # of a page state change that the host does not finish at once
 BUDGETS = (UNLIMITED, 1, 3, 600)
@@ -165,7 +161,7 @@ def _name(page: GhcbPage) -> str:
 def _is_an_answer(name: str, page: GhcbPage, after: GhcbPage) -> None:
     """The page holds an answer that breaks no rule, with what the exit returns."""
     if not after.is_answer:
-        raise Finding(f"{name} is answered by no answer", f"{name} is answered by no answer")
+        raise Finding(f"{name} is answered by no answer")
     for problem in exit_rules.problems_of_answer(after, page):
         raise Finding(f"the answer to {name} is wrong", f"the answer to {name}: {problem}")
 
@@ -188,10 +184,8 @@ def _as_asked(
     else:
         return
     if effects != expected:
-        raise Finding(
-            f"{name} is carried out otherwise",
-            f"{name}: asked for {_listed(expected)}, done {_listed(effects)}",
-        )
+        message = f"{name}: asked for {_listed(expected)}, done {_listed(effects)}"
+        raise Finding(f"{name} is carried out otherwise", message)
     if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE and after.shared_buffer != buffer:
         raise Finding(
             f"{name} is left otherwise", f"{name}: the buffer is not left as it should be"
@@ -244,15 +238,12 @@ class GhcbExit(Messages, Target):
         return _leaves(chosen(data)[0])
 
     def run(self, data: bytes) -> int:
-        """Carry out one exit."""
         page, as_built = page_of(data)
         host = GhcbHost(GPA, BUDGETS[data[2] % len(BUDGETS)] if len(data) > 2 else UNLIMITED)
         name = _name(page)
-        if as_built:
-            for problem in page.problems():
-                raise Finding(
-                    f"the builder's {name} is refused", f"the builder's {name}: {problem}"
-                )
+        refused = f"the builder's {name} is refused"
+        for problem in page.problems() if as_built else ():
+            raise Finding(refused, f"the builder's {name}: {problem}")
         rounds = 0
         while rounds < ROUNDS:
             rounds += 1
@@ -265,10 +256,8 @@ class GhcbExit(Messages, Target):
             if after.sw_exit_info_1 == Status.DONE:
                 _as_asked(name, page, after, request.effects, host.budget)
             elif as_built:
-                raise Finding(
-                    f"the builder's {name} is refused",
-                    f"the builder's {name} is answered {after.sw_exit_info_1}, {after.sw_exit_info_2}",
-                )
+                words = f"{after.sw_exit_info_1}, {after.sw_exit_info_2}"
+                raise Finding(refused, f"the builder's {name} is answered {words}")
             _is_an_answer(name, page, after)
             if not _is_unfinished(page, after):
                 break

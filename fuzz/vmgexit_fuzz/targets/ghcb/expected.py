@@ -10,15 +10,10 @@ from vmgexit.wire.exit_codes import ExitCode, IoioInfo
 from vmgexit.wire.ghcb import BUFFER_OFFSET, GhcbPage
 from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.injection import DisableInjection, DoorbellOperation, SpecificEoi
-from vmgexit.wire.page_state import (
-    ENTRY_SIZE,
-    HEADER_SIZE,
-    PAGES_IN_LARGE,
-    PscEntry,
-    PscHeader,
-)
+from vmgexit.wire.page_state import ENTRY_SIZE, HEADER_SIZE, PAGES_IN_LARGE, PscEntry, PscHeader
 from vmgexit.wire.termination import TerminationInfo
-from vmgexit_fuzz.targets.ghcb.host import PAGE, Effect
+
+from .host import PAGE, Effect
 
 GPA = 0x7000  # of the page
 
@@ -118,6 +113,18 @@ def _eoi(page: GhcbPage) -> Effect:
     return "eoi", info.vmpl, info.vector
 
 
+def _read(page: GhcbPage) -> Effect:
+    return "read", page.sw_exit_info_1, page.sw_exit_info_2
+
+
+def _write(page: GhcbPage) -> Effect:
+    return "write", page.sw_exit_info_1, _data(page, page.sw_exit_info_2)
+
+
+def _message(page: GhcbPage) -> Effect:
+    return "message", page.sw_exit_info_1, page.sw_exit_info_2
+
+
 def _terminate(page: GhcbPage) -> Effect:
     info = TerminationInfo.of(page.sw_exit_info_1)
     return "terminate", int(info.reason_set), info.reason_code, page.sw_exit_info_2
@@ -127,25 +134,11 @@ ASKED: dict[int, Callable[[GhcbPage], Effect]] = {
     ExitCode.CPUID: _cpuid,
     ExitCode.IOIO: _ioio,
     ExitCode.MSR: _msr,
-    ExitCode.MMIO_READ: lambda page: ("read", page.sw_exit_info_1, page.sw_exit_info_2),
-    ExitCode.MMIO_WRITE: lambda page: (
-        "write",
-        page.sw_exit_info_1,
-        _data(page, page.sw_exit_info_2),
-    ),
+    ExitCode.MMIO_READ: _read,
+    ExitCode.MMIO_WRITE: _write,
     ExitCode.AP_JUMP_TABLE: _jump_table,
-    ExitCode.SNP_GUEST_REQUEST: lambda page: (
-        "message",
-        page.sw_exit_info_1,
-        page.sw_exit_info_2,
-    ),
-    ExitCode.SNP_EXTENDED_GUEST_REQUEST: lambda page: (
-        "message",
-        page.sw_exit_info_1,
-        page.sw_exit_info_2,
-        page.rax,
-        page.rbx,
-    ),
+    ExitCode.SNP_GUEST_REQUEST: _message,
+    ExitCode.SNP_EXTENDED_GUEST_REQUEST: lambda page: (*_message(page), page.rax, page.rbx),
     ExitCode.SNP_AP_CREATION: _ap_creation,
     ExitCode.HV_DOORBELL_PAGE: _doorbell,
     ExitCode.HV_IPI: _ipi,
