@@ -9,6 +9,7 @@ import pytest
 from vmgexit.schema import Bits
 from vmgexit.wire import ap_creation, exit_codes, injection, page_state, termination, vmsa
 from vmgexit.wire.core import PvalidateEntry, VersionRange
+from vmgexit.wire.exceptions import ExceptionVector, exception
 from vmgexit.wire.faults import NpfInfo, PageFaultError
 from vmgexit.wire.features import HypervisorFeatures
 from vmgexit.wire.guest_message import GuestRequestResult
@@ -218,3 +219,24 @@ def test_numbers_of_kvms_planes() -> None:
     assert (KvmPlanes.CAP_PLANES, KvmPlanes.EXIT_PLANE_EVENT) == (249, 44)
     event = KvmPlaneEvent.decode(bytes.fromhex("01000000 02000000 0300000000000000") + bytes(56))
     assert (event.cause, event.plane, event.apic_id) == (PlaneEvent.CREATE_VCPU, 2, 3)
+
+
+# Linux arch/x86/include/asm/trapnr.h, and AMD's volume 2 for 28 and 30
+EXCEPTIONS = """
+    0 DE, 1 DB, 2 NMI, 3 BP, 4 OF, 5 BR, 6 UD, 7 NM, 8 DF, 10 TS, 11 NP, 12 SS, 13 GP, 14 PF,
+    16 MF, 17 AC, 18 MC, 19 XF, 21 CP, 28 HV, 29 VC, 30 SX
+"""
+
+
+def test_exceptions_by_vector() -> None:
+    ladder = dict(row.split()[::-1] for row in EXCEPTIONS.split(","))
+    assert {each.name: f"{int(each)}" for each in ExceptionVector} == ladder
+    assert exception(29).startswith("#VC, VMM communication")
+    assert exception(15) == ""
+
+
+def test_an_injected_exception_is_named() -> None:
+    assert [note.text for note in vmsa.EventInj.of(0x8000031D).notes()] == [exception(29)]
+    # an interrupt with this vector, and an exception that is not valid, are none
+    assert not [*vmsa.EventInj.of(0x8000001D).notes()]
+    assert not [*vmsa.EventInj.of(0x0000031D).notes()]

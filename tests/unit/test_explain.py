@@ -24,6 +24,7 @@ from vmgexit.wire.readings import READINGS
         ("SNP_GUEST_REQUEST", "SNP_GUEST_REQUEST, exit 0x80000011"),
         ("VMEXIT_NPF", "NPF, exit 0x400"),
         ("SVM_EXIT_VMGEXIT", "VMGEXIT, exit 0x403"),
+        ("#HV", "HV, code 0x1c of the processor's exceptions"),
         ("VMEXIT_SHUTDOWN", "SHUTDOWN, exit of the processor 0x7f"),
         ("SVSM_CORE_PVALIDATE", "SVSM_CORE_PVALIDATE, SVSM call 0x1 of protocol CORE"),
         (

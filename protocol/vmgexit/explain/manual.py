@@ -155,23 +155,20 @@ def _pairs() -> list[tuple[GhcbInfo, GhcbInfo]]:
 # --- codes, bits, fields, structures --------------------------------------------------------------
 
 
-_FIRMWARE = "Linux include/linux/psp-sev.h"  # of its commands, which stand in no structure
-
-
 def list_of(codes: type[IntEnum]) -> str:
     """What a list of codes is, in one line."""
     return (codes.__doc__ or codes.__name__).strip().partition("\n")[0]
 
 
-def code_rows(member: IntEnum, places: list[Place]) -> Rows:
-    """A named value of a field. `places`: the fields that hold it, each in its structure."""
+def code_rows(member: IntEnum, places: list[Place], source: str) -> Rows:
+    """A named value. `places`: the fields that hold it; `source`: of a list that no field holds."""
     owners = {f"{place.owner.declaration.name} {place.path}": place for place in places}
-    sources = dict.fromkeys(place.owner.declaration.source for place in places)
+    sources = dict.fromkeys([source, *(place.owner.declaration.source for place in places)])
     return [
         ("list", list_of(type(member)) if meaning_of(member) else ""),
         ("stands in", ", ".join(owners)),
         ("sources differ", differ(name=member.name)),
-        ("public code", "; ".join(source for source in sources if source) or _FIRMWARE),
+        ("public code", "; ".join(filter(None, sources))),
     ]
 
 

@@ -8,8 +8,10 @@ from functools import cache, partial
 
 from ..schema import Bits, Place, Structure, leaves, meaning_of, members, walk
 from ..schema import Kind as FieldKind
+from ..wire import exceptions, firmware_status, kvm_planes
 from ..wire.attestation import SERVICES, guid_bytes
 from ..wire.calls import calls, former_calls
+from ..wire.exceptions import ExceptionVector, exception
 from ..wire.exit_codes import OTHER_NAMES, ExitCode, processor_exit
 from ..wire.exits import exits
 from ..wire.firmware_status import FirmwareCommand, FirmwareStatus
@@ -87,6 +89,8 @@ def _processor_exits() -> Iterator[Subject]:
         name = processor_exit(code)
         if code not in described and not name.startswith("0x"):
             title = "the processor left the guest; a VMSA or VMCB holds the code"
+            if name.startswith("EXCP"):
+                title += f"; exception {exception(code - 0x40) or 'without a name'}"
             yield Subject(subject.PROCESSOR_EXIT, name, title, _processor_rows, code)
 
 
@@ -142,6 +146,13 @@ _OWN_KIND: dict[type[IntEnum], subject.Kind] = {
 _ELSEWHERE = (ExitCode, GhcbInfo, *REASONS.values())
 """Lists whose codes have richer pages."""
 
+_IN_NO_FIELD: tuple[tuple[type[IntEnum], str, str], ...] = (
+    (FirmwareCommand, "the commands of the firmware", firmware_status.COMMANDS_SOURCE),
+    (KvmPlanes, "KVM's interface for planes", kvm_planes.SOURCE),
+    (ExceptionVector, "the processor's exceptions", exceptions.SOURCE),
+)
+"""Lists that no field holds, each with its place and source."""
+
 
 def _codes() -> Iterator[Subject]:
     """Every named value of every field, with all the fields that hold it."""
@@ -157,16 +168,16 @@ def _codes() -> Iterator[Subject]:
         kind = _OWN_KIND.get(codes, subject.CODE)
         first = f"{held[0].owner.declaration.name} {held[0].path}"
         yield from _list(kind, codes, held, first if kind is subject.CODE else "")
-    yield from _list(subject.CODE, FirmwareCommand, [], "the commands of the firmware")
-    yield from _list(subject.CODE, KvmPlanes, [], "KVM's interface for planes")
+    for codes, place, source in _IN_NO_FIELD:
+        yield from _list(subject.CODE, codes, [], place, source)
 
 
 def _list(
-    kind: subject.Kind, codes: type[IntEnum], held: list[Place], place: str
+    kind: subject.Kind, codes: type[IntEnum], held: list[Place], place: str, source: str = ""
 ) -> Iterator[Subject]:
     for number, member in members(codes).items():
         title = meaning_of(member) or manual.list_of(codes)
-        make = partial(manual.code_rows, member, held)
+        make = partial(manual.code_rows, member, held, source)
         yield Subject(kind, member.name, title, make, number, place)
 
 

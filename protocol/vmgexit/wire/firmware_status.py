@@ -2,12 +2,14 @@
 
 Sources: zyuiop/ghcb src/structures/snp_guest_request/mod.rs and Linux include/uapi/linux/psp-sev.h
 (firmware; from 0x28 on Linux alone), Linux include/uapi/linux/sev-guest.h (host),
-Linux include/linux/psp-sev.h (commands of SEV-SNP and SEV-TIO).
+COMMANDS_SOURCE (commands of SEV-SNP and SEV-TIO).
 """
 
 from __future__ import annotations
 
 from ..schema import Code
+
+COMMANDS_SOURCE = "Linux include/linux/psp-sev.h"
 
 
 class FirmwareStatus(Code):

@@ -32,6 +32,7 @@ from ..schema import (
     u32,
     u64,
 )
+from .exceptions import exception
 from .exit_codes import processor_exit
 from .exit_information import information_notes
 from .readings import notes_on
@@ -89,6 +90,10 @@ class EventInj(Bits):
     reserved_30_12: int = reserved(19)
     valid: bool = bit("There is an event")
     error_code: int = bits(32, "Error code")
+
+    def notes(self) -> Iterator[Note]:
+        if self.valid and self.type == EventType.EXCEPTION and (name := exception(self.vector)):
+            yield Note("vector", name)
 
 
 @structure("sev-features", size=8, source=FEATURES_SOURCE)
