@@ -120,6 +120,8 @@ def test_gdb_shows_a_page_of_a_process(run: Run, tmp_path: Path) -> None:
         "vmgexit-word event-inj event",
         "vmgexit-ghcb 16",
         "vmgexit-word ghcx 1",
+        "vmgexit-ghcb nosuch",
+        "vmgexit-word event-inj )",
         "vmgexit-doorbell-page.2024-05-16 page",
     ]
     words = [word for command in commands for word in ("-ex", command)]
@@ -131,6 +133,8 @@ def test_gdb_shows_a_page_of_a_process(run: Run, tmp_path: Path) -> None:
         timeout=60,
     )
     assert "Traceback" not in done.stdout + done.stderr
+    assert "Python" not in done.stderr
+    assert 'nosuch: No symbol "nosuch" in current context' in done.stderr
     assert done.stdout.count("0x7c MSR") == 2
     assert "vector            0xd" in done.stdout
     assert "cannot read 4096 bytes at 0x10" in done.stderr

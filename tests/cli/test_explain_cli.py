@@ -306,6 +306,12 @@ def test_utf_16_without_a_mark(paste: Run, encoding: str) -> None:
     assert "PVALIDATE failed" in paste(f"{TERMINATION}\r\n".encode(encoding)).out
 
 
+def test_a_number_that_gdb_printed(paste: Run) -> None:
+    ran = paste("(gdb) p/x page->sw_exit_code\n$1 = 0x80000010\n")
+    assert ran.out.startswith("read as the number 0x80000010")
+    assert "SNP_PAGE_STATE_CHANGE" in ran.out
+
+
 def test_small_words_are_no_text(paste: Run) -> None:
     assert "8 bytes" in paste(b"\1\0\2\0\3\0\4\0").out
 

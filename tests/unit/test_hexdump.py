@@ -281,6 +281,12 @@ def test_what_a_terminal_a_mail_and_a_page_add() -> None:
         assert parse(text) == b"abababab" + b"cd", text
 
 
+def test_what_gdb_prints_of_a_number() -> None:
+    dump = read("(gdb) p/x ghcb->save.sw_exit_code\n$1 = 0x80000010\n")
+    assert (dump.data, str(dump.values[0])) == (b"\x10\0\0\x80", "the number 0x80000010")
+    assert str(read("$12 = 33653089").values[0]) == "the number 0x2018161 (33653089)"
+
+
 def test_a_session_of_gdb() -> None:
     lines = """
 [Thread debugging using libthread_db enabled]

@@ -160,7 +160,8 @@ def _whole(text: str, arguments: argparse.Namespace) -> bool:
     found = bytes_of(text)
     if found is None:
         return False
-    _bytes(found, arguments)
+    if not (found.number and _question(found.number, arguments)):
+        _bytes(found, arguments)
     return True
 
 

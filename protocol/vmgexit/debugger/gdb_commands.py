@@ -13,6 +13,18 @@ def _split(argument: str) -> tuple[bool, list[str]]:
     return "-a" in words, [word for word in words if word != "-a"]
 
 
+def _number(expression: str, *, place: bool = False) -> int:
+    """The value of an expression as 64 bits. `place`: of an array or a structure, where it stands."""
+    try:
+        found = gdb.parse_and_eval(expression)
+        kinds = (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_STRUCT)
+        if place and found.type.strip_typedefs().code in kinds:
+            found = found.address
+        return int(found) & (1 << 64) - 1
+    except (gdb.error, TypeError) as error:
+        raise gdb.GdbError(f"{expression}: {error}") from None
+
+
 class Page(gdb.Command):
     """One structure in the memory of the program. ADDRESS is any expression; -a shows zeros, too."""
 
@@ -26,10 +38,7 @@ class Page(gdb.Command):
         zeros, words = _split(argument)
         if not words:
             raise gdb.GdbError(f"{self.command} needs an ADDRESS")
-        found = gdb.parse_and_eval(" ".join(words))
-        if found.type.strip_typedefs().code in (gdb.TYPE_CODE_ARRAY, gdb.TYPE_CODE_STRUCT):
-            found = found.address
-        size, address = size_of(self.name), int(found) & (1 << 64) - 1
+        size, address = size_of(self.name), _number(" ".join(words), place=True)
         try:
             data = bytes(gdb.selected_inferior().read_memory(address, size))
         except gdb.MemoryError:
@@ -47,7 +56,7 @@ class Word(gdb.Command):
         zeros, words = _split(argument)
         if len(words) < 2:
             raise gdb.GdbError("vmgexit-word needs NAME and VALUE")
-        value = int(gdb.parse_and_eval(" ".join(words[1:]))) & (1 << 64) - 1
+        value = _number(" ".join(words[1:]))
         try:
             data = word_bytes(words[0], value)
         except Unreadable as error:

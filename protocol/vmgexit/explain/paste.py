@@ -26,12 +26,16 @@ _TEXT = bytes({*b"\t\n\r\f\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Bytes that a text stands for. `form`: how they were written; `notes`: what was assumed."""
+    """Bytes that a text stands for. `form`: how they were written; `notes`: what was assumed.
+
+    `number`: where the text is one number, this number with 0x.
+    """
 
     data: bytes
     form: str
     notes: tuple[str, ...] = ()
     gaps: tuple[range, ...] = ()  # of `data`, what a dump does not show
+    number: str = ""
 
 
 def trace_of(data: bytes) -> str:
@@ -104,4 +108,6 @@ def bytes_of(text: str) -> Bytes | None:
         dump = hexdump.read(text)
     except DecodeError:
         return None
-    return Bytes(dump.data, str(dump), dump.notes, dump.gaps)
+    numbers = [value for value in dump.values if value.kind == "number"]
+    number = f"{numbers[0].value:#x}" if len(numbers) == len(dump.values) == 1 else ""
+    return Bytes(dump.data, str(dump), dump.notes, dump.gaps, number)

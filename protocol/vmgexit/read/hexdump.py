@@ -14,6 +14,8 @@ A DecodeError names the line, what was found and what was expected.
 
 from __future__ import annotations
 
+import re
+
 from ..counting import count_of
 from ..errors import DecodeError
 from . import base64, literals, numbers, prefixes
@@ -24,6 +26,7 @@ from .rows import Row, row
 
 __all__ = ["Dump", "is_row", "read"]
 
+_RESULT = re.compile(r"\s*\$\d+ = (0[xX][0-9a-fA-F]+|\d+)\s*")
 _COMMANDS = 3  # lines that may stand before a literal
 
 
@@ -50,6 +53,8 @@ def read(text: str, size: int = 0) -> Dump:
 
 
 def _of(lines: list[Source], size: int) -> Dump:
+    if value := _printed(lines):
+        return Dump(value.data, str(value), is_rows=False, values=(value,))
     if values := _values(lines):
         whole = numbers.joined(values)
         other, doubted = doubts(lines)
@@ -66,6 +71,15 @@ def _of(lines: list[Source], size: int) -> Dump:
         notes = (*found.notes, *skips(lines[:at]))
         return Dump(found.data, found.form, notes=notes, is_rows=False, other=found.other)
     return of_lines(lines, size)
+
+
+def _printed(lines: list[Source]) -> numbers.Understood | None:
+    """The number that GDB's `print` shows, `$1 = 0x100`, alone or behind the command."""
+    *before, last = lines
+    match = _RESULT.fullmatch(last.body)
+    if match is None or not all(prefixes.is_prompt(line.body) for line in before):
+        return None
+    return numbers.number(match[1])
 
 
 def is_row(line: str) -> bool:
