@@ -27,8 +27,6 @@ from ..schema import (
     u32,
     u64,
 )
-from .exit import Where
-from .exits import find_exit
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 NAMED_BY = "COCONUT-SVSM kernel/src/sev/ghcb.rs; OpenVMM x86defs snp.rs; Linux asm/svm.h"
@@ -144,6 +142,9 @@ class GhcbPage(Record):
         the buffer; `buffer` is what the buffer begins with. Raises EncodeError when a field that
         the exit needs is not given, or one is given that it does not take.
         """
+        from .exit import Where
+        from .exits import find_exit
+
         row = find_exit(code)
         if row is None or row.where is not Where.GHCB:
             found = "not known" if row is None else row.direction
