@@ -44,6 +44,9 @@ class IgvmHeaderType(Code):
     GUEST_POLICY = 0x101
     RELOCATABLE_REGION = 0x102
     PAGE_TABLE_RELOCATION_REGION = 0x103
+    CORIM_DOCUMENT = 0x104
+    CORIM_SIGNATURE = 0x105
+    CCA_POLICY = 0x106
     PARAMETER_AREA = 0x301
     PAGE_DATA = 0x302
     PARAMETER_INSERT = 0x303
@@ -67,9 +70,13 @@ class IgvmHeaderType(Code):
 class IgvmPlatform(Code):
     """Platforms that an IGVM file is for."""
 
+    NATIVE = 0, "no isolation"
     VSM_ISOLATION = 1, "Hyper-V's own isolation"
     SEV_SNP = 2
     TDX = 3
+    SEV = 4
+    SEV_ES = 5
+    CCA = 6, "of Arm"
 
 
 class IgvmPageType(Code):
