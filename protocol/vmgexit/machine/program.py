@@ -92,7 +92,10 @@ class Flags(Bits):
 class Operation(Record):
     """One operation of a scenario in its binary spelling."""
 
-    code: int = u8("What to do, modulo the number of codes", enum=IntEnum("Code", CODES))
+    code: int = u8(
+        "What to do, modulo the number of codes",
+        enum=IntEnum("Code", CODES),  # type: ignore[arg-type]  # a class, which mypy does not see
+    )
     cpu: int = u8("The vCPU, modulo their number; init: how many")
     vector: int = u8(_users("vector") + "; doorbell_bytes: which 24 of them")
     flags: Flags = nested(Flags, "Flag arguments")

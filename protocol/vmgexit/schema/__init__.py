@@ -19,14 +19,13 @@ from .fields import (
     u64,
 )
 from .lists import Bodies, Listing
+from .problems import Note, Problem
 from .structure import (
     Bits,
     Buffer,
     Declaration,
     Field,
     Kind,
-    Note,
-    Problem,
     Record,
     Rule,
     Structure,

@@ -15,6 +15,7 @@ Each helper returns a `dataclasses.field` whose metadata holds a `Field`, which 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
@@ -76,36 +77,8 @@ def reserved(
     return field_of(Field(Kind.UINT, width, meaning, rule=rule, reset=0, clause=clause))
 
 
-def _unsigned(width: int) -> Callable[..., Any]:
-    def declare(
-        meaning: str,
-        *,
-        enum: type[IntEnum] | None = None,
-        value: int | None = None,
-        spec: str = "",
-        access: str = "",
-        reset: int | None = 0,
-        clause: str = "",
-    ) -> Any:
-        return bits(
-            width,
-            meaning,
-            enum=enum,
-            value=value,
-            spec=spec,
-            access=access,
-            reset=reset,
-            clause=clause,
-        )
-
-    declare.__doc__ = (
-        f"A little-endian unsigned integer of {width} bits in a `Record`;"
-        " `value` is the one right value."
-    )
-    return declare
-
-
-u8, u16, u32, u64 = (_unsigned(width) for width in (8, 16, 32, 64))
+u8, u16, u32, u64 = (functools.partial(bits, width) for width in (8, 16, 32, 64))
+"""A little-endian unsigned integer of so many bits in a `Record`, with the options of `bits`."""
 
 
 def raw(

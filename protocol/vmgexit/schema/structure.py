@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from ..errors import DecodeError, EncodeError
 from .lists import Listing
+from .problems import Note, Problem
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -242,32 +243,6 @@ class Declaration:
         raise KeyError(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A rule that a value breaks."""
-
-    path: str
-    value: Any
-    rule: str
-    clause: str
-
-    def __str__(self) -> str:
-        value = _short(self.value)
-        cited = f" [{self.clause}]" if self.clause else ""
-        return f"{self.path}: {value}: {self.rule}{cited}"
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something that a value means beyond its fields, such as a second reading of old drafts."""
-
-    path: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.text}" if self.path else self.text
-
-
 # jedi, which completes names in IPython and in several editors, follows a TypeVar but not Self.
 S = TypeVar("S", bound="Structure")
 B = TypeVar("B", bound="Bits")
@@ -430,9 +405,7 @@ class Structure:
 
     def __getitem__(self, name: str) -> Any:
         """The value of the field `name`, as construct's `this.head.vector` asks for it."""
-        if not any(field.name == name for field in self.declaration.fields):
-            raise KeyError(name)
-        return getattr(self, name)
+        return getattr(self, self.declaration[name].name)
 
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
@@ -507,16 +480,4 @@ def _shown(value: Any) -> str:
     # SupportsIndex says the same, and takes microseconds to ask.
     if hasattr(value, "__index__") and not isinstance(value, bool):
         return f"{index(value):#x}"  # numpy's integers too
-    return repr(value)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, IntEnum):
-        return f"{int(value):#x} {value.name}"
-    if type(value) is int:
-        return f"{value:#x}"
-    if isinstance(value, bytes) and len(value) > 16:
-        return f"{value[:16].hex(' ')} ... ({len(value)} bytes)"
-    if isinstance(value, bytes):
-        return value.hex(" ")
     return repr(value)

@@ -22,7 +22,8 @@ from typing import Any, ClassVar, Self, SupportsIndex, cast, overload
 from ..errors import DecodeError, EncodeError
 from .checks import check_ranges
 from .cuts import CODES
-from .structure import Bits, Field, Kind, Problem, Structure, members
+from .problems import Problem
+from .structure import Bits, Field, Kind, Structure, members
 
 # What every view holds: the buffer, the byte in it where the structure begins, and the view that this
 # one is a part of (None for the outermost).

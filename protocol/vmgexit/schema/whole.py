@@ -20,7 +20,8 @@ from ..errors import DecodeError
 from . import plain
 from .checks import wrong_length
 from .lists import Listing, reach
-from .structure import Buffer, Field, Problem, Record, Structure
+from .problems import Problem
+from .structure import Buffer, Field, Record, Structure
 
 W = TypeVar("W", bound="Whole")
 
@@ -181,7 +182,7 @@ class Whole(Record):
         assert field.of is not None
         count = len(self.elements) if listing.until else listing.wanted(self)
         ends = [body.stop for body in self.bodies() if body.length]
-        return max(field.byte_offset + count * field.of.size, self._total(), *ends, 0)
+        return max(field.byte_offset + count * field.of.size, self._total(), *ends)
 
     def _total(self) -> int:
         total = self.declaration.total
@@ -215,7 +216,7 @@ class Whole(Record):
         for body in self.bodies():
             if body.length > len(body.held):
                 rule = f"from {body.offset:#x} on it would end at {body.stop:#x}; {ends}"
-                yield self._problem(self._length_of(body), body.length, rule)
+                yield self._problem(self._said_by(body)[1], body.length, rule)
 
     def judged(self, path: str = "") -> Iterator[Problem]:
         value = self.settled()  # a word may be its integer, which has no count
@@ -255,27 +256,26 @@ class Whole(Record):
         )
         end, last = self._list_end(), "the list"
         for body in bodies:
+            offset, length = self._said_by(body)
             if body.offset < end:
                 rule = f"within {last}, which ends at {end:#x}"
-                yield self._problem(self._offset_of(body), body.offset, rule)
+                yield self._problem(offset, body.offset, rule)
             if body.stop > end:
                 end, last = body.stop, body.path
-            if self._length_of(body) in known:
+            if length in known:
                 continue
             if body.of is not None and not body.of.accepts(body.length):
                 rule = f"{body.of.declaration.name} has {body.of.size} bytes"
-                yield self._problem(self._length_of(body), body.length, rule)
+                yield self._problem(length, body.length, rule)
             if self._total() and body.stop > self._total():
                 rule = f"ends at {body.stop:#x}, past the total of {self._total():#x}"
-                yield self._problem(self._length_of(body), body.length, rule)
+                yield self._problem(length, body.length, rule)
 
-    def _offset_of(self, body: Body) -> str:
+    def _said_by(self, body: Body) -> tuple[str, str]:
+        """The paths of the fields that say where a body is, and how long."""
         bodies = self.listing().bodies
-        return f"{body.path}.{bodies.offset}" if bodies else body.path
-
-    def _length_of(self, body: Body) -> str:
-        bodies = self.listing().bodies
-        return f"{body.path}.{bodies.length}" if bodies else body.path
+        assert bodies is not None
+        return f"{body.path}.{bodies.offset}", f"{body.path}.{bodies.length}"
 
     def _problem(self, path: str, value: Any, rule: str) -> Problem:
         return Problem(path, value, rule, self.declaration.clause)
