@@ -245,7 +245,7 @@ SOFTWARE_DEFINED = (
         result=Word("0 = no error", PscResult),
         since=2,
         feature="snp",
-        source="edk2 SnpPageStateChangeInternal.c; COCONUT-SVSM kernel/src/sev/ghcb.rs",
+        source=f"edk2 SnpPageStateChangeInternal.c; {COCONUT}",
         examples=(
             Example(buffer=(_SMALL,)),
             Example(buffer=(_LARGE, _SMALL, _HIGH)),
@@ -465,16 +465,11 @@ SOFTWARE_DEFINED = (
 )
 
 
+@cache
 def exits() -> tuple[Exit, ...]:
     """Every exit that is described, by code."""
-    return _sorted()
-
-
-@cache
-def _sorted() -> tuple[Exit, ...]:
-    return tuple(
-        sorted((*ARCHITECTURAL, *SOFTWARE_DEFINED, *EXITS_OUTSIDE_A_GHCB), key=lambda row: row.code)
-    )
+    rows = (*ARCHITECTURAL, *SOFTWARE_DEFINED, *EXITS_OUTSIDE_A_GHCB)
+    return tuple(sorted(rows, key=lambda row: row.code))
 
 
 @cache

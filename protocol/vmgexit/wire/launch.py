@@ -1,8 +1,10 @@
 """The launch of a guest: what its first pages are, what they add up to, and who signed for it.
 
-A launch digest grows page by page: it is SHA-384 of PAGE_INFO, which holds the digest before it. An ID
-block says what the digest must be; the ID authentication page has the signatures over it. In the
-running guest, UEFI says by `cc-blob-sev-info` where the secrets page and the CPUID page are.
+A launch digest grows page by page: it is SHA-384 of PAGE_INFO, which holds the digest before it. A VMSA
+is measured at address 0xFFFFFFFFF000. An ID block says what the digest must be; the ID authentication
+page has the signatures over it. In the running guest, UEFI's configuration table
+067b1f5f-cf26-44c5-8554-93d777912d42 leads to `cc-blob-sev-info`, which says where the secrets page and
+the CPUID page are.
 
 Sources: OpenVMM vm/x86/x86defs/src/snp.rs, virtee/sev src/measurement/idblock_types.rs and
 src/measurement/gctx.rs, Linux arch/x86/include/asm/sev.h, edk2
@@ -35,13 +37,7 @@ OPENVMM = "OpenVMM vm/x86/x86defs/src/snp.rs"
 VIRTEE = "virtee/sev src/measurement/idblock_types.rs"
 LINUX = "Linux arch/x86/include/asm/sev.h"
 
-CC_BLOB_GUID = "067b1f5f-cf26-44c5-8554-93d777912d42"
-"""GUID of the UEFI configuration table that leads to `cc-blob-sev-info`. Source: edk2."""
-
 MAGIC = 0x45444D41
-VMSA_GPA = 0xFFFFFFFFF000
-"""Address that a VMSA is measured at. Source: virtee/sev src/measurement/gctx.rs."""
-
 PAGE = 4096
 
 

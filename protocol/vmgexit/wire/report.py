@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 from ..schema import (
     Bits,
@@ -36,7 +37,6 @@ VIRTEE = "virtee/sev src/firmware/guest/types/snp.rs"
 SOURCE = f"{VIRTEE}; google/go-sev-guest abi/abi.go"
 
 REPORT_SIZE = 0x4A0
-SIGNED_SIZE = 0x2A0
 NEWEST = 5
 """The newest version that is known here."""
 
@@ -162,17 +162,25 @@ class SignatureAlgorithm(IntEnum):
     ECDSA_P384_SHA384 = 1
 
 
+class Processor(NamedTuple):
+    """Processors whose reports are alike: `models` of one `family`, and the layout of their TCB words."""
+
+    name: str
+    family: int
+    models: range
+    tcb: type[TcbVersion] | type[TcbVersionTurin]
+
+
 PROCESSORS = (
-    ("Milan", 0x19, 0x00, 0x0F, False),
-    ("Genoa", 0x19, 0x10, 0x1F, False),
-    ("Genoa (Bergamo, Siena)", 0x19, 0xA0, 0xAF, False),
-    ("Turin", 0x1A, 0x00, 0x11, True),
-    ("Venice", 0x1A, 0x50, 0x57, True),
-    ("Venice", 0x1A, 0x90, 0xAF, True),
-    ("Venice", 0x1A, 0xC0, 0xC7, True),
+    Processor("Milan", 0x19, range(0x10), TcbVersion),
+    Processor("Genoa", 0x19, range(0x10, 0x20), TcbVersion),
+    Processor("Genoa (Bergamo, Siena)", 0x19, range(0xA0, 0xB0), TcbVersion),
+    Processor("Turin", 0x1A, range(0x12), TcbVersionTurin),
+    Processor("Venice", 0x1A, range(0x50, 0x58), TcbVersionTurin),
+    Processor("Venice", 0x1A, range(0x90, 0xB0), TcbVersionTurin),
+    Processor("Venice", 0x1A, range(0xC0, 0xC8), TcbVersionTurin),
 )
-"""Name, family, lowest and highest model, and whether its TCB words are those of Turin.
-Source: virtee/sev src/lib.rs."""
+"""Source: virtee/sev src/lib.rs."""
 
 
 @structure("attestation-report", size=REPORT_SIZE, source=SOURCE)
@@ -226,21 +234,19 @@ class AttestationReport(Record):
     def processor(self) -> str:
         """The processor that the report names; "" where it names none that is known."""
         row = self._row()
-        return row[0] if row else ""
+        return row.name if row else ""
 
-    def _row(self) -> tuple[str, int, int, int, bool] | None:
-        for row in PROCESSORS:
-            if row[1] == self.cpuid_fam_id and row[2] <= self.cpuid_mod_id <= row[3]:
-                return row
-        return None
+    def _row(self) -> Processor | None:
+        family, model = self.cpuid_fam_id, self.cpuid_mod_id
+        return next(
+            (row for row in PROCESSORS if row.family == family and model in row.models), None
+        )
 
     @property
     def tcb_layouts(self) -> tuple[type[TcbVersion] | type[TcbVersionTurin], ...]:
         """How the TCB words are laid out; both ways where the report does not say."""
         row = self._row()
-        if row is None:
-            return TcbVersion, TcbVersionTurin
-        return (TcbVersionTurin if row[4] else TcbVersion,)
+        return (row.tcb,) if row else (TcbVersion, TcbVersionTurin)
 
     def judged(self, path: str = "") -> Iterator[Problem]:
         """What is reserved today are fields of a later version, which is therefore not judged by it."""

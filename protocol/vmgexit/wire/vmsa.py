@@ -43,8 +43,6 @@ FEATURES_SOURCE = "OpenVMM vm/x86/x86defs/src/snp.rs; edk2 SevSnpMsr.h"
 EFER_SVME = 1 << 12
 """Set in EFER of a VMSA that can be run."""
 
-RFLAGS_IF = 1 << 9
-
 
 class EventType(IntEnum):
     """What kind of event EVENTINJ or EXITINTINFO holds."""
@@ -123,9 +121,7 @@ class SevFeatures(Bits):
     allowed_sev_features_enable: bool = bit("The host's list of allowed features applies")
 
     def broken(self) -> Iterator[Problem]:
-        if self.secure_avic and self.alternate_injection:
-            rule = "Secure AVIC and Alternate Injection exclude each other"
-            yield Problem("secure_avic", True, rule, "EXIT-3")
+        yield from _both_injections(self)
 
     def notes(self) -> Iterator[Note]:
         yield from notes_on(self)
@@ -159,9 +155,13 @@ class SevStatus(Bits):
     reserved_63_24: int = reserved(40)
 
     def broken(self) -> Iterator[Problem]:
-        if self.secure_avic and self.alternate_injection:
-            rule = "Secure AVIC and Alternate Injection exclude each other"
-            yield Problem("secure_avic", True, rule, "EXIT-3")
+        yield from _both_injections(self)
+
+
+def _both_injections(word: SevFeatures | SevStatus) -> Iterator[Problem]:
+    if word.secure_avic and word.alternate_injection:
+        rule = "Secure AVIC and Alternate Injection exclude each other"
+        yield Problem("secure_avic", True, rule, "EXIT-3")
 
 
 @structure("secure-avic-control", size=8, source="OpenVMM vm/x86/x86defs/src/snp.rs")
