@@ -59,6 +59,9 @@ def test_headers_of_an_snp_guest() -> None:
         (IgvmFixedHeader, HEADER, {"variable_header_size": 0x1FE8}, ""),
         (IgvmSupportedPlatform, PLATFORM, {"compatibility_mask": 0}, "compatibility_mask"),
         (IgvmSupportedPlatform, PLATFORM, {"compatibility_mask": 3}, "compatibility_mask"),
+        (IgvmSupportedPlatform, PLATFORM, {"platform_type": 0}, ""),  # NATIVE
+        (IgvmSupportedPlatform, PLATFORM, {"platform_type": 6}, ""),  # CCA, the last one
+        (IgvmSupportedPlatform, PLATFORM, {"platform_type": 7}, "platform_type"),
         (IgvmPageData, PAGE, {"gpa": 0x201000}, "gpa"),
         (IgvmPageData, PAGE, {"data_type": 4}, "data_type"),
     ],
