@@ -1,7 +1,7 @@
 """A log, line by line: which lines are known, and what their words mean.
 
-Lines come in blocks. A form is asked about a line only where its longest fixed text occurs in the
-block and then in the line, so that a log without a line of ours costs one search a form and block.
+Lines come in blocks. A form is asked about a line only where its longest fixed text occurs there, and
+that is searched for in the block: a log without a line of ours costs one search a form and block.
 What is held is a block, and the lines of a dump until it ends (`dumps`).
 
 KVM's tracepoints of VMGEXIT are read by `logs.kvm`.
@@ -9,9 +9,11 @@ KVM's tracepoints of VMGEXIT are read by `logs.kvm`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import accumulate
 from typing import Any
 
 from ..logs.kvm import SIGN, Event, Pair, Pairing, RmpFault, State, parse, rmp_fault
@@ -133,18 +135,18 @@ class Reader:
     def lines(self, block: list[bytes]) -> Iterator[Line]:
         """Every line of `block`, in order; a dump is told of before the line that follows it."""
         whole = b"\n".join(block)
-        candidates = _occurring(whole)
+        candidates = _candidates(block, whole)
         rows = Rows(whole)
         small = whole.lower()
         self._anchors = [anchor for anchor in ANCHORS if anchor in small]
-        for text in block:
+        for place, text in enumerate(block):
             may_be_row = rows.has_one(text) and not self._is_of_block(text)
             if self._gathered.takes(text, may_be_row):
                 self.count.lines += 1
                 continue
             yield from self._end_of_dump()
             self.count.lines += 1
-            says = self._says(text, candidates)
+            says = self._says(text, candidates.get(place, []))
             self.count.known += says is not None
             if says is None:
                 self._gathered.heading = text
@@ -176,18 +178,13 @@ class Reader:
     def _is_of_block(self, text: bytes) -> bool:
         """Whether a line that may be one of a dump in hex is one of a dump in words."""
         here = _inside(self._block) if self._is_inside else []
-        return any(
-            form.match(text) is not None
-            for anchor, forms in here
-            if anchor in text
-            for form in forms
-        )
+        return any(form.match(text) is not None for anchor, form in here if anchor in text)
 
-    def _says(self, text: bytes, candidates: list[tuple[bytes, list[Form]]]) -> Says | None:
+    def _says(self, text: bytes, here: list[Form]) -> Says | None:
         if self._is_inside:
-            candidates = [*candidates, *_inside(self._block)]
-        here = [forms for anchor, forms in candidates if anchor in text]
-        if not here:
+            inside = [form for anchor, form in _inside(self._block) if anchor in text]
+            here = [*here, *inside]
+        if not here and not (SIGN in text or _FAULT in text):
             return self._loose(text)
         if SIGN in text:
             found = parse(text, self.count.lines)
@@ -195,7 +192,7 @@ class Reader:
                 return Traced(found, self._answered(self._pairing.take(found)))
         if _FAULT in text and (fault := rmp_fault(text)):
             return Traced(fault, [])
-        fit = _matched(text, [form for forms in here for form in forms])
+        fit = _matched(text, here)
         if fit is None:
             return self._loose(text)
         form, words = fit
@@ -229,7 +226,7 @@ class Reader:
 
 @cache
 def _by_anchor() -> dict[bytes, list[Form]]:
-    found: dict[bytes, list[Form]] = {SIGN: [], _FAULT: []}
+    found: dict[bytes, list[Form]] = {}
     for form in FORMS:
         if not form.inside:
             found.setdefault(form.anchor, []).append(form)
@@ -237,13 +234,22 @@ def _by_anchor() -> dict[bytes, list[Form]]:
 
 
 @cache
-def _inside(block: str) -> list[tuple[bytes, list[Form]]]:
+def _inside(block: str) -> list[tuple[bytes, Form]]:
     """The forms that are asked about only within their block: what they print is common elsewhere."""
-    return [(form.anchor, [form]) for form in FORMS if form.inside and form.block == block]
+    return [(form.anchor, form) for form in FORMS if form.inside and form.block == block]
 
 
-def _occurring(text: bytes) -> list[tuple[bytes, list[Form]]]:
-    return [(anchor, forms) for anchor, forms in _by_anchor().items() if anchor in text]
+def _candidates(block: list[bytes], whole: bytes) -> dict[int, list[Form]]:
+    """The forms that a line may be of, by its place in the block; `whole` is the block in one piece."""
+    starts = list(accumulate((len(line) + 1 for line in block), initial=0))
+    found: dict[int, list[Form]] = {}
+    for anchor, forms in _by_anchor().items():
+        at = whole.find(anchor)
+        while at >= 0:
+            place = bisect_right(starts, at) - 1
+            found.setdefault(place, []).extend(forms)
+            at = whole.find(anchor, starts[place + 1])
+    return found
 
 
 def _matched(text: bytes, forms: list[Form]) -> tuple[Form, Values] | None:
