@@ -168,8 +168,8 @@ def _codes() -> Iterator[Subject]:
         kind = _OWN_KIND.get(codes, subject.CODE)
         first = f"{held[0].owner.declaration.name} {held[0].path}"
         yield from _list(kind, codes, held, first if kind is subject.CODE else "")
-    for codes, place, source in _IN_NO_FIELD:
-        yield from _list(subject.CODE, codes, [], place, source)
+    for codes, where, source in _IN_NO_FIELD:
+        yield from _list(subject.CODE, codes, [], where, source)
 
 
 def _list(
