@@ -40,10 +40,6 @@ def _by(place: str, **options: list[str]) -> Callable[[Trial], TrialOutcome]:
     return run
 
 
-def _only(kind: str) -> Callable[[Trial], TrialOutcome]:
-    return _by("campaign:run", kinds=[kind])
-
-
 METHODS = {
     method.name: method
     for method in (
@@ -71,7 +67,12 @@ METHODS = {
             _by("baselines:hypothesis"),
         ),
         *(
-            Method(kind, f"only our workers of the kind {kind}", _only(kind), usual=False)
+            Method(
+                kind,
+                f"only our workers of the kind {kind}",
+                _by("campaign:run", kinds=[kind]),
+                usual=False,
+            )
             for kind in PARTS
             if kind != NO_FEEDBACK
         ),

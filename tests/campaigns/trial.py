@@ -44,6 +44,5 @@ class TrialOutcome:
     seconds: float
     inputs: int
     cause: str = ""
-    size: int = (
-        0  # of the shortened input, in commands, or bytes where it is no program; 0: unknown
-    )
+    # Of the shortened input, in commands, or bytes where it is no program; 0: unknown.
+    size: int = 0

@@ -14,7 +14,10 @@ def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
     """Merge other corpora into a campaign's: how many inputs there were, and are. Raises
     VmgexitError."""
     about = directory.read()
-    identity = {name: about[name] for name in ("target", "profile", "plant", "peer")}
+    names = ("target", "profile", "plant", "peer")
+    if not about.keys() >= set(names):
+        raise VmgexitError(f"{directory.path / 'campaign.json'}: {', '.join(names)} expected")
+    identity = {name: about[name] for name in names}
     for other in others:
         if not other.is_dir():
             raise VmgexitError(f"{other}: no folder")

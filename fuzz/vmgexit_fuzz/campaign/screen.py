@@ -36,7 +36,7 @@ class Progress:
         parts = [
             f"{seconds:.{int(seconds < 10)}f} s: {self.inputs:,} inputs ({self.inputs / seconds:,.0f}/s)",
             f"{self.steps:,} {self.unit} ({self.steps / seconds:,.0f}/s)",
-            _counted(len(self.causes), "finding")
+            counted(len(self.causes), "finding")
             + (f" ({len(self.old)} seen before)" if self.old else ""),
         ]
         if self.coverage:
@@ -44,12 +44,13 @@ class Progress:
         if self.corpus:
             parts.append(f"corpus {self.corpus}")
         if self.restarts:
-            parts.append(_counted(self.restarts, "restart"))
+            parts.append(counted(self.restarts, "restart"))
         return ", ".join(parts)
 
 
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str) -> str:
+    """So many things, in words."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 class Screen:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from vmgexit.errors import UsageError, VmgexitError
 
@@ -45,6 +45,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--hang",
+        dest="hang_seconds",
         type=positive,
         metavar="S",
         help=f"seconds after which an input is a hang ({USUAL.hang_seconds})",
@@ -53,17 +54,8 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
 
 def conditions(arguments: argparse.Namespace, usual: Conditions = USUAL) -> Conditions:
     """What the command line says, else what is usual."""
-
-    def said(option: str, otherwise: Any) -> Any:
-        given = getattr(arguments, option)
-        return otherwise if given is None else given
-
-    return Conditions(
-        said("profile", usual.profile),
-        said("plant", usual.plant),
-        said("peer", usual.peer),
-        said("hang", usual.hang_seconds),
-    )
+    said = {field.name: getattr(arguments, field.name) for field in fields(Conditions)}
+    return replace(usual, **{name: given for name, given in said.items() if given is not None})
 
 
 def opened(row: TargetRow, conditions: Conditions) -> Target:

@@ -1,4 +1,4 @@
-"""The fuzzing process: one target, one kind of worker, for one turn. `process` starts it.
+"""The fuzzing process: one target, one kind of worker, for one turn. `parent` starts it.
 
 It reads its order from standard input, a JSON object (`Order`). It writes findings and counts to
 standard output, one JSON object a line, for the parent. libFuzzer writes to standard error. A
@@ -75,9 +75,8 @@ class Counter:
         self.run = target.run
         self.inputs = self.steps = 0
         self.runs = order.runs
-        self.hang_seconds = (
-            order.conditions.hang_seconds
-        )  # patience with one input and all we do to it
+        # Patience with one input and all we do to it.
+        self.hang_seconds = order.conditions.hang_seconds
         self.told = self.looked = self.started = time.monotonic()
         self.deadline = None if order.seconds is None else self.told + order.seconds
         self.sizes = dict(order.known)

@@ -54,9 +54,8 @@ class Clock:
     lines: list[Line]
     start: float = 0.0
     seconds: float = 0.0  # in all
-    pauses: list[tuple[float, float]] = field(
-        default_factory=list
-    )  # from, to; as told in `Line.at`
+    # From, to; as told in `Line.at`.
+    pauses: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.lines:

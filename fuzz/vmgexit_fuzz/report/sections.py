@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..campaign.screen import counted
 from ..campaign.statistics import Line, unseen
 from . import maps
 from .chart import Clock, chart, duration
@@ -101,21 +102,17 @@ def head(subject: Subject) -> Iterator[Block]:
             (
                 "worker time",
                 duration(sum(line.seconds for line in lines)),
-                f"{_counted(workers, 'worker')},"
-                f" {_counted(sum(line.restarts for line in lines), 'restart')}",
+                f"{counted(workers, 'worker')},"
+                f" {counted(sum(line.restarts for line in lines), 'restart')}",
             ),
             ("corpus", f"{len(campaign.corpus):,}", "inputs kept, each reaching something new"),
         ],
     )
     if campaign.unreadable or campaign.unreadable_findings:
         yield prose(
-            f"Passed over as unreadable: {_counted(campaign.unreadable, 'line')} of statistics,"
-            f" {_counted(campaign.unreadable_findings, 'record')} of findings."
+            f"Passed over as unreadable: {counted(campaign.unreadable, 'line')} of statistics,"
+            f" {counted(campaign.unreadable_findings, 'record')} of findings."
         )
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def _runs(clock: Clock) -> str:
@@ -421,7 +418,7 @@ def code(subject: Subject) -> Iterator[Block]:
                 _number(file.lines),
                 _number(file.passed),
                 _share(100 * file.passed / file.lines),
-                Cell(_counted(file.lines - file.passed, "line"), more=file.missing),
+                Cell(counted(file.lines - file.passed, "line"), more=file.missing),
             ]
             for file in files
         ],

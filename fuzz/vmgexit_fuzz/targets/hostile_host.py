@@ -1,9 +1,10 @@
-"""Invariant: whatever a host writes and refuses, at any time, what must hold with any host holds: nothing
-comes that nobody asked for, priorities and calls stay right, off is off, and the SVSM does not stop.
+"""Invariant: a host may write and refuse anything at any time, and the SVSM still keeps the invariants in
+`FOR_ANY_HOST`. The guest gets nothing that nobody asked for; priorities and calls stay right; a disabled
+vCPU stays disabled; the SVSM does not stop.
 
-The bytes are a program, as for `scenario`. Operations that would only look (`doorbell`, `state`) are
-acts of the host where they carry any argument: most write a doorbell page, with flags, events and a
-status that mean something, the others have a GHCB call refused.
+The bytes are a program, as for `scenario`. An operation that only looks (`doorbell`, `state`) becomes an
+act of the host where it has arguments. Most acts write a doorbell page with flags, events and a status
+that mean something. The others make the host refuse a GHCB request.
 """
 
 from __future__ import annotations

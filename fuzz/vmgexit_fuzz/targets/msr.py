@@ -1,8 +1,8 @@
 """Invariant: any two values of the GHCB MSR are read without loss, judged by the rules of their codes,
 and are request and response exactly where the codes and what must be repeated say so.
 
-The first two bytes choose the codes, the third what the second value repeats of the first; then come
-the values. What must hold is written here a second time, by masks and shifts.
+The first two bytes choose the codes. The third says what the second value repeats of the first. Then
+come the values. This file states the rules a second time, by masks and shifts.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import atexit
 import re
 import shlex
 
-from vmgexit.compare.lockstep import Answering, Lockstep, compare
+from vmgexit.compare.lockstep import Lockstep, compare
 from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
 from vmgexit.errors import PeerError, UsageError, brief
 from vmgexit.machine.commands import Answer, Command
@@ -62,20 +62,14 @@ class PeerTarget(ProgramTarget):
             self.peer.close()
 
 
-class _OurOwn(Machine):
-    """A machine in a peer's place."""
-
-    def forget(self) -> None:
-        """Every program starts with `init`."""
-
-
 class _InStep:
     """Carries out each command on both."""
 
     def __init__(self, target: PeerTarget) -> None:
         self.target = target
-        answering: Answering = target.peer or _OurOwn(target.quirks)
-        self.both = Lockstep(answering, target.quirks)
+        if target.peer is not None:
+            target.peer.forget()
+        self.both = Lockstep(target.peer or Machine(target.quirks), target.quirks)
         self.machine = self.both.machine
 
     def execute(self, command: Command) -> Answer:

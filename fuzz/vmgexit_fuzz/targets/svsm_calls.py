@@ -1,9 +1,9 @@
 """Invariant: any calls with any registers answer codes that their tables list, and change registers as
 documented; and no invariant of the machine breaks.
 
-The bytes are a program, as for `scenario`, read as `init` and calls alone: every other operation is a
-call too. Protocols and calls are known ones and some unknown ones, so that most
-bytes name one; large registers often become an address or number that means something.
+The bytes are a program, as for `scenario`, but every operation other than `init` is read as a call. The
+bytes choose from the known protocols and calls and a few unknown ones. Large register values often
+become an address or a number that means something.
 """
 
 from __future__ import annotations

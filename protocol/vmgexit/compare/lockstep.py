@@ -50,17 +50,14 @@ def _only(expected: Answer, given: Answer) -> Answer:
 class Answering(Protocol):
     """A peer, or what stands in for one."""
 
-    def forget(self) -> None: ...
-
     def execute(self, command: Command) -> Answer: ...
 
 
 class Lockstep:
-    """A peer and a machine that get the same commands."""
+    """A peer and a machine that get the same commands, from an `init` on."""
 
     def __init__(self, peer: Answering, quirks: Quirks) -> None:
         self.peer, self.machine = peer, Machine(quirks)
-        peer.forget()
 
     def execute(self, command: Command) -> tuple[Answer, Answer]:
         """Both answers, the peer's first; the machine's is empty when the peer does not support the

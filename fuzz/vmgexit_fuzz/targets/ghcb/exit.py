@@ -1,11 +1,10 @@
-"""Invariant: what the rules of an exit let pass, a host can carry out, touching nothing that the page
-does not offer; what the builder makes, they let pass; and what is answered is an answer.
+"""Invariant: a host can carry out every request that the rules of exits accept, and touches nothing that
+the page does not offer; the rules accept every page that the builder makes; an answer obeys the rules.
 
-The first bytes choose an exit and arguments that are right for it, from which the builder makes a page,
-and where that goes wrong: where the scratch area is, an argument at an edge, the header of a page list.
-Then come masks and words: which fields are replaced and by what, whose valid bits are toggled, and what
-the buffer holds instead. The page goes to `vmgexit_fuzz.targets.ghcb.host`; what that did is compared with
-what the declarations say was asked for.
+The first bytes choose an exit and right arguments for it. The builder makes a page from them. The next
+bytes choose what goes wrong: the place of the scratch area, an argument at an edge, the header of a page
+list. Then masks and words say which fields get other values, which valid bits change, and what the buffer
+holds. `host` carries the page out, and what it did is compared with what the declarations ask for.
 """
 
 from __future__ import annotations
