@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.explain import paste, subject
-from vmgexit.explain.ask import ask, named
+from vmgexit.explain import inputs, subject
 from vmgexit.explain.guess import guesses
+from vmgexit.explain.loose_words import ANCHORS, HOLES, words_of
 from vmgexit.explain.meanings import READ, TITLES
+from vmgexit.explain.number_readings import readings
+from vmgexit.explain.questions import ask, named
 from vmgexit.explain.subjects import subjects
-from vmgexit.explain.values import readings
-from vmgexit.explain.words import ANCHORS, HOLES, words_of
 from vmgexit.wire.readings import READINGS
 
 # --- pages ----------------------------------------------------------------------------------------
@@ -385,10 +385,10 @@ def test_many_rules_that_are_kept_tell_more_than_few() -> None:
     ],
 )
 def test_prose_is_no_base64(text: str) -> None:
-    assert paste.bytes_of(text) is None
+    assert inputs.bytes_of(text) is None
 
 
 def test_base64_of_lines() -> None:
-    found = paste.bytes_of("QUJD" * 16 + "\n" + "QUJD\n")
+    found = inputs.bytes_of("QUJD" * 16 + "\n" + "QUJD\n")
     assert found is not None
     assert found.data == b"ABC" * 17

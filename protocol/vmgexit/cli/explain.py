@@ -13,11 +13,11 @@ from typing import Any
 from ..counting import count_of
 from ..errors import DecodeError, UsageError
 from ..explain import render
-from ..explain.ask import ask, nearest
 from ..explain.guess import guesses
+from ..explain.inputs import PAGE, Bytes, Remembered, bytes_of, is_binary, trace_of, unmarked
 from ..explain.lines import BLOCK, Line, Reader, blocks, some
-from ..explain.paste import PAGE, Bytes, Remembered, bytes_of, is_binary, trace_of, unmarked
-from ..explain.values import tried
+from ..explain.number_readings import tried
+from ..explain.questions import ask, nearest
 from ..images.scan import scan
 from ..read.streams import opened
 from .formatter import examples

@@ -1,5 +1,13 @@
-"""Anything pasted, explained: lines of logs, names, numbers, dumps. One room, four questions.
+"""Anything pasted, explained: lines of logs, names, numbers, dumps.
 
-`forms` has the lines that programs print, `meanings` what their holes hold, `lines` reads a log by them;
-`subjects` and `manual` answer names and numbers; `guess` says what bytes look like.
+| pasted | read by | with the tables in |
+| --- | --- | --- |
+| any input | `inputs`: text or bytes, which kind | |
+| a line of a log | `lines` | `forms`: what programs print, a `form` each; `meanings`: what its holes hold |
+| a word in another line | `loose_words` | its names, and `meanings` |
+| a name or a number | `questions` | `subjects`: all that has a page; `manual`: the page; `project_names` |
+| a number | `number_readings`: all that it can mean | `subjects` |
+| bytes, and dumps in a log | `guess`, `dumps` | the declarations in `wire`, `images.page_rules` |
+
+`render` shows what was found, as text and as JSON.
 """

@@ -16,22 +16,21 @@ from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
 
-from ..logs.kvm import SIGN, Event, Pair, Pairing, RmpFault, State, parse, rmp_fault
+from ..logs.kvm import FAULT_SIGN, SIGN, Event, Pair, Pairing, RmpFault, State, parse, rmp_fault
 from ..read import numbers
 from ..wire.registry import CHAPTERS
-from .ask import Value, valued
 from .dumps import Dumped, Gathered, Rows
 from .form import Form, Values
 from .forms import FORMS
+from .loose_words import ANCHORS, words_of
 from .meanings import Said, explained
-from .words import ANCHORS, words_of
+from .questions import Value, valued
 
 BLOCK = 1 << 18
 """Bytes that are read at once. A longer line is cut: none of ours is."""
 
 _KEPT = 4096  # lines whose reading is remembered: logs repeat themselves
 _LIFE = 64  # lines after which a block of lines that belong together has ended
-_FAULT = b"kvm_rmp_fault:"
 _STRUCTURES = frozenset(name.encode() for names in CHAPTERS.values() for name in names)
 
 
@@ -184,13 +183,13 @@ class Reader:
         if self._is_inside:
             inside = [form for anchor, form in _inside(self._block) if anchor in text]
             here = [*here, *inside]
-        if not here and not (SIGN in text or _FAULT in text):
+        if not here and not (SIGN in text or FAULT_SIGN in text):
             return self._loose(text)
         if SIGN in text:
             found = parse(text, self.count.lines)
             if isinstance(found, Event):
                 return Traced(found, self._answered(self._pairing.take(found)))
-        if _FAULT in text and (fault := rmp_fault(text)):
+        if FAULT_SIGN in text and (fault := rmp_fault(text)):
             return Traced(fault, [])
         fit = _matched(text, here)
         if fit is None:

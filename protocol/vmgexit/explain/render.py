@@ -14,13 +14,13 @@ from ..logs.lines import as_text, fault_text, pair_object
 from ..schema import Bits
 from ..show.line import describe
 from ..show.values import render
-from .ask import Answer, Number, Value
 from .dumps import Dumped
 from .guess import ENOUGH, Guess
 from .lines import Count, Known, Line, Named, Traced, Worded
 from .meanings import Said
+from .number_readings import Reading
+from .questions import Answer, Number, Value
 from .subject import Subject
-from .values import Reading
 
 _SURE = 0.85  # a reading of a number whose page is shown at once
 _SHOWN = 12  # readings of a number that are listed

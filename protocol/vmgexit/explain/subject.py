@@ -12,7 +12,7 @@ Rows = list[tuple[str, str]]
 """The page: a label, and what is said under it. Rows that say nothing are left out."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each of those below is itself only
 class Kind:
     """A kind of subject. `prior`: how likely a bare number is meant so, before it is looked at."""
 
@@ -93,6 +93,7 @@ def plain(name: str) -> str:
 def spellings(name: str) -> list[str]:
     """`name` plain, and without the prefixes of projects: the first is the best."""
     found = [plain(name)]
-    for prefix in _PREFIXES:
-        found += [each.removeprefix(prefix) for each in found if each.startswith(prefix)]
+    if found[0].startswith(_PREFIXES):  # few names do
+        for prefix in _PREFIXES:
+            found += [each.removeprefix(prefix) for each in found if each.startswith(prefix)]
     return [each for each in dict.fromkeys(found) if each]

@@ -29,7 +29,7 @@ from ..wire.registry import structures
 from ..wire.svsm import ResultCode
 from ..wire.termination import REASONS, ReasonSet
 from . import manual, subject
-from .names import family_names
+from .project_names import family_names
 from .subject import Subject, plain, spellings
 
 _PARTS = (subject.CODE, subject.BIT, subject.FIELD)  # come behind what has a name of its own

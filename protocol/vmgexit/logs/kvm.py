@@ -4,7 +4,7 @@ Four tracepoints are read, as trace-cmd report, perf script and tracefs (`trace`
 them: a GHCB's exit code and information words when KVM takes a request and when it answers, and the
 GHCB MSR's value when KVM takes it and when it is done. What stands before the tracepoint's name
 (task, processor, flags, time) differs by tool and is read as far as it is understood. Lines are bytes
-throughout: a task may be called anything. `words` puts names to the numbers.
+throughout: a task may be called anything. `names` puts names to the numbers.
 
 Nested page faults that KVM takes to the RMP are read too, `kvm_rmp_fault`; they are no requests.
 
@@ -25,6 +25,7 @@ from enum import Enum
 from .names import judge_exit, judge_msr, why_silent
 
 SIGN = b"kvm_vmgexit_"
+FAULT_SIGN = b"kvm_rmp_fault:"
 
 # Tracepoint, then what its print format says. `ghcb_gpa` has 16 digits: fewer are a line cut off.
 _EVENT = re.compile(
@@ -179,7 +180,7 @@ def parse(line: bytes, number: int = 0) -> Event | Line:
 
 def rmp_fault(line: bytes) -> RmpFault | None:
     """The RMP fault that `line` tells of. Never raises."""
-    at = line.find(b"kvm_rmp_fault:")
+    at = line.find(FAULT_SIGN)
     found = _FAULT.match(line, at) if at >= 0 and len(line) - at <= _HEAD else None
     if found is None:
         return None

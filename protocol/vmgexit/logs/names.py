@@ -19,7 +19,7 @@ from typing import Any
 from ..rules.msr import failure, pair
 from ..schema import Bits, members
 from ..wire.exit import Exit, Where, Word
-from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
+from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status
 from ..wire.exits import exit_text, find_exit
 from ..wire.ghcb_msr import (
     ApResetHoldResponse,
@@ -63,11 +63,6 @@ class Reading:
     def as_dict(self) -> dict[str, Any]:
         fields = None if self.held is None else self.held.as_dict()
         return {"value": self.value, "meaning": self.meaning, "fields": fields}
-
-
-def exit_name(code: int) -> str:
-    """The name of an exit code; hex where it has none."""
-    return processor_exit(code)
 
 
 def msr_name(code: int) -> str:

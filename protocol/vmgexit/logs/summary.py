@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..wire.exit_codes import processor_exit
 from .kvm import Line, Pair, State
-from .names import exit_name, msr_name
+from .names import msr_name
 
 ROWS = 1024
 _STEPS = 3  # bits of a latency that its bucket keeps, below the highest one
@@ -61,7 +62,7 @@ class Row:
     def name(self) -> str:
         if self.code is None:
             return "further codes"
-        return msr_name(self.code) if self.msr else exit_name(self.code)
+        return msr_name(self.code) if self.msr else processor_exit(self.code)
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -16,12 +16,12 @@ from ..schema import Bits, Field, Structure, members
 from ..wire.ghcb_msr import GhcbMsr
 from ..wire.registry import find
 from ..wire.termination import find_reason
+from .loose_words import words_of
 from .meanings import UNUSED, Said
-from .names import family_of
+from .number_readings import Reading, readings, tried
+from .project_names import family_of
 from .subject import EXIT, FIELD, MSR, REASON, STRUCTURE, Subject, plain, spellings
 from .subjects import by_name, by_number
-from .values import Reading, readings, tried
-from .words import words_of
 
 LONGEST = 120
 """Letters of a question: a longer text is something else."""

@@ -6,6 +6,7 @@ A prefix tells which list is meant: `SVSM_ERR_BUSY` is no `BUSY` of another list
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from . import subject
 from .subject import Kind, Subject, plain
@@ -179,9 +180,14 @@ series, mail), include/uapi/linux/sev-guest.h, arch/x86/include/asm/sev.h, arch/
 arch/x86/kvm/svm/svm.h; igvm_defs."""
 
 
+@cache
+def _of_kind(kind: Kind) -> list[Family]:
+    return [family for family in FAMILIES if kind in family.kinds]
+
+
 def family_names(each: Subject) -> list[str]:
     """What projects call a subject."""
-    return [name for family in FAMILIES for name in family.names(each)]
+    return [name for family in _of_kind(each.kind) for name in family.names(each)]
 
 
 def family_of(name: str) -> Family | None:
