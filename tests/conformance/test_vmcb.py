@@ -27,7 +27,7 @@ from vmgexit import (
 )
 from vmgexit.schema import Bits
 from vmgexit.wire.apic import ApicIcr
-from vmgexit.wire.exit_codes import processor_exit
+from vmgexit.wire.exit_codes import exit_name
 from vmgexit.wire.exits import find_exit
 
 VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
@@ -101,7 +101,7 @@ def test_intercepts_have_the_exit_codes_of_their_bits() -> None:
                 continue
             code = first + field.bit_offset
             expected = hex(code) if field.name in unnamed else field.name.upper()
-            assert processor_exit(code) == renamed.get(field.name, expected)
+            assert exit_name(code) == renamed.get(field.name, expected)
 
 
 def test_control_area() -> None:

@@ -210,7 +210,7 @@ def test_ioio_operand_size() -> None:
     ],
 )
 def test_name_of_a_processor_exit(code: int, name: str) -> None:
-    assert exit_codes.processor_exit(code) == name
+    assert exit_codes.exit_name(code) == name
 
 
 def test_numbers_of_kvms_planes() -> None:

@@ -14,11 +14,12 @@ from ..counting import count_of
 from ..errors import DecodeError, UsageError
 from ..explain import render
 from ..explain.guess import guesses
-from ..explain.inputs import PAGE, Bytes, Remembered, bytes_of, is_binary, trace_of, unmarked
+from ..explain.inputs import PAGE, Remembered, bytes_of, is_binary, trace_of, unmarked
 from ..explain.lines import BLOCK, Line, Reader, blocks, some
 from ..explain.number_readings import tried
 from ..explain.questions import ask, nearest
 from ..images.scan import scan
+from ..read.dump import Dump
 from ..read.streams import opened
 from .formatter import examples
 from .writer import Writer
@@ -142,7 +143,7 @@ def _binary(name: str, head: bytes, stream: Any, arguments: argparse.Namespace) 
     if len(data) > PAGE and name != "-":
         _image(name, arguments)
     else:
-        _bytes(Bytes(data, count_of(len(data), "byte")), arguments)
+        _bytes(Dump(data, form=""), arguments)
 
 
 def _image(name: str, arguments: argparse.Namespace) -> None:
@@ -160,18 +161,19 @@ def _whole(text: str, arguments: argparse.Namespace) -> bool:
     found = bytes_of(text)
     if found is None:
         return False
-    if not (found.number and _question(found.number, arguments)):
+    one = found.values[0] if len(found.values) == 1 else None
+    if not (one and one.kind == "number" and _question(f"{one.value:#x}", arguments)):
         _bytes(found, arguments)
     return True
 
 
-def _bytes(found: Bytes, arguments: argparse.Namespace) -> None:
+def _bytes(found: Dump, arguments: argparse.Namespace) -> None:
     looks_like = guesses(found.data)
     if arguments.json:
         made = [render.guess_object(guess) for guess in looks_like]
-        print(json.dumps({"form": found.form, "notes": found.notes, "guesses": made}))
+        print(json.dumps({"form": str(found), "notes": found.notes, "guesses": made}))
         return
-    print(found.form)
+    print(found)
     for note in found.notes:
         print(f"  note: {note}")
     print(render.guesses_text(found.data, looks_like, found.gaps), end="")

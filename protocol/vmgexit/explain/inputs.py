@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DecodeError
@@ -22,20 +21,6 @@ PAGE = 4096
 _RARE = 16  # of so many letters of a log at most one is a control character
 _BEGINNING = 256
 _TEXT = bytes({*b"\t\n\r\f\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)})
-
-
-@dataclass(frozen=True, slots=True)
-class Bytes:
-    """Bytes that a text stands for. `form`: how they were written; `notes`: what was assumed.
-
-    `number`: where the text is one number, this number with 0x.
-    """
-
-    data: bytes
-    form: str
-    notes: tuple[str, ...] = ()
-    gaps: tuple[range, ...] = ()  # of `data`, what a dump does not show
-    number: str = ""
 
 
 def trace_of(data: bytes) -> str:
@@ -102,12 +87,9 @@ class Remembered:
         return b"".join(self._parts) if self._size <= self._most else None
 
 
-def bytes_of(text: str) -> Bytes | None:
+def bytes_of(text: str) -> hexdump.Dump | None:
     """The bytes of a text that is a dump, a literal or base64 as a whole; None for any other."""
     try:
-        dump = hexdump.read(text)
+        return hexdump.read(text)
     except DecodeError:
         return None
-    numbers = [value for value in dump.values if value.kind == "number"]
-    number = f"{numbers[0].value:#x}" if len(numbers) == len(dump.values) == 1 else ""
-    return Bytes(dump.data, str(dump), dump.notes, dump.gaps, number)

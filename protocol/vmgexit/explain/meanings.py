@@ -20,7 +20,7 @@ from ..show.line import describe, describe_code
 from ..wire.ap_creation import ApOperation
 from ..wire.calls import find_call
 from ..wire.exit import Exit, Where, Word
-from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, processor_exit
+from ..wire.exit_codes import ExitCode, ExitError, ExitStatus, Status, exit_name
 from ..wire.exit_information import information_words
 from ..wire.exits import find_exit
 from ..wire.faults import NpfInfo, PageFaultError
@@ -149,7 +149,7 @@ def _exit_code(value: int, words: Values) -> str:
     if value < 0:  # as a program writes it that takes codes for signed
         return ""
     row = find_exit(value)
-    name = processor_exit(value)
+    name = exit_name(value)
     if row is None:
         return name if not name.startswith("0x") else "no exit that is known"
     where = "" if row.where is Where.GHCB else f"; {row.direction}"

@@ -12,7 +12,7 @@ from ..wire import exceptions, firmware_status, kvm_planes
 from ..wire.attestation import SERVICES, guid_bytes
 from ..wire.calls import calls, former_calls
 from ..wire.exceptions import ExceptionVector, exception
-from ..wire.exit_codes import OTHER_NAMES, ExitCode, processor_exit
+from ..wire.exit_codes import OTHER_NAMES, ExitCode, exit_name
 from ..wire.exits import exits
 from ..wire.firmware_status import FirmwareCommand, FirmwareStatus
 from ..wire.ghcb_msr import (
@@ -86,7 +86,7 @@ def _processor_exits() -> Iterator[Subject]:
     """Exit codes of the processor that a GHCB does not carry."""
     described = {int(row.code) for row in exits()}
     for code in range(_PROCESSOR_EXITS):
-        name = processor_exit(code)
+        name = exit_name(code)
         if code not in described and not name.startswith("0x"):
             title = "the processor left the guest; a VMSA or VMCB holds the code"
             if name.startswith("EXCP"):

@@ -13,7 +13,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from ..wire.exit_codes import processor_exit
+from ..wire.exit_codes import exit_name
 from ..wire.faults import NpfInfo
 from .kvm import Event, Pair, RmpFault, State
 from .names import (
@@ -67,7 +67,7 @@ def _note(pair: Pair) -> bytes:
 
 
 def name(event: Event) -> str:
-    return msr_name(event.code) if event.msr else processor_exit(event.code)
+    return msr_name(event.code) if event.msr else exit_name(event.code)
 
 
 def _text(event: Event) -> str:
@@ -89,12 +89,12 @@ def _msr_text(word: int, response: bool) -> str:
 def _request_text(code: int, info1: int, info2: int) -> str:
     first, second, wrong = read_request(code, info1, info2)
     broken = (*wrong, *first.problems, *second.problems)
-    return _joined(">", processor_exit(code), [first, second], broken)
+    return _joined(">", exit_name(code), [first, second], broken)
 
 
 @lru_cache(KEPT)
 def _answer_text(code: int, info1: int, info2: int) -> str:
-    return _joined("<", processor_exit(code), list(read_answer(code, info1, info2)), ())
+    return _joined("<", exit_name(code), list(read_answer(code, info1, info2)), ())
 
 
 def _joined(arrow: str, named: str, readings: list[Reading], broken: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..wire.exit_codes import processor_exit
+from ..wire.exit_codes import exit_name
 from .kvm import Line, Pair, State
 from .names import msr_name
 
@@ -62,7 +62,7 @@ class Row:
     def name(self) -> str:
         if self.code is None:
             return "further codes"
-        return msr_name(self.code) if self.msr else processor_exit(self.code)
+        return msr_name(self.code) if self.msr else exit_name(self.code)
 
     def as_dict(self) -> dict[str, Any]:
         return {

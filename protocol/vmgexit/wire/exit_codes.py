@@ -308,8 +308,8 @@ _OTHERS = {
 }
 
 
-def processor_exit(code: int) -> str:
-    """The name of an exit code of the processor, as in a VMSA; hex where it has none."""
+def exit_name(code: int) -> str:
+    """The name of an exit code, of the processor or of the GHCB standard; hex where it has none."""
     member = members(ExitCode).get(code)
     if member is not None:
         return member.name

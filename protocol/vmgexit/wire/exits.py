@@ -17,7 +17,7 @@ from functools import cache
 from .ap_creation import ApCreation, ApJumpTableInfo, ApOperation, JumpTableOperation
 from .apic import ApicIcr
 from .exit import KVM, Example, Exit, Need, Page, Return, Word
-from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioAction, TioOpInfo, processor_exit
+from .exit_codes import ExitCode, IoioInfo, MsrInfo, TioAction, TioOpInfo, exit_name
 from .exits_outside import EXITS_OUTSIDE_A_GHCB
 from .features import HypervisorFeatures
 from .firmware_status import VmmStatus
@@ -480,7 +480,7 @@ def _by_code() -> dict[int, Exit]:
 def exit_text(code: int) -> str:
     """An exit code for a person: `PAGE_NOT_VALIDATED (access to a page that is not validated)`."""
     row = find_exit(code)
-    return processor_exit(code) if row is None else f"{row.name} ({row.meaning})"
+    return exit_name(code) if row is None else f"{row.name} ({row.meaning})"
 
 
 def find_exit(code: int) -> Exit | None:

@@ -31,7 +31,7 @@ from ..schema import (
     u32,
     u64,
 )
-from .exit_codes import processor_exit
+from .exit_codes import exit_name
 from .exit_information import information_notes
 from .vmsa import EventInj, SevFeatures
 
@@ -298,7 +298,7 @@ class VmcbControl(Record):
     software: bytes = raw(32, "For the hypervisor's own use; Hyper-V's enlightenments")
 
     def notes(self) -> Iterator[Note]:
-        yield Note("exit_code", processor_exit(self.exit_code))
+        yield Note("exit_code", exit_name(self.exit_code))
         yield from information_notes(
             self.exit_code, exit_info_1=self.exit_info_1, exit_info_2=self.exit_info_2
         )

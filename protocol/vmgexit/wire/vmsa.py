@@ -33,7 +33,7 @@ from ..schema import (
     u64,
 )
 from .exceptions import exception
-from .exit_codes import processor_exit
+from .exit_codes import exit_name
 from .exit_information import information_notes
 from .readings import notes_on
 
@@ -355,7 +355,7 @@ class Vmsa(Record):
             if any(exited)
             else "names no exit: nothing of one is set, as before the first run; else "
         )
-        yield Note("guest_exit_code", f"{unless}{processor_exit(self.guest_exit_code)}")
+        yield Note("guest_exit_code", f"{unless}{exit_name(self.guest_exit_code)}")
         if any(exited):
             yield from information_notes(
                 self.guest_exit_code,
