@@ -228,6 +228,11 @@ def test_bad_json_gets_one_line(run: Run, tmp_path: Path, text: str, complaint: 
     assert complaint in run("encode", "doorbell-head", str(path), "--hex").complaint
 
 
+def test_a_field_without_set_is_pointed_to(run: Run) -> None:
+    complaint = run("encode", "ghcb-msr", "info=0x100").complaint
+    assert complaint == "vmgexit: info=0x100: no such file; to set a field: --set info=0x100"
+
+
 def test_a_list_is_as_long_as_it_is_given(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     path.write_text('{"entries": [{"frame": 1}], "rest": "aabb"}')

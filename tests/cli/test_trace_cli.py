@@ -217,6 +217,22 @@ def test_a_binary_trace_is_one_line(
     assert (shown.out, shown.err) == ("", said)
 
 
+def test_bytes_that_are_no_text_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.txt"
+    for data in (
+        "kvm_vmgexit_enter: vcpu 0".encode("utf-16"),
+        bytes(range(99, -1, -1)),
+        bytes(5000),
+    ):
+        path.write_bytes(data)
+        assert main(["trace", str(path)]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "bytes that are no text found, lines of a trace in UTF-8 expected" in shown.err
+
+
 MANY = """
 import resource, sys
 from pathlib import Path

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import EncodeError
+from ..errors import EncodeError, UsageError
 from ..files import write_output
 from ..read.streams import opened
 from ..schema import Field, Kind, Structure, Whole, locate, put
@@ -63,6 +63,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     cls = find(arguments.name, arguments.revision)
     given: Any = {}
+    if arguments.file is not None and "=" in arguments.file and not os.path.exists(arguments.file):
+        raise UsageError(f"{arguments.file}: no such file; to set a field: --set {arguments.file}")
     if arguments.file is not None:
         given = _json(arguments.file)
     elif _is_piped():

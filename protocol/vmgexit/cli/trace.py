@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..counting import count_of
 from ..errors import DecodeError, UsageError
+from ..explain.paste import is_binary, trace_of
 from ..files import write_output
 from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse, rmp_fault
 from ..logs.lines import as_json, as_text, duration, fault_text
@@ -21,8 +22,6 @@ from .progress import Progress
 from .writer import Writer
 
 _PROGRESS_EVERY = 4096  # lines
-_BINARY = {b"\x17\x08\x44tracing": "trace-cmd report", b"PERFILE2": "perf script"}
-"""How the binary files of the tracers begin, and what prints one as text."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -158,10 +157,17 @@ def _take(pairs: list[Pair], summary: Summary, timeline: Timeline | None) -> Non
             timeline.add(pair)
 
 
+_TELLING = 16  # bytes of a first line by which text is known; a shorter one may be damaged
+_BEGINNING = 4096
+
+
 def _refuse_binary(first: bytes, name: str) -> None:
-    for magic, program in _BINARY.items():
-        if first.startswith(magic):
-            raise DecodeError(f"{name}: a binary trace; give what {program} prints of it")
+    if what := trace_of(first):
+        raise DecodeError(f"{name}: {what}")
+    if len(first) >= _TELLING and is_binary(first[:_BEGINNING]):
+        raise DecodeError(
+            f"{name}: bytes that are no text found, lines of a trace in UTF-8 expected"
+        )
 
 
 # --- the summary --------------------------------------------------------------------------------------
