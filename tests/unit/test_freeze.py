@@ -180,7 +180,22 @@ class Anything:
     anything: object
 
 
-@pytest.mark.parametrize("cls", [Lists, Either, Anything])
+@dataclass
+class Bare:
+    bare: list  # type: ignore[type-arg]
+
+
+@dataclass
+class Carried:
+    count: int = field(metadata=passive("for the test"), default=0)
+
+
+@dataclass
+class Perhaps:
+    perhaps: Carried | None  # whether it is there would be lost
+
+
+@pytest.mark.parametrize("cls", [Lists, Either, Anything, Bare, Perhaps])
 def test_a_field_without_a_frozen_form_is_refused(cls: type) -> None:
     with pytest.raises(TypeError, match=f"{cls.__name__}.{cls.__name__.lower()}: .* frozen form"):
         parts(cls)

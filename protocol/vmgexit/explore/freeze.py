@@ -63,12 +63,19 @@ def _part(cls: Any, field: dataclasses.Field[Any], hint: Any) -> Part:
     ]
     if all(map(_is_unchanging, kinds)):
         return Part(field.name, is_passive)
-    if len(kinds) == 1 and dataclasses.is_dataclass(kinds[0]) and not is_passive:
+    if len(kinds) == 1 and _tells_states_apart(kinds[0]) and not is_passive:
         return Part(field.name, False, held=kinds[0], is_optional=is_union)
-    container = get_origin(hint) or hint
-    if container in _CONTAINERS and all(map(_is_unchanging, get_args(hint))):
+    container, inner = get_origin(hint) or hint, get_args(hint)
+    says_what = bool(inner) or container is bytearray
+    if container in _CONTAINERS and says_what and all(map(_is_unchanging, inner)):
         return Part(field.name, is_passive, container)
     raise TypeError(f"{cls.__name__}.{field.name}: {hint} has no frozen form")
+
+
+def _tells_states_apart(kind: Any) -> bool:
+    """Whether it is a state class with a field that is not passive: else its absence would be lost."""
+    is_state = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+    return is_state and not all(part.is_passive for part in parts(kind))
 
 
 def _is_unchanging(kind: Any) -> bool:
@@ -114,21 +121,14 @@ def restorer(cls: Any) -> Callable[[Any, Any, Any], Any]:
     for number, part in enumerate(parts(cls)):
         field, value = f"state.{part.name}", f"value_{number}"
         if part.held is not None:
-            halves = _frozen(part.held, "")
-            given = [
-                f"{value}_{kind}" if half != "()" else "()"
-                for kind, half in zip(("active", "passive"), halves, strict=True)
-            ]
-            for target, half in zip(targets, given, strict=True):
-                target.extend([half] * (half != "()"))
-            names |= {f"thaw_{number}": thawer(part.held)}
-            made = f"thaw_{number}({', '.join(given)})"
-            absent = next(half for half in given if half != "()")
-            statements.append(
-                f"{field} = None if {absent} is None else {made}"
-                if part.is_optional
-                else f"{field} = {made}"
-            )
+            active, passive = f"{value}_active", "()"
+            targets[False].append(active)
+            if _frozen(part.held, "")[True] != "()":
+                passive = f"{value}_passive"
+                targets[True].append(passive)
+            names[f"thaw_{number}"] = thawer(part.held)
+            absent = f"None if {active} is None else " if part.is_optional else ""
+            statements.append(f"{field} = {absent}thaw_{number}({active}, {passive})")
         elif part.container is not None:
             targets[part.is_passive].append(value)
             statements.append(_CONTAINERS[part.container][1].format(field=field, value=value))
