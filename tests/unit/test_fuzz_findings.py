@@ -11,13 +11,9 @@ import pytest
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.campaign.findings import (
-    Store,
-    records,
-    slug,
-    target_of,
-)
+from vmgexit_fuzz.campaign.findings import Store, records, slug, target_of
 from vmgexit_fuzz.campaign.screen import Progress, replay_command
+from vmgexit_fuzz.cli import replay
 from vmgexit_fuzz.cli.options import usual_folder
 from vmgexit_fuzz.process import child, minimize
 from vmgexit_fuzz.process.child import Counter, Order
@@ -278,3 +274,19 @@ def test_the_replay_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch, tmp_p
     # The shell is elsewhere when a wrapper changed folders.
     monkeypatch.setenv("PWD", "/")
     assert f"{tmp_path}/x.bin" in replay_command(Path("x.bin"))
+
+
+def test_what_hangs_when_it_runs_and_when_it_is_shown_is_one_hang() -> None:
+    class Hangs(Target):
+        def run(self, data: bytes) -> int:
+            while True:
+                pass
+
+        def show(self, data: bytes) -> str:
+            while True:
+                pass
+
+    with replay._limited(0.1):
+        finding, text = Hangs(find("codec"), USUAL).examine(b"\1\2")
+    assert finding is not None
+    assert (finding.cause, text) == ("hang", "   0102")

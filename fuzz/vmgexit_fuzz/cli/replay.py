@@ -43,15 +43,15 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise a Finding after so many seconds."""
+    """Raise a Finding after so many seconds, and again: what shows the input may hang too."""
 
     def hangs(*_: object) -> None:
         raise Finding("hang", f"hang: not done after {seconds} s")
 
     before = signal.signal(signal.SIGALRM, hangs)
-    signal.alarm(int(seconds))
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
