@@ -11,7 +11,7 @@ from itertools import islice
 
 from ..counting import count_of
 from ..images.page_rules import KINDS
-from ..images.scan import Find, Scan, scan
+from ..images.scan import Find, Scan, reasons_text, scan
 from .formatter import examples
 from .names import number
 from .progress import Progress
@@ -85,8 +85,8 @@ def _show(find: Find, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**asdict(find), "score": round(find.score, 4)}))
         return
-    against = f" | not: {'; '.join(find.against)}" if find.against else ""
-    print(f"{find.gpa:#014x} {find.kind:8} {find.score:.2f}  {'; '.join(find.reasons)}{against}")
+    why = reasons_text(find.reasons, find.against)
+    print(f"{find.gpa:#014x} {find.kind:8} {find.score:.2f}  {why}")
 
 
 def _close(state: Scan, count: int, progress: Progress) -> None:

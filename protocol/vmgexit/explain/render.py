@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..counting import count_of
-from ..images.scan import Find
+from ..images.scan import Find, reasons_text
 from ..logs.kvm import Event
 from ..logs.lines import as_text, fault_text, pair_object
 from ..schema import Bits
@@ -229,8 +229,8 @@ def guesses_text(data: bytes, found: list[Guess], gaps: Sequence[range] = ()) ->
         return f"  {count_of(len(data), 'byte')}: {nothing}\n"
     made = []
     for guess in found[:_GUESSES]:
-        against = f" | not: {'; '.join(guess.against)}" if guess.against else ""
-        made.append(f"  {guess.score:.2f}  {guess.name}: {'; '.join(guess.reasons)}{against}\n")
+        why = reasons_text(guess.reasons, guess.against)
+        made.append(f"  {guess.score:.2f}  {guess.name}: {why}\n")
     best = found[0]
     if best.score >= ENOUGH:
         size = len(data) if best.structure.declaration.any_length else best.structure.size
@@ -241,8 +241,8 @@ def guesses_text(data: bytes, found: list[Guess], gaps: Sequence[range] = ()) ->
 
 def find_text(find: Find) -> str:
     """A page of a memory image."""
-    against = f" | not: {'; '.join(find.against)}" if find.against else ""
-    return f"  {find.gpa:#x}  {find.score:.2f}  {find.kind}: {'; '.join(find.reasons)}{against}\n"
+    why = reasons_text(find.reasons, find.against)
+    return f"  {find.gpa:#x}  {find.score:.2f}  {find.kind}: {why}\n"
 
 
 def guess_object(guess: Guess) -> dict[str, Any]:

@@ -75,6 +75,11 @@ def judge(kind: Kind, page: bytes, gpa: int = 0) -> Find:
     )
 
 
+def reasons_text(reasons: Sequence[str], against: Sequence[str]) -> str:
+    """`rule; rule | not: rule`: what speaks for a page's kind, and what against it."""
+    return "; ".join(reasons) + (f" | not: {'; '.join(against)}" if against else "")
+
+
 def look(page: bytes, gpa: int, kinds: Sequence[Kind], min_score: float) -> list[Find]:
     """What `page` looks like, the likeliest first; a score of 0 is none."""
     finds = [judge(kind, page, gpa) for kind in kinds]

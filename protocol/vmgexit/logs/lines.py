@@ -37,7 +37,7 @@ def as_text(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes:
         return shown + line
     outcome = next((pair for pair in pairs if pair.response is event), None)
     if outcome is not None and outcome.state is State.FAILED:
-        said = f"< {name(event)}"  # why it failed has all that its words say
+        said = f"< {event_name(event)}"  # why it failed has all that its words say
     else:
         said = _text(event)
     text = f"{event.tracepoint}: vcpu {event.vcpu} {said}{_outcome(outcome)}\n"
@@ -63,10 +63,10 @@ def as_json(line: bytes, event: Event | None, pairs: list[Pair]) -> bytes:
 def _note(pair: Pair) -> bytes:
     event = pair.either
     why = f"line {event.line}: {pair.why}"
-    return f"# {pair.state.name}: vcpu {event.vcpu} > {name(event)}: {why}\n".encode()
+    return f"# {pair.state.name}: vcpu {event.vcpu} > {event_name(event)}: {why}\n".encode()
 
 
-def name(event: Event) -> str:
+def event_name(event: Event) -> str:
     return msr_name(event.code) if event.msr else exit_name(event.code)
 
 
@@ -128,7 +128,7 @@ def pair_object(pair: Pair) -> dict[str, Any]:
     event = pair.either
     return {
         "protocol": "msr" if event.msr else "ghcb",
-        "name": name(event),
+        "name": event_name(event),
         "code": event.code,
         "vcpu": event.vcpu,
         "thread": event.thread,

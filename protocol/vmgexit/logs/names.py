@@ -41,15 +41,6 @@ FAILS_UNLESS_ZERO = (PscResult, GuestRequestResult)
 """Results in SW_EXITINFO2 that tell of a failure although the status is DONE."""
 
 
-SAID: dict[type[Bits], Callable[[Any], str]] = {
-    TerminationInfo: lambda held: _reason(held),
-    TerminationRequest: lambda held: _reason(held),
-    SevInfoResponse: lambda held: _first_note(held),
-    PscResult: lambda held: f"{_class_name(held)}{_first_note(held)}",
-}
-"""Words of which a sentence says more than their fields."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One number in names."""
@@ -127,8 +118,18 @@ def _first_note(held: Bits) -> str:
     return next((note.text for note in held.notes()), "")
 
 
-def _class_name(held: PscResult) -> str:
-    return f"{held.error.name}: " if isinstance(held.error, PscErrorClass) and held.error else ""
+def _psc_result(held: PscResult) -> str:
+    named = f"{held.error.name}: " if isinstance(held.error, PscErrorClass) and held.error else ""
+    return named + _first_note(held)
+
+
+SAID: dict[type[Bits], Callable[[Any], str]] = {
+    TerminationInfo: _reason,
+    TerminationRequest: _reason,
+    SevInfoResponse: _first_note,
+    PscResult: _psc_result,
+}
+"""Words of which a sentence says more than their fields."""
 
 
 @lru_cache(KEPT)

@@ -17,7 +17,7 @@ from ..wire.ap_creation import ApCreation, ApOperation
 from ..wire.exit_codes import ExitCode
 from ..wire.ghcb_msr import GhcbInfo
 from .kvm import Event, Pair, RmpFault, State
-from .lines import duration, name
+from .lines import duration, event_name
 
 VCPUS = 4096  # that are told apart; the events of others count as those of the last one
 BURST = 16  # page state changes at least
@@ -108,7 +108,7 @@ class Timeline:
         elif not event.msr and event.code == ExitCode.SNP_AP_CREATION:
             self._ap(vcpu, event)
         if pair.state is State.FAILED and (event.msr, event.code) not in _PAGE_STATE:
-            self._first(vcpu, event, f"failed: {pair.why}", name(event))
+            self._first(vcpu, event, f"failed: {pair.why}", event_name(event))
 
     def fault(self, fault: RmpFault) -> None:
         """An RMP fault: a point in the plot, and a milestone at the first one of each vCPU."""
@@ -136,7 +136,7 @@ class Timeline:
             return
         assert event.time is not None
         vcpu.seen.add(what + of)
-        self.milestones.append(Milestone(event.time, event.vcpu, f"{name(event)}: {what}"))
+        self.milestones.append(Milestone(event.time, event.vcpu, f"{event_name(event)}: {what}"))
 
     def _ap(self, vcpu: _Vcpu, event: Event) -> None:
         info = ApCreation.of(event.info1)
