@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..counting import count_of
 from ..errors import DecodeError, UsageError
-from ..explain.paste import is_binary, trace_of
+from ..explain.inputs import is_binary, trace_of
 from ..files import write_output
 from ..logs.kvm import Event, Line, Pair, Pairing, lost, parse, rmp_fault
 from ..logs.lines import as_json, as_text, duration, fault_text
