@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vmgexit import GhcbPage
+from vmgexit import GhcbPage, VmcbControl, Vmsa
 from vmgexit.debugger import script
 from vmgexit.layout.naming import label
 from vmgexit.layout.pages import published
@@ -91,6 +91,20 @@ def test_numbers_are_named(engine: dict[str, Any]) -> None:
         line for line in engine["show"]("event-inj", bytes(7) + b"\0", None, True) if "[31]" in line
     )
     assert word.split()[:3] == ["0x000[31]", "valid", "0"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        GhcbPage(sw_exit_code=0x403),
+        Vmsa(guest_exit_code=0x403),
+        VmcbControl(exit_code=0x403),
+    ],
+)
+def test_an_exit_is_named_wherever_it_stands(engine: dict[str, Any], value: Structure) -> None:
+    """0x403 is VMGEXIT: OpenVMM x86defs snp.rs, SevExitCode."""
+    lines = list(engine["show"](label(type(value)), value.encode(), None, False))
+    assert any("exit_code" in line and "0x403 VMGEXIT" in line for line in lines)
 
 
 @pytest.mark.parametrize("debugger", ["gdb", "drgn"])

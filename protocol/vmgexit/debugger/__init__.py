@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from enum import IntEnum
 from importlib.resources import files
 from pprint import pformat
 from typing import Any
 
 from ..layout.naming import label
-from ..schema import Field, Kind, Structure
+from ..schema import Field, Kind, Structure, members
 from ..wire.exits import exits
 from ..wire.ghcb import GhcbPage, valid_bit
 
@@ -69,15 +68,11 @@ def _add(
             of = label(field.of)
         elif field.enum is not None:
             of = field.enum.__name__
-            enums[of] = _members(field.enum)
+            enums[of] = {value: member.name for value, member in members(field.enum).items()}
         kind = _KINDS.get(field.kind, "number")
         shape = (field.name, field.bit_offset, field.width, kind, of, field.count, field.first)
         fields.append((*shape, _meaning(field)))
     structures[label(cls)] = (declaration.size, declaration.title, declaration.is_bits, fields)
-
-
-def _members(enum: type[IntEnum]) -> dict[int, str]:
-    return {int(member): member.name for member in enum}
 
 
 def _meaning(field: Field) -> str:
@@ -99,7 +94,8 @@ def _valid_names() -> dict[int, str]:
 _NAMES: dict[str, Callable[[], dict[int, str]]] = {
     "ghcb.sw_exit_code": _exit_names,
     "ghcb.valid_bitmap": _valid_names,
-    "vmsa.exit_code": _exit_names,
+    "vmsa.guest_exit_code": _exit_names,
+    "vmcb-control.exit_code": _exit_names,
 }
 
 

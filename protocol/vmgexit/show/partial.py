@@ -91,9 +91,7 @@ class Partial:
         if self.message is not None:
             made[MESSAGE] = message_of(self.message)
         if bodies := self.bodies():
-            room = (
-                self.value.size
-            )  # bodies that overlap are not all shown, or there is no end of it
+            room = self.value.size  # bodies that overlap would have no end
             made[BODIES] = []
             for body in bodies:
                 room -= len(body.held)
