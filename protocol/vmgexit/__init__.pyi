@@ -255,7 +255,6 @@ from .wire.tio import MmioValidateRequest as MmioValidateRequest
 from .wire.tio import MmioValidateResponse as MmioValidateResponse
 from .wire.tio import MmioValidateResult as MmioValidateResult
 from .wire.tio import MmioValidateStatus as MmioValidateStatus
-from .wire.tio import SdteWriteStatus as SdteWriteStatus
 from .wire.tio import SpdmAlgorithms as SpdmAlgorithms
 from .wire.tio import SpdmEncryption as SpdmEncryption
 from .wire.tio import SpdmHashing as SpdmHashing
@@ -279,6 +278,7 @@ from .wire.tio_dma import SdteWriteRequest as SdteWriteRequest
 from .wire.tio_dma import SdteWriteRequestTdiId as SdteWriteRequestTdiId
 from .wire.tio_dma import SdteWriteResponse as SdteWriteResponse
 from .wire.tio_dma import SdteWriteResponseTdiId as SdteWriteResponseTdiId
+from .wire.tio_dma import SdteWriteStatus as SdteWriteStatus
 from .wire.tio_dma import TioBlobEntry as TioBlobEntry
 from .wire.tio_dma import TioBlobTable as TioBlobTable
 from .wire.tio_dma import TioInfoWanted as TioInfoWanted

@@ -1,5 +1,7 @@
-"""The walk over a declaration. All code but the codec reads the fields of structures by this one
-walk."""
+"""The walk over a declaration: every field, also of the structures inside, with its path and place.
+
+Tables, columns, drawings and mutators know a structure by this walk alone.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ..counting import count_of
 from ..layout.naming import label
 from ..schema import Field, Kind, Place, leaves, set_numbers
 from .partial import Partial
-from .values import meaning_text, ranges_text, value_text, values_of
+from .values import meaning_text, placed, ranges_text, value_text
 
 _RANGES = 4  # of bytes that differ in one field
 _SHOWN = 8  # bytes of each range
@@ -46,8 +46,7 @@ def differences(one: Partial, other: Partial) -> list[Difference]:
 
 
 def _fields(value: Partial) -> dict[str, _Held]:
-    found = zip(leaves(value.cls), values_of(value.value), strict=True)
-    return {place.path: (place, held) for place, held in found}
+    return {place.path: (place, held) for place, held in placed(value.value)}
 
 
 def _missing(value: Partial) -> set[str]:

@@ -131,8 +131,7 @@ def _aligned(lines: list[_Line], base: int, size: int) -> Iterator[str]:
 
 def _lines(held: Partial) -> Iterator[_Line]:
     """A line for each leaf; one for each run that is missing."""
-    found = zip(leaves(held.cls), values_of(held.value), strict=True)
-    for missing, run in groupby(found, key=lambda leaf: held.is_missing(leaf[0])):
+    for missing, run in groupby(placed(held.value), key=lambda leaf: held.is_missing(leaf[0])):
         if missing:
             yield _not_there([place for place, _ in run])
         else:
@@ -167,17 +166,10 @@ def _partly(whole: Partial, line: _Line, place: Place) -> _Line:
     return line._replace(value=f"{bytes_text(there)}, {count_of(missing, 'byte')} not in the dump")
 
 
-def values_of(value: Structure) -> Iterator[Any]:
-    """The values of all leaves, in the order of the walk."""
-    for field in value.declaration.fields:
-        held = getattr(value, field.name)
-        if field.kind is Kind.STRUCT:
-            yield from values_of(held)
-        elif field.kind is Kind.ARRAY:
-            for item in held:
-                yield from values_of(item)
-        else:
-            yield held
+def placed(value: Structure) -> Iterator[tuple[Place, Any]]:
+    """Every leaf of a value with its place, in the order of the walk."""
+    held = (each for _, each in value.leaves())
+    return zip(leaves(type(value)), held, strict=True)
 
 
 def _element(path: str, long: set[str]) -> tuple[str, int] | None:

@@ -1,11 +1,11 @@
-"""SEV-TIO: guest messages 19 to 26 about trusted devices, and the words of the exits that carry them.
+"""SEV-TIO: guest messages 19 to 24, by which a guest checks a trusted device before it uses it.
 
 A TDI is the part of a device that belongs to a guest. The guest asks the firmware what the TDI is
 (TDI_INFO), validates its MMIO (MMIO_VALIDATE), reads or changes attributes of an MMIO range
-(MMIO_CONFIG), and lets it do DMA (SDTE_WRITE). The payloads are those of AMD #58271, revision 0.91,
-message version 1. Newer kernels of AMD use message version 2, in which a 64-bit TDI ID stands for the
-guest device ID: revision `tdi-id`, of TDI_INFO and SDTE_WRITE; those of MMIO_VALIDATE and MMIO_CONFIG
-were not found.
+(MMIO_CONFIG), and lets it do DMA (SDTE_WRITE, in `tio_dma`). The payloads are those of AMD #58271,
+revision 0.91, message version 1. Newer kernels of AMD use message version 2, in which a 64-bit TDI ID
+stands for the guest device ID: revision `tdi-id`, of TDI_INFO and SDTE_WRITE; those of MMIO_VALIDATE
+and MMIO_CONFIG were not found.
 
 Sources: OpenVMM's definitions after AMD #58271 0.91 (sizes asserted there), Linux TIO series
 20260225053806.3311234-8-aik@amd.com and its RFC 20250218111017.491719-19-aik@amd.com (mail), Linux
@@ -72,15 +72,6 @@ class MmioConfigStatus(Code):
     TDI_UNBOUND = 2, "the TDI is not bound"
     NOT_REPORTED = 3, "the interface report does not have the range"
     COULD_NOT_CHANGE = 4, "an attribute cannot be changed"
-
-
-class SdteWriteStatus(Code):
-    """What became of SDTE_WRITE."""
-
-    SUCCESS = 0
-    INVALID_TDI = 1, "no such TDI"
-    TDI_NOT_BOUND = 2, "the TDI is not bound"
-    RESERVED = 3, "a reserved field is not zero"
 
 
 # --- TDI_INFO, 19 and 20 --------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ..schema import (
     Bits,
     Bodies,
+    Code,
     Note,
     Record,
     Whole,
@@ -30,7 +31,16 @@ from ..schema import (
     u64,
 )
 from .attestation import guid_text
-from .tio import NEWEST, SERIES, SPECIFICATION, SdteWriteStatus
+from .tio import NEWEST, SERIES, SPECIFICATION
+
+
+class SdteWriteStatus(Code):
+    """What became of SDTE_WRITE."""
+
+    SUCCESS = 0
+    INVALID_TDI = 1, "no such TDI"
+    TDI_NOT_BOUND = 2, "the TDI is not bound"
+    RESERVED = 3, "a reserved field is not zero"
 
 
 @structure("sdte-mapping", size=8, source=SERIES)
