@@ -63,13 +63,8 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, list[fl
 def _round(seconds: float) -> Iterator[tuple[str, float]]:
     for kind in ("none", "state", "probes", "compare"):
         yield kind, _rate(Order("scenario", kind, seconds=seconds), "steps")
-    yield (
-        "empty",
-        _rate(
-            Order("codec", "plain", Conditions(plant=f"{__name__}:empty"), seconds=seconds),
-            "inputs",
-        ),
-    )
+    nothing = Conditions(plant=f"{__name__}:empty")
+    yield "empty", _rate(Order("codec", "plain", nothing, seconds=seconds), "inputs")
     yield "atheris alone", _atheris_alone(seconds)
 
 

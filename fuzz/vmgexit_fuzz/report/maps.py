@@ -63,21 +63,12 @@ def calls(reach: Reach) -> Table:
         reachable += len(can)
         reached += sum(bool(counts[code]) for code in can)
         place = f"{protocol}.{number} " if call else f"{protocol}. " if protocol != OTHER else ""
-        rows.append(
-            [
-                Cell(f"{place}{name}", "code", meaning),
-                Cell(f"{sum(counts.values()):,}", "number"),
-                *(
-                    _cell(
-                        counts[code],
-                        reachable=code in can,
-                        listed=code in listed,
-                        what=f"{name} answered {code.name}",
-                    )
-                    for code in ResultCode
-                ),
-            ]
-        )
+        cells = [Cell(f"{place}{name}", "code", meaning)]
+        cells.append(Cell(f"{sum(counts.values()):,}", "number"))
+        for code, count in counts.items():
+            what = f"{name} answered {code.name}"
+            cells.append(_cell(count, reachable=code in can, listed=code in listed, what=what))
+        rows.append(cells)
     return Table(
         f"Calls by result code: {reached} of {reachable} answers of the machine reached",
         ["call", "calls", *(code.name for code in ResultCode)],
@@ -145,23 +136,15 @@ def races(reach: Reach) -> Table:
     """Steps of an entry by what came between."""
     can = {(step, what) for step in entry.STEPS for what in BETWEEN if may_race(step, what)}
     reached = sum(bool(reach.races[pair]) for pair in can)
+
+    def cell(step: str, what: str) -> Cell:
+        pair = step, what
+        return _cell(reach.races[pair], reachable=pair in can, what=f"{what} before {step}")
+
     return Table(
         f"Steps of an entry by what came before them: {reached} of {len(can)} pairs",
         ["next step", *BETWEEN],
-        [
-            [
-                Cell(step, "code"),
-                *(
-                    _cell(
-                        reach.races[step, what],
-                        reachable=(step, what) in can,
-                        what=f"{what} before {step}",
-                    )
-                    for what in BETWEEN
-                ),
-            ]
-            for step in entry.STEPS
-        ],
+        [[Cell(step, "code"), *(cell(step, what) for what in BETWEEN)] for step in entry.STEPS],
         upright=len(BETWEEN),
         score=(reached, len(can)),
     )

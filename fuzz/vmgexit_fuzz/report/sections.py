@@ -90,7 +90,9 @@ def head(subject: Subject) -> Iterator[Block]:
     lines = campaign.lines
     inputs, steps = sum(line.inputs for line in lines), sum(line.steps for line in lines)
     known = sum(found.record.known for found in campaign.findings)
-    workers = len({line.worker for line in lines})
+    workers = counted(len({line.worker for line in lines}), "worker")
+    restarts = counted(sum(line.restarts for line in lines), "restart")
+    worked = duration(sum(line.seconds for line in lines))
     rate = inputs / clock.seconds if clock.seconds else 0.0
     yield (
         "facts",
@@ -99,12 +101,7 @@ def head(subject: Subject) -> Iterator[Block]:
             ("executions", f"{inputs:,}", f"{steps:,} {campaign.target.steps}"),
             ("executions a second", f"{rate:,.0f}", "of campaign time, all workers together"),
             ("campaign time", duration(clock.seconds), _runs(clock)),
-            (
-                "worker time",
-                duration(sum(line.seconds for line in lines)),
-                f"{counted(workers, 'worker')},"
-                f" {counted(sum(line.restarts for line in lines), 'restart')}",
-            ),
+            ("worker time", worked, f"{workers}, {restarts}"),
             ("corpus", f"{len(campaign.corpus):,}", "inputs kept, each reaching something new"),
         ],
     )
@@ -207,18 +204,10 @@ def workers(subject: Subject) -> Iterator[Block]:
             groups.setdefault(("all", line.kind), []).append(line)
     found = {key: _rate(group) for key, group in groups.items()}
     fastest = max(found.values()) or 1
-    table = Table(
-        "Executions a second of worker time",
-        [
-            "worker",
-            "kind",
-            "time",
-            "executions",
-            subject.campaign.target.steps,
-            "restarts",
-            "a second",
-        ],
-        [
+    rows = []
+    for (worker, kind), group in sorted(groups.items(), key=_by_worker):
+        rate = found[worker, kind]
+        rows.append(
             [
                 Cell(worker),
                 Cell(kind),
@@ -226,16 +215,11 @@ def workers(subject: Subject) -> Iterator[Block]:
                 _number(sum(line.inputs for line in group)),
                 _number(sum(line.steps for line in group)),
                 _number(sum(line.restarts for line in group)),
-                Cell(
-                    f"{found[worker, kind]:,.0f}",
-                    "number",
-                    share=100 * found[worker, kind] / fastest,
-                ),
+                Cell(f"{rate:,.0f}", "number", share=100 * rate / fastest),
             ]
-            for (worker, kind), group in sorted(groups.items(), key=_by_worker)
-        ],
-    )
-    yield "table", table
+        )
+    measured = ("time", "executions", subject.campaign.target.steps, "restarts", "a second")
+    yield "table", Table("Executions a second of worker time", ["worker", "kind", *measured], rows)
 
 
 def _by_worker(group: tuple[tuple[str, str], list[Line]]) -> tuple[bool, int, str]:

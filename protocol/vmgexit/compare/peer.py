@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
-from ..errors import PeerError, ScenarioError, brief
-from ..machine.commands import Answer, Command
+from ..errors import PeerError, brief
+from ..machine.commands import Answer, Command, no_such_vcpu
 
 VERSION = 1
 TIMEOUT = 10.0  # seconds for one answer
@@ -85,9 +85,8 @@ class Peer:
             self.hello = _hello(self._exchange(b""))
         except PeerError as error:
             self._end()
-            raise PeerError(
-                f"{self.command[0]}: cannot be started: {error}", kind="start"
-            ) from None
+            message = f"{self.command[0]}: cannot be started: {error}"
+            raise PeerError(message, kind="start") from None
 
     def close(self) -> None:
         """End the process: by the end of its input, and if that does not do, by a signal."""
@@ -107,9 +106,7 @@ class Peer:
             if self._process is None:
                 self.restart()
         elif command["cpu"] >= self._vcpus:
-            raise ScenarioError(
-                f"{command['op']}: vCPU {command['cpu']} does not exist, there are {self._vcpus}"
-            )
+            raise no_such_vcpu(command, self._vcpus)
         elif self.stopped is not None:
             return dict(self.stopped)
         answer = self._exchange(json.dumps(command).encode() + b"\n")

@@ -360,6 +360,12 @@ def checked(command: Any) -> Command:
     return command
 
 
+def no_such_vcpu(command: Command, vcpus: int) -> ScenarioError:
+    """The error of a command for a vCPU that does not exist, where there are so many."""
+    name, cpu = command["op"], command["cpu"]
+    return ScenarioError(f"{name}: vCPU {cpu} does not exist, there are {vcpus}")
+
+
 def call(
     cpu: int,
     request: int,

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import ScenarioError
 from ..wire.vmsa import VintrCtrl
-from .commands import COMMANDS, Actor, Answer, Command
+from .commands import COMMANDS, Actor, Answer, Command, no_such_vcpu
 from .quirks import REFERENCE, Quirks, profile
 from .rules import apic, entry, host
 from .rules.calls import Registers, dispatch
@@ -68,9 +67,7 @@ class Machine:
         vm = self.vm
         vm.sent.clear()
         if command["cpu"] >= len(vm.vcpus):
-            raise ScenarioError(
-                f"{operation}: vCPU {command['cpu']} does not exist, there are {len(vm.vcpus)}"
-            )
+            raise no_such_vcpu(command, len(vm.vcpus))
         if self.stopped is not None:
             return dict(self.stopped)
         cpu, made = vm.vcpus[command["cpu"]], len(vm.requests)
