@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vmgexit.counting import count_of
+
 PLAIN_SECONDS = 10  # between two lines where there is no terminal
 LIVE_SECONDS = 0.2
 
@@ -36,7 +38,7 @@ class Progress:
         parts = [
             f"{seconds:.{int(seconds < 10)}f} s: {self.inputs:,} inputs ({self.inputs / seconds:,.0f}/s)",
             f"{self.steps:,} {self.unit} ({self.steps / seconds:,.0f}/s)",
-            counted(len(self.causes), "finding")
+            count_of(len(self.causes), "finding")
             + (f" ({len(self.old)} seen before)" if self.old else ""),
         ]
         if self.coverage:
@@ -44,13 +46,8 @@ class Progress:
         if self.corpus:
             parts.append(f"corpus {self.corpus}")
         if self.restarts:
-            parts.append(counted(self.restarts, "restart"))
+            parts.append(count_of(self.restarts, "restart"))
         return ", ".join(parts)
-
-
-def counted(number: int, thing: str) -> str:
-    """So many things, in words."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 class Screen:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 
 from vmgexit.cli.formatter import examples
+from vmgexit.counting import count_of
 
 from ..targets import Finding
 from .inputs import add_inputs, inputs
@@ -37,7 +38,7 @@ def _replay(arguments: argparse.Namespace) -> int:
         if finding is not None:
             found += 1
             print(f"{path}: {finding.message}\n{text}")
-    print(f"{total} input{'s' * (total != 1)}, {found} finding{'s' * (found != 1)}")
+    print(f"{count_of(total, 'input')}, {count_of(found, 'finding')}")
     return 1 if found else 0
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ..campaign.screen import counted
+from vmgexit.counting import count_of
+
 from ..campaign.statistics import Line, unseen
 from . import maps
 from .chart import Clock, chart, duration
@@ -90,8 +91,8 @@ def head(subject: Subject) -> Iterator[Block]:
     lines = campaign.lines
     inputs, steps = sum(line.inputs for line in lines), sum(line.steps for line in lines)
     known = sum(found.record.known for found in campaign.findings)
-    workers = counted(len({line.worker for line in lines}), "worker")
-    restarts = counted(sum(line.restarts for line in lines), "restart")
+    workers = count_of(len({line.worker for line in lines}), "worker")
+    restarts = count_of(sum(line.restarts for line in lines), "restart")
     worked = duration(sum(line.seconds for line in lines))
     rate = inputs / clock.seconds if clock.seconds else 0.0
     yield (
@@ -107,8 +108,8 @@ def head(subject: Subject) -> Iterator[Block]:
     )
     if campaign.unreadable or campaign.unreadable_findings:
         yield prose(
-            f"Passed over as unreadable: {counted(campaign.unreadable, 'line')} of statistics,"
-            f" {counted(campaign.unreadable_findings, 'record')} of findings."
+            f"Passed over as unreadable: {count_of(campaign.unreadable, 'line')} of statistics,"
+            f" {count_of(campaign.unreadable_findings, 'record')} of findings."
         )
 
 
@@ -402,7 +403,7 @@ def code(subject: Subject) -> Iterator[Block]:
                 _number(file.lines),
                 _number(file.passed),
                 _share(100 * file.passed / file.lines),
-                Cell(counted(file.lines - file.passed, "line"), more=file.missing),
+                Cell(count_of(file.lines - file.passed, "line"), more=file.missing),
             ]
             for file in files
         ],
