@@ -29,12 +29,10 @@ def trace_of(data: bytes) -> str:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether these are bytes and no text: there are zeros, and more control characters than in a log.
+    """Whether these are bytes and no text: there are more control characters than in a log.
 
     What comes through a serial line has a few. Structures begin with fields, whatever follows.
     """
-    if b"\0" not in data:
-        return False
     parts = (data, data[:_BEGINNING])
     return any(_RARE * len(part.translate(None, _TEXT)) > len(part) for part in parts)
 
