@@ -10,6 +10,7 @@ import pytest
 from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.folder import FORMAT, LEAST_FREE, Directory
+from vmgexit_fuzz.campaign.merge import merge
 from vmgexit_fuzz.campaign.run import Settings, run
 from vmgexit_fuzz.campaign.statistics import Line, unseen
 from vmgexit_fuzz.targets import find
@@ -120,3 +121,10 @@ def test_state_counts_add_up_over_processes_and_restarts(tmp_path: Path) -> None
     assert counts.line() == {"samples": 5, "species": 3, "singletons": 1, "incidences": 7}
     (tmp_path / "states.json").write_text("{")
     assert statistics.StateCounts(tmp_path / "states.json").samples == 0
+
+
+def test_a_merge_needs_to_know_what_the_campaign_is_about(tmp_path: Path) -> None:
+    (tmp_path / "campaign.json").write_text(json.dumps({"format": FORMAT, "target": "scenario"}))
+    expected = "campaign.json: target, profile, plant, peer expected"
+    with pytest.raises(VmgexitError, match=expected):
+        merge(Directory.at(tmp_path), [])
