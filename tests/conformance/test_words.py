@@ -12,6 +12,7 @@ from vmgexit.wire.core import PvalidateEntry, VersionRange
 from vmgexit.wire.exceptions import ExceptionVector, exception
 from vmgexit.wire.faults import NpfInfo, PageFaultError
 from vmgexit.wire.features import HypervisorFeatures
+from vmgexit.wire.firmware_status import FirmwareCommand
 from vmgexit.wire.guest_message import GuestRequestResult
 from vmgexit.wire.kvm_planes import KvmPlaneEvent, KvmPlanes, PlaneEvent
 from vmgexit.wire.rmp import RmpAdjustAttributes, RmpEntry
@@ -226,6 +227,23 @@ EXCEPTIONS = """
     0 DE, 1 DB, 2 NMI, 3 BP, 4 OF, 5 BR, 6 UD, 7 NM, 8 DF, 10 TS, 11 NP, 12 SS, 13 GP, 14 PF,
     16 MF, 17 AC, 18 MC, 19 XF, 21 CP, 28 HV, 29 VC, 30 SX
 """
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (0x81, "SNP_INIT"),
+        (0x94, "SNP_GUEST_REQUEST"),
+        (0xA2, "SNP_LAUNCH_FINISH"),
+        (0xB2, "SNP_VERIFY_MITIGATION"),
+        (0xC7, "SNP_PAGE_RECLAIM"),
+        (0xCE, "SNP_FEATURE_INFO"),
+        (0xD5, "TIO_DEV_DISCONNECT"),
+    ],
+)
+def test_commands_of_the_firmware(number: int, name: str) -> None:
+    """Linux include/linux/psp-sev.h, enum sev_cmd."""
+    assert FirmwareCommand(number).name == name
 
 
 def test_exceptions_by_vector() -> None:

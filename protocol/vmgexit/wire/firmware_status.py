@@ -2,7 +2,7 @@
 
 Sources: zyuiop/ghcb src/structures/snp_guest_request/mod.rs and Linux include/uapi/linux/psp-sev.h
 (firmware; from 0x28 on Linux alone), Linux include/uapi/linux/sev-guest.h (host),
-COMMANDS_SOURCE (commands of SEV-SNP and SEV-TIO).
+Linux include/linux/psp-sev.h (commands of SEV-SNP and SEV-TIO).
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class FirmwareCommand(Code):
     SNP_LAUNCH_FINISH = 0xA2, "check ID block and measurement; the guest may run"
     SNP_DBG_DECRYPT = 0xB0
     SNP_DBG_ENCRYPT = 0xB1
+    SNP_VERIFY_MITIGATION = 0xB2, "say which mitigations there are, or verify them"
     SNP_PAGE_SWAP_OUT = 0xC0
     SNP_PAGE_SWAP_IN = 0xC1
     SNP_PAGE_MOVE = 0xC2
