@@ -55,6 +55,15 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+def wait_for(number: int, folder: Path) -> list[int]:
+    """The campaign's processes, once there are `number` of them."""
+    deadline = time.monotonic() + 20
+    while len(found := processes_of(folder)) != number and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(found) == number
+    return found
+
+
 def reached(corpus: Path) -> set[int]:
     """The states that a corpus reaches; every input must be whole."""
     found: set[int] = set()
@@ -88,17 +97,13 @@ def test_killed_at_random_it_loses_no_more_than_the_last_seconds(
         with campaign(tmp_path) as running:
             time.sleep(seconds / kills * pick.uniform(0.6, 1.4))
             assert running.poll() is None, (tmp_path / "output").read_text()
-            victims = processes_of(tmp_path)
-            assert len(victims) == 3
+            # between two turns of a worker there is no process of it
+            victims = wait_for(3, tmp_path)
             if pick.random() < 0.5:  # everybody at once; else the parent, and the others follow
                 for victim in victims:
                     os.kill(victim, signal.SIGKILL)
             killed = time.time()
-        deadline = time.monotonic() + 20
-        while processes_of(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert processes_of(tmp_path) == []
-
+        wait_for(0, tmp_path)
         lines = statistics.read(night / "statistics")
         assert {line.worker for line in lines} == {0, 1}
         assert killed - lines[-1].at < MOST_LOST
@@ -131,10 +136,8 @@ def test_a_killed_worker_is_a_finding_and_another_takes_its_place(tmp_path: Path
             line.restarts for line in statistics.read(tmp_path / "night" / "statistics")
         ):
             time.sleep(0.2)
-        while time.monotonic() < deadline and len(processes_of(tmp_path)) < 3:
-            time.sleep(0.1)
+        wait_for(3, tmp_path)
         assert running.poll() is None
-        assert len(processes_of(tmp_path)) == 3
         running.send_signal(signal.SIGTERM)
         assert running.wait(10) == 130
     assert "ended by SIGKILL" in (tmp_path / "output").read_text()
