@@ -58,7 +58,7 @@ def test_status_is_plain_where_there_is_no_terminal(here: Path) -> None:
     assert facts["campaign"] == CAMPAIGN
     assert facts["state"] == "not running"
     assert facts["findings"] == str(len(ids(here)))
-    assert re.fullmatch(r"\d+\.\d\d% of \d+", facts["unseen"])
+    assert re.fullmatch(r"\d+\.\d\d% of [\d,]+", facts["unseen"])
     assert int(facts["inputs"].replace(",", "")) > 10
     assert "\x1b" not in status.stdout
     assert "worker  kind" in status.stdout
