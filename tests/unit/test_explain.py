@@ -392,3 +392,7 @@ def test_base64_of_lines() -> None:
     found = inputs.bytes_of("QUJD" * 16 + "\n" + "QUJD\n")
     assert found is not None
     assert found.data == b"ABC" * 17
+
+
+def test_marks_alone_are_no_question() -> None:
+    assert ask(": :") is None

@@ -71,7 +71,7 @@ def ask(text: str) -> Answer | None:
     question = text.strip()
     if not question or len(question) > LONGEST or "\n" in question:
         return None
-    bare = question.strip(_MARKS)
+    bare = question.strip(_MARKS).strip()
     return _answer(question) or (_answer(bare) if bare and bare != question else None)
 
 
