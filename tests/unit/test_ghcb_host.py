@@ -4,7 +4,8 @@ import pytest
 
 from vmgexit import GhcbPage, PscEntry, PscHeader, PscRequest
 from vmgexit.wire.exit_codes import ExitCode, MalformedInput
-from vmgexit_fuzz.targets.ghcb.host import BUFFER, Breach, GhcbHost, Request, SharedPage
+from vmgexit.wire.ghcb import BUFFER_OFFSET
+from vmgexit_fuzz.targets.ghcb.host import Breach, GhcbHost, Request, SharedPage
 
 GPA = 0x7000
 
@@ -63,7 +64,7 @@ def test_effects_of_worked_values(request_page: GhcbPage, effect: tuple[object, 
         ({"ghcb_usage": 1}, MalformedInput.INVALID_USAGE),
         ({"sw_exit_code": 0x12345}, MalformedInput.INVALID_EVENT),
         ({"sw_scratch": 0x9000}, MalformedInput.INVALID_SCRATCH_AREA),
-        ({"sw_scratch": GPA + 0x10000 + BUFFER}, MalformedInput.INVALID_SCRATCH_AREA),
+        ({"sw_scratch": GPA + 0x10000 + BUFFER_OFFSET}, MalformedInput.INVALID_SCRATCH_AREA),
         ({"sw_exit_info_2": 9}, MalformedInput.INVALID_INPUT),
         ({"valid_bitmap": 0}, MalformedInput.MISSING_INPUT),
     ],

@@ -14,13 +14,14 @@ from ..counting import count_of
 from ..errors import DecodeError, UsageError
 from ..explain import render
 from ..explain.guess import guesses
-from ..explain.inputs import PAGE, Remembered, bytes_of, is_binary, trace_of, unmarked
+from ..explain.inputs import Remembered, bytes_of, is_binary, trace_of, unmarked
 from ..explain.lines import BLOCK, Line, Reader, blocks, some
 from ..explain.number_readings import tried
 from ..explain.questions import ask, nearest
 from ..images.scan import scan
 from ..read.dump import Dump
 from ..read.streams import opened
+from ..wire.page_size import PAGE
 from .formatter import examples
 from .writer import Writer
 

@@ -7,9 +7,10 @@ import io
 
 from ..errors import DecodeError, UsageError
 from ..images import image
-from ..images.image import PAGE, Image
+from ..images.image import Image
 from ..read.given import Given
 from ..schema import Structure, Whole
+from ..wire.page_size import PAGE
 
 MOST_IN_MEMORY = 1 << 20
 """Bytes of a structure of any length that are read from an image of memory."""

@@ -11,9 +11,10 @@ import functools
 import math
 from dataclasses import dataclass
 
-from ..images.page_rules import KINDS, PAGE
+from ..images.page_rules import KINDS
 from ..images.scan import judge
 from ..schema import Structure, leaves, members
+from ..wire.page_size import PAGE
 from ..wire.registry import structures
 from .subject import plain
 

@@ -7,16 +7,13 @@ from typing import Any
 
 from ..errors import DecodeError
 from ..read import hexdump
-from ..read.given import unmarked_wide
+from ..read.given import MARKS, unmarked_wide
 
-WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _TRACES = {
     b"\x17\x08\x44tracing": "a binary trace; give what trace-cmd report prints of it",
     b"PERFILE2": "a binary trace; give what perf script prints of it",
 }
 """Binary files of tracers, by how they begin."""
-
-PAGE = 4096
 
 _RARE = 16  # of so many letters of a log at most one is a control character
 _BEGINNING = 256
@@ -39,7 +36,7 @@ def is_binary(data: bytes) -> bool:
 
 def unmarked(data: bytes) -> bytes:
     """UTF-8 without a byte order mark."""
-    return data.removeprefix(b"\xef\xbb\xbf")
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 class Remembered:
@@ -65,9 +62,10 @@ class Remembered:
     def _next(self, count: int) -> bytes:
         read = getattr(self._stream, "read1", self._stream.read)
         while part := read(count):
-            if not self._size and (encoding := WIDE.get(part[:2]) or unmarked_wide(part)):
+            marked = MARKS.get(part[:2], "")
+            if not self._size and (encoding := marked or unmarked_wide(part)):
                 self._decoder = codecs.getincrementaldecoder(encoding)("replace")
-                part = part.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+                part = part[2:] if marked else part
             if self._decoder is None:
                 return bytes(part)
             if text := self._decoder.decode(part).encode(errors="replace"):

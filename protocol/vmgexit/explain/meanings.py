@@ -310,6 +310,11 @@ def _missing(bitmap: int, words: Values) -> str:
     return f"; {row.name} needs {', '.join(missing)} too" if missing else ""
 
 
+# What a GHCB holds, whether a line names its fields or not.
+_EXIT_CODE = Meaning("exit code", _exit_code)
+_EXIT_INFO_1 = Meaning("first information word", _word_of("info1"))
+_EXIT_INFO_2 = Meaning("second information word", _word_of("info2"))
+
 READ = {
     "action": Meaning(
         "what PVALIDATE is to do", _choice("make the page invalid", "validate the page")
@@ -320,9 +325,9 @@ READ = {
     "ap_request": Meaning("request of AP creation", _code(ApOperation)),
     "error": Meaning("error of the kernel", _errno),
     "exception_data": Meaning("error code of the exception", _exception_data),
-    "exit_code": Meaning("exit code", _exit_code),
-    "exit_info_1": Meaning("first information word", _word_of("info1")),
-    "exit_info_2": Meaning("second information word", _word_of("info2")),
+    "exit_code": _EXIT_CODE,
+    "exit_info_1": _EXIT_INFO_1,
+    "exit_info_2": _EXIT_INFO_2,
     "exit_name": Meaning("exit code", None, _exit_name),
     "features": Meaning("features of the host", _bits(HypervisorFeatures)),
     "firmware_command": Meaning("command of the firmware", _code(FirmwareCommand)),
@@ -363,9 +368,9 @@ READ = {
     "svsm_call": Meaning("call of that protocol", _call),
     "svsm_result": Meaning("what the SVSM answers", None, _result_name),
     "svsm_ret": Meaning("what the SVSM answered", _code(ResultCode)),
-    "sw_exit_code": Meaning("exit code", _exit_code),
-    "sw_exit_info_1": Meaning("first information word", _word_of("info1")),
-    "sw_exit_info_2": Meaning("second information word", _word_of("info2")),
+    "sw_exit_code": _EXIT_CODE,
+    "sw_exit_info_1": _EXIT_INFO_1,
+    "sw_exit_info_2": _EXIT_INFO_2,
     "term_info": Meaning("reason of the termination", _bits(TerminationInfo)),
     "valid_bits": Meaning("fields that are marked valid", None, _valid_bits),
     "vc_error": Meaning("error code of the #VC: an exit code", _exit_code),

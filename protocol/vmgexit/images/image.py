@@ -18,10 +18,10 @@ from typing import IO, Protocol
 
 from ..errors import DecodeError
 from ..read.streams import opened as opened_stream
+from ..wire.page_size import PAGE
 from . import elf, flattened, kdump
 from .elf import Segment
 
-PAGE = 4096
 _FORGET = 64 << 20  # bytes after which what was read is given back
 _CHUNK = 1 << 20
 _PACKED = (b"\x1f\x8b", b"\xfd7zXZ\0")

@@ -14,9 +14,9 @@ from mmap import mmap
 
 from ..errors import DecodeError
 from ..schema import Bits, Record, bit, nested, raw, reserved, structure, u32, u64
+from ..wire.page_size import PAGE
 
 MAGICS = (b"KDUMP   ", b"DISKDUMP")
-PAGE = 4096
 _PAGES = 1024  # that are unpacked at once
 _MAX_FRAME = 1 << 40  # page frames: addresses have at most 52 bits
 

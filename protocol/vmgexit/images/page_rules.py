@@ -18,11 +18,10 @@ from ..wire.doorbell import LOWEST_VECTOR, DoorbellPage
 from ..wire.exit import Where
 from ..wire.exits import find_exit
 from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
+from ..wire.page_size import PAGE
 from ..wire.secrets import SecretsPage
 from ..wire.vmsa import EFER_SVME, Vmsa
 from .sieve import Condition, Is, Sieve
-
-PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)

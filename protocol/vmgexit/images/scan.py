@@ -19,8 +19,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from ..wire.page_size import PAGE
 from .image import opened
-from .page_rules import KINDS, PAGE, Kind
+from .page_rules import KINDS, Kind
 
 # Bytes looked at in one go: a copy should stay in the processor's cache, columns be worth their calls.
 _BLOCK = 1 << 20

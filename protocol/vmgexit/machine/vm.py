@@ -14,13 +14,13 @@ from typing import Protocol
 from ..schema import Bits
 from ..wire.doorbell import DoorbellHead
 from ..wire.exit_codes import ExitCode
+from ..wire.page_size import PAGE
 from .quirks import REFERENCE, Quirks
 from .state import outside
 from .vcpu import CallingPage, Entry, Guest, LocalApic, Mailbox, Posting
 
 FIRST_CALLING_AREA = 0x20002000  # of vCPU 0; the others' are out of the way of what guests name
 _OTHER_CALLING_AREAS = 0xFFFF_0000_0000
-PAGE = 0x1000
 
 REQUESTS = {
     code: code.name.lower()

@@ -24,7 +24,9 @@ TEXT_LIMIT = 64 << 20
 
 _PEEKED = 1 << 16
 _ASCII_TEXT = frozenset((*b"\t\n\r\f\x1b", *range(0x20, 0x7F)))
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
+"""Byte order marks at the start of a text, and the encoding that each tells."""
+
 # Text has them, what was copied from a page no-break spaces, and coloured text its escapes.
 _SPACES = str.maketrans("", "", "\t\n\r\f\x1b\xa0\u2007\u202f")
 
@@ -192,10 +194,11 @@ def unmarked_wide(data: bytes) -> str:
 
 def _decoded(data: bytes, size: int, *, cut: bool = False) -> str | None:
     """By the mark at its start, else UTF-8; without a mark also what Windows writes as UTF-16."""
-    for mark, encoding in _MARKS.items():
+    for mark, encoding in MARKS.items():
         if data.startswith(mark):
+            half = len(data) % 2 if encoding.startswith("utf-16") else 0  # of a last letter
             with contextlib.suppress(UnicodeDecodeError):
-                return data[: len(data) - len(data) % 2 * (encoding == "utf-16")].decode(encoding)
+                return data[len(mark) : len(data) - half].decode(encoding)
     if len(data) != size and (encoding := unmarked_wide(data)):
         return data[: len(data) - len(data) % 2].decode(encoding)
     for more in range(4 if cut else 1):

@@ -23,12 +23,11 @@ from ..wire.ghcb import (
     ProtocolVersion,
 )
 from ..wire.injection import DoorbellOperation
+from ..wire.page_size import LARGE_PAGE, PAGE
 from ..wire.page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
 from ..wire.readings import notes_on, notes_on_exit
 from ..wire.vmsa import EventInj, EventType
 
-PAGE = 4096
-LARGE_PAGE = 2 << 20
 MMIO_LIMIT = 8  # bytes, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
 
 

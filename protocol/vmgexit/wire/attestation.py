@@ -34,6 +34,7 @@ from ..schema import (
     u32,
     u64,
 )
+from .page_size import PAGE
 from .svsm import Call, Memory, Operand, Protocol, ResultCode
 from .svsm_drafts import RebootManifest
 
@@ -41,7 +42,6 @@ SOURCE = "COCONUT-SVSM kernel/src/protocols/attest.rs"
 
 NONCE_SIZE = 64
 MAX_CERTIFICATES = 0x4000
-PAGE = 4096
 
 
 class AttestationCall(IntEnum):

@@ -24,6 +24,7 @@ from ..schema import (
     structure,
     u16,
 )
+from .page_size import PAGES_IN_LARGE
 from .rmp import PageSize
 from .svsm import Call, CoreCall, Memory, Operand, Protocol, ResultCode
 
@@ -31,8 +32,6 @@ SOURCE = "COCONUT-SVSM kernel/src/protocols/core.rs"
 
 MAX_ENTRIES = 511
 """Entries of a PVALIDATE list that starts with its page; 510 fit the buffer of a calling area."""
-
-PAGES_IN_LARGE = 512
 
 
 @structure("svsm-protocol-query", size=8, clause="REG-8", source=SOURCE)

@@ -28,13 +28,12 @@ from ..schema import (
     u64,
 )
 from .launch import EcdsaCurve
+from .page_size import LARGE_PAGE, PAGE
 from .report import GuestPolicy, SignatureAlgorithm
 
 SOURCE = "microsoft/igvm igvm_defs"
 
 MAGIC = 0x4D564749
-PAGE = 4096
-LARGE_PAGE = 0x200000
 
 
 class IgvmHeaderType(Code):

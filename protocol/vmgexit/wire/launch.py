@@ -30,6 +30,7 @@ from ..schema import (
     u32,
     u64,
 )
+from .page_size import PAGE
 from .readings import notes_on
 from .report import GuestPolicy, ReportSignature, SignatureAlgorithm
 
@@ -38,7 +39,6 @@ VIRTEE = "virtee/sev src/measurement/idblock_types.rs"
 LINUX = "Linux arch/x86/include/asm/sev.h"
 
 MAGIC = 0x45444D41
-PAGE = 4096
 
 
 class LaunchPageType(Code):

@@ -26,6 +26,7 @@ from ..schema import (
     structure,
 )
 from .ghcb_msr import PageOperation
+from .page_size import PAGES_IN_LARGE
 
 SOURCE = "edk2 MdePkg/Include/Register/Amd/Ghcb.h; COCONUT-SVSM kernel/src/sev/ghcb.rs"
 
@@ -33,8 +34,6 @@ HEADER_SIZE = 8
 ENTRY_SIZE = 8
 MAX_ENTRIES = 253
 """As many as fit the shared buffer of 2032 bytes after the header."""
-
-PAGES_IN_LARGE = 512
 
 
 @structure("psc-header", size=8, source=SOURCE)

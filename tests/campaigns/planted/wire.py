@@ -27,6 +27,7 @@ from vmgexit.wire.ghcb_msr import (
     RunVmplRequest,
     RunVmplResponse,
 )
+from vmgexit.wire.page_size import PAGE
 from vmgexit.wire.page_state import PscEntry, PscRequest
 from vmgexit.wire.svsm import Protocol
 from vmgexit.wire.vmsa import SevStatus
@@ -57,7 +58,7 @@ def scratch_outside_the_buffer() -> Undo:
     original = exit_rules._scratch_problems
 
     def check(page: GhcbPage, length: int) -> Iterator[Problem]:
-        inside = BUFFER_OFFSET <= page.sw_scratch % exit_rules.PAGE < BUFFER_END
+        inside = BUFFER_OFFSET <= page.sw_scratch % PAGE < BUFFER_END
         return original(page, length) if inside else iter(())
 
     return replace(exit_rules, "_scratch_problems", check)

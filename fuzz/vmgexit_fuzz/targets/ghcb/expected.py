@@ -10,10 +10,11 @@ from vmgexit.wire.exit_codes import ExitCode, IoioInfo
 from vmgexit.wire.ghcb import BUFFER_OFFSET, GhcbPage
 from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.injection import DisableInjection, DoorbellOperation, SpecificEoi
-from vmgexit.wire.page_state import ENTRY_SIZE, HEADER_SIZE, PAGES_IN_LARGE, PscEntry, PscHeader
+from vmgexit.wire.page_size import PAGE, PAGES_IN_LARGE
+from vmgexit.wire.page_state import ENTRY_SIZE, HEADER_SIZE, PscEntry, PscHeader
 from vmgexit.wire.termination import TerminationInfo
 
-from .host import PAGE, Effect
+from .host import Effect
 
 GPA = 0x7000  # of the page
 

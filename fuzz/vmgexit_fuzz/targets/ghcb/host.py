@@ -17,11 +17,9 @@ from vmgexit.rules import exits as exit_rules
 from vmgexit.wire.exit import Exit
 from vmgexit.wire.exit_codes import ExitCode, MalformedInput, Status
 from vmgexit.wire.exits import find_exit
-from vmgexit.wire.ghcb import GhcbPage
+from vmgexit.wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
+from vmgexit.wire.page_size import PAGE
 
-PAGE = 4096
-BUFFER, BUFFER_END = 0x800, 0xFF0
-BITMAP = 0x3F0
 UNLIMITED = 1 << 62
 
 OFFSETS = {
@@ -93,7 +91,7 @@ class Request:
     def field(self, name: str) -> int:
         """A field that the guest marked valid."""
         at = OFFSETS[name]
-        if not self._word(BITMAP, 16) >> at // 8 & 1:
+        if not self._word(BITMAP_OFFSET, 16) >> at // 8 & 1:
             raise Breach(f"{name} is not valid", "and its value is used")
         return self._word(at, 1 if name == "cpl" else 8)
 
@@ -134,7 +132,7 @@ class Request:
         self.written[at] = data
 
     def _guard(self, at: int, size: int) -> None:
-        if BUFFER <= at <= at + size <= BUFFER_END:
+        if BUFFER_OFFSET <= at <= at + size <= BUFFER_END:
             return
         if self.version < 2:  # whose data may be anywhere that a host can map
             raise Refused(MalformedInput.INVALID_SCRATCH_AREA)
@@ -172,7 +170,7 @@ class GhcbHost:
             at = OFFSETS[name]
             page.store(at, value.to_bytes(8, "little"))
             bitmap |= 1 << at // 8
-        page.store(BITMAP, bitmap.to_bytes(16, "little"))
+        page.store(BITMAP_OFFSET, bitmap.to_bytes(16, "little"))
         for at, data in request.written.items():
             page.store(at, data)
         return request
@@ -240,7 +238,7 @@ def _ioio(host: GhcbHost, request: Request) -> None:
         return
     _must(count > 0, "string form of no element", count)
     at, length = request.scratch(), size * count
-    _must(length <= BUFFER_END - BUFFER, "more than the buffer holds", length)
+    _must(length <= BUFFER_END - BUFFER_OFFSET, "more than the buffer holds", length)
     if is_in:
         request.write(at, bytes(length))
         request.did("ins", port, size, count)
@@ -250,7 +248,7 @@ def _ioio(host: GhcbHost, request: Request) -> None:
 
 def _mmio(host: GhcbHost, request: Request) -> None:
     where, length = request.info1, request.info2
-    most = 8 if request.version >= 2 else BUFFER_END - BUFFER
+    most = 8 if request.version >= 2 else BUFFER_END - BUFFER_OFFSET
     _must(1 <= length <= most, "MMIO of a wrong length", length)
     at = request.scratch()
     if request.field("sw_exit_code") == ExitCode.MMIO_READ:

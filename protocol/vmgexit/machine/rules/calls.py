@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from ...wire.apic import ApicCall, ConfigureVector
 from ...wire.core import ProtocolQuery, VersionRange
+from ...wire.page_size import PAGE
 from ...wire.svsm import CoreCall, Protocol, ResultCode
 from ..vcpu import CallingPage
-from ..vm import PAGE, Vcpu
+from ..vm import Vcpu
 from . import apic, registration
 
 ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
