@@ -396,3 +396,8 @@ def test_base64_of_lines() -> None:
 
 def test_marks_alone_are_no_question() -> None:
     assert ask(": :") is None
+
+
+def test_a_reason_without_its_set_is_not_judged() -> None:
+    [said] = words_of("reason_code  0x2  SNP_FEATURES")
+    assert said.text == "of which set, this line does not say"

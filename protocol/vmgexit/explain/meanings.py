@@ -203,7 +203,9 @@ def _answered(row: Exit, value: int) -> str:
 
 def _reason_code(value: int, words: Values) -> str:
     reason_set = words.get("reason_set")
-    found = find_reason(reason_set, value) if isinstance(reason_set, int) else None
+    if not isinstance(reason_set, int):
+        return "of which set, this line does not say"
+    found = find_reason(reason_set, value)
     if found is None:  # 0 is a reason too
         return "no reason that is known in this set"
     return describe_code(found)
