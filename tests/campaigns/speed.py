@@ -77,7 +77,7 @@ def _rate(order: Order, counted: str) -> float:
             seen.append((time.monotonic(), line[counted]))
 
     with tempfile.TemporaryDirectory() as folder:
-        order.corpus = order.artifacts = folder
+        order.corpus = folder
         seeds = find(order.target).seeds
         order.seeds = str(seeds) if seeds.is_dir() else ""
         process = Process(order, told)

@@ -110,13 +110,11 @@ def play(spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, bri
 
 def _at_home(order: Order, folder: Path) -> Order:
     """An order with the places that it has here."""
-    corpus, artifacts, seeds = folder / "corpus", folder / "artifacts", find(order.target).seeds
+    corpus, seeds = folder / "corpus", find(order.target).seeds
     corpus.mkdir()
-    artifacts.mkdir()
     return dataclasses.replace(
         order,
         corpus=str(corpus),
-        artifacts=str(artifacts),
         seeds=str(seeds) if seeds.is_dir() else "",
     )
 

@@ -29,6 +29,7 @@ from ..process.child import Order
 from ..process.kinds import FIRST_TURN, LONGEST_TURN, mix
 from ..process.parent import INTERRUPTED, Process, recording
 from ..process.prune import prune
+from ..process.watchdog import HANG
 from ..targets import USUAL, Conditions, Finding, TargetRow
 from . import statistics
 from .findings import Record, Store
@@ -194,7 +195,6 @@ class Campaign:
                 conditions=settings.conditions,
                 corpus=str(places.corpus),
                 seeds=str(seeds) if seeds.is_dir() else "",
-                artifacts=str(places.findings),
                 seconds=min(limits, default=None),
                 runs=runs if runs is None else -(-runs // settings.workers),
                 seed=(self.seed + self.orders - 1) % (1 << 31),
@@ -375,7 +375,7 @@ class Worker:
                 target = campaign.settings.target.open()  # to read the input only
                 told = target.described(finding, data, target.read(data))
                 patience = campaign.settings.conditions.hang_seconds
-                hang = {"hang_seconds": patience} if code == 70 else {}
+                hang = {"hang_seconds": patience} if code == HANG else {}
                 campaign.found(told, self.order.kind, **hang)
                 campaign.counted({finding.cause: 1})
             campaign.progress.restarts += 1

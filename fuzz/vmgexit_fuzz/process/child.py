@@ -41,7 +41,10 @@ SAMPLED = 4  # one in so many inputs from nothing is looked at for the states it
 
 @dataclass(slots=True)
 class Order:
-    """What a process is to do. Folders are paths; `record` is an open descriptor or -1."""
+    """What a process is to do. Folders are paths; `record` is an open descriptor or -1.
+
+    `parent.Process` sets `artifacts` and `record`.
+    """
 
     target: str
     kind: str

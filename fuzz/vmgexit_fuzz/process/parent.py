@@ -20,16 +20,23 @@ from typing import IO, Any
 
 from ..targets import Finding
 from .child import Order, spelled
+from .watchdog import HANG, MEMORY
 
 CLOSING_SECONDS = 2  # for a process that is to end
 _POLL_SECONDS = 0.25
+# A process ends by itself, unless one input takes long. Of a hang libFuzzer hears after up to one and
+# a half times the patience with an input, and a second.
+_PATIENCES = 2
+_LATE_SECONDS = 2
 
 # libFuzzer's exit codes for what Python cannot catch.
-DEATHS = {70: "hang", 71: "out of memory", 77: "crash"}
+DEATHS = {HANG: "hang", MEMORY: "out of memory", 77: "crash"}
 INTERRUPTED = (72, -signal.SIGINT, -signal.SIGTERM)
 
 _STATUS = re.compile(r"#(\d+)\s.*?(?:cov: (\d+))?(?: ft: (\d+))?(?: corp: \d+)")
-_ARTIFACT = re.compile(r"Test unit written to (.+)")
+# How the names of artifacts begin that say the same, whoever ended the process. A `crash` may be due
+# to our own signal.
+_ARTIFACTS = {"timeout": HANG, "oom": MEMORY}
 _FRAME = re.compile(r'  File "(?:.*/)?([^"/]+)\.py", line \d+ in (\S+)')  # of a hang
 _NO_ERROR = re.compile(r"INFO|WARNING|\s|==")
 
@@ -51,12 +58,30 @@ class Process:
     inputs: int = 0
     coverage: int = 0
     seconds: float = 0.0  # that it ran
-    overtime: bool = False  # it had to be ended
     hangs_in: str = ""  # module and function
-    _artifact: str = ""
+    _left: dict[str, bytes] = field(default_factory=dict)  # its artifacts, by kind
+    _ended: bool = False  # by us
+    _overtime: bool = False
 
     def run(self) -> int:
-        """Run it to its end; its exit code, 0 when we ended it."""
+        """Run it to its end; its exit code, 0 when we ended it and it left no finding.
+
+        Its artifacts go to a folder that is gone afterwards: what is in them is kept here.
+        """
+        with tempfile.TemporaryDirectory(prefix="vmgexit-") as folder:
+            self.order.artifacts = folder
+            code = self._run()
+            # They are looked for and not listened for: we may have ended it before it could tell.
+            for path in Path(folder).iterdir():
+                self._left[path.name.partition("-")[0]] = path.read_bytes()
+        if not self._ended:
+            return code
+        if self._overtime:
+            return HANG
+        return next((code for kind, code in _ARTIFACTS.items() if kind in self._left), 0)
+
+    def _run(self) -> int:
+        """As `run`, with its artifacts left; the exit code is the process's own."""
         kept_open: tuple[int, ...] = ()
         if self.recording is not None:
             self.order.record = self.recording.fileno()
@@ -76,31 +101,43 @@ class Process:
                     child.stdin.write(spelled(self.order))
                     child.stdin.close()
                 self._follow(child)
-                return 0 if self.stop.is_set() or self.overtime else child.wait()
+                return child.wait()
             finally:
                 _end(child)
                 self.seconds = time.monotonic() - started
 
     def _follow(self, child: subprocess.Popen[bytes]) -> None:
-        """Read both streams until they close, or it is to stop, or its time is long over."""
+        """Read both streams until it has ended and they hold nothing more. End it when it is to
+        stop, or when its time is long over."""
         assert child.stdout is not None
         assert child.stderr is not None
-        seconds = self.order.seconds
         with selectors.DefaultSelector() as selector:
             for pipe, take in ((child.stdout, self._ours), (child.stderr, self._engine)):
                 selector.register(pipe, selectors.EVENT_READ, _Lines(pipe, take))
             started = time.monotonic()
-            while selector.get_map() and not self.stop.is_set():
-                for key, _ in selector.select(timeout=_POLL_SECONDS):
+            while selector.get_map():
+                # A program that it started may keep its streams open.
+                gone = child.poll() is not None
+                readable = selector.select(timeout=0 if gone else _POLL_SECONDS)
+                for key, _ in readable:
                     if not key.data.read():
                         selector.unregister(key.fileobj)
+                if gone and not readable:
+                    return
                 if not self.ready:
                     started = time.monotonic()
-                # It ends by itself, unless one input takes long.
-                if seconds is not None and time.monotonic() > started + seconds + 1:
-                    self.overtime = True
-                    return
                 self.told({})
+                self._end_in_time(child, time.monotonic() - started)
+
+    def _end_in_time(self, child: subprocess.Popen[bytes], seconds: float) -> None:
+        """End it when it is to stop, or when its time is long over. `seconds`: that it ran."""
+        if self._ended:
+            return
+        planned = self.order.seconds
+        patience = _PATIENCES * self.order.conditions.hang_seconds + _LATE_SECONDS
+        self._overtime = planned is not None and seconds > planned + patience
+        if self._overtime or self.stop.is_set():
+            self._ended = _end(child)
 
     def _ours(self, line: str) -> None:
         """A line of the child's own."""
@@ -122,8 +159,6 @@ class Process:
             # The child tells its counts twice a second: of one that died, this may be all there is.
             self.inputs = max(self.inputs, int(match[1]))
             self.coverage = int(match[2] or self.coverage)
-        elif match := _ARTIFACT.search(line):
-            self._artifact = match[1]
         elif (match := _FRAME.match(line)) and not self.hangs_in:
             self.hangs_in = f"{match[1]}.{match[2]}"
 
@@ -135,17 +170,15 @@ class Process:
             cause = f"ended by {signal.Signals(-code).name}"
         else:
             cause = f"ended with code {code}"
-        place = self.hangs_in if code == 70 else ""
+        place = self.hangs_in if code == HANG else ""
         where = f" in {place}" if place else ""
         return Finding(cause, f"{cause}{where}: the input ended the fuzzing process", place=place)
 
     def last_input(self) -> bytes | None:
         """What it ran when it ended, as far as that is known."""
-        if self._artifact:
-            with contextlib.suppress(OSError):
-                data = Path(self._artifact).read_bytes()
-                os.unlink(self._artifact)  # the store keeps it under our own name
-                return data
+        for kind in (*_ARTIFACTS, "crash"):
+            if kind in self._left:
+                return self._left[kind]
         if self.recording is None:
             return None
         self.recording.seek(0)
@@ -160,14 +193,16 @@ def recording() -> IO[bytes]:
     return stream
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process that may still run: politely, then for certain."""
-    if child.poll() is None:
-        child.send_signal(signal.SIGINT)
-        try:
-            child.wait(CLOSING_SECONDS)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            child.kill()
+def _end(child: subprocess.Popen[bytes]) -> bool:
+    """End a process that may still run: politely, then for certain. Whether it did."""
+    if child.poll() is not None:
+        return False
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(CLOSING_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        child.kill()
+    return True
 
 
 class _Lines:

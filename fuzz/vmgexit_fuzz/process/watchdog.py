@@ -16,9 +16,11 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmgexit.files import write
+
 MEGABYTES = 2048  # of memory for one process
 _LOOK_SECONDS = 0.5
-_HANG, _MEMORY = 70, 71  # exit codes
+HANG, MEMORY = 70, 71  # exit codes
 
 
 @dataclass(slots=True)
@@ -43,10 +45,10 @@ def _look(held: Held, artifacts: Path, hang_seconds: float, main: int) -> None:
         if held.data is not last:
             last, since = held.data, time.monotonic()
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEGABYTES << 10:
-            _end(_MEMORY, "oom", last, artifacts)
+            _end(MEMORY, "oom", last, artifacts)
         if time.monotonic() - since > hang_seconds:
             _tell_place(main)
-            _end(_HANG, "timeout", last, artifacts)
+            _end(HANG, "timeout", last, artifacts)
 
 
 def _tell_place(thread: int) -> None:
@@ -56,7 +58,9 @@ def _tell_place(thread: int) -> None:
 
 
 def _end(code: int, kind: str, data: bytes, artifacts: Path) -> None:
-    path = artifacts / f"{kind}-{hashlib.sha1(data).hexdigest()}"
-    path.write_bytes(data)
-    print(f"Test unit written to {path}", file=sys.stderr, flush=True)
-    os._exit(code)
+    try:
+        # Whole or not at all: the parent may end us at any time, and takes what it finds.
+        path = write(artifacts / f"{kind}-{hashlib.sha1(data).hexdigest()}", data)
+        print(f"Test unit written to {path}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)
