@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vmgexit.machine.commands import COMMANDS, Actor
+from vmgexit.descriptions import Actor
+from vmgexit.machine.commands import COMMANDS
 from vmgexit.machine.program import CODES, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol

@@ -11,7 +11,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from vmgexit.machine.commands import COMMANDS, U64, VECTOR, Actor, Command, Number
+from vmgexit.descriptions import U64, Actor, Command, Number
+from vmgexit.machine.commands import COMMANDS, VECTOR
 from vmgexit.watch.invariants import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol

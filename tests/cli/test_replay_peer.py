@@ -12,7 +12,8 @@ import pytest
 
 from vmgexit.cli import main
 from vmgexit.compare.lockstep import compare
-from vmgexit.machine.commands import Command, call
+from vmgexit.descriptions import Command
+from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import to_lines
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.machine.commands import Command
+from vmgexit.descriptions import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, COCONUT_SEEN, REFERENCE, Quirks, names, only, profile
 from vmgexit.machine.scenario import sequences

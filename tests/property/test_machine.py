@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from vmgexit.descriptions import Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command, call, checked
+from vmgexit.machine.commands import call, checked
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import sequences, show, to_lines
 from vmgexit.watch.invariants import Watch, run

@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 
 from tests.structures import declared, name_of, wholes
 from vmgexit import DecodeError, GhcbPage, IoioInfo, SecretsPage, SvsmCall
+from vmgexit.descriptions import Command
 from vmgexit.errors import UsageError
-from vmgexit.machine.commands import Command
 from vmgexit.schema import Problem, Rule, Structure, leaves, walk
 from vmgexit.watch.invariants import run
 from vmgexit.wire.calls import find_call

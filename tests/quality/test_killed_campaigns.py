@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.machine.commands import Command
+from vmgexit.descriptions import Command
 from vmgexit.machine.machine import Machine
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.findings import records

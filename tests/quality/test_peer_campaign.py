@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.descriptions import Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command, call
+from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.peer import PeerTarget

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from vmgexit.descriptions import Actor, Argument, Command
 from vmgexit.errors import ScenarioError
 from vmgexit.machine import program
-from vmgexit.machine.commands import COMMANDS, Actor, Argument, Command, call, checked
+from vmgexit.machine.commands import COMMANDS, call, checked
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import show
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from vmgexit.descriptions import Command
 from vmgexit.explore.freeze import freeze, restore
 from vmgexit.explore.model import System, VmModel, explore
 from vmgexit.explore.search import Limits, Outcome, search
-from vmgexit.machine.commands import Command, call
+from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, only
 from vmgexit.watch.invariants import Violation, run

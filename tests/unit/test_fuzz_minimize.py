@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.descriptions import Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command
 from vmgexit.machine.program import SIZE
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.inputs.programs import mutate

@@ -2,8 +2,9 @@
 
 import json
 
+from vmgexit.descriptions import Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command, call
+from vmgexit.machine.commands import call
 from vmgexit.machine.quirks import REFERENCE, Quirks, profile
 from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS

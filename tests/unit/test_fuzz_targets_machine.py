@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vmgexit.descriptions import Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import REFUSABLE, Command, call, checked
+from vmgexit.machine.commands import REFUSABLE, call, checked
 from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.machine.rules import apic
 from vmgexit.machine.rules import calls as svsm

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from vmgexit.descriptions import Command
 from vmgexit.errors import ScenarioError
-from vmgexit.machine.commands import Command, call
+from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from vmgexit.compare.operations import refreshed
 from vmgexit.compare.peer import LONGEST_ANSWER, VERSION
-from vmgexit.machine.commands import Command, call
+from vmgexit.descriptions import Command
+from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.wire.exit_codes import ExitCode
 

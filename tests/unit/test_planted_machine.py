@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from tests.campaigns.planted import Bug, bugs, planted
+from vmgexit.descriptions import Command
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
-from vmgexit.machine.commands import Command, call
+from vmgexit.machine.commands import call
 from vmgexit.watch.invariants import Violation, run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol

@@ -10,21 +10,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vmgexit.machine.commands import (
-    COMMANDS,
-    REFUSABLE,
-    Actor,
-    Choice,
-    Command,
-    Flag,
-    Hex,
-    Holds,
-    Kind,
-    Number,
-    Numbers,
-    Posts,
-    call,
-)
+from vmgexit.descriptions import Actor, Choice, Command, Flag, Hex, Holds, Kind, Number, Numbers
+from vmgexit.machine.commands import COMMANDS, REFUSABLE, Posts, call
 from vmgexit.machine.program import CODES, PLACES, SIZE, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.calls import calls

@@ -10,7 +10,8 @@ Use: `install()` before the engine is given the counters of `probes`; then `mark
 
 from __future__ import annotations
 
-from vmgexit.machine.commands import COMMANDS, Command
+from vmgexit.descriptions import Command
+from vmgexit.machine.commands import COMMANDS
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules.entry import STEPS as ENTRY_STEPS
 from vmgexit.machine.rules.host import STEPS as HOST_STEPS

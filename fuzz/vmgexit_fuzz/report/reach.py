@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from vmgexit.machine.commands import U32, U64, Answer, Command, call
+from vmgexit.descriptions import U32, U64, Answer, Command
+from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host

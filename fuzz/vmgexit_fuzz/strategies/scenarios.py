@@ -6,8 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vmgexit.machine.commands import (
-    COMMANDS,
+from vmgexit.descriptions import (
     U32,
     U64,
     Argument,
@@ -18,8 +17,8 @@ from vmgexit.machine.commands import (
     Kind,
     Number,
     Numbers,
-    Posts,
 )
+from vmgexit.machine.commands import COMMANDS, Posts
 from vmgexit.machine.commands import call as command_of_call
 from vmgexit.wire.calls import SvsmCall
 from vmgexit.wire.calls import calls as call_rows
@@ -49,6 +48,8 @@ def argument(kind: Kind) -> st.SearchStrategy[Any]:
             return st.lists(_arguments(arguments, {}), max_size=2)
         case Hex(size):
             return st.binary(min_size=size, max_size=size).map(bytes.hex)
+        case _:
+            raise TypeError(f"no strategy for {kind}")
 
 
 def command(name: str, **given: Any) -> Commands:

@@ -9,8 +9,9 @@ that mean something. The others make the host refuse a GHCB request.
 
 from __future__ import annotations
 
+from vmgexit.descriptions import Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import REFUSABLE, Command
+from vmgexit.machine.commands import REFUSABLE
 from vmgexit.machine.program import CODES, SIZE, spelled
 from vmgexit.watch.invariants import INVARIANTS
 

@@ -15,8 +15,8 @@ import shlex
 
 from vmgexit.compare.lockstep import Lockstep, compare
 from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
+from vmgexit.descriptions import Answer, Command
 from vmgexit.errors import PeerError, UsageError, brief
-from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.wire.calls import find_call
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from vmgexit.descriptions import Answer, Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import show as show_scenario

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vmgexit.descriptions import Answer, Command
 from vmgexit.machine import program
-from vmgexit.machine.commands import Answer, Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, SIZE
 from vmgexit.watch.invariants import Watch

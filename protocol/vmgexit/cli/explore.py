@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..descriptions import Command
 from ..errors import UsageError
 from ..explore.model import System, explore
 from ..explore.search import Limits, Outcome
 from ..files import write_output
-from ..machine.commands import Command
 from ..machine.quirks import profile
 from ..machine.scenario import show, to_lines
 from ..watch.invariants import Violation

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError
-from ..machine.commands import Answer, Command
 from ..machine.machine import Machine
 from ..machine.quirks import Quirks
 from ..machine.scenario import Sequence

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
+from ..descriptions import Answer, Command
 from ..errors import PeerError, brief
-from ..machine.commands import Answer, Command, no_such_vcpu
+from ..machine.commands import no_such_vcpu
 
 VERSION = 1
 TIMEOUT = 10.0  # seconds for one answer

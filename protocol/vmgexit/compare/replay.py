@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..descriptions import Answer
 from ..errors import ScenarioError, brief
-from ..machine.commands import Answer
 from ..machine.machine import Machine
 from ..machine.quirks import COCONUT_SEEN, Quirks, names, only
 from ..machine.scenario import Sequence

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..machine.commands import Command, call
+from ..descriptions import Command
+from ..machine.commands import call
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, Quirks
 from ..machine.rules.guest import can_take

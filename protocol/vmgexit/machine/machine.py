@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..descriptions import Actor, Answer, Command
 from ..wire.vmsa import VintrCtrl
-from .commands import COMMANDS, Actor, Answer, Command, no_such_vcpu
+from .commands import COMMANDS, no_such_vcpu
 from .quirks import REFERENCE, Quirks, profile
 from .rules import apic, entry, host
 from .rules.calls import Registers, dispatch

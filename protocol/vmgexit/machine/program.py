@@ -19,20 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any
 
+from ..descriptions import Argument, Choice, Command, Flag, Hex, Number, Numbers
 from ..errors import ScenarioError
 from ..schema import Bits, Record, bit, nested, reserved, structure, u8, u32, u64
-from .commands import (
-    COMMANDS,
-    Argument,
-    Choice,
-    Command,
-    Flag,
-    Hex,
-    Number,
-    Numbers,
-    Posts,
-    checked,
-)
+from .commands import COMMANDS, Posts, checked
 
 MOST_VCPUS = 16
 

@@ -7,20 +7,17 @@ quirk beside the rule that it breaks, and nowhere else; the invariants know noth
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UsageError
+from ..profiles import Profiles, switch
 
 COCONUT_SEEN = "COCONUT-SVSM f4bc4bcd"
 
 
 def quirk(happens: str, should: str, *, seen: str = COCONUT_SEEN) -> Any:
     """A switch, off unless named: what happens with it, what should, and where it was seen."""
-    return dataclasses.field(
-        default=False, metadata={"happens": happens, "should": should, "seen": seen}
-    )
+    return switch(happens=happens, should=should, seen=seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,36 +110,8 @@ class Quirks:
     )
 
 
-def names(*, seen: str = "") -> tuple[str, ...]:
-    """Every quirk by the name used on the command line: `handoff-drops-vector-31`."""
-    return tuple(
-        field.name.replace("_", "-")
-        for field in dataclasses.fields(Quirks)
-        if seen in ("", field.metadata["seen"])
-    )
-
-
-def only(*wanted: str) -> Quirks:
-    """The profile with just these quirks, named as on the command line."""
-    unknown = [name for name in wanted if name not in names()]
-    if unknown:
-        raise UsageError(f"unknown quirk {unknown[0]}; there are {', '.join(names())}")
-    return Quirks(**{name.replace("-", "_"): True for name in wanted})
-
+_PROFILES = Profiles(Quirks, "an SVSM", {"coconut": (COCONUT_SEEN,)})
+names, only, profile = _PROFILES.names, _PROFILES.only, _PROFILES.profile
 
 REFERENCE = Quirks()
-COCONUT = only(*names(seen=COCONUT_SEEN))
-
-PROFILES = {"reference": REFERENCE, "coconut": COCONUT}
-
-
-def profile(name: str) -> Quirks:
-    """The quirks of a profile: `reference`, `coconut`, or quirk names joined by commas."""
-    if name in PROFILES:
-        return PROFILES[name]
-    try:
-        return only(*name.split(","))
-    except UsageError:
-        raise UsageError(
-            f"unknown profile {name}; expected reference, coconut, or quirks joined by commas"
-        ) from None
+COCONUT = profile("coconut")

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..descriptions import Answer, Command
 from ..errors import ScenarioError, brief
 from ..wire.calls import find_call
-from .commands import COMMANDS, Answer, Command, checked
+from .commands import COMMANDS, checked
 
 
 @dataclass(slots=True)

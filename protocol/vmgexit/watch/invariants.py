@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ..machine.commands import Answer, Command
+from ..descriptions import Answer, Command
 from ..machine.machine import Machine
 from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, ISR_WORD, NO_FURTHER_SIGNAL
 from ..machine.vm import Reason, Vcpu, Vm

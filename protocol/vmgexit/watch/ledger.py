@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..machine.commands import Answer, Command
+from ..descriptions import Answer, Command
 from ..machine.state import outside, passive
 from ..machine.vcpu import (
     EVENT_VALID,

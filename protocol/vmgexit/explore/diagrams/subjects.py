@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...machine.commands import Command
+from ...descriptions import Command
 from ...machine.machine import Machine
 from ...machine.rules.registration import Lock, LockMachine
 from ...machine.vcpu import ISR_WORD, is_external

@@ -1,0 +1,65 @@
+"""The GHCB page as guest and host share it: every access of the host is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
+from ..wire.page_size import PAGE
+
+OFFSETS = {
+    field.name: field.byte_offset
+    for field in GhcbPage.declaration.fields
+    if field.rule is None and field.byte_offset < BITMAP_OFFSET
+}
+"""Where the fields stand that have a valid bit."""
+
+NEAR = 7  # changed bytes that lie no further apart are told as one run
+
+
+class SharedPage:
+    """A page of guest memory that the guest may change at any time, so that what a host fetches twice may
+    differ. `meanwhile` is what the guest does after each fetch."""
+
+    def __init__(self, data: bytes, meanwhile: Callable[[SharedPage], None] | None = None) -> None:
+        self.memory = bytearray(data.ljust(PAGE, b"\0"))
+        self.fetches: list[tuple[int, int]] = []  # offset and size of each
+        self.stores: list[tuple[int, bytes]] = []
+        self._meanwhile = meanwhile
+
+    def fetch(self, at: int, size: int) -> bytes:
+        """Bytes of the page, as they are now."""
+        self.fetches.append((at, size))
+        data = bytes(self.memory[at : at + size])
+        if self._meanwhile is not None:
+            self._meanwhile(self)
+        return data
+
+    def store(self, at: int, data: bytes) -> None:
+        """Write to the guest."""
+        self.stores.append((at, data))
+        self.memory[at : at + len(data)] = data
+
+    def fetched_twice(self) -> list[tuple[int, int]]:
+        """The fetches, by offset and size, of a byte that had been fetched before."""
+        seen, twice = 0, []
+        for at, size in self.fetches:
+            mask = (1 << size) - 1 << at
+            if seen & mask:
+                twice.append((at, size))
+            seen |= mask
+        return twice
+
+
+def changed_runs(before: bytes, after: bytes) -> list[list[int | str]]:
+    """What changed in the shared buffer: page offset and hex of each run, which begins and ends with a
+    changed byte."""
+    runs: list[list[int]] = []
+    for at in range(BUFFER_OFFSET, BUFFER_END):
+        if before[at] == after[at]:
+            continue
+        if runs and at - runs[-1][1] <= NEAR:
+            runs[-1][1] = at
+        else:
+            runs.append([at, at])
+    return [[first, after[first : last + 1].hex()] for first, last in runs]

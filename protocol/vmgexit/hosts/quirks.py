@@ -1,0 +1,387 @@
+"""Quirks of GHCB hosts: what KVM does that the protocol's sources do not say, each as one named switch.
+
+`reference` has no quirk. `kvm` has those of KVM, and answers as KVM does. `Quirks` has the departures on
+which the reference stands by its sources. `SETTLED` has those on which KVM was right, or nobody says
+otherwise: there the reference does as KVM, and no switch exists. Code asks for a quirk beside the rule
+that it breaks, and nowhere else.
+
+KVM is arch/x86/kvm/svm/sev.c and arch/x86/kvm/x86.c of 6.12 with the public changes to 7.1-rc6. A row is
+the exit's row in `wire.exits`, with the sources that it cites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ..profiles import Profiles, switch
+
+KVM_SEEN = "KVM sev.c, 7.1-rc6"
+
+
+class Decision(Enum):
+    """What we make of a departure."""
+
+    REFERENCE_WRONG = "reference wrong"  # it does as KVM now
+    CHOICE = "KVM's choice"
+    ERROR = "KVM's error"
+    OPEN = "open"
+
+
+CHOICE, ERROR, OPEN = Decision.CHOICE, Decision.ERROR, Decision.OPEN
+
+
+def quirk(
+    happens: str, should: str, source: str, decision: Decision = CHOICE, *, seen: str = KVM_SEEN
+) -> Any:
+    """A switch: what happens with it, what should, where that stands, and what we make of it."""
+    return switch(happens=happens, should=should, source=source, decision=decision, seen=seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """The switches of one profile."""
+
+    # --- every exit ---
+
+    registers_always_returned: bool = quirk(
+        "RAX, RBX, RCX and RDX come back and are marked valid after every exit, refused ones too",
+        "the registers that the exit returns",
+        "the exit's row",
+    )
+    unmarked_registers_zeroed: bool = quirk(
+        "a register that comes back and was not marked valid is 0, over what stood there",
+        "what stood there stays",
+        "the exit's row",
+    )
+    xcr0_taken_always: bool = quirk(
+        "XCR0 that is marked valid takes effect at any exit, refused or not",
+        "at CPUID of leaf 0xD",
+        "row of CPUID",
+    )
+    version_field_ignored: bool = quirk(
+        "a page of version 1 may ask for an exit of version 2",
+        "error 5; version 0 says nothing and passes, as edk2 and fresh pages of Linux send it",
+        "the rows' `since`",
+    )
+    negotiated_version_decides: bool = quirk(
+        "the VM's version decides on MMIO's length and the place of the scratch area",
+        "the page's, and the VM's where the page says 0",
+        "the page says how the guest laid it out; KVM 1aa8a6dc and dcf1b2d4 ask the VM",
+        OPEN,
+    )
+    unregistered_page_ends_run: bool = quirk(
+        "KVM_RUN fails with 22 on a page that is not registered",
+        "error 1",
+        "`wire.exit_codes.MalformedInput`: error 1 is made for it",
+    )
+    later_events_unknown: bool = quirk(
+        "0x80000014 to 0x8000001D, 0x80000020 and 0x80000021 are error 6",
+        "carried out",
+        "the exits' rows",
+    )
+    snp_exits_in_es_guest_missing: bool = quirk(
+        "0x80000010 to 0x80000013 without SNP are error 4",
+        "error 6: such a VM does not have the exit",
+        "the rows' `feature`",
+    )
+
+    # --- exits of the processor ---
+
+    rdtsc_ends_run: bool = quirk(
+        "RDTSC passes the checks and ends in an internal error to user space",
+        "RAX and RDX have the time stamp counter",
+        "row of RDTSC; KVM's own checks let it pass",
+        ERROR,
+    )
+    rdtscp_injects_ud: bool = quirk(
+        "RDTSCP queues a #UD", "RAX, RDX and RCX have counter and TSC_AUX", "row of RDTSCP", ERROR
+    )
+    cpuid_xcr0_by_64_bits: bool = quirk(
+        "RAX 0x1_0000000D needs no XCR0, though leaf 0xD is read",
+        "the low half decides",
+        "KVM's own CPUID reads the low half",
+        ERROR,
+    )
+    msr_any_nonzero_writes: bool = quirk(
+        "any SW_EXITINFO1 but 0 is a write", "error 5 above 1", "row of MSR"
+    )
+    exception_word_sign_extended: bool = quirk(
+        "the event of an MSR that faults has ones in bits 63:32",
+        "0x8000030D",
+        "`wire.vmsa.EventInj`",
+        ERROR,
+    )
+    hypercall_from_user_refused: bool = quirk(
+        "VMMCALL from CPL 1 to 3 returns -1 in RAX", "the host's own affair", "row of VMMCALL"
+    )
+    hypercall_map_forwarded: bool = quirk(
+        "KVM's hypercalls 1, 9 and 12 are carried out, any other returns -1000",
+        "the reference has no hypercalls, and returns 0",
+        "row of VMMCALL: which registers, only the host knows",
+    )
+
+    # --- ports and MMIO ---
+
+    io_size_zero_done: bool = quirk(
+        "IOIO of size 0 does nothing, and is done", "error 5", "`wire.exit_codes.IoioInfo`"
+    )
+    io_size_combined: bool = quirk(
+        "bits 6:4 are a number: 3, 5, 6 and 7 move that many bytes",
+        "error 5: exactly one size bit",
+        "`wire.exit_codes.IoioInfo`",
+    )
+    io_reserved_ignored: bool = quirk(
+        "reserved bits, unknown segments and several address sizes pass",
+        "error 5",
+        "`wire.exit_codes.IoioInfo`",
+    )
+    string_count_zero_done: bool = quirk(
+        "a string form of no element does nothing, and is done", "error 5", "`rules.exits` of IOIO"
+    )
+    string_length_overflow_ends_run: bool = quirk(
+        "KVM_RUN fails with 22 where count or length passes 2^31 - 1",
+        "error 5",
+        "`rules.exits` of IOIO",
+    )
+    string_too_long_is_scratch: bool = quirk(
+        "a string form longer than the buffer is error 3",
+        "error 5: the count is what is wrong",
+        "no source says which",
+        OPEN,
+    )
+    mmio_length_zero_done: bool = quirk(
+        "MMIO of no byte does nothing, and is done", "error 5", "row of MMIO_READ"
+    )
+    unreadable_scratch_ends_run: bool = quirk(
+        "KVM_RUN fails with 14 where a scratch area of version 1 is not in guest memory",
+        "error 3",
+        "`wire.exit_codes.MalformedInput`",
+    )
+
+    # --- page state changes ---
+
+    psc_reserved_ignored: bool = quirk(
+        "reserved bits of header and entries may be anything",
+        "class 1, detail 1 or 2",
+        "`wire.page_state.PscHeader` and `PscEntry`",
+    )
+    psc_operation_skipped: bool = quirk(
+        "operations 0 and 5 to 15 count as done",
+        "class 1, detail 2; the hints 3 and 4 may be skipped",
+        "`wire.ghcb_msr.PageOperation`",
+    )
+    psc_small_entry_marked_one: bool = quirk(
+        "a finished 4 KiB entry has current page 1",
+        "0, as other hosts leave it; guests look at the header alone",
+        "`wire.page_state.PscEntry`",
+        OPEN,
+    )
+    psc_ranges_merged: bool = quirk(
+        "adjacent entries are one mapping", "one mapping each, with the same pages", "no source"
+    )
+    psc_large_flag_on_rest: bool = quirk(
+        "the rest of a begun 2 MiB entry is mapped with the flag of 2 MiB",
+        "without: it is not a whole 2 MiB",
+        "KVM counts it as 4 KiB pages itself",
+    )
+    psc_begun_entry_merged: bool = quirk(
+        "a 4 KiB entry at a begun entry's frame + pages left is joined to it: pages past its end are"
+        " mapped, and the second entry's own page is not",
+        "each entry's own pages",
+        "KVM's comment: begun entries are kept apart",
+        ERROR,
+    )
+    psc_list_read_again: bool = quirk(
+        "header and entries are read from the page again for each range",
+        "once, so that a guest which changes the list changes nothing that was checked",
+        "nothing that a guest can change is read twice",
+    )
+
+    # --- messages to the firmware ---
+
+    request_page_wrong_is_missing: bool = quirk(
+        "request and response pages that are unaligned or one page are error 4",
+        "error 5: a bad value",
+        "`wire.exit_codes.MalformedInput`",
+    )
+    certificates_only_for_reports: bool = quirk(
+        "the message's type is read, and RAX and RBX count only in a report request",
+        "RAX and RBX are needed for any message",
+        "row of SNP_EXTENDED_GUEST_REQUEST",
+    )
+    certificate_area_missing_is_invalid: bool = quirk(
+        "RAX or RBX not marked valid is error 5",
+        "error 4",
+        "KVM answers other missing fields so",
+        ERROR,
+    )
+    certificate_table_emptied: bool = quirk(
+        "the guest gets an empty table, never the host's certificates nor how many pages they need",
+        "the certificates, or RBX with the pages needed",
+        "row of SNP_EXTENDED_GUEST_REQUEST; KVM's comment calls it a stub",
+    )
+    response_page_always_written: bool = quirk(
+        "the response page is written after a firmware error too",
+        "only with a response",
+        "row of SNP_GUEST_REQUEST",
+    )
+    request_page_fault_ends_run: bool = quirk(
+        "KVM_RUN fails with 5 where request, response or certificates are not in guest memory",
+        "error 5",
+        "`wire.exit_codes.MalformedInput`",
+    )
+
+    # --- vCPUs, and the rest ---
+
+    ap_vmpl_not_known: bool = quirk(
+        "bits 31:16 of SW_EXITINFO1 count as part of the operation, so VMPL 1 to 3 is error 5, or 4"
+        " without RAX",
+        "the VMSA is for that VMPL",
+        "row of SNP_AP_CREATION",
+    )
+    ap_features_compared: bool = quirk(
+        "RAX must be the VM's own SEV features",
+        "the VMSA's: those of two VMPLs may differ, as under COCONUT-SVSM",
+        "row of SNP_AP_CREATION",
+    )
+    unsupported_event_ends_run: bool = quirk(
+        "KVM_RUN fails with 22", "done; edk2 sends it for a #VC that it does not know", "its row"
+    )
+
+    # --- the MSR protocol ---
+
+    msr_unknown_unchanged: bool = quirk(
+        "0x016 and 0x018 leave the word as it is",
+        "0x017: the VMPL ran; 0x019: the page that was registered",
+        "`wire.ghcb_msr`",
+    )
+    msr_cpuid_keeps_reserved: bool = quirk(
+        "the response has the request's reserved bits 29:12", "0", "`wire.ghcb_msr.CpuidResponse`"
+    )
+    msr_es_guest_terminated: bool = quirk(
+        "0x010, 0x012 and 0x014 terminate a VM without SNP",
+        "unknown there: the word stays",
+        "Linux arch/x86/include/asm/sev-common.h: they came with SNP",
+    )
+    msr_any_frame_registered: bool = quirk(
+        "0x012 accepts a frame past guest memory",
+        "all ones: refused",
+        "`wire.ghcb_msr.RegisterGpaResponse`",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A departure on which the reference does as KVM now."""
+
+    name: str
+    happens: str
+    why: str
+
+
+SETTLED = (
+    Settled(
+        "valid-bits-before-values",
+        "a page that lacks an input and has a wrong value too is error 4",
+        "no source orders the two; a value that is missing cannot be judged",
+    ),
+    Settled(
+        "unused-info-ignored",
+        "an information word that the exit has no use for may be anything",
+        "no host is known to look at it, and nothing depends on it",
+    ),
+    Settled(
+        "unmapped-page-silent",
+        "no answer where the page is not in guest memory",
+        "an answer would have no place",
+    ),
+    Settled(
+        "io-in-merges-rax",
+        "IN of 1 or 2 bytes keeps the other bytes of the RAX given, 0 if not marked",
+        "IN does so on hardware, and edk2 passes RAX",
+    ),
+    Settled(
+        "version-1-scratch-anywhere",
+        "the scratch area of version 1 may be anywhere in guest memory, up to 64 KiB",
+        "KVM 1aa8a6dc and dcf1b2d4: only version 2 bounds it to the page",
+    ),
+    Settled(
+        "ap-apic-id-checked",
+        "error 5 for an APIC ID that no vCPU has",
+        "nothing could be created or stopped",
+    ),
+    Settled(
+        "ap-address-width-checked",
+        "error 5 for a VMSA past the VM's address width",
+        "no page can be there",
+    ),
+    Settled(
+        "firmware-error-passed-on",
+        "the firmware's error is bits 31:0 of the result",
+        "`wire.guest_message.GuestRequestResult`",
+    ),
+    Settled(
+        "termination-not-answered",
+        "the VM ends",
+        "`wire.termination`: the guest cannot go on, so nobody reads an answer",
+    ),
+    Settled(
+        "termination-reason-unchecked",
+        "the VM ends whatever reason is given",
+        "a refusal would let a guest run that cannot go on",
+    ),
+    Settled(
+        "psc-fault-in-done-status",
+        "errors of header and entries are status 0, with class and detail in SW_EXITINFO2",
+        "zyuiop/ghcb and `wire.page_state.PscResult`",
+    ),
+    Settled(
+        "psc-done-before-fault",
+        "the entries before the bad one are done, and cur_entry names the bad one",
+        "`wire.page_state.PSC_DETAILS`: the entry at cur_entry",
+    ),
+    Settled(
+        "psc-user-space-failure",
+        "class 0x100 where user space takes no mappings or fails one",
+        "`wire.page_state.PscErrorClass`; no other class fits",
+    ),
+    Settled(
+        "psc-empty-list-done",
+        "a list whose cur_entry is past end_entry is done",
+        "Linux and edk2 repeat the exit until it is",
+    ),
+    Settled(
+        "psc-small-entry-one-taken",
+        "current page 1 in a 4 KiB entry: nothing is left in it",
+        "a guest gives a list back as KVM left it",
+    ),
+    Settled(
+        "msr-reserved-ignored",
+        "reserved bits of a request may be anything",
+        "the words have no way to say so, and no host is known that looks at them all",
+    ),
+    Settled(
+        "msr-page-operation-refused",
+        "an operation but 1 and 2 is error 0x80000000",
+        "`wire.ghcb_msr.PageStateResponse`",
+    ),
+    Settled(
+        "msr-map-failure-one-code",
+        "a mapping that user space fails or does not take is error 0x80000000",
+        "`wire.ghcb_msr.PageStateResponse`: no other code is known",
+    ),
+    Settled(
+        "msr-termination-unchecked",
+        "the VM ends whatever reason is given",
+        "a refusal would let a guest run that cannot go on",
+    ),
+)
+"""Where the reference was wrong, or nobody says otherwise."""
+
+_PROFILES = Profiles(Quirks, "a GHCB host", {"kvm": (KVM_SEEN,)})
+names, only, profile = _PROFILES.names, _PROFILES.only, _PROFILES.profile
+
+REFERENCE = Quirks()
+KVM = profile("kvm")

@@ -1,0 +1,116 @@
+"""The VM that a host runs: what it was set up with, and what an exit needs to know of those before it.
+
+`Setup` is what a recording's `vm` says: memory, devices, counters, MSRs and CPUID, firmware and user space.
+No profile changes any of it. `Vm` is the state over time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..descriptions import U8, U32, U64, Flag, Holds, Kind, Number
+from .kinds import Bytes, Leaves, Maybe, Pieces
+from .memory import GuestMemory, PageStates
+
+_U8, _U32, _U64 = Number(U8), Number(U32), Number(U64)
+_COUNT = Number(U32, holds=Holds.COUNT)
+
+CpuidLeaf = tuple[int, int | None, int, int, int, int]
+"""Leaf, sub-leaf (None: not looked at), EAX, EBX, ECX, EDX."""
+
+CPUID: tuple[CpuidLeaf, ...] = (
+    (0x0, None, 0x10, 0x68747541, 0x444D4163, 0x69746E65),
+    (0x1, None, 0xA20F12, 0x80800, 0xFEDA3203, 0x178BFBFF),
+    (0x7, 0, 0x2, 0x219C97A9, 0x40069C, 0x10),
+    (0xD, 0, 0x207, 0x340, 0x988, 0x0),
+    (0xD, 1, 0xF, 0x340, 0x0, 0x0),
+    (0xD, 2, 0x100, 0x240, 0x0, 0x0),
+    (0x80000000, None, 0x80000028, 0x68747541, 0x444D4163, 0x69746E65),
+    (0x80000008, None, 0x3034, 0x111ED205, 0x7007, 0x0),
+    (0x8000001F, None, 0x12, 0x33, 0x1FD, 0x1),
+)
+"""The model of the recordings; every other leaf is zero."""
+
+
+def _key(kind: Kind, default: Any, meaning: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a VM was set up with, by the keys of a recording's `vm`."""
+
+    ghcb_version: int = _key(Number(2, 1), 2, "GHCB version that the VM was set up with")
+    snp: bool = _key(Flag(), True, "SEV-SNP, else SEV-ES")
+    vmsa_features: int = _key(_U64, 1, "SEV features of its VMSAs")
+    features: int = _key(Number((1 << 52) - 1), 3, "hypervisor features that the host announces")
+    registered: int = _key(_U64, 0, "address of the GHCB that is registered; 0 = none")
+    vcpus: int = _key(Number(4096, 1, Holds.COUNT), 8, "vCPUs, with APIC IDs 0, 1, ...")
+    address_bits: int = _key(Number(64, 12, Holds.COUNT), 52, "width of guest-physical addresses")
+    memory_top: int = _key(_U64, 1 << 32, "end of guest memory, which begins at 0")
+    memory: tuple[tuple[int, str], ...] = _key(Pieces(), (), "addresses and hex; the rest is zero")
+    device_byte: int = _key(_U8, 0, "every byte that a read of a port or of MMIO gives")
+    map_exit: bool = _key(Flag(), True, "user space takes page mappings")
+    map_fails_at: int | None = _key(Maybe(_COUNT), None, "number of the mapping that it fails")
+    page_budget: int | None = _key(
+        Maybe(_COUNT), None, "pages of a page state change after which the host returns"
+    )
+    firmware_error: int = _key(_U32, 0, "what the firmware answers to a message")
+    certificates: str = _key(Bytes(), "", "certificate table of the host, in hex")
+    msr_value: int = _key(_U64, 0, "what RDMSR gives")
+    msr_fault: bool = _key(Flag(), False, "accesses to MSRs fault")
+    pmc_value: int = _key(_U64, 0, "what RDPMC gives")
+    pmc_fault: bool = _key(Flag(), False, "RDPMC faults")
+    tsc_value: int = _key(_U64, 0, "what RDTSC gives")
+    tsc_aux: int = _key(_U32, 0, "TSC_AUX, which RDTSCP gives too")
+    jump_table: int = _key(_U64, 0, "address of the AP jump table, set earlier")
+    sipi: bool = _key(Flag(), False, "a start-up IPI follows an AP reset hold")
+    cpuid: tuple[CpuidLeaf, ...] = _key(Leaves(), CPUID, "leaf, sub-leaf, EAX, EBX, ECX, EDX")
+
+
+KEYS: dict[str, dataclasses.Field[Any]] = {one.name: one for one in dataclasses.fields(Setup)}
+"""The keys of a set-up, each with `kind` and `meaning` as its metadata."""
+
+
+@dataclass(slots=True)
+class Vmsa:
+    """A VMSA that a guest gave for one VMPL of a vCPU."""
+
+    gpa: int
+    features: int  # as RAX said
+    starts: bool  # at once; else at the next INIT
+
+
+@dataclass(slots=True)
+class Vcpu:
+    """What a host keeps of one vCPU."""
+
+    apic_id: int
+    registered: int  # address of its GHCB, 0 = none
+    vmsas: dict[int, Vmsa] = field(default_factory=dict)  # by VMPL
+    held: bool = False  # waits for a start-up IPI
+    vmpl: int = 0  # that runs
+    doorbell: int | None = None  # address of its #HV doorbell page
+    avic_page: int | None = None  # backing page of its secure AVIC
+    notify_vector: int | None = None  # raised for VMPL 0 when a lower one has events
+
+
+@dataclass(slots=True)
+class Vm:
+    """A VM over time."""
+
+    setup: Setup
+    memory: GuestMemory
+    vcpus: list[Vcpu]
+    jump_table: int
+    pages: PageStates = field(default_factory=PageStates)
+    mappings: int = 0  # that user space was asked for
+    ended: bool = False  # terminated, or KVM_RUN failed
+
+    @classmethod
+    def of(cls, setup: Setup) -> Vm:
+        """A VM as it is set up."""
+        vcpus = [Vcpu(apic_id, setup.registered) for apic_id in range(setup.vcpus)]
+        return cls(setup, GuestMemory(setup.memory_top, setup.memory), vcpus, setup.jump_table)
