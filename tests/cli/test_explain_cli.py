@@ -297,6 +297,22 @@ def test_base64_and_literals(run: Run, paste: Run) -> None:
     assert "1.00  vmsa" in paste(page.hex()).out
 
 
+def test_a_text_with_a_string_in_it_is_no_bytes(run: Run, paste: Run) -> None:
+    setting = 'key = "0x80000010 is not found"'
+    assert (
+        "not known; of the number alone: vmgexit explain 0x80000010"
+        in run("explain", setting).complaint
+    )
+    assert paste(f"{setting}\n").out == "1 line: 0 known, 1 not known\n"
+    assert paste('a = "\\x01\\x02"\nother = 5\n').out == "2 lines: 0 known, 2 not known\n"
+    assert paste('a = "\\x01\\x02"\n').out.startswith("2 bytes, a string of bytes")
+
+
+@pytest.mark.parametrize("text", ["2026-11-28", "2026-11-28 12:34:56", "12:34", "12:34:56:78"])
+def test_a_date_and_a_time_of_day_are_no_bytes(run: Run, text: str) -> None:
+    assert f"'{text}': not known" in run("explain", text).complaint
+
+
 def test_utf_16_of_windows(paste: Run) -> None:
     assert "PVALIDATE failed" in paste(b"\xff\xfe" + f"{TERMINATION}\r\n".encode("utf-16-le")).out
 

@@ -268,6 +268,17 @@ def test_text_around_a_dump_is_passed_over_and_named() -> None:
     assert "line 4: 'GHCB:' found after a dump: another begins there, not read" in dump.notes
 
 
+def test_text_behind_a_literal_is_named() -> None:
+    found = read("a = {1, 2}; b = 3;\n\nc = 4;\n")
+    assert found.data == b"\1\2"
+    assert found.notes == ("passed over, as no part of the dump: line 1 'b = 3;', 3 'c = 4;'",)
+    assert found.skipped == (1, 3)
+    found = read("unsigned char a[] = {\n  0x61\n};\nunsigned int a_len = 1;\n")
+    assert (found.data, found.notes) == (b"a", ())
+    found = read('(gdb) p page\n$1 = "a\\001"\n(gdb) quit\n')
+    assert (found.data, found.skipped) == (b"a\1", ())
+
+
 def test_what_a_terminal_a_mail_and_a_page_add() -> None:
     plain = "00000000  61 62\n00000002  61 62\n*\n00000008  63 64\n0000000a\n"
     rows = plain.splitlines()

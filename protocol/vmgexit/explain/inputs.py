@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import Any
 
 from ..errors import DecodeError
 from ..read import hexdump
 from ..read.given import MARKS, unmarked_wide
+from ..read.literals import STRING
 
 _TRACES = {
     b"\x17\x08\x44tracing": "a binary trace; give what trace-cmd report prints of it",
     b"PERFILE2": "a binary trace; give what perf script prints of it",
 }
 """Binary files of tracers, by how they begin."""
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].{1,40})?|\d{1,2}(?::\d\d){1,3}(?:[.,]\d{1,9})?")
+_BYTES = re.compile(r"\\|\b[bB][rR]?['\"]")  # what strings of bytes have
 
 _RARE = 16  # of so many letters of a log at most one is a control character
 _BEGINNING = 256
@@ -84,8 +89,17 @@ class Remembered:
 
 
 def bytes_of(text: str) -> hexdump.Dump | None:
-    """The bytes of a text that is a dump, a literal or base64 as a whole; None for any other."""
+    """The bytes of a text that is a dump, a literal or base64 as a whole; None for any other.
+
+    A text with a literal in it is a program or a file of settings. A string without an escape is
+    words, and a date or a time of day is none of its digits.
+    """
+    if _TIME.fullmatch(text.strip()):
+        return None
     try:
-        return hexdump.read(text)
+        found = hexdump.read(text)
     except DecodeError:
         return None
+    is_literal = not found.is_rows and not found.values
+    is_words = found.form == STRING and not _BYTES.search(text)
+    return None if is_literal and (found.skipped or is_words) else found

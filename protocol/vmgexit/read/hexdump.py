@@ -68,8 +68,15 @@ def _of(lines: list[Source], size: int) -> Dump:
         )
     if (at := _start_of_literal(lines)) is not None:
         found = literals.read("\n".join(line.body for line in lines[at:]), size)
-        notes = (*found.notes, *skips(lines[:at]))
-        return Dump(found.data, found.form, notes=notes, is_rows=False, other=found.other)
+        others = [*lines[:at], *_last(lines, found.rest)]
+        return Dump(
+            found.data,
+            found.form,
+            notes=(*found.notes, *skips(others)),
+            skipped=tuple(each.number for each in others if not prefixes.is_prompt(each.body)),
+            is_rows=False,
+            other=found.other,
+        )
     return of_lines(lines, size)
 
 
@@ -98,6 +105,13 @@ def _start_of_literal(lines: list[Source]) -> int | None:
         if row(line.body) is not None or is_hexish(line.body):
             return None
     return None
+
+
+def _last(lines: list[Source], rest: str) -> list[Source]:
+    """The lines that `rest` ends, the first of them as far as it is in `rest`."""
+    bodies = rest.split("\n") if rest else []
+    behind = lines[len(lines) - len(bodies) :]
+    return [line._replace(body=body) for line, body in zip(behind, bodies, strict=True)]
 
 
 def _values(lines: list[Source]) -> list[numbers.Understood] | None:

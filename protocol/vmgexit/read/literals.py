@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..counting import count_of
 from ..errors import DecodeError
@@ -35,11 +35,17 @@ _TOKEN = re.compile(
       | (?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
+STRING = "a string of bytes"
+"""The form of a string."""
+
 _HEAD = 64  # tokens of a text among which a literal begins
 _TYPE = 16  # tokens within which the `;` of a type of Rust stands
 _MOST = 1 << 24  # elements of a literal
 _BEFORE_STRINGS = frozenset("=(,[{:*&")
 _BEFORE_BRACKETS = frozenset("=()&,:!")
+
+# What closes a literal, and the length that xxd -i prints behind it.
+_CLOSING = re.compile(r"\A[\s;,)\]}]*(?:unsigned int \w+_len = \d+;\s*)?")
 
 _ESCAPES = {
     "n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11, "e": 27, "\\": 92, "'": 39, '"': 34,
@@ -58,12 +64,16 @@ _WIDTHS = {name: width for width, names in _TYPES.items() for name in names}
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """The bytes of a literal, what it is, what a reader must know; what else the bytes may be."""
+    """The bytes of a literal, what it is, what a reader must know; what else the bytes may be.
+
+    `rest`: the text behind it, without its closing marks.
+    """
 
     data: bytes
     form: str
     notes: tuple[str, ...] = ()
     other: bytes = b""
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ class _Token:
     kind: str
     text: str
     line: int
+    end: int  # where the text goes on behind it
 
 
 def is_literal(text: str) -> bool:
@@ -94,14 +105,16 @@ def read(text: str, size: int = 0) -> Literal:
 
     Raises DecodeError that names the line; for a literal that was cut with `...` too.
     """
-    head, body = _parted(list(_tokens(text)))
+    head, body, end = _parted(list(_tokens(text)))
     if not body:
         raise DecodeError("line 1: no element found, a string of bytes or numbers expected")
     if any(token.text.endswith("fromhex") for token in head):
-        return _from_hex(body)
-    if any(token.kind == "string" for token in body):
-        return _string(body, size)
-    return _elements(head, body, size)
+        found = _from_hex(body)
+    elif any(token.kind == "string" for token in body):
+        found = _string(body, size)
+    else:
+        found = _elements(head, body, size)
+    return replace(found, rest=_CLOSING.sub("", text[end:].rstrip()))
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -109,25 +122,29 @@ def _tokens(text: str) -> Iterator[_Token]:
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup or "sign"
         if kind not in ("space", "comment"):
-            yield _Token("repeats" if kind == "times" else kind, match[0], line)
+            yield _Token("repeats" if kind == "times" else kind, match[0], line, match.end())
         line += match[0].count("\n")
 
 
-def _parted(tokens: list[_Token]) -> tuple[list[_Token], list[_Token]]:
-    """What stands before the value, its name and type, and the value up to where its bracket closes."""
+def _parted(tokens: list[_Token]) -> tuple[list[_Token], list[_Token], int]:
+    """What stands before the value, its name and type; the value up to where its bracket closes; where
+    the text goes on behind that."""
     equals = next((at for at, token in enumerate(tokens) if token.text == "="), None)
     start = 0 if equals is None else equals + 1
     while start < len(tokens) and not _begins(tokens, start):
         start += 1
     opening = tokens[start].text if start < len(tokens) else ""
     if opening not in ("{", "["):
-        return tokens[:start], _run_of_strings(tokens[start:])
+        body = _run_of_strings(tokens[start:])
+        last = next((token.end for token in reversed(body) if token.text != ","), 0)
+        return tokens[:start], body, last
     depth = 0
     for at in range(start, len(tokens)):
         depth += (tokens[at].text in ("{", "[")) - (tokens[at].text in ("}", "]"))
         if not depth:
-            return tokens[:start], tokens[start + 1 : at]
-    return tokens[:start], tokens[start + 1 :]  # cut at the end; the length will tell
+            return tokens[:start], tokens[start + 1 : at], tokens[at].end
+    body = tokens[start + 1 :]
+    return tokens[:start], body, tokens[-1].end  # cut at the end; the length will tell
 
 
 def _begins(tokens: list[_Token], at: int) -> bool:
@@ -192,7 +209,7 @@ def _string(body: list[_Token], size: int) -> Literal:
             "a string of C",
             ("the NUL at its end is added: C and GDB do not show it",),
         )
-    return Literal(bytes(data), "a string of bytes")
+    return Literal(bytes(data), STRING)
 
 
 def _unescaped(token: _Token) -> bytes:
