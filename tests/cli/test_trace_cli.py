@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,7 +173,7 @@ def test_damage_ends_the_trace_but_what_was_read_is_shown(
 def test_an_interrupt_ends_a_live_trace_with_its_summary(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def two(name: str) -> Iterator[bytes]:
+    def two(name: str, check: object) -> Iterator[bytes]:
         yield b"kvm_vmgexit_enter: vcpu 0, exit_reason 72, exit_info1 0, exit_info2 0\n"
         yield b"kvm_vmgexit_exit: vcpu 0, exit_reason 72, exit_info1 0, exit_info2 0\n"
         raise KeyboardInterrupt
@@ -231,6 +232,31 @@ def test_bytes_that_are_no_text_are_refused(
         shown = capsys.readouterr()
         assert shown.out == ""
         assert "bytes that are no text found, lines of a trace in UTF-8 expected" in shown.err
+
+
+def test_random_bytes_are_no_text_wherever_their_first_line_ends(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "random"
+    for seed in range(50):
+        data = random.Random(seed).randbytes(600)
+        path.write_bytes(data[:3] + b"\n" + data)
+        assert main(["trace", str(path)]) == 2
+        assert "bytes that are no text found" in capsys.readouterr().err
+
+
+def test_a_text_without_a_tracepoint_is_an_error_and_an_empty_one_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "trace.txt"
+    path.write_text("cpus=4\nanother, in Japanese: \u4eee\u60f3\u30de\u30b7\u30f3\n")
+    assert main(["trace", str(path)]) == 2
+    said = f"vmgexit: {path}: 2 lines found, none of a tracepoint kvm_vmgexit_* as trace-cmd"
+    assert said in capsys.readouterr().err
+    path.write_text("CPU:1 [LOST 3 EVENTS]\n")
+    assert main(["trace", str(path)]) == 0
+    path.write_text("")
+    assert main(["trace", str(path)]) == 0
 
 
 MANY = """
@@ -340,5 +366,10 @@ def test_a_timeline_and_its_plot(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert lines[0] == "+0 ns       vCPU 0   SEV_INFO_REQUEST: first MSR request"
     assert lines[-1] == "2 vCPUs, 260.0 us from first to last"
     assert drawn.read_bytes().startswith(b"<?xml")
+    nothing, empty = tmp_path / "nothing.svg", tmp_path / "empty"
+    empty.write_bytes(b"")
+    assert main(["trace", str(empty), "--plot", str(nothing)]) == 2
+    assert f"no event with a time found: {nothing} is not written" in capsys.readouterr().err
+    assert not nothing.exists()
     assert main(["trace", str(CASES / "trace-mixed.txt"), "--timeline", "--json"]) == 2
     assert "--timeline goes without --json" in capsys.readouterr().err

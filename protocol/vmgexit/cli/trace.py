@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(summary.as_dict()))
     elif not arguments.json:
         _print_summary(summary)
-    if draw is not None and timeline is not None:
+    if draw is not None and timeline is not None and timeline.points:
         write_output(Path(arguments.plot), draw(timeline, f"VMGEXITs of {arguments.file}"))
     sys.stdout.flush()
     rate = summary.lines / progress.seconds
@@ -80,7 +80,18 @@ def run(arguments: argparse.Namespace) -> int:
         f"vmgexit: {count_of(summary.lines, 'line')} in {progress.seconds:.2f} s, {rate:.0f} lines/s",
         file=sys.stderr,
     )
-    return 130 if interrupted else 0
+    if interrupted:
+        return 130
+    if summary.lines and summary.has_nothing:
+        raise DecodeError(
+            f"{arguments.file}: {count_of(summary.lines, 'line')} found, none of a tracepoint kvm_vmgexit_*"
+            " as trace-cmd report, perf script and tracefs print it"
+        )
+    if draw is not None and timeline is not None and not timeline.points:
+        raise DecodeError(
+            f"{arguments.file}: no event with a time found: {arguments.plot} is not written"
+        )
+    return 0
 
 
 def _drawing() -> Callable[[Timeline, str], bytes]:
@@ -119,9 +130,7 @@ def _read(
     writer = Writer()
     done = 0
     try:
-        for line in lines(name):
-            if not summary.lines:
-                _refuse_binary(line, name)
+        for line in lines(name, lambda head: _refuse_binary(head, name)):
             summary.lines += 1
             done += len(line)
             if not summary.lines % _PROGRESS_EVERY:
@@ -157,14 +166,13 @@ def _take(pairs: list[Pair], summary: Summary, timeline: Timeline | None) -> Non
             timeline.add(pair)
 
 
-_TELLING = 16  # bytes of a first line by which text is known; a shorter one may be damaged
-_BEGINNING = 4096
+_TELLING = 16  # bytes by which text is known; fewer may be damaged
 
 
-def _refuse_binary(first: bytes, name: str) -> None:
-    if what := trace_of(first):
+def _refuse_binary(head: bytes, name: str) -> None:
+    if what := trace_of(head):
         raise DecodeError(f"{name}: {what}")
-    if len(first) >= _TELLING and is_binary(first[:_BEGINNING]):
+    if len(head) >= _TELLING and is_binary(head):
         raise DecodeError(
             f"{name}: bytes that are no text found, lines of a trace in UTF-8 expected"
         )

@@ -21,6 +21,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].{1,40})?|\d{1,2}(?::\d\d){1,3}(?:[.,
 _BYTES = re.compile(r"\\|\b[bB][rR]?['\"]")  # what strings of bytes have
 
 _RARE = 16  # of so many letters of a log at most one is a control character
+_DAMAGED = 4  # of so many bytes at most one is no UTF-8, on a serial line too
 _BEGINNING = 256
 _TEXT = bytes({*b"\t\n\r\f\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
@@ -31,12 +32,18 @@ def trace_of(data: bytes) -> str:
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether these are bytes and no text: there are more control characters than in a log.
+    """Whether these are bytes and no text: there are more control characters and bytes that are no
+    UTF-8 than in a log.
 
     What comes through a serial line has a few. Structures begin with fields, whatever follows.
     """
-    parts = (data, data[:_BEGINNING])
-    return any(_RARE * len(part.translate(None, _TEXT)) > len(part) for part in parts)
+    return any(_is_rare(part) for part in (data, data[:_BEGINNING]))
+
+
+def _is_rare(part: bytes) -> bool:
+    controls = len(part.translate(None, _TEXT))
+    damaged = len(part) - len(part.decode(errors="ignore").encode())
+    return _RARE * controls > len(part) or _DAMAGED * damaged > len(part)
 
 
 def unmarked(data: bytes) -> bytes:

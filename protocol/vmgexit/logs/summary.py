@@ -94,6 +94,11 @@ class Summary:
     raw_time: bool | None = None  # latencies are counter values, not nanoseconds; None: none yet
     _rows: dict[tuple[bool, int | None], Row] = field(default_factory=dict)
 
+    @property
+    def has_nothing(self) -> bool:
+        """Whether no line is of a tracepoint that we know, or tells of lost ones."""
+        return self.other == self.lines and not (self.rmp_faults or self.lost)
+
     def pass_by(self, kind: Line, lost: int) -> None:
         """Count a line that is not an event, and the `lost` events that it tells of."""
         if kind is Line.MALFORMED:

@@ -12,7 +12,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import DecodeError
@@ -23,6 +23,8 @@ _PACKED = (
     b"\x1f\x8b\x08",
 )  # how files of xz and of gzip begin, whatever their names
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC)  # where what was read is written to, not the file
+BEGINNING = 4096
+"""Bytes by which a file of text is told from others, at most."""
 LONGEST_LINE = 64 << 20
 """Bytes of the longest line that is read: a line of a recording is a few kilobytes."""
 
@@ -70,9 +72,14 @@ def _unpacked(plain: Any, name: str) -> Iterator[Any]:
         raise DecodeError(f"{name}: damaged or cut short: {error}") from None
 
 
-def lines(name: str) -> Iterator[bytes]:
-    """The lines of a text file, one after the other."""
+def lines(name: str, check: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
+    """The lines of a text file, one after the other.
+
+    `check` is given the beginning first, as much as is there, and may refuse it.
+    """
     with opened(name) as stream:
+        if check is not None:
+            check(stream.peek(BEGINNING)[:BEGINNING])
         while line := stream.readline(LONGEST_LINE):
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
                 raise DecodeError(f"{name}: a line of more than {LONGEST_LINE} bytes")
