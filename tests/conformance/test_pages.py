@@ -233,7 +233,8 @@ def test_page_state_request() -> None:
     assert [problem.path for problem in request.problems()] == ["entries[2].frame"]
     request.header.cur_entry = 3
     assert request.header.done
-    assert "past end_entry" in str(request.problems()[-1])
+    assert "nothing is left to do" in str(next(request.header.notes()))
+    assert [problem.path for problem in request.problems()] == ["entries[2].frame"]
 
 
 @pytest.mark.parametrize(("count", "paths"), [(0, 1), (253, 0), (254, 2)])

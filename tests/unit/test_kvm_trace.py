@@ -381,7 +381,7 @@ def test_events_in_names(line: bytes, shown: bytes) -> None:
 def test_words_of_a_request_say_what_they_stand_for() -> None:
     first, second, wrong = read_request(0x80000002, 0xFEE00300, 4)
     assert (first.meaning, first.value) == ("guest-physical address of the location", 0xFEE00300)
-    assert (second.meaning, second.value) == ("length in bytes, 1 to 8 from version 2 on", 4)
+    assert (second.meaning, second.value) == ("length in bytes, at most 8 from version 2 on", 4)
     assert wrong == ()
 
 

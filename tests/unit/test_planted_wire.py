@@ -84,7 +84,7 @@ INPUTS: dict[str, tuple[str, bytes]] = {
         exits(PSC, sw_scratch=0xFE0, buffer=pages(SHARED, last=252)),
     ),
     "mmio-of-no-length": (
-        "MMIO_READ: MMIO of a wrong length",
+        "MMIO_READ is carried out otherwise",
         exits(ExitCode.MMIO_READ, sw_exit_info_2=0),
     ),
     "mmio-above-8-bytes": (
@@ -92,7 +92,7 @@ INPUTS: dict[str, tuple[str, bytes]] = {
         exits(ExitCode.MMIO_WRITE, sw_exit_info_2=16),
     ),
     "string-of-no-element": (
-        "IOIO: string form of no element",
+        "IOIO is carried out otherwise",
         exits(ExitCode.IOIO, 2, sw_exit_info_2=0),
     ),
     "string-elements-taken-for-bytes": (

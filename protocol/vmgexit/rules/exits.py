@@ -2,6 +2,10 @@
 
 A page does not say where it lies. The scratch address is therefore judged by its place within the
 page (its low 12 bits), which is what a host that knows the page's address would see.
+
+A rule is what some host looks at. What no host looks at, such as an information word that an exit
+does not use, is a note. KVM is the only source that orders its checks (sev_es_validate_vmgexit): what
+must be marked valid comes before the values, the scratch area and what it holds come last.
 """
 
 from __future__ import annotations
@@ -11,10 +15,19 @@ from collections.abc import Callable, Iterator
 from ..schema import Note, Problem, members
 from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
 from ..wire.exit import Exit, Where, Word
-from ..wire.exit_codes import FORMER_CODES, ExitCode, ExitError, ExitStatus, IoioInfo, Status
+from ..wire.exit_codes import (
+    FORMER_CODES,
+    ExitCode,
+    ExitError,
+    ExitStatus,
+    IoioInfo,
+    MalformedInput,
+    Status,
+)
 from ..wire.exits import exit_text, find_exit
 from ..wire.ghcb import (
     ALWAYS_VALID,
+    BITMAP_OFFSET,
     BUFFER_END,
     BUFFER_OFFSET,
     BUFFER_SIZE,
@@ -26,7 +39,13 @@ from ..wire.injection import DoorbellOperation
 from ..wire.page_size import LARGE_PAGE, PAGE
 from ..wire.page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
 from ..wire.readings import notes_on, notes_on_exit
+from ..wire.readings_ghcb import UNSTATED_VERSION
 from ..wire.vmsa import EventInj, EventType
+
+_MARKED = frozenset(
+    field.name for field in GhcbPage.declaration.fields if field.byte_offset < BITMAP_OFFSET
+)
+"""Fields that have a valid bit."""
 
 MMIO_LIMIT = 8  # bytes, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
 
@@ -44,8 +63,13 @@ def broken(page: GhcbPage) -> Iterator[Problem]:
 # --- requests -------------------------------------------------------------------------------------
 
 
-def problems_of_request(page: GhcbPage) -> Iterator[Problem]:
-    """The rules that `page` breaks as a request of a guest."""
+def problems_of_request(page: GhcbPage, version: int | None = None) -> Iterator[Problem]:
+    """The rules that `page` breaks as a request of a guest, in the order in which KVM checks.
+
+    `version` is what the VM negotiated, which decides limits where it is known (KVM 1aa8a6dc,
+    dcf1b2d4). Without it the page's own counts, and version 2 where the page states none.
+    """
+    spoken = version or page.protocol_version or ProtocolVersion.V2
     row = find_exit(page.sw_exit_code)
     clause = row.clause if row else ""
     for name in ALWAYS_VALID:
@@ -55,17 +79,34 @@ def problems_of_request(page: GhcbPage) -> Iterator[Problem]:
         found = "not a known ExitCode" if row is None else f"{row.name}: {row.direction}"
         yield Problem("sw_exit_code", page.sw_exit_code, found, clause)
         return
-    if page.protocol_version < row.since:
-        rule = f"{row.name} exists since version {row.since}"
-        yield Problem("protocol_version", page.protocol_version, rule, clause)
     for need in row.needs:
         if need.applies(page) and not page.is_valid(need.field):
             rule = f"{row.name} needs it, and it is not marked valid"
             yield Problem(need.field, getattr(page, need.field), rule, clause)
+    if spoken < row.since:
+        rule = f"{row.name} exists since version {row.since}"
+        yield Problem("protocol_version", page.protocol_version, rule, clause)
     yield from _word_problems("sw_exit_info_1", page.sw_exit_info_1, row.info1, row)
     yield from _word_problems("sw_exit_info_2", page.sw_exit_info_2, row.info2, row)
     if row.code in _CHECKS:
-        yield from _CHECKS[row.code](page)
+        yield from _CHECKS[row.code](page, spoken)
+
+
+def refusal(page: GhcbPage, problem: Problem) -> MalformedInput:
+    """Which error answers a request that breaks this rule.
+
+    A problem of the buffer is none of a request: it is answered within the result of the exit.
+    """
+    path = problem.path
+    if path == "ghcb_usage":
+        return MalformedInput.INVALID_USAGE
+    if path in _MARKED and not page.is_valid(path):
+        return MalformedInput.MISSING_INPUT
+    if path == "sw_exit_code":
+        return MalformedInput.INVALID_EVENT
+    if path == "sw_scratch":
+        return MalformedInput.INVALID_SCRATCH_AREA
+    return MalformedInput.INVALID_INPUT
 
 
 def _word_problems(path: str, value: int, word: Word, row: Exit) -> Iterator[Problem]:
@@ -73,13 +114,11 @@ def _word_problems(path: str, value: int, word: Word, row: Exit) -> Iterator[Pro
         for problem in word.layout.of(value).problems():
             rule = f"{row.name} {problem.path}: {problem.rule}"
             yield Problem(path, problem.value, rule, problem.clause or row.clause)
-    elif not word.value and value:
-        yield Problem(path, value, f"{row.name} has no use for it: 0 expected", row.clause)
 
 
-def _scratch_problems(page: GhcbPage, length: int) -> Iterator[Problem]:
+def _scratch_problems(page: GhcbPage, version: int, length: int) -> Iterator[Problem]:
     """Whether `length` bytes from the scratch address on stay inside the shared buffer."""
-    if page.protocol_version < ProtocolVersion.V2 or not page.is_valid("sw_scratch"):
+    if version < ProtocolVersion.V2 or not page.is_valid("sw_scratch"):
         return
     start = page.sw_scratch % PAGE
     if not BUFFER_OFFSET <= start < BUFFER_END:
@@ -95,61 +134,60 @@ def _aligned(path: str, value: int, what: str) -> Iterator[Problem]:
         yield Problem(path, value, f"{what} is not 4 KiB aligned", "")
 
 
-def _check_ioio(page: GhcbPage) -> Iterator[Problem]:
+def _check_ioio(page: GhcbPage, version: int) -> Iterator[Problem]:
     info = IoioInfo.of(page.sw_exit_info_1)
     count = page.sw_exit_info_2
-    if not info.string:
-        if count:
-            yield Problem("sw_exit_info_2", count, "only a string form has a count", "")
-        return
     length = count * info.operand_size
-    if not count:
-        yield Problem("sw_exit_info_2", count, "a string form moves at least one element", "")
+    if not info.string or not length:
+        return
     if length > BUFFER_SIZE:
         rule = f"{length} bytes do not fit the shared buffer of {BUFFER_SIZE}"
         yield Problem("sw_exit_info_2", count, rule, "")
     else:
-        yield from _scratch_problems(page, length)
+        yield from _scratch_problems(page, version, length)
 
 
-def _check_mmio(page: GhcbPage) -> Iterator[Problem]:
+def _check_mmio(page: GhcbPage, version: int) -> Iterator[Problem]:
     length = page.sw_exit_info_2
-    limit = MMIO_LIMIT if page.protocol_version >= ProtocolVersion.V2 else BUFFER_SIZE
-    if not 1 <= length <= limit:
-        yield Problem("sw_exit_info_2", length, f"a length of 1 to {limit} bytes expected", "")
-    else:
-        yield from _scratch_problems(page, length)
+    limit = MMIO_LIMIT if version >= ProtocolVersion.V2 else BUFFER_SIZE
+    if length > limit:
+        yield Problem("sw_exit_info_2", length, f"a length of at most {limit} bytes expected", "")
+    elif length:
+        yield from _scratch_problems(page, version, length)
 
 
-def _check_jump_table(page: GhcbPage) -> Iterator[Problem]:
-    if page.sw_exit_info_1 == JumpTableOperation.GET and page.sw_exit_info_2:
-        yield Problem("sw_exit_info_2", page.sw_exit_info_2, "0 expected, to get the address", "")
+def _check_page_state(page: GhcbPage, version: int) -> Iterator[Problem]:
+    yield from _scratch_problems(page, version, HEADER_SIZE)
+    for _, problem in page_list_problems(page):
+        yield problem
 
 
-def _check_page_state(page: GhcbPage) -> Iterator[Problem]:
-    yield from _scratch_problems(page, HEADER_SIZE)
+def page_list_problems(page: GhcbPage) -> Iterator[tuple[int, Problem]]:
+    """What is wrong with the list of a page state change, with the index of the entry; -1: the header.
+
+    A host answers it by status 0 and a `PscResult`, after the entries before it are done. Only the
+    entries that are still to be done are looked at.
+    """
     start = page.sw_scratch % PAGE - BUFFER_OFFSET
     if not page.is_valid("sw_scratch") or not 0 <= start <= BUFFER_SIZE - HEADER_SIZE:
         return
     data = page.shared_buffer[start:]
     header = PscHeader.decode(data[:HEADER_SIZE])
     for problem in header.problems():
-        yield Problem("shared_buffer", problem.value, f"header.{problem.path}: {problem.rule}", "")
+        rule = f"header.{problem.path}: {problem.rule}"
+        yield -1, Problem("shared_buffer", problem.value, rule, "")
     held = min(MAX_ENTRIES, (len(data) - HEADER_SIZE) // ENTRY_SIZE)
     if header.end_entry >= held:
         rule = f"header.end_entry: {held} entries fit the buffer from here"
-        yield Problem("shared_buffer", header.end_entry, rule, "")
-    if header.done:
-        rule = "header.cur_entry: past end_entry, nothing is to be done"
-        yield Problem("shared_buffer", header.cur_entry, rule, "")
+        yield -1, Problem("shared_buffer", header.end_entry, rule, "")
     for index in range(header.cur_entry, min(header.end_entry + 1, held)):
         at = HEADER_SIZE + index * ENTRY_SIZE
         for problem in PscEntry.decode(data[at : at + ENTRY_SIZE]).problems():
             rule = f"entries[{index}].{problem.path}: {problem.rule}"
-            yield Problem("shared_buffer", problem.value, rule, "")
+            yield index, Problem("shared_buffer", problem.value, rule, "")
 
 
-def _check_guest_request(page: GhcbPage) -> Iterator[Problem]:
+def _check_guest_request(page: GhcbPage, version: int) -> Iterator[Problem]:
     yield from _aligned("sw_exit_info_1", page.sw_exit_info_1, "the request page")
     yield from _aligned("sw_exit_info_2", page.sw_exit_info_2, "the response page")
     if page.sw_exit_info_1 == page.sw_exit_info_2:
@@ -157,13 +195,13 @@ def _check_guest_request(page: GhcbPage) -> Iterator[Problem]:
         yield Problem("sw_exit_info_2", page.sw_exit_info_2, rule, "")
 
 
-def _check_extended_guest_request(page: GhcbPage) -> Iterator[Problem]:
-    yield from _check_guest_request(page)
+def _check_extended_guest_request(page: GhcbPage, version: int) -> Iterator[Problem]:
+    yield from _check_guest_request(page, version)
     if page.is_valid("rax"):
         yield from _aligned("rax", page.rax, "the certificate area")
 
 
-def _check_ap_creation(page: GhcbPage) -> Iterator[Problem]:
+def _check_ap_creation(page: GhcbPage, version: int) -> Iterator[Problem]:
     info = ApCreation.of(page.sw_exit_info_1)
     if info.operation == ApOperation.DESTROY:
         return
@@ -173,23 +211,22 @@ def _check_ap_creation(page: GhcbPage) -> Iterator[Problem]:
         yield Problem("sw_exit_info_2", page.sw_exit_info_2, rule, "")
 
 
-def _check_doorbell(page: GhcbPage) -> Iterator[Problem]:
+def _check_doorbell(page: GhcbPage, version: int) -> Iterator[Problem]:
     if page.sw_exit_info_1 == DoorbellOperation.SET:
         yield from _aligned("sw_exit_info_2", page.sw_exit_info_2, "the doorbell page")
 
 
-_CHECKS: dict[int, Callable[[GhcbPage], Iterator[Problem]]] = {
+_CHECKS: dict[int, Callable[[GhcbPage, int], Iterator[Problem]]] = {
     ExitCode.IOIO: _check_ioio,
     ExitCode.MMIO_READ: _check_mmio,
     ExitCode.MMIO_WRITE: _check_mmio,
-    ExitCode.AP_JUMP_TABLE: _check_jump_table,
     ExitCode.SNP_PAGE_STATE_CHANGE: _check_page_state,
     ExitCode.SNP_GUEST_REQUEST: _check_guest_request,
     ExitCode.SNP_EXTENDED_GUEST_REQUEST: _check_extended_guest_request,
     ExitCode.SNP_AP_CREATION: _check_ap_creation,
     ExitCode.HV_DOORBELL_PAGE: _check_doorbell,
 }
-"""The rules of an exit that its row cannot say."""
+"""The rules of an exit that its row cannot say, by the page and the version that is spoken."""
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -218,7 +255,29 @@ def problems_of_answer(page: GhcbPage, request: GhcbPage | None = None) -> Itera
             if due and not page.is_valid(returned.field):
                 rule = f"{row.name} returns it, and it is not marked valid"
                 yield Problem(returned.field, getattr(page, returned.field), rule, "")
+        if page.sw_exit_info_2 and row.result == Word():
+            rule = f"{row.name} has no result: 0 expected"
+            yield Problem("sw_exit_info_2", page.sw_exit_info_2, rule, row.clause)
         yield from _word_problems("sw_exit_info_2", page.sw_exit_info_2, row.result, row)
+        if request is not None and row.code == ExitCode.SNP_PAGE_STATE_CHANGE:
+            yield from _page_list_answer(page, request)
+
+
+def _page_list_answer(page: GhcbPage, request: GhcbPage) -> Iterator[Problem]:
+    """What Linux refuses of a page list that a host worked on (vmgexit_psc)."""
+    start = request.sw_scratch % PAGE - BUFFER_OFFSET
+    if not 0 <= start <= BUFFER_SIZE - HEADER_SIZE:
+        return
+    place = slice(start, start + HEADER_SIZE)
+    asked = PscHeader.decode(request.shared_buffer[place])
+    now = PscHeader.decode(page.shared_buffer[place])
+    if now.cur_entry < asked.cur_entry:
+        rule = f"header.cur_entry: goes back from {asked.cur_entry}"
+        yield Problem("shared_buffer", now.cur_entry, rule, "")
+    for name in ("end_entry", "reserved_63_32"):
+        if getattr(now, name) != getattr(asked, name):
+            rule = f"header.{name}: {getattr(asked, name):#x} before; a host does not change it"
+            yield Problem("shared_buffer", getattr(now, name), rule, "")
 
 
 def _event_problems(page: GhcbPage) -> Iterator[Problem]:
@@ -226,6 +285,9 @@ def _event_problems(page: GhcbPage) -> Iterator[Problem]:
     event = EventInj.of(page.sw_exit_info_2)
     for problem in event.problems():
         yield Problem("sw_exit_info_2", problem.value, f"{problem.path}: {problem.rule}", "")
+    if event.error_code and not event.error_code_valid:
+        rule = "error_code: not 0, and error_code_valid is 0"
+        yield Problem("sw_exit_info_2", page.sw_exit_info_2, rule, "")
     expected = event.valid and event.type == EventType.EXCEPTION and event.vector in (6, 13)
     if not expected:
         yield Problem("sw_exit_info_2", page.sw_exit_info_2, "not a valid #GP or #UD", "")
@@ -276,14 +338,41 @@ def _notes_of_exit(page: GhcbPage) -> Iterator[Note]:
             # COCONUT-SVSM tests all 64 bits; Linux, Oak and zyuiop/ghcb look at the low half.
             yield Note("sw_exit_info_1", "bits 63:32 not 0: a failure to COCONUT-SVSM only")
         return
+    if page.protocol_version == ProtocolVersion.UNSTATED:
+        yield Note("protocol_version", str(UNSTATED_VERSION))
     if row is None:
         return
     words = ("sw_exit_info_1", row.info1), ("sw_exit_info_2", row.info2)
     for name, word in words:
         held = getattr(page, name)
         if word.layout is not None:
-            shown = f": {word.layout.of(held)!r}"
-            yield Note(name, f"{word.meaning}{shown}")
+            yield Note(name, f"{word.meaning}: {word.layout.of(held)!r}")
         elif word.value:
             of = f": {exit_text(held)}" if word.is_code else ""
             yield Note(name, f"{word.meaning}{of}")
+        elif held:
+            yield Note(name, f"{row.name} does not use it; guests send 0")
+    yield from _notes_of_nothing(page)
+
+
+def _notes_of_nothing(page: GhcbPage) -> Iterator[Note]:
+    """Where a request asks for nothing, or gives a number that nobody looks at."""
+    code, first, second = page.sw_exit_code, page.sw_exit_info_1, page.sw_exit_info_2
+    string = code == ExitCode.IOIO and IoioInfo.of(first).string
+    if string and not second:
+        yield Note("sw_exit_info_2", _NO_ELEMENT)
+    if code == ExitCode.IOIO and not string and second:
+        yield Note("sw_exit_info_2", "only a string form has a count; guests send 0")
+    if code in (ExitCode.MMIO_READ, ExitCode.MMIO_WRITE) and not second:
+        yield Note("sw_exit_info_2", _NO_BYTE)
+    if code == ExitCode.AP_JUMP_TABLE and first == JumpTableOperation.GET and second:
+        yield Note("sw_exit_info_2", "not used to get the address; guests send 0")
+
+
+_NO_ELEMENT = (
+    "nothing is moved; Linux sends this for a REP form with RCX 0"
+    " (arch/x86/coco/sev/vc-shared.c vc_handle_ioio)"
+)
+_NO_BYTE = (
+    "nothing is moved; edk2 sends this for MOV m64, imm32 (CcExitVcHandler.c MmioExit, case 0xC7)"
+)

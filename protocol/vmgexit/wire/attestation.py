@@ -51,6 +51,7 @@ class AttestationCall(IntEnum):
     ATTEST_SINGLE_SERVICE = 1
 
 
+GUID_ORDER = "first three fields little-endian"
 MANIFEST_GUID = "63849ebb-3d92-4670-a1ff-58f9c94b87bb"
 VTPM_GUID = "c476f1eb-0123-45a5-9641-b4e7dde5bfe3"
 UEFI_MM_GUID = "a4453a59-9e1b-4787-a033-1986d6adbe55"
@@ -154,7 +155,7 @@ class AttestSingleService(Record):
     """Operation structure of ATTEST_SINGLE_SERVICE: the common part, and which service."""
 
     operation: AttestServices = nested(AttestServices, "Where the guest wants what")
-    service_guid: bytes = raw(16, "Which service", spec="ServiceGUID")
+    service_guid: bytes = raw(16, f"Which service; {GUID_ORDER}", spec="ServiceGUID")
     manifest_version: int = u32("Version of the manifest", value=0)
     reserved_0x054: bytes = reserved_bytes(4)
 
@@ -183,7 +184,7 @@ class ServicesManifestHeader(Record):
 class ServiceEntry(Record):
     """One service of the services manifest: 24 bytes."""
 
-    guid: bytes = raw(16, "Which service", spec="GUID")
+    guid: bytes = raw(16, f"Which service; {GUID_ORDER}", spec="GUID")
     offset: int = u32("Where its manifest starts, in bytes from the start of the whole one")
     length: int = u32("Its size in bytes")
 

@@ -75,7 +75,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An information word. With neither layout nor `value` it must be 0."""
+    """An information word. With neither layout nor `value` nobody looks at it; guests send 0."""
 
     meaning: str = "0"
     layout: type[Bits] | None = None

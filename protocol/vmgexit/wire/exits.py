@@ -91,7 +91,7 @@ def _mmio(code: ExitCode, meaning: str, buffer: str, *examples: Example) -> Exit
         meaning,
         _fields("sw_scratch"),
         info1=Word("guest-physical address of the location", value=True),
-        info2=Word("length in bytes, 1 to 8 from version 2 on", value=True),
+        info2=Word("length in bytes, at most 8 from version 2 on", value=True),
         buffer=buffer,
         source=f"{KVM}; {COCONUT}",
         examples=examples,

@@ -70,6 +70,7 @@ class FirmwareStatus(Code):
     DEV_CERT_CHANGED = 0x3D, "the device's certificate has changed"
     RESYNC_REQ = 0x3E, "the device must be synchronized again"
     RESPONSE_TOO_LARGE = 0x3F, "a response is too large"
+    NO_FW_CALL = 0xFFFF_FFFF, "the firmware was not called; a number of Linux"
 
 
 class VmmStatus(Code):

@@ -42,8 +42,9 @@ ALWAYS_VALID = ("sw_exit_code", "sw_exit_info_1", "sw_exit_info_2")
 
 
 class ProtocolVersion(IntEnum):
-    """GHCB protocol versions."""
+    """GHCB protocol versions, as a page states them. What the VM negotiated is not in the page."""
 
+    UNSTATED = 0  # nobody wrote the field; the negotiated version holds
     V1 = 1  # SEV-ES
     V2 = 2  # SEV-SNP; the scratch area must be the page's own buffer
 

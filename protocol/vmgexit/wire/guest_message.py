@@ -323,7 +323,7 @@ CERTIFICATES = {
 class CertificateEntry(Record):
     """Entry of a certificate table; an all-zero one ends the table."""
 
-    guid: bytes = raw(16, "What the certificate is", spec="GUID")
+    guid: bytes = raw(16, "What the certificate is; network byte order (RFC 4122)", spec="GUID")
     offset: int = u32("Where it starts, in bytes from the table's start")
     length: int = u32("Its size in bytes")
 

@@ -27,6 +27,7 @@ from ..schema import (
 )
 from .ghcb_msr import PageOperation
 from .page_size import PAGES_IN_LARGE
+from .readings_ghcb import SMALL_ENTRY_DONE
 
 SOURCE = "edk2 MdePkg/Include/Register/Amd/Ghcb.h; COCONUT-SVSM kernel/src/sev/ghcb.rs"
 
@@ -49,6 +50,10 @@ class PscHeader(Bits):
         """Whether the host has finished every entry."""
         return self.cur_entry > self.end_entry
 
+    def notes(self) -> Iterator[Note]:
+        if self.done:
+            yield Note("cur_entry", "past end_entry: the list is finished, nothing is left to do")
+
     def broken(self) -> Iterator[Problem]:
         if self.end_entry >= MAX_ENTRIES:
             rule = f"the buffer holds {MAX_ENTRIES} entries, 0 to {MAX_ENTRIES - 1}"
@@ -59,18 +64,32 @@ class PscHeader(Bits):
 class PscEntry(Bits):
     """One page, or one range of 512, to change."""
 
-    current_page: int = bits(12, "4 KiB pages of a 2 MiB entry that are done; 0 in a 4 KiB entry")
+    current_page: int = bits(
+        12, "4 KiB pages that are done; a finished 4 KiB entry has 1 (KVM) or 0"
+    )
     frame: int = bits(40, "Guest frame number")
     operation: int = bits(4, "What to do", enum=PageOperation)
     large: bool = bit("Size: 0 = 4 KiB, 1 = 2 MiB", spec="PageSize")
     reserved_63_57: int = reserved(7)
 
+    @property
+    def pages(self) -> int:
+        """4 KiB pages of the entry."""
+        return PAGES_IN_LARGE if self.large else 1
+
+    @property
+    def left(self) -> int:
+        """4 KiB pages that are not done."""
+        return max(0, self.pages - self.current_page)
+
+    def notes(self) -> Iterator[Note]:
+        if self.current_page == 1 and not self.large:
+            yield Note("current_page", str(SMALL_ENTRY_DONE))
+
     def broken(self) -> Iterator[Problem]:
-        if not self.large and self.current_page:
-            yield Problem("current_page", self.current_page, "not 0 in a 4 KiB entry", "")
-        if self.large and self.current_page > PAGES_IN_LARGE:
-            rule = f"a 2 MiB entry has {PAGES_IN_LARGE} pages"
-            yield Problem("current_page", self.current_page, rule, "")
+        if self.current_page > self.pages:
+            size, pages = ("2 MiB", f"{self.pages} pages") if self.large else ("4 KiB", "1 page")
+            yield Problem("current_page", self.current_page, f"a {size} entry has {pages}", "")
         if self.large and self.frame % PAGES_IN_LARGE:
             yield Problem("frame", self.frame, "a 2 MiB entry starts on a multiple of 512", "")
 
@@ -84,11 +103,6 @@ class PscRequest(Whole):
         PscEntry, "Pages to change", last="header.end_entry", most=MAX_ENTRIES
     )
     rest: bytes = rest("What else the shared buffer holds")
-
-    def broken(self) -> Iterator[Problem]:
-        if self.header.done:
-            rule = "past end_entry: nothing is to be done"
-            yield Problem("header.cur_entry", self.header.cur_entry, rule, "")
 
 
 class PscErrorClass(Code):

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from .reading import Reading, named
 
+UNSTATED_VERSION = Reading(
+    "protocol version 0",
+    "nobody wrote it: what the VM negotiated holds, at most version 2",
+    "not a version",
+    "edk2 CcExitLib.c CcExitVmgInit (OVMF's PEI and DXE), Linux arch/x86/coco/sev/core.c"
+    " vmgexit_ap_control (a fresh page), KVM never looks / versions are 1 and 2",
+    of="ghcb",
+)
+SMALL_ENTRY_DONE = Reading(
+    "current page of a finished 4 KiB entry",
+    "1, the pages that are done",
+    "0, as in every 4 KiB entry",
+    "KVM / mushroom",
+    of="psc-entry",
+    codes=(0x80000010,),
+)
+
 GHCB_READINGS = (
+    UNSTATED_VERSION,
     *named(
         ("rip", "rsp"),
         "ghcb",
@@ -144,6 +162,7 @@ GHCB_READINGS = (
         of="psc-request",
         codes=(0x80000010,),
     ),
+    SMALL_ENTRY_DONE,
     Reading(
         "end_entry of a page state change",
         "index of the last entry",

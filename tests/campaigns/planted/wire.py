@@ -36,7 +36,7 @@ from vmgexit_fuzz.targets.ghcb.host import GhcbHost, Request
 
 from . import Undo, all_of, bug, replace
 
-_Check = Callable[[GhcbPage], Iterator[Problem]]
+_Check = Callable[[GhcbPage, int], Iterator[Problem]]
 _LOW = (1 << 64) - 1
 
 # --- rules of hosts: the scratch area and the lengths -------------------------------------------------
@@ -46,8 +46,8 @@ def _passed(code: int, passes: Callable[[GhcbPage, Problem], bool]) -> Undo:
     """An exit of which the rules let some problems pass."""
     original: _Check = exit_rules._CHECKS[code]
 
-    def check(page: GhcbPage) -> Iterator[Problem]:
-        return (problem for problem in original(page) if not passes(page, problem))
+    def check(page: GhcbPage, version: int) -> Iterator[Problem]:
+        return (problem for problem in original(page, version) if not passes(page, problem))
 
     return replace(exit_rules._CHECKS, code, check)
 
@@ -57,9 +57,9 @@ def scratch_outside_the_buffer() -> Undo:
     """The scratch area may be anywhere, although version 2 wants it in the page's own buffer."""
     original = exit_rules._scratch_problems
 
-    def check(page: GhcbPage, length: int) -> Iterator[Problem]:
+    def check(page: GhcbPage, version: int, length: int) -> Iterator[Problem]:
         inside = BUFFER_OFFSET <= page.sw_scratch % PAGE < BUFFER_END
-        return original(page, length) if inside else iter(())
+        return original(page, version, length) if inside else iter(())
 
     return replace(exit_rules, "_scratch_problems", check)
 
@@ -68,7 +68,11 @@ def scratch_outside_the_buffer() -> Undo:
 def scratch_past_the_buffer() -> Undo:
     """The scratch area must begin in the buffer, and may end anywhere."""
     original = exit_rules._scratch_problems
-    return replace(exit_rules, "_scratch_problems", lambda page, length: original(page, 0))
+
+    def check(page: GhcbPage, version: int, length: int) -> Iterator[Problem]:
+        return original(page, version, 0)
+
+    return replace(exit_rules, "_scratch_problems", check)
 
 
 @bug("Linux 2be54670", target="ghcb-exit")
@@ -84,21 +88,27 @@ def _is_scratch(problem: Problem) -> bool:
 @bug("Linux 121d88de, f185e05d", target="ghcb-exit")
 def page_list_of_253_anywhere() -> Undo:
     """The last entry is held against 253, and not against what fits the buffer after the header."""
-    return _passed(
-        ExitCode.SNP_PAGE_STATE_CHANGE,
-        lambda page, problem: problem.rule.startswith("header.end_entry") and problem.value < 253,
-    )
+    original = exit_rules.page_list_problems
+
+    def check(page: GhcbPage) -> Iterator[tuple[int, Problem]]:
+        return (
+            (index, problem)
+            for index, problem in original(page)
+            if not problem.rule.startswith("header.end_entry") or problem.value >= 253
+        )
+
+    return replace(exit_rules, "page_list_problems", check)
 
 
 @bug("Linux 1aa8a6dc", target="ghcb-exit")
 def mmio_of_no_length() -> Undo:
-    """MMIO of 0 bytes is accepted."""
-    return all_of(
-        *(
-            _passed(code, lambda page, problem: not page.sw_exit_info_2)
-            for code in (ExitCode.MMIO_READ, ExitCode.MMIO_WRITE)
-        )
-    )
+    """MMIO of 0 bytes reaches the device."""
+
+    def ask(request: Request) -> None:
+        if not request.info2:
+            request.did("read", request.info1, 0)
+
+    return _exit(ExitCode.MMIO_READ, ask)
 
 
 @bug("Linux dcf1b2d4", target="ghcb-exit")
@@ -109,8 +119,13 @@ def mmio_above_8_bytes() -> Undo:
 
 @bug("Linux 3988bd27", target="ghcb-exit")
 def string_of_no_element() -> Undo:
-    """String input and output of no element is accepted."""
-    return _passed(ExitCode.IOIO, lambda page, problem: not page.sw_exit_info_2)
+    """String input and output of no element reaches the device."""
+
+    def ask(request: Request) -> None:
+        if request.info1 & 4 and not request.info2:
+            request.did("ins", request.info1 >> 16 & 0xFFFF, request.info1 >> 4 & 7, 0)
+
+    return _exit(ExitCode.IOIO, ask)
 
 
 @bug("CVE-2021-4093", target="ghcb-exit")

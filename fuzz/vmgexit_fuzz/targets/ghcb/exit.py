@@ -19,7 +19,7 @@ from vmgexit.wire.exit import Exit, Where
 from vmgexit.wire.exit_codes import ExitCode, Status
 from vmgexit.wire.exits import exits, find_exit
 from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage
-from vmgexit.wire.page_state import HEADER_SIZE, PscEntry, PscHeader
+from vmgexit.wire.page_state import HEADER_SIZE, PscEntry, PscHeader, PscResult
 
 from ...inputs.messages import Leaf, Messages, fields_of
 from ..base import Finding, Target
@@ -166,7 +166,9 @@ def _is_an_answer(name: str, page: GhcbPage, after: GhcbPage) -> None:
 
 
 def _is_unfinished(page: GhcbPage, after: GhcbPage) -> bool:
-    if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE or after.sw_exit_info_1:
+    if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE:
+        return False
+    if after.sw_exit_info_1 or after.sw_exit_info_2:
         return False
     start = start_of(page)
     return not PscHeader.decode(after.shared_buffer[start : start + HEADER_SIZE]).done
@@ -175,19 +177,27 @@ def _is_unfinished(page: GhcbPage, after: GhcbPage) -> bool:
 def _as_asked(
     name: str, page: GhcbPage, after: GhcbPage, effects: list[Effect], budget: int
 ) -> None:
-    buffer = page.shared_buffer
+    buffer, result = page.shared_buffer, PscResult()
     if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE:
-        expected, buffer = pages_asked(page, budget)
+        expected, buffer, result = pages_asked(page, budget)
     elif page.sw_exit_code in ASKED:
-        expected = [ASKED[page.sw_exit_code](page)]
+        effect = ASKED[page.sw_exit_code](page)
+        expected = [effect] if effect else []
     else:
         return
     if effects != expected:
         message = f"{name}: asked for {_listed(expected)}, done {_listed(effects)}"
         raise Finding(f"{name} is carried out otherwise", message)
-    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE and after.shared_buffer != buffer:
+    if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE:
+        return
+    if after.shared_buffer != buffer:
         raise Finding(
             f"{name} is left otherwise", f"{name}: the buffer is not left as it should be"
+        )
+    if after.sw_exit_info_2 != int(result):
+        raise Finding(
+            f"{name} is answered otherwise",
+            f"{name}: {after.sw_exit_info_2:#x} answered, {int(result):#x} expected",
         )
 
 

@@ -10,8 +10,15 @@ from vmgexit.wire.exit_codes import ExitCode, IoioInfo
 from vmgexit.wire.ghcb import BUFFER_OFFSET, GhcbPage
 from vmgexit.wire.ghcb_msr import PageOperation
 from vmgexit.wire.injection import DisableInjection, DoorbellOperation, SpecificEoi
-from vmgexit.wire.page_size import PAGE, PAGES_IN_LARGE
-from vmgexit.wire.page_state import ENTRY_SIZE, HEADER_SIZE, PscEntry, PscHeader
+from vmgexit.wire.page_size import PAGE
+from vmgexit.wire.page_state import (
+    ENTRY_SIZE,
+    HEADER_SIZE,
+    PscEntry,
+    PscErrorClass,
+    PscHeader,
+    PscResult,
+)
 from vmgexit.wire.termination import TerminationInfo
 
 from .host import Effect
@@ -24,16 +31,22 @@ def start_of(page: GhcbPage) -> int:
     return page.sw_scratch % PAGE - BUFFER_OFFSET
 
 
-def pages_asked(page: GhcbPage, budget: int) -> tuple[list[Effect], bytes]:
-    """What a page state change does within a budget, and how it leaves the buffer."""
+def pages_asked(page: GhcbPage, budget: int) -> tuple[list[Effect], bytes, PscResult]:
+    """What a page state change does within a budget, how it leaves the buffer, and its result."""
     start = start_of(page)
     buffer = bytearray(page.shared_buffer)
     header = PscHeader.decode(buffer[start : start + HEADER_SIZE])
     effects: list[Effect] = []
+    result = PscResult()
+    if header.problems() or header.end_entry >= (len(buffer) - start) // ENTRY_SIZE - 1:
+        return effects, bytes(buffer), _invalid(1)
     while not header.done and budget > 0:
         at = start + HEADER_SIZE + ENTRY_SIZE * header.cur_entry
         entry = PscEntry.decode(buffer[at : at + ENTRY_SIZE])
-        due = PAGES_IN_LARGE - entry.current_page if entry.large else 1
+        if entry.problems():
+            result = _invalid(2)
+            break
+        due = entry.left
         now = min(due, budget)
         if now and entry.operation in (PageOperation.PRIVATE, PageOperation.SHARED):
             first = entry.frame + entry.current_page
@@ -43,7 +56,11 @@ def pages_asked(page: GhcbPage, budget: int) -> tuple[list[Effect], bytes]:
         header.cur_entry += now == due
         budget -= now
     buffer[start : start + HEADER_SIZE] = header.encode()
-    return effects, bytes(buffer)
+    return effects, bytes(buffer), result
+
+
+def _invalid(detail: int) -> PscResult:
+    return PscResult(error=PscErrorClass.INVALID, detail=detail)
 
 
 def _low(value: int) -> int:
@@ -58,6 +75,8 @@ def _cpuid(page: GhcbPage) -> Effect:
 def _ioio(page: GhcbPage) -> Effect:
     info = IoioInfo.of(page.sw_exit_info_1)
     size, count = info.operand_size, page.sw_exit_info_2
+    if info.string and not count:
+        return ()
     match info.is_in, info.string:
         case True, False:
             return "in", info.port, size
@@ -115,11 +134,13 @@ def _eoi(page: GhcbPage) -> Effect:
 
 
 def _read(page: GhcbPage) -> Effect:
-    return "read", page.sw_exit_info_1, page.sw_exit_info_2
+    length = page.sw_exit_info_2
+    return ("read", page.sw_exit_info_1, length) if length else ()
 
 
 def _write(page: GhcbPage) -> Effect:
-    return "write", page.sw_exit_info_1, _data(page, page.sw_exit_info_2)
+    length = page.sw_exit_info_2
+    return ("write", page.sw_exit_info_1, _data(page, length)) if length else ()
 
 
 def _message(page: GhcbPage) -> Effect:
@@ -149,4 +170,4 @@ ASKED: dict[int, Callable[[GhcbPage], Effect]] = {
     ExitCode.SPECIFIC_EOI: _eoi,
     ExitCode.TERMINATION_REQUEST: _terminate,
 }
-"""By exit, what a host should do, page state changes apart."""
+"""By exit, what a host should do, page state changes apart; empty where nothing is asked for."""

@@ -105,7 +105,7 @@ class Request:
 
     @property
     def version(self) -> int:
-        return self._word(0xFFA, 2)
+        return self._word(0xFFA, 2) or 2  # where the page states none
 
     @property
     def usage(self) -> int:
@@ -180,9 +180,9 @@ class GhcbHost:
         if request.usage:
             raise Refused(MalformedInput.INVALID_USAGE)
         page = GhcbPage.decode(request.copy)
-        problem = next(exit_rules.problems_of_request(page), None)
-        if problem is not None:
-            raise Refused(_error_of(page, problem.path))
+        for problem in exit_rules.problems_of_request(page):
+            if problem.path != "shared_buffer":  # a page list tells its faults in its result
+                raise Refused(exit_rules.refusal(page, problem))
         code = request.field("sw_exit_code")
         if code in _EXITS:
             _EXITS[code](self, request)
@@ -191,16 +191,6 @@ class GhcbHost:
         if row is None:
             raise Breach("not an exit", f"{code:#x}")
         _by_row(page, row, request)
-
-
-def _error_of(page: GhcbPage, path: str) -> MalformedInput:
-    if path == "sw_exit_code" and page.is_valid("sw_exit_code"):
-        return MalformedInput.INVALID_EVENT
-    if path == "sw_scratch" and page.is_valid("sw_scratch"):
-        return MalformedInput.INVALID_SCRATCH_AREA
-    if path in OFFSETS and not page.is_valid(path):
-        return MalformedInput.MISSING_INPUT
-    return MalformedInput.INVALID_INPUT
 
 
 # --- exits ----------------------------------------------------------------------------------------
@@ -236,7 +226,8 @@ def _ioio(host: GhcbHost, request: Request) -> None:
             value = request.field("rax") & (1 << 8 * size) - 1
             request.did("out", port, size, value)
         return
-    _must(count > 0, "string form of no element", count)
+    if not count:
+        return
     at, length = request.scratch(), size * count
     _must(length <= BUFFER_END - BUFFER_OFFSET, "more than the buffer holds", length)
     if is_in:
@@ -249,7 +240,9 @@ def _ioio(host: GhcbHost, request: Request) -> None:
 def _mmio(host: GhcbHost, request: Request) -> None:
     where, length = request.info1, request.info2
     most = 8 if request.version >= 2 else BUFFER_END - BUFFER_OFFSET
-    _must(1 <= length <= most, "MMIO of a wrong length", length)
+    _must(length <= most, "MMIO of a wrong length", length)
+    if not length:
+        return
     at = request.scratch()
     if request.field("sw_exit_code") == ExitCode.MMIO_READ:
         request.write(at, bytes(length))
@@ -278,16 +271,27 @@ def _jump_table(host: GhcbHost, request: Request) -> None:
 
 
 PRIVATE, SHARED, PSMASH, UNSMASH = 1, 2, 3, 4
+_INVALID = 1  # class of an error: 1 header, 2 entry
 
 
 def _page_state(host: GhcbHost, request: Request) -> None:
-    """The entries from the current one on, as far as the budget goes; then the header is moved on."""
+    """The entries from the current one on, as far as the budget goes; then the header is moved on.
+
+    It stops at what is wrong with the list, and says so in the result.
+    """
     start = request.scratch()
+    faults = exit_rules.page_list_problems(GhcbPage.decode(request.copy))
+    fault = next((index for index, _ in faults), None)
+    if fault is not None and fault < 0:
+        request.answers["sw_exit_info_2"] = _INVALID << 32 | 1
+        return
     header = int.from_bytes(request.load(start, 8), "little")
     current, last = header & 0xFFFF, header >> 16 & 0xFFFF
-    _must(current <= last, "nothing to be done", header)
     left = host.budget
     while current <= last and left > 0:
+        if current == fault:
+            request.answers["sw_exit_info_2"] = _INVALID << 32 | 2
+            break
         at = start + 8 + 8 * current
         entry = int.from_bytes(request.load(at, 8), "little")
         done = _change(request, current, entry, left)
@@ -301,13 +305,13 @@ def _page_state(host: GhcbHost, request: Request) -> None:
 
 
 def _size_of(entry: int) -> int:
-    """What the current page of a finished entry is."""
-    return 512 if entry >> 56 & 1 else 0
+    """What the current page of a finished entry is; a 4 KiB one keeps its own."""
+    return 512 if entry >> 56 & 1 else entry & 1
 
 
 def _pages_of(entry: int) -> int:
     """Pages that an entry still has to do."""
-    return 512 - (entry & 0xFFF) if entry >> 56 & 1 else 1
+    return (512 if entry >> 56 & 1 else 1) - (entry & 0xFFF)
 
 
 def _change(request: Request, index: int, entry: int, most: int) -> int:
@@ -316,7 +320,7 @@ def _change(request: Request, index: int, entry: int, most: int) -> int:
     large = entry >> 56 & 1
     _must(PRIVATE <= operation <= UNSMASH, "unknown page operation", entry)
     _must(not entry >> 57, "reserved bits of an entry", entry)
-    _must(done <= 512 if large else not done, "current page outside its entry", entry)
+    _must(done <= (512 if large else 1), "current page outside its entry", entry)
     _must(not large or frame % 512 == 0, "large page that is not aligned", entry)
     pages = min(_pages_of(entry), most)
     if operation in (PRIVATE, SHARED) and pages:  # the others are hints
