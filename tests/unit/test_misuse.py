@@ -133,12 +133,28 @@ def test_no_number_wraps_around(value: int) -> None:
 
 
 @pytest.mark.parametrize("value", [1.0, 1 + 0j, np.float64(1), "1", None, b"\1"])
-@pytest.mark.parametrize("name", ["pending_vector", "nmi_pending", "reserved_13_11", "vector_31"])
+@pytest.mark.parametrize(
+    "name", ["pending_vector", "nmi_pending", "reserved_13_11", "reserved_26_15", "vector_31"]
+)
 def test_what_equals_a_number_is_not_one(name: str, value: Any) -> None:
     status = ExtIntStatus()
     setattr(status, name, value)
     with pytest.raises(EncodeError, match=rf"^{name}: .* is not an integer$"):
         status.encode()
+
+
+@pytest.mark.parametrize("value", [-1, -4096, 4096, 1 << 40])
+def test_reserved_bits_hold_no_more_than_they_have(value: int) -> None:
+    with pytest.raises(EncodeError, match=rf"^reserved_26_15: {value} does not fit 12 bits$"):
+        ExtIntStatus(reserved_26_15=value).encode()
+
+
+def test_reserved_bits_may_be_set() -> None:
+    small: Any = np.uint8(0xBC)
+    assert ExtIntStatus(reserved_26_15=0xABC).encode() == bytes.fromhex("00005e05")
+    assert ExtIntStatus(reserved_26_15=small, vector_31=True).encode() == bytes.fromhex("00005e80")
+    assert ExtIntStatus(reserved_26_15=False).encode() == bytes(4)
+    assert PscEntry(operation=1, reserved_63_57=0x7F).encode() == bytes.fromhex("00000000000010fe")
 
 
 def test_narrow_integers_of_numpy_are_not_cut() -> None:

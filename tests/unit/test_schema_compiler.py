@@ -13,7 +13,7 @@ def test_source_is_one_unpack_and_one_pack() -> None:
     assert source.count(" = unpack(data)") == 1
     assert source.count("pack(") == 2
     assert "# <BBBB28s32s\n" in source
-    assert "# <I28s32s\n" in source
+    assert "# <B3s28s32s\n" in source
     assert "construct" not in source
     assert source == source_of(ExtIntDescriptor)
 

@@ -16,6 +16,7 @@ import struct
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any
 
 from ..errors import EncodeError
@@ -195,13 +196,22 @@ def _listed(before: str, items: Sequence[str], after: str, indent: str) -> str:
     return f"{before}\n{wrapped},\n{indent}{after}"
 
 
+def _joined(parts: Sequence[str]) -> str:
+    """The sum of the parts, wrapped where it is more than a line."""
+    line = " + ".join(parts) or "0"
+    if len(line) <= 80:
+        return line
+    wrapped = f"\n{' ' * 12}+ ".join(parts)
+    return f"(\n{' ' * 12}{wrapped}\n{' ' * 8})"
+
+
 @dataclass
 class _Encoder(_Writer):
     """Collects the function that writes. Each method packs what stands at `source`."""
 
     def structure(self, cls: type[Structure], source: str) -> None:
         if issubclass(cls, Bits):
-            self.slot(cuts.CODES[cls.size * 8], self.word(cls, source))
+            self.word(cls, source)
         else:
             for entry in cls.declaration.fields:
                 self.field(entry, f"{source}.{entry.name}", f"{source}_{entry.name}")
@@ -231,43 +241,67 @@ class _Encoder(_Writer):
         self.checks.append(f"len({local}) != {entry.size}")
         self.slot(f"{entry.size}s", local)
 
-    def word(self, cls: type[Bits], source: str) -> str:
-        """The word as one integer, of which `pack` refuses a negative one and bits beyond the last."""
+    def word(self, cls: type[Bits], source: str) -> None:
+        for run in cuts.runs(cls):
+            if run.is_integer:  # of which pack refuses what does not fit
+                self.slot(cuts.CODES[8 * run.size], f"{source}.{run.fields[0].name}")
+            elif run.is_table:
+                self.table_run(run, source)
+            else:
+                self.sum_run(run, source)
+
+    def table_run(self, run: cuts.Run, source: str) -> None:
+        """Bytes out of one table."""
+        local = f"{source}_{run.low}"
+        (group,) = run.tables
+        looked_up = self.looked_up(group, run.low, run.size, source, " " * 8)
+        self.lines.append(f"{local} = {looked_up}")
+        self.reserved(run, source, local)
+        self.slot(f"{run.size}s", local)
+
+    def sum_run(self, run: cuts.Run, source: str) -> None:
+        """An integer, of which `pack` refuses a negative one and bits beyond the last.
+
+        Parts do not overlap, so + joins them, which CPython does faster than |.
+        """
         parts = []
         is_shifted = False
-        tables = list(cuts.shared(cls))
-        shared = {entry.name for group in tables for entry in group}
-        for entry in cls.declaration.fields:
-            if entry.name in shared:
+        for entry in run.wide:
+            local, width = f"{source}_{entry.name}", entry.width
+            low = entry.bit_offset - run.low
+            self.lines.append(f"{local} = {source}.{entry.name}")
+            if cuts.is_listed(entry):
+                self.checks.append(f"{local} < 0")
+                parts.append(f"{self.fresh(cuts.places(width, low), f'at_{low}')}[{local}]")
                 continue
-            place, low, width = f"{source}.{entry.name}", entry.bit_offset, entry.width
-            if low + width < cls.size * 8:
-                local = f"{source}_{entry.name}"
-                self.lines.append(f"{local} = {place}")
-                place = local
-                if cuts.is_listed(entry):
-                    table = self.fresh(cuts.places(width, low), f"at_{low}")
-                    self.checks.append(f"{local} < 0")
-                    parts.append(f"{table}[{local}]")
-                    continue
+            if low + width < 8 * run.size:
                 self.checks.append(f"{local} >> {width}")
             is_shifted |= low > 0
-            parts.append(f"({place} << {low})" if low else place)
-        for group in tables:
-            held = [f"{source}.{entry.name}" for entry in group]
-            table = self.fresh(cuts.codes(group), "codes")
-            key = self.fresh(cuts.packer(len(group)), "key")
-            parts.append(_listed(f"{table}[{key}(", held, ")]", " " * 12))
-        # Parts do not overlap, so + joins them, which CPython does faster than |.
-        joined = " + ".join(parts)
-        if len(joined) > 80:
-            joined = f"\n{' ' * 12}+ ".join(parts)
-        if not is_shifted:
-            return joined
-        # An integer of numpy's loses the bits that are shifted beyond its own width.
-        self.lines.append(f"{source}_word = (\n{' ' * 12}{joined}\n{' ' * 8})")
-        self.checks.append(f"{source}_word.__class__ is not int")
-        return f"{source}_word"
+            parts.append(f"({local} << {low})" if low else local)
+        parts += [self.looked_up(group, run.low, 0, source, " " * 12) for group in run.tables]
+        word = f"{source}_{run.low}"
+        self.lines.append(f"{word} = {_joined(parts)}")
+        self.reserved(run, source, word)
+        if is_shifted:  # an integer of numpy's loses the bits that are shifted beyond its own width
+            self.checks.append(f"type({word}) is not int")
+        self.slot(cuts.CODES[8 * run.size], word)
+
+    def looked_up(
+        self, group: tuple[Field, ...], low: int, size: int, source: str, indent: str
+    ) -> str:
+        """The bits of the group's fields, as `cuts.codes` gives them."""
+        table = self.fresh(cuts.codes(group, low, size), "codes")
+        key = self.fresh(cuts.packer(len(group)), "key")
+        held = [f"{source}.{entry.name}" for entry in group]
+        return _listed(f"{table}[{key}(", held, ")]", indent)
+
+    def reserved(self, run: cuts.Run, source: str, local: str) -> None:
+        """Reserved fields are nearly always 0."""
+        for entry in run.reserved:
+            place = f"{source}.{entry.name}"
+            given = [local, place, f"{entry.width}", f"{entry.bit_offset - run.low}"]
+            filled = _listed(f"{local} = filled(", given, ")", " " * 12)
+            self.lines.append(f"if {place} is not zero:\n{' ' * 12}{filled}")
 
     def text(self, cls: type[Structure]) -> str:
         self.structure(cls, "self")
@@ -300,6 +334,20 @@ def slow(value: Structure) -> bytes:
     return value.settled().encode()
 
 
+def filled(word: Any, value: Any, width: int, low: int) -> Any:
+    """`word`, an integer or bytes, with a reserved field of `width` bits at bit `low`.
+
+    Raises OverflowError where they do not fit.
+    """
+    number = index(value)
+    if number >> width:
+        raise OverflowError
+    if isinstance(word, bytes):
+        joined = int.from_bytes(word, "little") + (number << low)
+        return joined.to_bytes(len(word), "little")
+    return word + (number << low)
+
+
 # What the fast encoder meets when a value is not as reading gives it: struct's own complaint, a value
 # that is not in a table, a wrong type, a list of another length, an element that refused.
 _REFUSED = (
@@ -316,7 +364,8 @@ _REFUSED = (
 _TABLES = """\
 # new_X(): an X without values. rows_N[byte]: the fields and parts of fields in that byte.
 # at_LOW_N[value]: value << LOW, or None for a value that does not fit; negative ones are checked.
-# codes_N[key_N(values)]: their bits.
+# codes_N[key_N(values)]: their bits, as an integer or as bytes.
+# filled(word, value, width, low): the word with a reserved field.
 """
 
 
@@ -350,6 +399,8 @@ def compiled_encode(cls: type[Structure]) -> Callable[[Any], bytes]:
         "pack": struct.Struct(encoder.format).pack,
         "refused": _REFUSED,
         "slow": slow,
+        "filled": filled,
+        "zero": 0,  # what decoding gives: CPython has one 0
         **encoder.names,
     }
     exec(compile(text, f"<encode {cls.declaration.name}>", "exec"), names)  # noqa: S102

@@ -4,8 +4,10 @@ Reading: a byte that holds pieces of several fields is one look-up in a table of
 belong to one field alone are read as integers of their own; a field over several bytes is put
 together from its parts. Where a word has few and wide fields, shifts of the whole word cost less.
 
-Writing: flags and narrow fields share one table from their values, packed into bytes, to their bits;
-wider fields have a table each, of which the second half refuses; the widest are checked and shifted.
+Writing: a field that fills an integer is packed as it is. Of the others, flags and narrow fields share
+one table from their values, packed into bytes, to their bits; wider fields have a table each, of which
+the second half refuses; the widest are checked and shifted. Reserved fields are added where they are
+not 0.
 
 `compiler` writes the source that uses these tables. The costs below are measured with `dev.py bench`.
 """
@@ -15,7 +17,8 @@ from __future__ import annotations
 import functools
 import itertools
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .structure import Bits, Field, Kind, named
@@ -141,21 +144,73 @@ def rows(pieces: tuple[Piece, ...]) -> list[tuple[Any, ...]]:
 # --- Writing --------------------------------------------------------------------------------------
 
 
-def shared(cls: type[Bits]) -> Iterator[tuple[Field, ...]]:
-    """The fields that are written by one table, for each such table."""
-    limit = 7 if cls.size == 1 else _NARROW
-    group: list[Field] = []
-    width = 0
-    for entry in cls.declaration.fields:
-        if entry.width > limit:
-            continue
-        if width + entry.width > _SHARED:
-            yield tuple(group)
-            group, width = [], 0
-        group.append(entry)
+@dataclass(frozen=True)
+class Run:
+    """Fields that fill `size` bytes from bit `low`, and are written together."""
+
+    low: int
+    size: int
+    fields: tuple[Field, ...]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is one field that fills an integer of struct's."""
+        return len(self.fields) == 1 and self.fields[0].width in CODES
+
+    @property
+    def is_table(self) -> bool:
+        """Whether one table gives all but the reserved fields."""
+        return len(self.tables) == 1 and not self.wide
+
+    @property
+    def wide(self) -> list[Field]:
+        """The fields that are not written by a shared table, without reserved ones."""
+        return [entry for entry in self.fields if entry.rule is None and not self._is_narrow(entry)]
+
+    @property
+    def reserved(self) -> list[Field]:
+        """The reserved fields that are not written by a shared table."""
+        listed = {entry.name for group in self.tables for entry in group}
+        return [entry for entry in self.fields if entry.rule and entry.name not in listed]
+
+    @functools.cached_property
+    def tables(self) -> list[tuple[Field, ...]]:
+        """The fields that are written by one table, for each such table; reserved ones add none."""
+        narrow = [entry for entry in self.fields if self._is_narrow(entry)]
+        needed = _grouped(entry for entry in narrow if entry.rule is None)
+        every = _grouped(narrow)
+        return every if len(every) == len(needed) else needed
+
+    def _is_narrow(self, entry: Field) -> bool:
+        return entry.width <= (7 if self.size == 1 else _NARROW)
+
+
+def _grouped(fields: Iterable[Field]) -> list[tuple[Field, ...]]:
+    groups: list[tuple[Field, ...]] = []
+    width = _SHARED
+    for entry in fields:
         width += entry.width
-    if group:
-        yield tuple(group)
+        if width > _SHARED:
+            groups.append(())
+            width = entry.width
+        groups[-1] += (entry,)
+    return groups
+
+
+def runs(cls: type[Bits]) -> list[Run]:
+    """The word cut at the fields that fill integers; not cut where no code of struct's has a part."""
+    cut: list[Run] = []
+    for entry in cls.declaration.fields:
+        alone = Run(entry.bit_offset, entry.size, (entry,))
+        if entry.bit_offset % 8 == 0 and (not cut or alone.is_integer or cut[-1].is_integer):
+            cut.append(alone)
+        else:
+            fields = (*cut[-1].fields, entry)
+            width = sum(field.width for field in fields)
+            cut[-1] = Run(cut[-1].low, width // 8, fields)
+    if all(8 * run.size in CODES or run.is_table for run in cut):
+        return cut
+    return [Run(0, cls.size, cls.declaration.fields)]
 
 
 def is_listed(entry: Field) -> bool:
@@ -164,15 +219,19 @@ def is_listed(entry: Field) -> bool:
 
 
 @functools.cache
-def codes(group: tuple[Field, ...]) -> dict[bytes, int]:
-    """The bits in the word for each combination of the fields' values, of which a key has a byte each.
+def codes(group: tuple[Field, ...], low: int, size: int = 0) -> dict[bytes, Any]:
+    """The bits from bit `low` for each combination of the fields' values, of which a key has a byte
+    each: an integer, or `size` bytes.
 
     A tuple of the values would take 1.0 for 1, because they are equal; struct packs integers only.
     """
     values = [range(1 << entry.width) for entry in group]
-    bits = [[value << entry.bit_offset for value in range(1 << entry.width)] for entry in group]
+    bits = [
+        [value << entry.bit_offset - low for value in range(1 << entry.width)] for entry in group
+    ]
     keys = map(bytes, itertools.product(*values))
-    return dict(zip(keys, map(sum, itertools.product(*bits)), strict=True))
+    found: dict[bytes, Any] = dict(zip(keys, map(sum, itertools.product(*bits)), strict=True))
+    return {key: bits.to_bytes(size, "little") for key, bits in found.items()} if size else found
 
 
 @functools.cache
