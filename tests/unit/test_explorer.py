@@ -6,8 +6,9 @@ import pytest
 
 from vmgexit.descriptions import Command
 from vmgexit.explore.freeze import freeze, restore
-from vmgexit.explore.model import System, VmModel, explore
+from vmgexit.explore.model import VmModel, explore
 from vmgexit.explore.search import Limits, Outcome, search
+from vmgexit.explore.system import System
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, only

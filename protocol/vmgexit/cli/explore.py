@@ -10,9 +10,12 @@ from pathlib import Path
 
 from ..descriptions import Command
 from ..errors import UsageError
-from ..explore.model import System, explore
+from ..explore.model import explore
 from ..explore.search import Limits, Outcome
+from ..explore.system import System
 from ..files import write_output
+from ..guests.profiles import GUESTS, find_guest
+from ..guests.values import NMI
 from ..machine.quirks import profile
 from ..machine.scenario import show, to_lines
 from ..watch.invariants import Violation
@@ -32,12 +35,28 @@ def _vectors(text: str) -> tuple[int, ...]:
     return vectors
 
 
+def _ipis(text: str) -> tuple[int, ...]:
+    words = text.split(",")
+    vectors = _vectors(",".join(word for word in words if word != "nmi"))
+    return (*vectors, NMI) if "nmi" in words else vectors
+
+
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Visit every interleaving of host, SVSMs and guests, shortest first, and check all invariants."
         " Exits 1 with a shortest scenario when an invariant breaks."
     )
-    parser.epilog = examples("vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61")
+    parser.epilog = examples(
+        "vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61",
+        "vmgexit explore --guest linux --profile lazy-eoi-survives-disable --edge 0x31",
+    )
+    parser.add_argument(
+        "--guest",
+        default="",
+        metavar="NAME",
+        help=f"{' or '.join(GUESTS)}: guests make that one's calls and no others"
+        " (default: guests of which nothing is known)",
+    )
     parser.add_argument("--vcpus", type=number, default=1, metavar="N", help="1 to 4")
     parser.add_argument(
         "--depth",
@@ -66,10 +85,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ipis",
-        type=_vectors,
+        type=_ipis,
         default=(),
         metavar="V,V",
-        help="vectors that vCPUs send, each once",
+        help="vectors that vCPUs send, each once; nmi, of a known guest, is an NMI",
     )
     parser.add_argument(
         "--calls",
@@ -78,6 +97,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many CONFIGURE_EMULATION calls, of any kind",
     )
+    for option, what in (
+        ("--intercepts", "deliveries that an intercept cuts short"),
+        ("--refusals", "requests of an SVSM that the host refuses"),
+        ("--creations", "vCPUs that are created anew"),
+    ):
+        parser.add_argument(option, type=number, default=0, metavar="N", help=f"how many {what}")
     parser.add_argument(
         "--states", type=number, default=2_000_000, metavar="N", help="at most so many states"
     )
@@ -91,6 +116,13 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.vcpus <= 4:
         raise UsageError(f"--vcpus {arguments.vcpus}: 1 to 4 expected")
+    guest = find_guest(arguments.guest)
+    if guest is not None and arguments.calls:
+        raise UsageError(f"--calls {arguments.calls}: {guest.name} never configures its APIC")
+    if guest is None and NMI in arguments.ipis:
+        raise UsageError("--ipis nmi: a --guest that sends NMIs expected")
+    if guest is not None and arguments.ipis and not any(row.sends for row in guest.makes):
+        raise UsageError(f"--ipis: {guest.name} sends none")
     nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)
     system = System(
         vcpus=arguments.vcpus,
@@ -99,12 +131,18 @@ def run(arguments: argparse.Namespace) -> int:
         level=arguments.level,
         ipis=arguments.ipis,
         calls=arguments.calls,
+        intercepts=arguments.intercepts,
+        refusals=arguments.refusals,
+        creations=arguments.creations,
+        guest=guest,
     )
     limits = Limits(arguments.depth, arguments.states, arguments.memory)
     outcome = explore(system, profile(arguments.profile), limits=limits, progress=_progress())
     violation = outcome.broken
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
+    for ending, scenario in outcome.endings.items():
+        print(f"{ending}\n{show(scenario, mark=len(scenario) - 1)}")
     if isinstance(violation, Violation):
         print(f"{violation}\n  ({violation.invariant.meaning})")
         print(show(outcome.path, mark=len(outcome.path) - 1))
@@ -113,6 +151,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(
                 f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
             )
+    elif guest is not None:
+        print(f"{guest.name} provokes nothing of {arguments.profile} within these bounds")
     covered = (
         f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed"
         if outcome.stopped_by

@@ -35,12 +35,14 @@ class Limits:
 class Move(Generic[State, Step]):
     """One move: its steps, and the state that it leads to, or what broke on the way.
 
-    `edge` is what is to be drawn of it; the first path over each edge is kept.
+    `ended` says why nothing follows, where nothing is broken. `edge` is what is to be drawn of it; the
+    first path over each edge, and to each end, is kept.
     """
 
     steps: tuple[Step, ...]
     state: State | None = None
     broken: Exception | None = None
+    ended: str = ""
     edge: tuple[str, str, str] | None = None
 
 
@@ -70,6 +72,7 @@ class Outcome(Generic[Step]):
     stopped_by: str = ""  # the bound that ended it; empty when every reachable state was seen
     broken: Exception | None = None
     path: list[Step] = field(default_factory=list)  # to what broke
+    endings: dict[str, list[Step]] = field(default_factory=dict)
     edges: dict[tuple[str, str, str], list[Step]] = field(default_factory=dict)
 
     @property
@@ -129,8 +132,12 @@ class _Search(Generic[State, Step]):
                 outcome.broken = move.broken
                 outcome.path = [*self._path(number), *move.steps]
                 return
-            assert move.state is not None
             outcome.moves += 1
+            if move.ended:
+                if move.ended not in outcome.endings:
+                    outcome.endings[move.ended] = [*self._path(number), *move.steps]
+                continue
+            assert move.state is not None
             if move.edge is not None and move.edge not in outcome.edges:
                 outcome.edges[move.edge] = [*self._path(number), *move.steps]
             key = self.model.key(move.state)

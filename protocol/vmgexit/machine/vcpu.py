@@ -85,7 +85,7 @@ class Guest:
 class LocalApic:
     """The local APIC that the SVSM keeps for one vCPU. Vector sets are 256-bit integers."""
 
-    icr: int = field(metadata=passive("the explorer's guests do not read it back"), default=0)
+    icr: int = field(metadata=passive("a guest that reads it back learns nothing else"), default=0)
     irr: int = 0
     allowed: int = 0  # vectors that the host may present
     tmr: int = 0  # level-triggered
@@ -115,7 +115,7 @@ class CallingPage:
 
     address: int = field(
         metadata=passive(
-            "vCPUs that differ by it alone are alike; the explorer's guests remap none"
+            "vCPUs that differ by it alone are alike, and so are the pages a guest moves it to"
         )
     )
     no_eoi_required: int = 0

@@ -85,7 +85,7 @@ class Account:
     early: int | None = None  # a vector ended before it was taken
     # Taken by the command before.
     last_taken: tuple[str, int] | None = field(
-        metadata=passive("the explorer intercepts no delivery"), default=None
+        metadata=passive("the explorer intercepts in the move that delivers"), default=None
     )
     new_tpr: int | None = None  # of a new VMSA that is not in use yet
     honest: bool = True  # the host followed the rules, and the hardware its own

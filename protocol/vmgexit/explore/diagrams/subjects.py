@@ -12,7 +12,8 @@ from ...watch.invariants import Watch
 from ...watch.ledger import descriptor
 from ...wire.apic import LockRequest
 from ...wire.svsm import ResultCode
-from ..model import Left, System, explore
+from ..model import explore
+from ..system import Left, System
 from .diagram import Sequence, States
 
 VECTOR = 0x31
@@ -78,7 +79,7 @@ def life_of_an_interrupt() -> States:
         bit = 1 << VECTOR
         vectors = [vector for vector, _ in account.delivered]
         written = cpu.posting is None or cpu.posting.step in ("set_multiple", "set_event", "signal")
-        sent = written and not left[0]
+        sent = written and not left.posts
         if account.closed:
             in_service = cpu.words[ISR_WORD + VECTOR // 32] >> VECTOR % 32 & 1
             held = descriptor(cpu).pending & bit or in_service
