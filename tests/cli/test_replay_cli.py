@@ -177,3 +177,31 @@ def test_bounds_say_what_was_not_followed(run: Run) -> None:
     ran = run("explore", "--depth", "6")
     assert ran.code == 0
     assert "stopped by depth 6, " in ran.out
+
+
+def test_exploring_with_a_guest_makes_its_calls_alone(run: Run) -> None:
+    clean = run("explore", "--guest", "linux", "--edge", "0x31")
+    assert clean.code == 0
+    assert "linux provokes nothing of reference within these bounds" in clean.out
+    assert "every reachable state" in clean.out
+    found = run(
+        "explore", "--guest", "linux", "--edge", "0x31", "--profile", "ppr-keeps-low-nibble"
+    )
+    assert found.code == 1
+    assert "INV-6 at read PPR of vCPU 0" in found.out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--guest", "windows"), "unknown guest windows; there are linux, ovmf"),
+        (("--guest", "linux", "--calls", "1"), "--calls 1: linux never configures its APIC"),
+        (("--guest", "ovmf", "--ipis", "0x41"), "--ipis: ovmf sends none"),
+        (("--ipis", "nmi"), "--ipis nmi: a --guest that sends NMIs expected"),
+        (("--intercepts", "-1"), "-1 is negative"),
+    ],
+)
+def test_a_guest_and_bounds_that_do_not_go_together(
+    run: Run, words: tuple[str, ...], complaint: str
+) -> None:
+    assert complaint in run("explore", *words).complaint

@@ -1,5 +1,6 @@
 """The explorer: what it proves of small systems, and the counterexamples that it shows."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,10 +10,19 @@ from vmgexit.explore.freeze import freeze, restore
 from vmgexit.explore.model import VmModel, explore
 from vmgexit.explore.search import Limits, Outcome, search
 from vmgexit.explore.system import System
+from vmgexit.guests.guest import Guest, Makes, objections
+from vmgexit.guests.linux import LINUX
+from vmgexit.guests.profiles import GUESTS
+from vmgexit.guests.values import OneOf
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, only
 from vmgexit.watch.invariants import Violation, run
+from vmgexit.wire.svsm import Protocol
+
+REFUSED_TPR = Makes(
+    "goes too far", Protocol.APIC, 3, OneOf("TPR", (0x808,)), OneOf("0x100", (0x100,)), ends=True
+)
 
 
 def proved(system: System) -> Outcome[Command]:
@@ -146,3 +156,40 @@ def test_a_state_that_is_restored_goes_on_as_the_scenario_that_led_there(quirks:
         assert other.execute(command) == expected
         for cpu in other.vm.vcpus:
             restore(cpu, freeze(cpu))
+
+
+def test_a_guest_that_ends_itself_is_an_end_of_its_own() -> None:
+    """A write that the SVSM refuses, of which Linux makes none, ends it by its driver's rule."""
+    guest = dataclasses.replace(LINUX, makes=(*LINUX.makes, REFUSED_TPR))
+    outcome = explore(System(vcpus=1, guest=guest))
+    assert outcome.broken is None
+    [(ending, scenario)] = outcome.endings.items()
+    assert (
+        "linux ends itself: SVSM_APIC_WRITE_REGISTER (goes too far) answered 0x80000005" == ending
+    )
+    assert scenario[-1] == call(0, 3, 0x808, 0x100)
+
+
+def test_a_refused_request_of_linux() -> None:
+    """Linux sends an IPI, and the host refuses to tell: the reference keeps it, the quirk stops."""
+    system = System(vcpus=2, ipis=(0x41,), refusals=1, guest=LINUX)
+    outcome = explore(system, only("refused-ipi-crashes"))
+    assert isinstance(outcome.broken, Violation)
+    assert outcome.broken.invariant.name == "INV-10"
+    opening = 3  # what came before the guest: init, and the vectors of each vCPU allowed
+    assert not objections(LINUX, outcome.path[opening:])
+
+
+def test_the_svsm_asking_for_termination_is_an_end_of_its_own() -> None:
+    outcome = explore(System(vcpus=1, calls=1, refusals=1))
+    assert outcome.broken is None
+    assert list(outcome.endings) == [
+        "the SVSM asks for termination: the host refused to disable Alternate Injection"
+    ]
+
+
+@pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
+def test_deliveries_cut_short_and_new_vcpus_in_every_order(guest: Guest) -> None:
+    assert (
+        proved(System(vcpus=1, edge=(0x31,), intercepts=1, creations=1, guest=guest)).states > 400
+    )

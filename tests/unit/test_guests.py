@@ -1,4 +1,4 @@
-"""Guests as tables: what Linux and OVMF call, written by hand from their sources, and what they never do."""
+"""Guests as tables: what Linux and OVMF call, by hand from their sources, and what they never do."""
 
 import pytest
 
