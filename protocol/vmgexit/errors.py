@@ -70,8 +70,18 @@ def brief(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def nearest(word: str, known: Iterable[str], *, most: int = 3, likeness: float = 0.0) -> list[str]:
-    """The names of `known` that are like `word`, the likeliest first; 0 to 1 says how like they must be."""
+LIKENESS = 0.6
+"""How like two names are of which one may be meant by the other, from 0 to 1."""
+
+
+def nearest(word: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """The names of `known` that are like `word`, the likeliest first; none where none is."""
     from difflib import get_close_matches  # only a mistake needs it
 
-    return get_close_matches(word[:80], list(known), most, likeness)
+    return get_close_matches(word[:80], list(known), most, LIKENESS)
+
+
+def hint(near: Iterable[str]) -> str:
+    """`; nearest: these, names`, or nothing."""
+    names = ", ".join(near)
+    return f"; nearest: {names}" if names else ""

@@ -161,7 +161,7 @@ def test_reserved_bits_are_fine_unless_strict(run: Run) -> None:
             "line 1: 'g' found after 2 digits, a hex digit expected",
         ),
         (("ext-int-status", "--hex", ""), "no bytes found, hex digits expected"),
-        (("two\nlines",), "unknown structure two\\nlines; nearest: "),
+        (("two\nlines",), "unknown structure two\\nlines; see vmgexit list"),
         (("doorbel-page",), "unknown structure doorbel-page; nearest: doorbell-page"),
         (("doorbell-page", "--revision", "2025"), "doorbell-page has no revision 2025; there are"),
         (("doorbell-page@2025",), "doorbell-page has no revision 2025; there are"),

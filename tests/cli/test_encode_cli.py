@@ -51,6 +51,13 @@ def test_what_has_one_right_value_has_it(run: Run) -> None:
     assert ran.out == "0000000000000000\n"
 
 
+@pytest.mark.parametrize("written", ["100h", "256", "0x100", "0x100u64", "0o400", "1_00h"])
+def test_a_number_is_written_as_decode_takes_it(run: Run, written: str) -> None:
+    assert run("encode", "ghcb-msr", "--hex", "--set", f"info={written}").out == (
+        "0001000000000000\n"
+    )
+
+
 def test_members_of_a_bitmap(run: Run) -> None:
     ran = run("encode", "ext-int-descriptor", "--hex", "--set", "irr=32,33,0x41-0x45,0xff")
     irr = 1 << 0 | 1 << 1 | 0b11111 << 0x41 - 32 | 1 << 0xFF - 32

@@ -264,6 +264,17 @@ def test_a_line_as_text_has_no_count(run: Run) -> None:
     assert "lines:" not in out
 
 
+def test_every_form_of_a_line_is_told(paste: Run) -> None:
+    first = "SEV-ES guest requested termination: 0x0:0x2"
+    text = f"{first}; {first[:-3]}0x9; vmgexit: GHCB GPA [0x5000] is not registered\n"
+    ran = paste(text)
+    assert "SNP_FEATURES (the guest" in ran.out
+    assert "1 line: 1 known" in ran.out
+    told = json.loads(paste(text, "--json").out.splitlines()[0])
+    shown = [[word["shown"] for word in each["words"]] for each in (told, *told["also"])]
+    assert shown == [["0x0", "0x2"], ["0x0", "0x9"], ["0x5000"]]
+
+
 def test_the_error_code_of_an_exception_is_read_below_its_name(paste: Run) -> None:
     head = "!!!! X64 Exception Type - {}  CPU Apic ID - 00000000 !!!!\nExceptionData - 0000000000000404\n"
     assert "PAGE_NOT_VALIDATED" in paste(head.format("1D(#VC - VMM Communication)")).out

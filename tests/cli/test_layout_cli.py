@@ -33,6 +33,7 @@ def test_files_of_one_format(run: Run, tmp_path: Path) -> None:
         ((), "layout needs the names of structures, or --all"),
         (("apic-icr", "--all"), "layout needs the names of structures, or --all"),
         (("apic-ikr",), "unknown structure apic-ikr; nearest: apic-icr"),
+        (("nosuch",), "unknown structure nosuch; see vmgexit list"),
         (("apic-icr", "--format", "pdf"), "unknown format pdf; there are text, md, svg"),
         (("--all", "--revision", "2024-05-16"), "--all has every revision"),
         (("apic-icr", "-o", "/dev/null/x"), "/dev/null"),

@@ -263,6 +263,8 @@ def test_the_number_of_an_msr_is_no_word_of_its_exit() -> None:
     answer = ask("MSR 0xc0010131")
     assert answer is not None
     assert [page.heading for page in answer.pages] == ["SEV_STATUS, MSR 0xc0010131"]
+    assert ask("MSR: 0xc0010131") == answer
+    assert ask("MSR 0xc0011029") is None  # a register without a name is no value of the GHCB MSR
     assert ask("CPUID 0x8000001f") is None  # a function, which stands in RAX
     assert ask("0x61 0x81") is None  # bytes
 

@@ -162,6 +162,17 @@ def test_lines_out_of_order_and_lines_there_twice() -> None:
     assert sum("put in its place" in note for note in dump.notes) == 2
 
 
+def test_a_line_that_is_too_long_is_the_one_that_is_named() -> None:
+    rows = [
+        f"{at:08x}: " + " ".join(f"{at + each:02x}" for each in range(16)) for at in (0, 16, 32)
+    ]
+    rows[1] += " ff"
+    with pytest.raises(
+        DecodeError, match=r"^line 2: 17 bytes found, 16 expected: line 3 begins at 0x20$"
+    ):
+        read("\n".join(rows))
+
+
 def test_a_second_dump_is_not_read() -> None:
     rows = "00000000: 6061  `a\n00000002: 6263  bc\n"
     dump = read(rows + rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -11,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import EncodeError, UsageError
+from ..errors import DecodeError, EncodeError, UsageError
 from ..files import write_output
+from ..read.numbers import number
 from ..read.streams import opened
 from ..schema import Field, Kind, Structure, Whole, locate, put
 from ..schema.plain import bytes_of, expected_of, unexpected
@@ -214,10 +216,20 @@ def _read(field: Field, text: str, path: str) -> Any:
     if field.kind is Kind.BITMAP and set(text) & set(",-") and not text.startswith("-"):
         return _members(field, text, path)
     try:
-        return int(text, 0)
+        return _number(text)
     except ValueError:
         names = f" or one of {', '.join(field.enum.__members__)}" if field.enum else ""
         raise unexpected(path, text, f"{expected_of(field)}{names}") from None
+
+
+def _number(text: str) -> int:
+    """A number as Python has it, of any length and sign, or as decode reads one. ValueError for others."""
+    with contextlib.suppress(ValueError):
+        return int(text, 0)
+    try:
+        return number(text).value
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _members(field: Field, text: str, path: str) -> int:
@@ -227,7 +239,7 @@ def _members(field: Field, text: str, path: str) -> int:
     for part in filter(None, (part.strip() for part in text.split(","))):
         start, _, end = part.partition("-")
         try:
-            low, high = int(start, 0), int(end or start, 0)
+            low, high = _number(start), _number(end or start)
         except ValueError:
             low, high = -1, -1
         if not field.first <= low <= high <= last:

@@ -26,8 +26,8 @@ def size_of(name: str) -> int:
     if name in STRUCTURES:
         size: int = STRUCTURES[name][0]
         return size
-    near = difflib.get_close_matches(name, STRUCTURES, 5, 0.0)
-    raise Unreadable(f"no structure {name}; nearest: {', '.join(near)}")
+    near = ", ".join(difflib.get_close_matches(name, STRUCTURES, 5))
+    raise Unreadable(f"no structure {name}" + f"; nearest: {near}" * bool(near))
 
 
 def word_bytes(name: str, value: int) -> bytes:

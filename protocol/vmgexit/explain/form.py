@@ -13,6 +13,7 @@ A hole's name says what the word is (`meanings`), what follows the colon how the
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from string import Formatter
@@ -75,11 +76,14 @@ class Form:
 
     def match(self, line: bytes) -> Values | None:
         """The words that `line` carries, the implied ones among them; None for another line."""
-        found = self._pattern.search(line)
-        if found is None:
-            return None
-        words = {name: _word(text, self.holes[name]) for name, text in found.groupdict().items()}
-        return {**self.implied, **words}
+        return next((words for _, words in self.matches(line)), None)
+
+    def matches(self, line: bytes) -> Iterator[tuple[range, Values]]:
+        """Each place of `line` that is of this form, and the words there."""
+        for found in self._pattern.finditer(line):
+            holes = found.groupdict().items()
+            words = {name: _word(text, self.holes[name]) for name, text in holes}
+            yield range(*found.span()), {**self.implied, **words}
 
 
 def _kind(spec: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
@@ -36,10 +36,11 @@ _STRUCTURES = frozenset(name.encode() for names in CHAPTERS.values() for name in
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a line says whose form is known."""
+    """What a line says whose form is known; `also`: what further forms say that stand in it."""
 
     form: Form
     words: tuple[Said, ...]
+    also: tuple[Known, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +192,16 @@ class Reader:
                 return Traced(found, self._answered(self._pairing.take(found)))
         if FAULT_SIGN in text and (fault := rmp_fault(text)):
             return Traced(fault, [])
-        fit = _matched(text, here)
-        if fit is None:
+        fits = _matched(text, here)
+        if not fits:
             return self._loose(text)
-        form, words = fit
+        form, words = fits[0]
         if form.block:
             return Known(form, tuple(explained(form, self._with_block(form, words))))
-        return Known(form, _explained(form, tuple(words.items())))
+        first, *others = (
+            Known(form, _explained(form, tuple(words.items()))) for form, words in fits
+        )
+        return replace(first, also=tuple(others))
 
     def _loose(self, text: bytes) -> Named | Worded | None:
         """A line of no known form: what it names."""
@@ -251,10 +255,23 @@ def _candidates(block: list[bytes], whole: bytes) -> dict[int, list[Form]]:
     return found
 
 
-def _matched(text: bytes, forms: list[Form]) -> tuple[Form, Values] | None:
-    """The form that fits with the most fixed text, and the words."""
-    fits = [(form, words) for form in forms if (words := form.match(text)) is not None]
-    return max(fits, key=lambda fit: fit[0].fixed, default=None)
+def _matched(text: bytes, forms: list[Form]) -> list[tuple[Form, Values]]:
+    """The form that fits with the most fixed text and those that fit beside it, in order, with their words.
+
+    What belongs to a block of lines has its line to itself.
+    """
+    fits = [
+        (place, form, words) for form in dict.fromkeys(forms) for place, words in form.matches(text)
+    ]
+    found: list[tuple[range, Form, Values]] = []
+    for fit in sorted(fits, key=lambda fit: -fit[1].fixed):
+        place, form, _ = fit
+        is_apart = all(
+            place.stop <= other.start or other.stop <= place.start for other, *_ in found
+        )
+        if not found or (is_apart and not form.block and not found[0][1].block):
+            found.append(fit)
+    return [(form, words) for _, form, words in sorted(found, key=lambda fit: fit[0].start)]
 
 
 @lru_cache(_KEPT)

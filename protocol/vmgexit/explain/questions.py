@@ -7,6 +7,7 @@ with what was tried.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .. import errors
@@ -31,6 +32,8 @@ _NEGATIVE = re.compile(r"-\d{1,10}")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|\d{1,19}")
 _REASON = re.compile(r"(0x[0-9a-fA-F]{1,2}):(0x[0-9a-fA-F]{1,2})")
 _INFO_WORDS = 2
+_REGISTERS = (range(0xC0000000, 0xC0002000), range(0xC0010000, 0xC0012000))
+"""Numbers of AMD's registers, as the permission map of MSRs has them (APM volume 2, 15.11)."""
 _SOFTWARE = 1 << 31  # the first exit that no instruction causes by itself
 _MARKS = "`'\"()<>.,;:!?"  # of sentences and of Markdown, around a name or a number
 _BETWEEN = re.compile(r"\s*[=:]\s*|\s+")
@@ -81,7 +84,9 @@ def _answer(question: str) -> Answer | None:
         return Answer(pages, [], [])
     if found := _numbers(question):
         return Answer([], found, [], _nothing(found))
-    makers = (_of_reason, _of_msr, _of_exit, _of_name)
+    makers: Sequence[Callable[[str], Answer | None]] = (_of_reason, _of_exit, _of_name)
+    if _register(question) is not None:  # a number of no name, and no value of another register
+        makers = (_of_msr,)
     return next((answer for make in makers if (answer := make(question))), None)
 
 
@@ -102,7 +107,7 @@ def named(name: str) -> list[Subject]:
 def nearest(name: str) -> list[str]:
     """Names that are like `name`, the likeliest first."""
     known = by_name()
-    near = errors.nearest(plain(name), known, most=_NEAREST, likeness=0.6)
+    near = errors.nearest(plain(name), known, most=_NEAREST)
     return list(dict.fromkeys(known[spelling][0].name for spelling in near))
 
 
@@ -148,10 +153,19 @@ def _of_reason(question: str) -> Answer | None:
 
 def _of_msr(question: str) -> Answer | None:
     """`MSR 0xc0010131`: a register by its number, and no exit for an access."""
-    name, *rest = question.split()
-    number = _value(rest[0]) if len(rest) == 1 and name.casefold() == "msr" else None
+    number = _register(question)
     pages = [page for page in by_number().get(number, []) if page.kind is MSR] if number else []
     return Answer(pages, [], []) if pages else None
+
+
+def _register(question: str) -> int | None:
+    """The number of an MSR that is asked for; None for another question.
+
+    `MSR 0x100` is none: in logs of SEV that is the value of the GHCB MSR.
+    """
+    name, *rest = _BETWEEN.split(question)
+    number = _value(rest[0]) if len(rest) == 1 and name.casefold() == "msr" else None
+    return number if number is not None and any(number in each for each in _REGISTERS) else None
 
 
 def _of_exit(question: str) -> Answer | None:

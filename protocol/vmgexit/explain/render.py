@@ -56,7 +56,7 @@ def _known_text(known: Known) -> str:
     said = []
     if form.heads or not form.block:
         said.append(f"  {form.program}: {form.says} ({form.source})\n")
-    return "".join([*said, *_words(known.words)])
+    return "".join([*said, *_words(known.words), *map(_known_text, known.also)])
 
 
 def _words(words: tuple[Said, ...]) -> list[str]:
@@ -87,9 +87,10 @@ def line_object(line: Line) -> dict[str, Any]:
     text = line.text.decode(errors="replace")
     made: dict[str, Any] = {"line": line.number, "text": text}
     match line.says:
-        case Known(form, words):
-            made |= {"program": form.program, "says": form.says, "source": form.source}
-            made["words"] = [asdict(word) for word in words]
+        case Known():
+            made |= _known_object(line.says)
+            if line.says.also:
+                made["also"] = [_known_object(each) for each in line.says.also]
         case Traced(event, pairs):
             made |= {"program": "KVM", "says": "A tracepoint."}
             if isinstance(event, Event):
@@ -106,6 +107,12 @@ def line_object(line: Line) -> dict[str, Any]:
         case None:
             pass
     return made
+
+
+def _known_object(known: Known) -> dict[str, Any]:
+    form = known.form
+    made: dict[str, Any] = {"program": form.program, "says": form.says, "source": form.source}
+    return made | {"words": [asdict(word) for word in known.words]}
 
 
 def line_json(line: Line) -> bytes:

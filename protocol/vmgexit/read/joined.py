@@ -6,6 +6,7 @@ that the dump lacks. Two different bytes at one address are an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ def join(rows: Sequence[Placed], shown: str = "#x") -> Joined:
             )
             data += bytes(-known)
         elif known and line.data:
-            _check_overlap(line, bytes(data[at : at + len(line.data)]), shown)
+            _check_overlap(line, bytes(data[at : at + len(line.data)]), shown, lines)
         data += line.data[max(known, 0) :]
     return Joined(base, bytes(data), tuple(gaps), tuple(notes))
 
@@ -145,12 +146,24 @@ def _cut(lines: list[_Line], at: int, last: Placed | None, shown: str, number: i
     lines[-1] = _Line(line.number, line.address, line.data[:-extra])
 
 
-def _check_overlap(line: _Line, before: bytes, shown: str) -> None:
+def _check_overlap(line: _Line, before: bytes, shown: str, lines: Sequence[_Line]) -> None:
     for at, (now, then) in enumerate(zip(line.data, before, strict=False)):
         if now != then:
+            _check_lengths(line, shown, lines)
             raise DecodeError(
                 f"{_found(line, shown)}, an overlap: {now:#04x} found at {line.address + at:{shown}},"
                 f" where another line has {then:#04x}"
+            )
+
+
+def _check_lengths(line: _Line, shown: str, lines: Sequence[_Line]) -> None:
+    """Raise DecodeError where the line before `line` is longer than the others, so that they overlap."""
+    (usual, _), *_ = Counter(len(each.data) for each in lines).most_common()
+    for each in lines:
+        if len(each.data) > usual and each.address + usual == line.address:
+            raise DecodeError(
+                f"line {each.number}: {count_of(len(each.data), 'byte')} found, {usual} expected:"
+                f" line {line.number} begins at {line.address:{shown}}"
             )
 
 

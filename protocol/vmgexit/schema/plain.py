@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, SupportsIndex, TypeVar
 
-from ..errors import EncodeError, nearest
+from ..errors import EncodeError, hint, nearest
 from .structure import Field, Kind, Structure
 
 S = TypeVar("S", bound=Structure)
@@ -55,8 +55,7 @@ def _structure(cls: type[S], given: Any, path: str, *, partial: bool) -> S:
     for key, held in given.items():
         where = f"{prefix}{key}"
         if key not in fields:
-            near = nearest(str(key), fields, likeness=0.6)
-            like = f"; nearest: {', '.join(near)}" if near else ""
+            like = hint(nearest(str(key), fields))
             raise EncodeError(f"{where}: {name} has no field {key}{like}", path=where)
         values[key] = _value(fields[key], held, where, partial=partial)
     missing = [f"{prefix}{key}" for key in fields if key not in given]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, hint, nearest
 from .structure import Field, Kind, Structure
 
 
@@ -63,9 +63,8 @@ def locate(cls: type[Structure], path: str) -> Place:
     for place in walk(cls):
         if place.path == path:
             return place
-    known = [place.path for place in walk(cls)]
-    near = nearest(path, known)
-    raise UsageError(f"{cls.declaration.name} has no field {path}; nearest: {', '.join(near)}")
+    near = nearest(path, [place.path for place in walk(cls)])
+    raise UsageError(f"{cls.declaration.name} has no field {path}{hint(near)}")
 
 
 def get(value: Structure, path: str) -> Any:

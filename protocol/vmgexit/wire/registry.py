@@ -10,7 +10,7 @@ import functools
 from importlib import import_module
 from itertools import chain
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, hint, nearest
 from ..schema import Structure
 
 _NAMES = """
@@ -177,9 +177,8 @@ def _spelled(name: str) -> str:
         names |= {letters(cls.__name__): known for cls in revisions.values()}
     if letters(name) in names:
         return names[letters(name)]
-    alike = nearest(letters(name), sorted(names), likeness=0.4)
-    near = list(dict.fromkeys(names[each] for each in alike)) or sorted(names.values())[:3]
-    raise UsageError(f"unknown structure {name}; nearest: {', '.join(near)}; see vmgexit list")
+    near = dict.fromkeys(names[each] for each in nearest(letters(name), sorted(names)))
+    raise UsageError(f"unknown structure {name}{hint(near)}; see vmgexit list")
 
 
 def letters(name: str) -> str:
