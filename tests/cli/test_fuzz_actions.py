@@ -224,4 +224,20 @@ def test_no_campaigns_at_all(tmp_path: Path) -> None:
         run = fuzz(tmp_path, action)
         assert run.returncode == 2
         assert run.stderr.count("\n") == 1
-        assert ".vmgexit" in run.stderr or "which campaign? there are: none" in run.stderr
+        assert ".vmgexit" in run.stderr
+
+
+def test_the_newest_of_several_campaigns_is_taken_and_named(here: Path) -> None:
+    first = ids(here)[0]
+    shutil.copytree(here / CAMPAIGN, here / ".vmgexit" / "older")
+    os.utime(here / ".vmgexit" / "older" / "lock", (1, 1))
+    named = f"{CAMPAIGN}: the newest campaign; --dir names another: .vmgexit/older\n"
+    triage = fuzz(here, "triage")
+    assert (triage.returncode, triage.stderr) == (0, named)
+    replay = fuzz(here, "replay", first)
+    assert (replay.returncode, replay.stderr) == (1, named)
+    assert replay.stdout.startswith(f"{CAMPAIGN}/findings/{first}.bin: ")
+    report = fuzz(here, "report")
+    assert (report.stdout, report.stderr) == (f"{CAMPAIGN}/report.html\n", named)
+    os.utime(here / CAMPAIGN / "lock", (0, 0))
+    assert fuzz(here, "triage").stderr.startswith(".vmgexit/older: the newest campaign")

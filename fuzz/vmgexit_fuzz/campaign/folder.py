@@ -58,6 +58,13 @@ class Directory:
         """A file for each worker."""
         return self.path / "logs"
 
+    @property
+    def began(self) -> float:
+        """When a campaign last began here, as `time.time` has it; 0 where none did."""
+        with contextlib.suppress(OSError):
+            return (self.path / "lock").stat().st_mtime
+        return 0.0
+
     def read(self) -> dict[str, Any]:
         """What `campaign.json` says. Raises VmgexitError when this is no campaign's folder, or one of
         a newer version."""

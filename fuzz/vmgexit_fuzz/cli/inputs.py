@@ -14,8 +14,9 @@ from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 
 from ..campaign.findings import Store, records, target_of
+from ..campaign.folder import Directory
 from ..targets import TARGETS, USUAL, Conditions, Target, TargetRow, find
-from .options import HOME, add_conditions, add_directory, conditions, opened
+from .options import HOME, add_conditions, add_directory, conditions, newest, opened
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -79,17 +80,17 @@ def _files(name: str, directory: Path | None) -> list[Path]:
         return sorted(entry for entry in path.iterdir() if _is_input(entry))
     if path.exists():
         return [path]
-    folders = [directory / "findings"] if directory else sorted(HOME.glob("*/findings"))
-    stores = [Store(folder) for folder in folders]
+    folders = [directory] if directory else [each.parent for each in HOME.glob("*/findings")]
+    stores = {folder: Store(folder / "findings") for folder in folders}
     known = [
-        store for store in stores if any(r.id.startswith(name) for r in store.records.values())
+        Directory.at(folder)
+        for folder, store in stores.items()
+        if any(record.id.startswith(name) for record in store.records.values())
     ]
     if not known:
         raise VmgexitError(f"{name}: no such file, and no finding of that ID")
-    if len(known) > 1:
-        places = ", ".join(str(store.directory) for store in known)
-        raise VmgexitError(f"{name}: findings in {places}; --dir chooses the campaign")
-    return [known[0].directory / f"{known[0].named(name).id}.bin"]
+    chosen = newest(known)
+    return [chosen.findings / f"{stores[chosen.path].named(name).id}.bin"]
 
 
 def _is_input(path: Path) -> bool:

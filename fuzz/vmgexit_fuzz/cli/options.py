@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -75,21 +77,30 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
         "--dir",
         type=Path,
         metavar="DIR",
-        help=f"the campaign's folder (default: the only one in {HOME})",
+        help=f"the campaign's folder (default: the one in {HOME} that began last)",
     )
 
 
 def campaign_directory(given: Path | None) -> Directory:
-    """The campaign's folder: the given one, else the only one. Raises VmgexitError where several exist."""
+    """The campaign's folder: the given one, else the newest. Raises VmgexitError where there is none."""
     if given is None:
-        found = sorted(path.parent for path in HOME.glob("*/campaign.json"))
-        if len(found) != 1:
-            names = ", ".join(map(str, found)) or "none"
-            raise VmgexitError(f"--dir: which campaign? there are: {names}")
-        given = found[0]
-    directory = Directory.at(given)
+        found = [Directory.at(path.parent) for path in sorted(HOME.glob("*/campaign.json"))]
+        if not found:
+            raise VmgexitError(f"no campaign in {HOME}; vmgexit fuzz run begins one")
+        directory = newest(found)
+    else:
+        directory = Directory.at(given)
     directory.read()
     return directory
+
+
+def newest(found: Sequence[Directory]) -> Directory:
+    """The campaign that began last. Where there are others, standard error says which one it is."""
+    *others, last = sorted(found, key=lambda directory: directory.began)
+    if others:
+        names = ", ".join(str(directory.path) for directory in others)
+        print(f"{last.path}: the newest campaign; --dir names another: {names}", file=sys.stderr)
+    return last
 
 
 def usual_folder(row: TargetRow, conditions: Conditions) -> Path:
