@@ -36,11 +36,25 @@ def test_files_of_one_format(run: Run, tmp_path: Path) -> None:
         (("nosuch",), "unknown structure nosuch; see vmgexit list"),
         (("apic-icr", "--format", "pdf"), "unknown format pdf; there are text, md, svg"),
         (("--all", "--revision", "2024-05-16"), "--all has every revision"),
+        (("--diff", "--all"), "--diff goes with one NAME or two"),
+        (("--diff", "a", "b", "c"), "--diff compares two revisions or all of one NAME, not 3"),
+        (("--diff", "doorbell-page", "apic"), "doorbell-page is a structure, apic a protocol"),
+        (("--diff", "doorbell-page", "--format", "pdf"), "--diff has no format pdf"),
         (("apic-icr", "-o", "/dev/null/x"), "/dev/null"),
     ],
 )
 def test_bad_words_get_one_line(run: Run, words: tuple[str, ...], complaint: str) -> None:
     assert complaint in run("layout", *words).complaint
+
+
+def test_what_a_draft_changed(run: Run, tmp_path: Path) -> None:
+    two = ("layout", "--diff", "doorbell-page@2024-05-16", "doorbell-page")
+    assert "widened  NoEoiRequired " in run(*two).out
+    assert "| renamed | **Vmpl1AsMeant**<br>" in run(*two, "--format", "md").out
+    picture = tmp_path / "changes.svg"
+    assert run(*two, "--format", "svg", "-o", str(picture)).code == 0
+    assert picture.read_text(encoding="utf-8").startswith("<svg ")
+    assert run("layout", "--diff", "doorbell-page").out.count(" -> ") == 5
 
 
 def test_source_is_python_that_decodes(run: Run) -> None:

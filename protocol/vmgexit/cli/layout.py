@@ -9,12 +9,16 @@ from ..errors import UsageError
 from ..files import check_folder_of
 from ..layout import pages
 from ..wire.registry import find
+from . import layout_diff
 from .formatter import examples
 
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "Layout tables and drawings, made from the declarations."
-    parser.epilog = examples("vmgexit layout ext-int-descriptor --format md")
+    parser.epilog = examples(
+        "vmgexit layout ext-int-descriptor --format md",
+        "vmgexit layout --diff doorbell-page@2024-05-16 doorbell-page",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help="structures")
     parser.add_argument("--all", action="store_true", help="every structure and revision")
     parser.add_argument(
@@ -22,10 +26,19 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="write files there")
     parser.add_argument("--revision", metavar="R", help="an earlier draft's layout")
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="what changed between two NAMEs, or in each draft of one",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.diff and arguments.all:
+        raise UsageError("--diff goes with one NAME or two, not with --all")
+    if arguments.diff:
+        return layout_diff.run(arguments.names, arguments.format, arguments.output)
     if arguments.format is not None and arguments.format not in pages.FORMATS:
         raise UsageError(f"unknown format {arguments.format}; there are {', '.join(pages.FORMATS)}")
     if bool(arguments.names) == arguments.all:
