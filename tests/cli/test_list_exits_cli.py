@@ -11,7 +11,7 @@ from vmgexit.wire.exits import exits
 def test_the_third_table_names_each_exit(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     tables = capsys.readouterr().out.split("\n\n")
-    assert [table.split()[0] for table in tables] == ["structure", "call", "exit"]
+    assert [table.split()[0] for table in tables] == ["structure", "call", "exit", "reading"]
     rows = [line.split() for line in tables[2].splitlines()[1:]]
     assert len(rows) == len(exits())
     assert ["SNP_GUEST_REQUEST", "0x80000011"] in [row[:2] for row in rows]
@@ -42,13 +42,9 @@ def test_words_filter(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"run-vmpl", "SNP_RUN_VMPL", "ghcb-msr-run-vmpl-request"} <= set(names)
     assert main(["list", "0x80000010"]) == 0
     assert "SNP_PAGE_STATE_CHANGE" in capsys.readouterr().out
-    assert main(["list", "doorbell", "head"]) == 0
-    assert all(
-        "DoorbellHead" in row
-        or "structure" in row
-        or "doorbell-head" in row
-        or "doorbell page" in row
-        for row in capsys.readouterr().out.splitlines()
-    )
+    assert main(["list", "--json", "doorbell", "head"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["name"] for row in rows if row["kind"] == "structure"} == {"doorbell-head"}
+    assert {row["of"] for row in rows if row["kind"] == "reading"} == {"doorbell-head"}
     assert main(["list", "nothing-so-called"]) == 2
     assert "nothing is called nothing-so-called; see vmgexit list" in capsys.readouterr().err

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmgexit import DoorbellHead, ExtIntStatus, GhcbPage
-from vmgexit.schema import Kind
+from vmgexit import CallingArea, DoorbellHead, ExtIntStatus, GhcbPage
+from vmgexit.schema import Kind, Structure
 from vmgexit_fuzz.inputs.messages import (
     MUTATIONS,
     VALUES,
@@ -121,3 +121,24 @@ def test_mutations_reach_what_only_a_declaration_knows() -> None:
         if cls is GhcbPage and not any(body[:0xFFA]) and not any(body[0xFFC:]):
             versions.add(int(GhcbPage.decode(body).protocol_version))
     assert 1 in versions
+
+
+@pytest.mark.parametrize(
+    ("target", "cls"), [("codec-doorbell", DoorbellHead), ("codec-svsm", CallingArea)]
+)
+def test_every_bit_of_no_eoi_required_is_tried(target: str, cls: type[Structure]) -> None:
+    """Sources differ about bits 7:1, so no bit may be left out."""
+    codec = Codec(find(target), USUAL)
+    head = next(
+        number.to_bytes(2, "little") + b"\0"
+        for number in range(1 << 16)
+        if codec.chosen(number.to_bytes(2, "little"))[0] is cls
+    )
+    tried = 0
+    for seed in range(2000):
+        changed = codec.mutate(head + bytes(cls.size), cls.size + 3, seed)
+        chosen, body = codec.chosen(changed)
+        if chosen is cls and len(body) == cls.size:
+            tried |= body[2]
+            codec.run(changed)
+    assert tried == 0xFF

@@ -118,6 +118,7 @@ def call_rows(call: Call) -> Rows:
         ),
         ("comes back", "; ".join(f"{o.register.upper()}: {_operand(o)}" for o in call.outputs)),
         ("errors", "; ".join(f"{int(r):#x} {r.name}: {meaning_of(r)}" for r in call.results if r)),
+        *(("refused", f"{r.result.name}: {r.when} ({r.source})") for r in call.refusals),
         ("since", told.since),
         ("announced by", "QUERY_PROTOCOL of the core protocol"),
         ("clause", call.clause),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..schema import Rule, Structure
 from .lanes import LANE, Box, Lane, lanes
 from .measure import width, wrapped
-from .table import GENERATED, Sheet, Table, hexadecimal, sheet
+from .table import DIFFER, GENERATED, Sheet, Table, hexadecimal, sheet
 
 # All distances are in pixels.
 _LEFT, _WIDTH, _RIGHT = 76, 832, 28  # offsets, the lane, what stays free beside it
@@ -139,7 +139,7 @@ class _Drawing:
         self.text(_LEFT, self.y + size * 0.8, kind, table.label)
         self.y += size + 6
         self.prose("prose", table.title)
-        facts = dict(table.facts[1:])
+        facts = {name: text for name, text in table.facts[1:] if name != DIFFER}
         alone = [f"{name}: {facts.pop(name)}" for name in ("Source", "Stands at") if name in facts]
         self.prose("fact", " · ".join(f"{name}: {text}" for name, text in facts.items()))
         for fact in alone:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ..schema import Bits, bit, bits, members, reserved, structure
-from .svsm import Call, Operand, Protocol, ResultCode
+from .svsm import Call, Operand, Protocol, Refusal, ResultCode
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/apic.rs"
 REGISTERS_SOURCE = "COCONUT-SVSM cpuarch/src/x86apic.rs"
@@ -197,6 +197,18 @@ _REGISTER_RESULTS = (
     ResultCode.INVALID_PARAMETER,
 )
 
+_UNKNOWN = Refusal(
+    ResultCode.INVALID_ADDRESS,
+    "RCX is the number of no register",
+    "COCONUT-SVSM 39ea1147, by the SVSM specification",
+)
+
+
+def _invalid(when: str, commit: str) -> Refusal:
+    source = f"COCONUT-SVSM {commit}, by the SVSM specification"
+    return Refusal(ResultCode.INVALID_PARAMETER, when, source)
+
+
 # Each of these also answers UNSUPPORTED_PROTOCOL on a vCPU that has no APIC emulation (INV-7).
 APIC_CALLS = (
     Call(
@@ -227,6 +239,7 @@ APIC_CALLS = (
         inputs=(Operand("rcx", "the register", RegisterNumber),),
         outputs=(Operand("rdx", "its value"),),
         results=_REGISTER_RESULTS,
+        refusals=(_UNKNOWN, _invalid("the register is write-only", "39ea1147")),
     ),
     Call(
         Protocol.APIC,
@@ -238,6 +251,12 @@ APIC_CALLS = (
             Operand("rdx", "the value to write"),
         ),
         results=_REGISTER_RESULTS,
+        refusals=(
+            _UNKNOWN,
+            _invalid("the register is read-only", "39ea1147"),
+            _invalid("the register is EOI, and RDX is not 0", "229c0283"),
+            _invalid("the register is ICR, and a bit of RDX that must be zero is set", "b88fbe1f"),
+        ),
     ),
     Call(
         Protocol.APIC,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ..schema import (
     Bits,
+    Note,
     Problem,
     Record,
     Rule,
@@ -25,8 +26,9 @@ from ..schema import (
     u16,
 )
 from .page_size import PAGES_IN_LARGE
+from .readings import notes_on
 from .rmp import PageSize
-from .svsm import Call, CoreCall, Memory, Operand, Protocol, ResultCode
+from .svsm import Call, CoreCall, Memory, Operand, Protocol, Refusal, ResultCode
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/core.rs"
 
@@ -100,6 +102,9 @@ class PvalidateEntry(Bits):
         if self.page_size == PageSize.SIZE_2M and self.frame % PAGES_IN_LARGE:
             yield Problem("frame", self.frame, "a 2 MiB page starts on a multiple of 512", "")
 
+    def notes(self) -> Iterator[Note]:
+        yield from notes_on(self)
+
 
 @structure("pvalidate-list", source=SOURCE)
 class PvalidateList(Whole):
@@ -128,6 +133,13 @@ CORE_CALLS = (
             ResultCode.SUCCESS,
             ResultCode.INVALID_PARAMETER,  # not aligned
             ResultCode.INVALID_ADDRESS,  # not the guest's memory, or in use
+        ),
+        refusals=(
+            Refusal(
+                ResultCode.INVALID_PARAMETER,
+                "RCX is not 4 KiB aligned",
+                "COCONUT-SVSM 63e9f174, by table 6 of the SVSM specification",
+            ),
         ),
     ),
     Call(
@@ -164,6 +176,13 @@ CORE_CALLS = (
             ResultCode.INVALID_ADDRESS,  # alignment, overlap, not the guest's, registered already
             ResultCode.INVALID_PARAMETER,  # APIC ID, or VMPL, EFER.SVME, SEV_FEATURES of the VMSA
             ResultCode.FAIL_PERMISSION,
+        ),
+        refusals=(
+            Refusal(
+                ResultCode.INVALID_ADDRESS,
+                "RDX is not 4 KiB aligned",
+                "COCONUT-SVSM 63e9f174, by table 10 of the SVSM specification",
+            ),
         ),
     ),
     Call(

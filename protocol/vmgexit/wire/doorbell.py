@@ -27,6 +27,7 @@ from ..schema import (
     structure,
     u8,
 )
+from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/hv_doorbell.rs"
 
@@ -163,6 +164,7 @@ class DoorbellHead(Record):
     )
 
     def notes(self) -> Iterator[Note]:
+        yield from notes_on(self)
         for vmpl in LOWER_VMPLS:
             yield from _pending(f"vmpl{vmpl}", self.descriptor(vmpl))
 

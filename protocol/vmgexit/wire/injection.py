@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..schema import Bits, Code, Problem, bit, bits, reserved, structure
+from ..schema import Bits, Code, Note, Problem, bit, bits, reserved, structure
 from .doorbell import LOWEST_VECTOR
+from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/ghcb.rs"
 
@@ -98,6 +99,9 @@ class RunVmpl(Bits):
     def broken(self) -> Iterator[Problem]:
         if self.vmpl > 3:
             yield Problem("vmpl", self.vmpl, "there are VMPL 0 to 3", "")
+
+    def notes(self) -> Iterator[Note]:
+        yield from notes_on(self)
 
 
 class SecureAvicOperation(Code):

@@ -1,6 +1,7 @@
 """A point on which sources differ, as the tables of `readings` have it.
 
-A row that names a field becomes a note on every value in which that field is not zero. A row that
+A row that names a field becomes a note on every value in which that field is not zero, but for the
+values that both readings take alike. A row that
 names exit codes becomes a note on every GHCB page with one of those codes. A row that names a
 revision says that the other reading is declared under that name. Sources are named by project: KVM
 and Linux by file where it matters; `mail` is a public list.
@@ -8,7 +9,7 @@ and Linux by file where it matters; `mail` is a public list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 
@@ -23,6 +24,7 @@ class Reading:
     of: str = ""  # the structure's name
     field: str = ""
     codes: tuple[int, ...] = ()  # exit codes that it is about
+    alike: Container[int] = ()  # values of the field that mean the same in both readings
     revision: str = ""  # under which the other reading is declared
 
     def __str__(self) -> str:

@@ -22,7 +22,7 @@ def notes_on(value: Structure) -> Iterator[Note]:
         if reading.of != name or not reading.field:
             continue
         held = getattr(value, reading.field)
-        if held != value.declaration[reading.field].zero:
+        if held != value.declaration[reading.field].zero and held not in reading.alike:
             text = f"read as {reading.chosen}; otherwise {reading.other} ({reading.source})"
             yield Note(reading.field, text)
 

@@ -117,6 +117,22 @@ GHCB_READINGS = (
         of="ghcb-msr",
     ),
     Reading(
+        "registering a GHCB where one is registered",
+        "the new page takes its place",
+        "the guest unregisters the old one first, as COCONUT-SVSM does when it gives its page up",
+        "draft of GHCB 2.04 (mail, 2024), KVM / COCONUT-SVSM",
+        of="ghcb-msr-register-gpa-request",
+    ),
+    Reading(
+        "width of the VMPL of exit 0x80000018",
+        "all 64 bits of SW_EXITINFO1",
+        "bits 31:0",
+        "linux-svsm, Linux arch/x86/coco/sev / KVM planes series, June 2026 (mail), patch 58",
+        of="run-vmpl",
+        field="vmpl",
+        alike=range(1 << 32),
+    ),
+    Reading(
         "error field of MSR response 0x017",
         "anything but 0 is a failure",
         "not looked at",

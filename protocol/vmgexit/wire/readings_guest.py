@@ -16,6 +16,16 @@ GUEST_READINGS = (
         field="no_eoi_required",
     ),
     Reading(
+        "no_eoi_required of the calling area",
+        "the whole byte: not 0 is set",
+        "bit 0 alone; bits 7:1 are reserved",
+        "COCONUT-SVSM, which writes 0 and 1 / as J. Lange means the doorbell's, in COCONUT-SVSM pull"
+        " request 1133",
+        of="calling-area",
+        field="no_eoi_required",
+        alike=range(2),
+    ),
+    Reading(
         "test of call_pending",
         "anything but 0 is pending",
         "1 is pending",
@@ -86,6 +96,15 @@ GUEST_READINGS = (
         of="pvalidate-entry",
     ),
     Reading(
+        "bits 11:4 of a PVALIDATE entry",
+        "reserved, as in version 1 of the core protocol",
+        "one of them, not published which, is version 2's flag: where the page's size in the RMP is"
+        " another, 4 KiB pages are taken for a 2 MiB one",
+        "COCONUT-SVSM, edk2, Linux / draft 3 of SVSM 1.01, October 2025 (mail)",
+        of="pvalidate-entry",
+        field="reserved_11_4",
+    ),
+    Reading(
         "range that PVALIDATE does not zero",
         "0xA0000 to 0xFFFFF, by the start address",
         "0xC0000 to 0xFFFFF; both sides of it in a 2 MiB page at 0",
@@ -94,9 +113,9 @@ GUEST_READINGS = (
     ),
     Reading(
         "LDR",
-        "a register of the APIC protocol",
+        "a register of the APIC protocol, which every SVSM has",
         "read through a GHCB MSR event",
-        "COCONUT-SVSM 9d6d4cca / Linux driver (mail)",
+        "COCONUT-SVSM 9d6d4cca, by the SVSM specification / Linux svsm_apic.c, x2apic_svsm.c",
     ),
     Reading(
         "assert and trigger mode of the ICR",
@@ -300,11 +319,17 @@ GUEST_READINGS = (
         of="doorbell-page",
         revision="2024-05-16",
     ),
-    Reading(
-        "no_eoi_required of the doorbell page",
-        "the whole byte",
-        "bit 0",
-        "COCONUT-SVSM since 58539e37 / before",
-        of="doorbell-page",
+    *(
+        Reading(
+            "no_eoi_required of the doorbell page",
+            "the whole byte: not 0 is set",
+            "bit 0 alone; bits 7:1 are reserved",
+            "COCONUT-SVSM since 58539e37, by the GHCB text / COCONUT-SVSM before, J. Lange in its pull"
+            " request 1133",
+            of=page,
+            field="no_eoi_required",
+            alike=range(2),
+        )
+        for page in ("doorbell-head", "doorbell-page")
     ),
 )

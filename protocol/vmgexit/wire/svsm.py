@@ -152,6 +152,15 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a call answers when something is wrong, where public code cites the specification for it."""
+
+    result: ResultCode
+    when: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One call of one protocol: what goes in, what comes out, what it may answer."""
 
@@ -163,5 +172,6 @@ class Call:
     outputs: tuple[Operand, ...] = ()
     memory: tuple[Memory, ...] = ()
     results: tuple[ResultCode, ...] = (ResultCode.SUCCESS,)
+    refusals: tuple[Refusal, ...] = ()
     clause: str = ""
     revision: str = ""  # "" is the current reading of the number
