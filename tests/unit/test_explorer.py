@@ -165,7 +165,7 @@ def test_a_guest_that_ends_itself_is_an_end_of_its_own() -> None:
     assert outcome.broken is None
     [(ending, scenario)] = outcome.endings.items()
     assert (
-        "linux ends itself: SVSM_APIC_WRITE_REGISTER (goes too far) answered 0x80000005" == ending
+        ending == "linux ends itself: SVSM_APIC_WRITE_REGISTER (goes too far) answered 0x80000005"
     )
     assert scenario[-1] == call(0, 3, 0x808, 0x100)
 
