@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit.machine import program
+from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import TARGETS
 
@@ -129,6 +130,9 @@ def test_list_names_every_target_and_what_must_hold(here: Path) -> None:
     [
         (["run", "nothing"], "unknown target nothing; there are codec, codec-ghcb"),
         (["run", "scenario", "--profile", "x"], "unknown profile x; expected reference, coconut"),
+        (["run", "scenario", "--guest", "x"], "unknown guest x; there are linux, ovmf"),
+        (["run", "codec", "--guest", "linux"], "--guest: codec is no target whose inputs a guest"),
+        (["run", "hostile-host", "--guest", "linux"], "--guest: hostile-host is no target whose"),
         (["run", "scenario", "--time", "0"], "0 is below 1"),
         (["run", "scenario", "--time", "soon"], "'soon' is not a number"),
         (["run", "scenario", "--seed", "99999999999"], "99999999999 is above 2147483647"),
@@ -183,6 +187,27 @@ def test_replay_of_a_finding_in_both_spellings(here: Path) -> None:
         assert run.stdout.startswith(f"{file}: INV-6 at read PPR of vCPU 0: ")
         assert run.stdout.count("->") == 1
         assert run.stdout.endswith("1 input, 1 finding\n")
+
+
+@needs_atheris
+def test_a_campaign_with_a_guest(here: Path) -> None:
+    words = ("run", "scenario", "--guest", "linux", "--runs", "400", "--seed", "5")
+    run = fuzz(here, *words)
+    assert run.returncode == 0, run.stderr
+    assert "0 findings" in run.stdout
+    assert (here / ".vmgexit" / "scenario-linux" / "campaign.json").exists()
+    other = fuzz(here, *words[:2], "--runs", "1", "--dir", ".vmgexit/scenario-linux")
+    assert other.returncode == 2
+    assert "a campaign with guest linux found, none expected" in other.stderr
+
+
+def test_replay_tells_where_a_guest_ends_itself(here: Path) -> None:
+    init = {"op": "init", "cpus": 1, "reg_count": 1}
+    (here / "ends.bin").write_bytes(program.write([init, call(0, 0, 0x20002000, protocol=0)]))
+    run = fuzz(here, "replay", "ends.bin", "--target", "scenario", "--guest", "linux")
+    assert run.returncode == 0
+    assert run.stdout.startswith("ends.bin: linux ends itself: SVSM_CORE_REMAP_CA (moves its")
+    assert run.stdout.endswith("1 input, 0 findings\n")
 
 
 @needs_atheris

@@ -205,3 +205,21 @@ def test_a_guest_and_bounds_that_do_not_go_together(
     run: Run, words: tuple[str, ...], complaint: str
 ) -> None:
     assert complaint in run("explore", *words).complaint
+
+
+def test_a_scenario_beside_what_a_guest_does(run: Run, tmp_path: Path) -> None:
+    foreign = run("replay", "--guest", "linux", str(CORPUS / "quirks" / "self-ipi-below-16.jsonl"))
+    assert foreign.code == 1
+    assert "line 1, command 1: linux never gives RCX 0x83f here, but TPR; EOI; ICR" in foreign.out
+    path = tmp_path / "own.jsonl"
+    words = ("--guest", "linux", "--edge", "0x31", "--profile", "ppr-keeps-low-nibble")
+    assert run("explore", *words, "-o", str(path)).code == 1
+    own = run("replay", "--guest", "linux", str(path))
+    assert own.code == 0
+    assert own.out == "1 sequence: 0 commands that linux does not do; 0 ends of linux by itself\n"
+
+
+def test_with_a_guest_answers_are_not_compared(run: Run) -> None:
+    complaint = run("replay", "--guest", "linux", "--invariants", "/dev/null").complaint
+    assert "--invariants compares answers: not with --guest" in complaint
+    assert "unknown guest x; there are" in run("replay", "--guest", "x", "/dev/null").complaint

@@ -7,6 +7,10 @@ from tests.structures import declared, name_of, wholes
 from vmgexit import DecodeError, GhcbPage, IoioInfo, SecretsPage, SvsmCall
 from vmgexit.descriptions import Command
 from vmgexit.errors import UsageError
+from vmgexit.guests.follow import remarks
+from vmgexit.guests.guest import Guest
+from vmgexit.guests.profiles import GUESTS
+from vmgexit.machine.machine import Machine
 from vmgexit.schema import Problem, Rule, Structure, leaves, walk
 from vmgexit.watch.invariants import run
 from vmgexit.wire.calls import find_call
@@ -117,3 +121,14 @@ def test_calls_exist_mostly_and_not_always() -> None:
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 def test_any_scenario_keeps_the_invariants(scenario: list[Command]) -> None:
     run(scenario)
+
+
+@pytest.mark.parametrize("guest", GUESTS.values(), ids=GUESTS)
+def test_scenarios_of_a_guest_are_what_it_does_and_break_nothing(guest: Guest) -> None:
+    @settings(FEW, max_examples=60)
+    @given(strategies.scenarios(guest=guest))
+    def holds(scenario: list[Command]) -> None:
+        assert not [one for one in remarks(guest, scenario, Machine()) if not one.ends]
+        run(scenario)
+
+    holds()

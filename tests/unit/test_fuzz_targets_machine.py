@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmgexit.descriptions import Command
+from vmgexit.guests.follow import remarks
+from vmgexit.guests.linux import LINUX
 from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE, call, checked
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation, spelled
 from vmgexit.machine.rules import apic
 from vmgexit.machine.rules import calls as svsm
@@ -17,9 +20,10 @@ from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
 from vmgexit_fuzz.inputs import hostile
 from vmgexit_fuzz.targets import USUAL, Conditions, Finding, find, svsm_calls
 from vmgexit_fuzz.targets.hostile_host import HostileHost
-from vmgexit_fuzz.targets.scenarios import ProgramTarget
+from vmgexit_fuzz.targets.scenarios import ProgramTarget, Scenario
 from vmgexit_fuzz.targets.svsm_calls import SvsmCalls
 
+AS_LINUX = Scenario(find("scenario"), Conditions(guest="linux"))
 SVSM_CALLS = SvsmCalls(find("svsm-calls"), USUAL)
 HOSTILE_HOST = HostileHost(find("hostile-host"), USUAL)
 
@@ -38,7 +42,7 @@ def act(*arguments: int) -> bytes:
 
 @given(data=st.binary(max_size=20 * 36))
 @settings(max_examples=100)
-@pytest.mark.parametrize("target", [SVSM_CALLS, HOSTILE_HOST], ids=lambda target: target.row.name)
+@pytest.mark.parametrize("target", [SVSM_CALLS, HOSTILE_HOST, AS_LINUX])
 def test_any_bytes_are_a_scenario_that_reads_back_as_itself(
     target: ProgramTarget, data: bytes
 ) -> None:
@@ -47,6 +51,52 @@ def test_any_bytes_are_a_scenario_that_reads_back_as_itself(
         checked(command)
     assert target.commands(program.write(commands)) == commands
     assert target.run(data) == len(commands)
+
+
+# --- scenario, with a guest -----------------------------------------------------------------------
+
+
+def test_with_a_guest_an_input_is_what_that_guest_does() -> None:
+    made = [
+        INIT,
+        called(ApicCall.CONFIGURE_EMULATION, 1),  # never
+        called(ApicCall.WRITE_REGISTER, ApicRegister.EOI),  # not now
+        called(ApicCall.WRITE_REGISTER, ApicRegister.TPR, 0x10),
+        {"op": "host_irq", "cpu": 0, "vector": 0x31, "level": False},
+        ENTER,
+        {"op": "guest_lazy_eoi", "cpu": 0},  # never
+        {"op": "guest", "cpu": 0, "if": True, "shadow": False},
+        {"op": "guest_take", "cpu": 0},
+        called(ApicCall.WRITE_REGISTER, ApicRegister.TPR, 0x10),  # not now
+        called(ApicCall.WRITE_REGISTER, ApicRegister.EOI),
+    ]
+    allowed = called(ApicCall.CONFIGURE_VECTOR, 0x300)
+    expected = [made[0], allowed, *made[3:6], *made[7:9], made[10]]
+    assert AS_LINUX.commands(program.write(made)) == expected
+
+
+def test_an_input_of_a_guest_ends_where_the_guest_does() -> None:
+    """The SVSM of this quirk would go on; Linux's driver takes no refusal."""
+    target = Scenario(find("scenario"), Conditions(guest="linux"))
+    remap = called(CoreCall.REMAP_CA, 0x20002000, protocol=Protocol.CORE)  # in use
+    data = program.write([INIT, remap, ENTER])
+    assert target.commands(data)[-1] == remap
+    assert target.ending(data) == (
+        "linux ends itself: SVSM_CORE_REMAP_CA (moves its calling area) answered 0x80000003"
+    )
+    assert target.examine(data)[0] is None
+
+
+def test_mutation_for_a_guest_makes_its_calls() -> None:
+    data = program.write([{**INIT, "cpus": 2}, ENTER])
+    made: set[tuple[int, int]] = set()
+    for seed in range(300):
+        commands = AS_LINUX.commands(AS_LINUX.mutate(data, 36 * 96, seed))
+        assert not [one for one in remarks(LINUX, commands, Machine()) if not one.ends]
+        calls = [c for c in commands if c["op"] == "call" and c["protocol"] == Protocol.APIC]
+        made |= {(c["request"], c["rcx"]) for c in calls}
+    expected = {(2, r) for r in (0x802, 0x808, 0x80A, 0x830)}
+    assert made >= expected | {(3, r) for r in (0x808, 0x80B, 0x830)}
 
 
 # --- svsm-calls -----------------------------------------------------------------------------------

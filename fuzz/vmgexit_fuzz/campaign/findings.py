@@ -47,13 +47,14 @@ class Record:
     profile: str = "reference"
     plant: str = ""
     peer: str = ""
+    guest: str = ""
     hang_seconds: float = 0.0  # of a hang: how long it was waited for
 
     @property
     def conditions(self) -> Conditions:
         """Under what it was found."""
         patience = self.hang_seconds or USUAL.hang_seconds
-        return Conditions(self.profile, self.plant, self.peer, patience)
+        return Conditions(self.profile, self.plant, self.peer, patience, self.guest)
 
 
 class Store:

@@ -103,7 +103,7 @@ class Directory:
             return
         there = self.read()
         for name, value in about.items():
-            if there.get(name) != value:
+            if (there.get(name) or "") != value:
                 raise VmgexitError(
                     f"{self.path}: a campaign with {name} {there.get(name) or 'none'} found,"
                     f" {value or 'none'} expected; --dir names another folder"

@@ -17,7 +17,7 @@ def merge(directory: Directory, others: list[Path]) -> tuple[int, int]:
     names = ("target", "profile", "plant", "peer")
     if not about.keys() >= set(names):
         raise VmgexitError(f"{directory.path / 'campaign.json'}: {', '.join(names)} expected")
-    identity = {name: about[name] for name in names}
+    identity = {name: about[name] for name in names} | {"guest": about.get("guest", "")}
     for other in others:
         if not other.is_dir():
             raise VmgexitError(f"{other}: no folder")

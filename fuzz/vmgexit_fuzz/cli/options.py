@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from vmgexit.errors import UsageError, VmgexitError
+from vmgexit.guests.profiles import GUESTS
 
 from ..campaign.findings import slug
 from ..campaign.folder import Directory
@@ -36,6 +37,11 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
     """Under what an input runs."""
     parser.add_argument(
         "--profile", help="for targets with a machine: coconut, or names of quirks joined by commas"
+    )
+    parser.add_argument(
+        "--guest",
+        metavar="NAME",
+        help=f"for targets with a machine: {' or '.join(GUESTS)}; only what that guest does is run",
     )
     parser.add_argument(
         "--peer",
@@ -109,6 +115,8 @@ def usual_folder(row: TargetRow, conditions: Conditions) -> Path:
     name = row.name
     if conditions.profile != USUAL.profile:
         name += f"-{slug(conditions.profile)}"
+    if conditions.guest:
+        name += f"-{slug(conditions.guest)}"
     if conditions.peer:
         name += f"-{slug(conditions.peer)}"
     if conditions.plant:

@@ -38,6 +38,8 @@ def _replay(arguments: argparse.Namespace) -> int:
         if finding is not None:
             found += 1
             print(f"{path}: {finding.message}\n{text}")
+        elif ending := target.ending(data):
+            print(f"{path}: {ending}\n{text}")
     print(f"{count_of(total, 'input')}, {count_of(found, 'finding')}")
     return 1 if found else 0
 

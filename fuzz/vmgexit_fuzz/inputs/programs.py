@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vmgexit.descriptions import Actor, Choice, Command, Flag, Hex, Holds, Kind, Number, Numbers
+from vmgexit.guests.guest import Guest
+from vmgexit.guests.values import NMI, Setting
 from vmgexit.machine.commands import COMMANDS, REFUSABLE, Posts, call
 from vmgexit.machine.program import CODES, PLACES, SIZE, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
@@ -42,6 +44,7 @@ WORTH: dict[Holds, tuple[int, ...]] = {
 
 # How often a burst takes a vector that the program has already: bugs sit where interrupts meet.
 SAME_VECTOR = 0.5
+OF_ITS_TABLE = 0.5  # how often a burst is a call of the guest's table
 FARTHEST = 24  # operations of a program that another way goes on from
 
 
@@ -49,6 +52,7 @@ class Pick(random.Random):
     """Choices for one program. `present` are the vectors that are in it."""
 
     present: Sequence[int] = ()
+    guest: Guest | None = None  # whose calls are made half of the time
 
     def vector(self, lowest: int = 0) -> int:
         """A vector, often one that the program has, not below `lowest`."""
@@ -283,7 +287,23 @@ BURSTS: dict[Burst, int] = {
 Mutation = Callable[[Pick, list[bytes]], None]
 
 
+def _of_table(pick: Pick, cpu: int) -> list[Command]:
+    """A call of the guest's table, and what follows from it."""
+    assert pick.guest is not None
+    setting = Setting((0, 1, 2), (pick.vector(_DELIVERABLE), NMI), PAGES)
+    rows = [row for row in pick.guest.makes if not row.in_memory]
+    if not rows:
+        return [_enter(pick, cpu), _take(cpu)]
+    row = pick.choice(rows)
+    rcx, rdx, r8 = pick.choice(list(row.given(setting)))
+    made = call(cpu, row.request, rcx, rdx, r8, protocol=row.protocol)
+    other = pick.randrange(3)
+    return [made, _enter(pick, cpu), _take(cpu), _enter(pick, other), _take(other)]
+
+
 def _burst(pick: Pick) -> list[bytes]:
+    if pick.guest is not None and pick.random() < OF_ITS_TABLE:
+        return [spelled(command) for command in _of_table(pick, pick.choice((0, 0, 1, 2)))]
     burst = pick.choices(list(BURSTS), list(BURSTS.values()))[0]
     return [spelled(command) for command in burst(pick, pick.choice((0, 0, 1, 2)))]
 
@@ -368,9 +388,11 @@ def _vectors(operations: list[bytes]) -> list[int]:
     return found
 
 
-def mutate(data: bytes, longest: int, seed: int) -> bytes:
-    """Another program, of at most `longest` bytes. Never raises, whatever `data` is."""
+def mutate(data: bytes, longest: int, seed: int, guest: Guest | None = None) -> bytes:
+    """Another program, of at most `longest` bytes. Never raises, whatever `data` is. With a `guest` there
+    are more of its calls in it."""
     pick = Pick(seed)
+    pick.guest = guest
     operations = _operations(data)
     if not operations or pick.random() < 0.05:
         cpus, count = pick.choice((1, 1, 2, 3)), pick.choice((1, 1, 1, 2, 0, 0xFFFFFFFF))

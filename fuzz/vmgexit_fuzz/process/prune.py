@@ -64,7 +64,7 @@ def main() -> None:
     row = find(request["target"])
     probes.install(row.probed)
     # No planted bug and no peer: a folder that somebody sent must not choose code to run.
-    target = row.open(Conditions(profile=request["profile"]))
+    target = row.open(Conditions(profile=request["profile"], guest=request.get("guest", "")))
     if row.has_states:
         from . import states
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vmgexit.errors import UsageError, VmgexitError
+from vmgexit.guests.profiles import find_guest
 from vmgexit.machine.quirks import profile
 
 from ..campaign.findings import Record
@@ -50,6 +51,7 @@ class Loaded:
     profile: str
     plant: str
     peer: str
+    guest: str
     created: float  # seconds since 1970; 0 where it is not known
     lines: list[Line]  # by time
     unreadable: int  # lines
@@ -63,10 +65,12 @@ def load(path: Path) -> Loaded:
     """Read the folder. Raises VmgexitError when it is no campaign's, or one of a newer version."""
     directory = Directory.at(path)
     about = directory.read()
-    texts = {name: _typed(about.get(name), "") for name in ("target", "profile", "plant", "peer")}
+    named = ("target", "profile", "plant", "peer", "guest")
+    texts = {name: _typed(about.get(name), "") for name in named}
     try:
         target = find(texts["target"])
         profile(texts["profile"] or "reference")
+        find_guest(texts["guest"])
     except UsageError as error:
         raise VmgexitError(one_line(f"{path / 'campaign.json'}: {error}")) from None
     lines, unreadable = _lines(directory.statistics)
@@ -77,6 +81,7 @@ def load(path: Path) -> Loaded:
         texts["profile"] or "reference",
         texts["plant"],
         texts["peer"],
+        texts["guest"],
         _typed(about.get("created"), 0.0),
         lines,
         unreadable,

@@ -22,7 +22,9 @@ def render(directory: Path, seconds: float) -> bytes:
     campaign = load(directory)
     replay = None
     if campaign.target.is_program:
-        replay = replayed(campaign.corpus, campaign.target.name, campaign.profile, seconds)
+        replay = replayed(
+            campaign.corpus, campaign.target.name, campaign.profile, seconds, campaign.guest
+        )
     subject = Subject(campaign, replay)
     return (
         _environment()

@@ -49,7 +49,9 @@ class Replayed:
     why_no_lines: str = ""
 
 
-def replayed(corpus: list[Path], target: str, profile: str, seconds: float) -> Replayed:
+def replayed(
+    corpus: list[Path], target: str, profile: str, seconds: float, guest: str = ""
+) -> Replayed:
     """Run the inputs for `seconds` at most, in the order given."""
     from .reach import Reach
 
@@ -61,6 +63,7 @@ def replayed(corpus: list[Path], target: str, profile: str, seconds: float) -> R
         "corpus": [str(path) for path in corpus],
         "target": target,
         "profile": profile,
+        "guest": guest,
         "seconds": seconds,
     }
     try:
@@ -108,7 +111,7 @@ def _reach(order: dict[str, Any]) -> Reach:
     from .reach import Reach
 
     row, reach = find(order["target"]), Reach()
-    target: Any = row.open(Conditions(profile=order["profile"]))
+    target: Any = row.open(Conditions(profile=order["profile"], guest=order["guest"]))
     with _limited(order["seconds"]):
         for path in order["corpus"]:
             commands = target.commands(Path(path).read_bytes()[: row.longest])

@@ -128,6 +128,7 @@ def about(subject: Subject) -> list[tuple[str, str]]:
         ("profile", campaign.profile),
         ("planted bug", campaign.plant),
         ("peer", campaign.peer),
+        ("guest", campaign.guest),
         ("folder", str(campaign.path)),
         ("created", utc(campaign.created)),
         ("ran", f"{utc(subject.clock.start)} to {utc(lines[-1].at)}" if lines else ""),

@@ -18,13 +18,17 @@ from vmgexit.descriptions import (
     Number,
     Numbers,
 )
+from vmgexit.guests.follow import as_guest
+from vmgexit.guests.guest import Guest
+from vmgexit.guests.values import Setting
 from vmgexit.machine.commands import COMMANDS, Posts
 from vmgexit.machine.commands import call as command_of_call
+from vmgexit.machine.machine import Machine
 from vmgexit.wire.calls import SvsmCall
 from vmgexit.wire.calls import calls as call_rows
 from vmgexit.wire.svsm import Call, Protocol
 
-from ..inputs.programs import WORTH
+from ..inputs.programs import PAGES, VECTORS, WORTH
 from .structures import sound, values
 
 CALLS_OFTEN = 6  # as often as this many other commands
@@ -96,16 +100,25 @@ def _command_of(cpu: int, call: SvsmCall) -> Command:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, most_vcpus: int = 4, longest: int = 40) -> list[Command]:
-    """An `init`, and any commands for the vCPUs that it makes, at most `longest`."""
+def scenarios(
+    draw: st.DrawFn, most_vcpus: int = 4, longest: int = 40, guest: Guest | None = None
+) -> list[Command]:
+    """An `init`, and any commands for the vCPUs that it makes, at most `longest`. With a `guest`, what is
+    left when it does only what it does, after the calls that come before it."""
     cpus = draw(st.integers(1, most_vcpus))
     ids = st.lists(st.integers(0, U32), min_size=cpus, max_size=cpus, unique=True)
     opening = draw(command("init", cpus=cpus, apic_ids=ids))
     if draw(st.booleans()):
         del opening["apic_ids"]
     vcpu = st.integers(0, cpus - 1)
-    call = st.builds(_command_of, vcpu, calls() | calls(Protocol.APIC) | calls(Protocol.APIC))
+    if guest is not None:
+        setting = Setting(tuple(range(cpus)), VECTORS, PAGES)
+        made = [one for cpu in range(cpus) for _, one in guest.calls(cpu, setting)]
+        call = st.sampled_from(made)
+    else:
+        call = st.builds(_command_of, vcpu, calls() | calls(Protocol.APIC) | calls(Protocol.APIC))
     others = [command(name, cpu=vcpu) for name in COMMANDS if name != "init"]
     count = draw(st.integers(0, longest))  # or most scenarios would be short
     commands = st.one_of([*others, *[call] * CALLS_OFTEN])
-    return [opening, *draw(st.lists(commands, min_size=count, max_size=count))]
+    drawn = [opening, *draw(st.lists(commands, min_size=count, max_size=count))]
+    return drawn if guest is None else as_guest(guest, drawn, Machine())[0]

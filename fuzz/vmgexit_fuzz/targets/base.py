@@ -49,11 +49,17 @@ class Conditions:
     plant: str = ""  # MODULE:FUNCTION, which plants a bug
     peer: str = ""  # the other implementation's command, as a shell would read it
     hang_seconds: float = HANG_SECONDS
+    guest: str = ""  # whose commands alone a scenario has; empty: any guest at all
 
     @property
     def about(self) -> dict[str, str]:
         """What two campaigns over one folder must have in common."""
-        return {"profile": self.profile, "plant": self.plant, "peer": self.peer}
+        return {
+            "profile": self.profile,
+            "plant": self.plant,
+            "peer": self.peer,
+            "guest": self.guest,
+        }
 
 
 USUAL = Conditions()
@@ -83,6 +89,8 @@ class TargetRow:
         cls = self.load()
         if conditions.peer and not cls.takes_peer:
             raise UsageError("--peer: only the target peer has a use for it")
+        if conditions.guest and not cls.takes_guest:
+            raise UsageError(f"--guest: {self.name} is no target whose inputs a guest makes")
         plant(conditions.plant)
         return cls(self, conditions)
 
@@ -96,6 +104,7 @@ class Target:
     """A target that is open: bytes in; it returns, or raises Finding."""
 
     takes_peer = False
+    takes_guest = False
 
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         self.row, self.conditions = row, conditions
@@ -137,6 +146,10 @@ class Target:
         if self.row.is_program:
             told["lines"] = self.lines(data)
         return told
+
+    def ending(self, data: bytes) -> str:
+        """Why the guest of a scenario ends itself; empty where it does not, and of other inputs."""
+        return ""
 
     def lines(self, data: bytes) -> str:
         """The commands of a scenario as JSON lines; nothing of other inputs."""

@@ -50,6 +50,7 @@ def act(operation: bytes) -> Command:
 class HostileHost(ProgramTarget):
     """Scenarios in which the host follows no rule."""
 
+    takes_guest = False
     invariants = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
     def commands(self, data: bytes) -> list[Command]:

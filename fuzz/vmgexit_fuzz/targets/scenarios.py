@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vmgexit.descriptions import Answer, Command
+from vmgexit.guests.follow import as_guest
+from vmgexit.guests.profiles import find_guest
 from vmgexit.machine import program
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
@@ -35,11 +37,13 @@ class Execution(Protocol):
 class ProgramTarget(Target):
     """A target that runs each input on a fresh machine. A subclass says what carries it out."""
 
+    takes_guest = True
     invariants: Sequence[Invariant] = INVARIANTS  # those that hold for the inputs
 
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         super().__init__(row, conditions)
         self.quirks = profile(conditions.profile)
+        self.guest = find_guest(conditions.guest)
 
     def begin(self) -> Execution:
         """What carries out the next input; it raises Violation and Finding."""
@@ -47,7 +51,14 @@ class ProgramTarget(Target):
 
     def commands(self, data: bytes) -> list[Command]:
         """The scenario of an input."""
-        return program.read(data)
+        return self._of_guest(data)[0]
+
+    def _of_guest(self, data: bytes) -> tuple[list[Command], str]:
+        """The scenario of an input, and why its guest ends itself at the end."""
+        commands = program.read(data)
+        if self.guest is None:
+            return commands, ""
+        return as_guest(self.guest, commands, Machine(self.quirks))
 
     def run(self, data: bytes) -> int:
         """Run a program; how many commands it has."""
@@ -77,16 +88,19 @@ class ProgramTarget(Target):
                 shown = show_scenario(commands[: index + 1], mark=index)
                 after = _state(execution.machine, command)
                 return found, f"{shown}\n   before: {before}\n   after:  {after}"
-        return None, show_scenario(commands)
+        return None, self.read(data)
 
     def read(self, data: bytes) -> str:
         return show_scenario(self.commands(data))
+
+    def ending(self, data: bytes) -> str:
+        return self._of_guest(data)[1]
 
     def lines(self, data: bytes) -> str:
         return to_lines(self.commands(data))
 
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
-        return programs.mutate(data, longest, seed)
+        return programs.mutate(data, longest, seed, self.guest)
 
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
         """The beginning of one program and the end of the other."""

@@ -41,6 +41,8 @@ _OUTPUTS = ("rcx", "rdx", "r8")
 class SvsmCalls(ProgramTarget):
     """Calls alone, whose codes and registers are checked too."""
 
+    takes_guest = False
+
     def begin(self) -> Checked:
         return Checked(Watch(Machine(self.quirks), invariants=self.invariants))
 

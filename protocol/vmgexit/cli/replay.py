@@ -13,9 +13,11 @@ from ..compare.lockstep import replay_peer
 from ..compare.peer import Peer
 from ..compare.replay import Mismatch, Tally, explained, replay
 from ..errors import UsageError
+from ..guests.profiles import GUESTS, find_guest
 from ..machine.quirks import Quirks, profile
 from ..machine.scenario import Sequence, sequences, show
 from ..read.streams import lines
+from .as_guest import check
 from .formatter import examples
 
 SHOWN = 20  # mismatches printed in full; all are counted
@@ -44,6 +46,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="name the quirks that explain each difference, and count what each explains",
     )
     parser.add_argument(
+        "--guest",
+        default="",
+        metavar="NAME",
+        help=f"{' or '.join(GUESTS)}: say where a scenario does what that guest never does, and where the"
+        " guest ends itself; exits 1 where it never does that",
+    )
+    parser.add_argument(
         "--peer",
         metavar="CMD",
         help="the program to run instead, with its arguments (specs/peer-protocol.md)",
@@ -70,6 +79,9 @@ def _seconds(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     quirks = profile(arguments.profile)
+    guest = find_guest(arguments.guest)
+    if guest is not None:
+        return check(_without_answers(arguments), guest, quirks)
     tally = Tally()
     mismatches = _mismatches(arguments, quirks, tally)
     if arguments.explain:
@@ -102,6 +114,15 @@ def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> 
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
         for name in arguments.files:
             yield from replay_peer(_sequences(name), peer, quirks, tally)
+
+
+def _without_answers(arguments: argparse.Namespace) -> Iterator[Sequence]:
+    """The sequences of all files, whose answers are not looked at."""
+    for option in ("invariants", "explain", "peer"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option} compares answers: not with --guest")
+    for name in arguments.files:
+        yield from _sequences(name)
 
 
 def _sequences(name: str) -> Iterator[Sequence]:

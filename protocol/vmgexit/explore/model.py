@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..descriptions import Answer, Command
-from ..machine.commands import call
+from ..guests.follow import opening
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, Quirks
 from ..machine.vm import Vcpu
@@ -61,13 +61,10 @@ class VmModel:
     def start(self) -> tuple[Commands, State]:
         """A machine whose vCPUs let every vector through and are about to enter their guests."""
         system = self.system
-        opening: Commands = (
-            {"op": "init", "cpus": system.vcpus, "reg_count": system.registrations},
-            *(call(cpu, ApicCall.CONFIGURE_VECTOR, 0x300) for cpu in range(system.vcpus)),
-        )
-        for command in opening:
+        done = opening(system.vcpus, system.registrations)
+        for command in done:
             self.watch.execute(command)
-        return opening, self._freeze((False,) * system.vcpus, Left.of(system))
+        return done, self._freeze((False,) * system.vcpus, Left.of(system))
 
     def moves(self, state: State) -> Iterator[Move[State, Command]]:
         """Every move from a state."""
