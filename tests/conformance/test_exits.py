@@ -385,9 +385,19 @@ def test_broken_request(code: int, changes: dict[str, int], path: str, rule: str
         (0x80000010, {"info1": 1}, "sw_exit_info_1", "does not use it"),
         (0x80000015, {"info2": 1}, "sw_exit_info_2", "does not use it"),
         (0x8000FFFE, {"version": 0}, "protocol_version", "CcExitVmgInit"),
+        (0x8000FFFE, {"info1": 0x20}, "sw_exit_info_1", "GENERAL SNP_FEATURES"),
+        (0x7C, {}, "sw_exit_info_1", "read or write: access=READ"),
+        (0x80000018, {"info1": 0}, "sw_exit_info_1", "VMPL to run: vmpl=0x0"),
+        (0x80000013, {}, "sw_exit_info_1", "operation=CREATE, vmpl=0x1, apic_id=0x5"),
+        (
+            0x80000010,
+            {},
+            "shared_buffer",
+            "page list, entries 0 to 0: [0] SHARED 0xc000000000, 4 KiB",
+        ),
     ],
 )
-def test_what_no_host_looks_at_is_a_note(
+def test_what_a_request_says_is_a_note(
     code: int, changes: dict[str, int], path: str, text: str
 ) -> None:
     page = first_case(code).page(**changes)
@@ -485,6 +495,29 @@ def test_page_state_change_in_the_buffer(buffer: str, scratch: int, rule: str) -
     page.write_buffer(bytes.fromhex(buffer), scratch - 0x800)
     found = broken(page)
     assert any(rule in text for text in found) if rule else found == []
+
+
+@pytest.mark.parametrize(
+    ("buffer", "text"),
+    [
+        ("0200 0100 00000000", "page list: finished, its last entry was 1"),
+        (
+            "0000 0000 00000000 0c00004000001001",
+            "entries 0 to 0: [0] PRIVATE 0x40000000, 2 MiB, 12 of 512 pages done",
+        ),
+        (
+            "0100 0600 00000000 0000000000000000 0010000000001000 0020000000002000 0030000000007000",
+            "entries 1 to 6: [1] PRIVATE 0x1000, 4 KiB; [2] SHARED 0x2000, 4 KiB;"
+            " [3] operation 7 0x3000, 4 KiB; ... (+3)",
+        ),
+    ],
+)
+def test_a_page_list_is_shown(buffer: str, text: str) -> None:
+    page = first_case(0x80000010).page(buffer=bytes.fromhex(buffer))
+    assert any(note.path == "shared_buffer" and text in note.text for note in page.notes())
+    page.valid_bitmap = 0
+    page.mark("sw_exit_info_1")  # the same list in an answer
+    assert any(note.path == "shared_buffer" and text in note.text for note in page.notes())
 
 
 def test_which_entry_of_a_page_list_is_wrong() -> None:

@@ -56,7 +56,7 @@ def exit_rows(row: Exit) -> Rows:
 
 def _word(word: Word) -> str:
     if word.layout is None:
-        return word.meaning if word.value else "must be 0"
+        return word.meaning if word.value else "not used; guests send 0"
     return f"{word.meaning}; {word.layout.declaration.name}: {bits_of(word.layout)}"
 
 

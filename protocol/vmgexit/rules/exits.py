@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..schema import Note, Problem, members
+from ..schema import Bits, Note, Problem, members
 from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
 from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import (
@@ -47,6 +47,7 @@ _MARKED = frozenset(
 )
 """Fields that have a valid bit."""
 
+_ENTRIES = 3  # of a page list that a note shows
 MMIO_LIMIT = 8  # bytes, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
 
 
@@ -332,6 +333,8 @@ def _notes_of_exit(page: GhcbPage) -> Iterator[Note]:
             yield Note("sw_exit_code", f"formerly {former.meaning} ({former.source})")
     yield from notes_on_exit(page.sw_exit_code)
     yield Note("valid_bitmap", f"valid: {', '.join(page.valid_fields()) or 'none'}")
+    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE:
+        yield from _notes_of_page_list(page)
     if page.is_answer:
         yield Note("sw_exit_info_1", f"read as an answer: {answer_text(page)}")
         if page.sw_exit_info_1 >> 32:
@@ -339,20 +342,60 @@ def _notes_of_exit(page: GhcbPage) -> Iterator[Note]:
             yield Note("sw_exit_info_1", "bits 63:32 not 0: a failure to COCONUT-SVSM only")
         return
     if page.protocol_version == ProtocolVersion.UNSTATED:
-        yield Note("protocol_version", str(UNSTATED_VERSION))
+        yield Note("protocol_version", UNSTATED_VERSION.readings)
     if row is None:
         return
     words = ("sw_exit_info_1", row.info1), ("sw_exit_info_2", row.info2)
     for name, word in words:
         held = getattr(page, name)
         if word.layout is not None:
-            yield Note(name, f"{word.meaning}: {word.layout.of(held)!r}")
+            laid = word.layout.of(held)
+            yield Note(name, f"{word.meaning}: {_in_words(laid)}")
+            yield from (Note(name, note.text) for note in laid.notes())
         elif word.value:
             of = f": {exit_text(held)}" if word.is_code else ""
             yield Note(name, f"{word.meaning}{of}")
         elif held:
             yield Note(name, f"{row.name} does not use it; guests send 0")
     yield from _notes_of_nothing(page)
+
+
+def _in_words(word: Bits) -> str:
+    """The fields of an information word that say something: the first, and those that are not 0."""
+    said: list[str] = []
+    for field in word.declaration.fields:
+        value = getattr(word, field.name)
+        if field.rule is None and (value or not said):
+            number = value if isinstance(value, bool) else f"{value:#x}"
+            said.append(f"{field.name}={getattr(value, 'name', number)}")
+    return ", ".join(said)
+
+
+def _notes_of_page_list(page: GhcbPage) -> Iterator[Note]:
+    """How far the list of a page state change is, and the next entries."""
+    start = page.sw_scratch % PAGE - BUFFER_OFFSET
+    if not 0 <= start <= BUFFER_SIZE - HEADER_SIZE:
+        return
+    data = page.shared_buffer[start:]
+    header = PscHeader.decode(data[:HEADER_SIZE])
+    if header.done:
+        yield Note("shared_buffer", f"page list: finished, its last entry was {header.end_entry}")
+        return
+    shown = []
+    for index in range(header.cur_entry, header.end_entry + 1)[:_ENTRIES]:
+        at = HEADER_SIZE + index * ENTRY_SIZE
+        if at + ENTRY_SIZE > len(data):
+            break
+        entry = PscEntry.decode(data[at : at + ENTRY_SIZE])
+        operation = getattr(entry.operation, "name", f"operation {int(entry.operation)}")
+        size = "2 MiB" if entry.large else "4 KiB"
+        done = f", {entry.current_page} of {entry.pages} pages done" * bool(entry.current_page)
+        shown.append(f"[{index}] {operation} {entry.frame * PAGE:#x}, {size}{done}")
+    more = header.end_entry + 1 - header.cur_entry - len(shown)
+    shown += [f"... (+{more})"] * bool(more)
+    listed = "; ".join(shown)
+    text = f"page list, entries {header.cur_entry} to {header.end_entry}: {listed}"
+    yield Note("shared_buffer", text)
 
 
 def _notes_of_nothing(page: GhcbPage) -> Iterator[Note]:

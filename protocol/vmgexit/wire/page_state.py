@@ -27,7 +27,7 @@ from ..schema import (
 )
 from .ghcb_msr import PageOperation
 from .page_size import PAGES_IN_LARGE
-from .readings_ghcb import SMALL_ENTRY_DONE
+from .readings import notes_on
 
 SOURCE = "edk2 MdePkg/Include/Register/Amd/Ghcb.h; COCONUT-SVSM kernel/src/sev/ghcb.rs"
 
@@ -83,8 +83,8 @@ class PscEntry(Bits):
         return max(0, self.pages - self.current_page)
 
     def notes(self) -> Iterator[Note]:
-        if self.current_page == 1 and not self.large:
-            yield Note("current_page", str(SMALL_ENTRY_DONE))
+        if not self.large:
+            yield from notes_on(self)
 
     def broken(self) -> Iterator[Problem]:
         if self.current_page > self.pages:

@@ -27,6 +27,11 @@ class Reading:
     alike: Container[int] = ()  # values of the field that mean the same in both readings
     revision: str = ""  # under which the other reading is declared
 
+    @property
+    def readings(self) -> str:
+        """Both readings, for a note on the field that they are about."""
+        return f"read as {self.chosen}; otherwise {self.other} ({self.source})"
+
     def __str__(self) -> str:
         return f"{self.topic}: {self.chosen}; otherwise {self.other} ({self.source})"
 

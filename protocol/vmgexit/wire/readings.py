@@ -23,8 +23,7 @@ def notes_on(value: Structure) -> Iterator[Note]:
             continue
         held = getattr(value, reading.field)
         if held != value.declaration[reading.field].zero and held not in reading.alike:
-            text = f"read as {reading.chosen}; otherwise {reading.other} ({reading.source})"
-            yield Note(reading.field, text)
+            yield Note(reading.field, reading.readings)
 
 
 def notes_on_exit(code: int) -> Iterator[Note]:

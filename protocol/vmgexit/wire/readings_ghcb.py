@@ -6,21 +6,12 @@ from .reading import Reading, named
 
 UNSTATED_VERSION = Reading(
     "protocol version 0",
-    "nobody wrote it: what the VM negotiated holds, at most version 2",
-    "not a version",
+    "not written by the guest: what the VM negotiated holds, at most version 2",
+    "no version that exists",
     "edk2 CcExitLib.c CcExitVmgInit (OVMF's PEI and DXE), Linux arch/x86/coco/sev/core.c"
-    " vmgexit_ap_control (a fresh page), KVM never looks / versions are 1 and 2",
+    " vmgexit_ap_control (a fresh page), KVM (never looks) / COCONUT-SVSM, OpenVMM",
     of="ghcb",
 )
-SMALL_ENTRY_DONE = Reading(
-    "current page of a finished 4 KiB entry",
-    "1, the pages that are done",
-    "0, as in every 4 KiB entry",
-    "KVM / mushroom",
-    of="psc-entry",
-    codes=(0x80000010,),
-)
-
 GHCB_READINGS = (
     UNSTATED_VERSION,
     *named(
@@ -178,7 +169,15 @@ GHCB_READINGS = (
         of="psc-request",
         codes=(0x80000010,),
     ),
-    SMALL_ENTRY_DONE,
+    Reading(
+        "current page of a finished 4 KiB entry",
+        "the pages that are done: 1",
+        "0, as in every 4 KiB entry",
+        "KVM / mushroom",
+        of="psc-entry",
+        field="current_page",
+        codes=(0x80000010,),
+    ),
     Reading(
         "end_entry of a page state change",
         "index of the last entry",
