@@ -16,7 +16,7 @@ from . import plain
 from .compiler import compiled_decode, compiled_encode
 from .documentation import Documentation
 from .fields import field_of
-from .structure import Bits, Buffer, Declaration, Field, Kind, Structure
+from .structure import Bits, Declaration, Field, Kind, Structure
 from .whole import Whole
 
 S = TypeVar("S", bound=Structure)
@@ -213,41 +213,35 @@ def _reserved_name(cls: type[Structure], field: Field) -> str:
 
 def _install_codec(cls: type[Structure]) -> None:
     """Give `cls` a decode, an encode and a view that make the real ones at first use."""
-
-    # Each is cached: who holds on to the first decode calls it again and again.
-    @functools.cache
-    def make_decode() -> Callable[..., Any]:
-        made = compiled_decode(cls)
-        cls.decode = staticmethod(made)  # type: ignore[method-assign]
-        return made
-
-    def decode(data: Buffer, *, strict: bool = False) -> Any:
-        return make_decode()(data, strict=strict)
-
-    @functools.cache
-    def make_encode() -> Callable[[Any], bytes]:
-        made = compiled_encode(cls)
-        cls.encode = made  # type: ignore[assignment, method-assign]
-        return made
-
-    def encode(self: Structure) -> bytes:
-        return make_encode()(self)
-
-    @functools.cache
-    def make_view() -> Callable[..., Any]:
-        from .view import maker
-
-        view = maker(cls)
-        cls.view = staticmethod(view)  # type: ignore[method-assign]
-        return view
-
-    def view(buffer: Any, offset: int = 0) -> Any:
-        return make_view()(buffer, offset)
-
-    cls.decode = staticmethod(decode)  # type: ignore[method-assign]
-    cls.encode = encode  # type: ignore[method-assign]
-    cls.view = staticmethod(view)  # type: ignore[method-assign]
+    _make_later(cls, "decode", compiled_decode, staticmethod)
+    _make_later(cls, "encode", compiled_encode, lambda function: function)
+    _make_later(cls, "view", _compiled_view, staticmethod)
     cls.construct = _Construct(cls)
+
+
+def _make_later(
+    cls: type[Structure],
+    name: str,
+    make: Callable[[type[Structure]], Callable[..., Any]],
+    kept: Callable[[Callable[..., Any]], Any],
+) -> None:
+    # Cached: who holds on to the first function calls it again and again.
+    @functools.cache
+    def made() -> Callable[..., Any]:
+        function = make(cls)
+        setattr(cls, name, kept(function))
+        return function
+
+    def first(*given: Any, **named: Any) -> Any:
+        return made()(*given, **named)
+
+    setattr(cls, name, kept(first))
+
+
+def _compiled_view(cls: type[Structure]) -> Callable[..., Any]:
+    from .view import maker
+
+    return maker(cls)
 
 
 class _Construct:

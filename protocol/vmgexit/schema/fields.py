@@ -18,10 +18,19 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from .lists import MOST, Bodies, Listing
 from .structure import Field, Kind, Rule, Structure
+
+
+class Told(TypedDict, total=False):
+    """What a declaration may say of every field. A value that is not reset says `reset=None`."""
+
+    spec: str
+    access: str
+    reset: int | None
+    clause: str
 
 
 def field_of(spec: Field) -> Any:
@@ -37,34 +46,15 @@ def bits(
     *,
     enum: type[IntEnum] | None = None,
     value: int | None = None,
-    spec: str = "",
-    access: str = "",
-    reset: int | None = 0,
-    clause: str = "",
+    **told: Unpack[Told],
 ) -> Any:
     """An unsigned integer of `width` bits in a `Bits` word; `value` is the one right value."""
-    return field_of(
-        Field(
-            Kind.UINT,
-            width,
-            meaning,
-            enum=enum,
-            value=value,
-            spec=spec,
-            access=access,
-            reset=reset,
-            clause=clause,
-        )
-    )
+    return field_of(Field(Kind.UINT, width, meaning, enum=enum, value=value, **told))
 
 
-def bit(
-    meaning: str, *, spec: str = "", access: str = "", reset: int | None = 0, clause: str = ""
-) -> Any:
+def bit(meaning: str, **told: Unpack[Told]) -> Any:
     """One bit of a `Bits` word, read as a bool."""
-    return field_of(
-        Field(Kind.FLAG, 1, meaning, spec=spec, access=access, reset=reset, clause=clause)
-    )
+    return field_of(Field(Kind.FLAG, 1, meaning, **told))
 
 
 def reserved(
@@ -74,26 +64,16 @@ def reserved(
 
     The attribute is named by its place, `reserved_13_11` or `reserved_13`, which is checked.
     """
-    return field_of(Field(Kind.UINT, width, meaning, rule=rule, reset=0, clause=clause))
+    return field_of(Field(Kind.UINT, width, meaning, rule=rule, clause=clause))
 
 
 u8, u16, u32, u64 = (functools.partial(bits, width) for width in (8, 16, 32, 64))
 """A little-endian unsigned integer of so many bits in a `Record`, with the options of `bits`."""
 
 
-def raw(
-    size: int,
-    meaning: str,
-    *,
-    value: bytes | None = None,
-    spec: str = "",
-    access: str = "",
-    clause: str = "",
-) -> Any:
+def raw(size: int, meaning: str, *, value: bytes | None = None, **told: Unpack[Told]) -> Any:
     """`size` bytes that the structure does not look into; `value` is the one right value."""
-    return field_of(
-        Field(Kind.BYTES, size * 8, meaning, value=value, spec=spec, access=access, clause=clause)
-    )
+    return field_of(Field(Kind.BYTES, size * 8, meaning, value=value, **told))
 
 
 def reserved_bytes(
@@ -106,52 +86,19 @@ def reserved_bytes(
     return field_of(Field(Kind.BYTES, size * 8, meaning, rule=rule, clause=clause))
 
 
-def bitmap(
-    size: int,
-    meaning: str,
-    *,
-    first: int = 0,
-    spec: str = "",
-    access: str = "",
-    clause: str = "",
-) -> Any:
+def bitmap(size: int, meaning: str, *, first: int = 0, **told: Unpack[Told]) -> Any:
     """A set of numbers, one bit each, in `size` bytes: one integer whose bit n means `first + n`."""
-    return field_of(
-        Field(Kind.BITMAP, size * 8, meaning, first=first, spec=spec, access=access, clause=clause)
-    )
+    return field_of(Field(Kind.BITMAP, size * 8, meaning, first=first, **told))
 
 
-def nested(
-    of: type[Structure], meaning: str, *, spec: str = "", access: str = "", clause: str = ""
-) -> Any:
+def nested(of: type[Structure], meaning: str, **told: Unpack[Told]) -> Any:
     """Another structure in place."""
-    return field_of(
-        Field(Kind.STRUCT, of.size * 8, meaning, of=of, spec=spec, access=access, clause=clause)
-    )
+    return field_of(Field(Kind.STRUCT, of.size * 8, meaning, of=of, **told))
 
 
-def array(
-    of: type[Structure],
-    count: int,
-    meaning: str,
-    *,
-    spec: str = "",
-    access: str = "",
-    clause: str = "",
-) -> Any:
+def array(of: type[Structure], count: int, meaning: str, **told: Unpack[Told]) -> Any:
     """`count` structures one after the other, read as a list."""
-    return field_of(
-        Field(
-            Kind.ARRAY,
-            of.size * 8 * count,
-            meaning,
-            of=of,
-            count=count,
-            spec=spec,
-            access=access,
-            clause=clause,
-        )
-    )
+    return field_of(Field(Kind.ARRAY, of.size * 8 * count, meaning, of=of, count=count, **told))
 
 
 def list_of(
@@ -163,8 +110,7 @@ def list_of(
     until: Callable[[Any], bool] | None = None,
     most: int = MOST,
     bodies: Bodies | None = None,
-    spec: str = "",
-    clause: str = "",
+    **told: Unpack[Told],
 ) -> Any:
     """Structures one after the other in a `Whole`, as many as the bytes say, read as a list.
 
@@ -175,11 +121,9 @@ def list_of(
     if [bool(count), bool(last), until is not None].count(True) != 1:
         raise TypeError("a list has one of count, last and until")
     listing = Listing(count, last, until, most, bodies)
-    return field_of(
-        Field(Kind.ARRAY, of.size * 8, meaning, of=of, listing=listing, spec=spec, clause=clause)
-    )
+    return field_of(Field(Kind.ARRAY, of.size * 8, meaning, of=of, listing=listing, **told))
 
 
-def rest(meaning: str, *, spec: str = "", clause: str = "") -> Any:
+def rest(meaning: str, **told: Unpack[Told]) -> Any:
     """All bytes that follow the list of a `Whole`: its last field."""
-    return field_of(Field(Kind.BYTES, 0, meaning, is_rest=True, spec=spec, clause=clause))
+    return field_of(Field(Kind.BYTES, 0, meaning, is_rest=True, **told))

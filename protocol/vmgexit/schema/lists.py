@@ -6,6 +6,7 @@ may say where bodies stand that belong to them: a manifest, a certificate.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ class Listing:
 
 
 def reach(value: Any, path: str) -> Any:
-    """What stands at a path of names; the value itself at ""."""
-    for name in path.split(".") if path else ():
-        value = getattr(value, name)
+    """What stands at a path, such as `entries[1].frame`; the value itself at ""."""
+    for part in re.findall(r"\w+", path):
+        value = value[int(part)] if part.isdigit() else getattr(value, part)
     return value

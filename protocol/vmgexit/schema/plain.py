@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, SupportsIndex, TypeVar
 
-from ..errors import EncodeError, hint, nearest
+from ..errors import EncodeError, brief, hint, nearest
 from .structure import Field, Kind, Structure
 
 S = TypeVar("S", bound=Structure)
@@ -117,9 +117,3 @@ def expected_of(field: Field) -> str:
 def unexpected(path: str, found: Any, expected: str) -> EncodeError:
     """The error for something of another kind than `expected`."""
     return EncodeError(f"{path}: {brief(found)} found, {expected} expected", path=path)
-
-
-def brief(value: Any) -> str:
-    """The repr of what somebody gave, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -15,6 +15,7 @@ import functools
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from inspect import isfunction
 from mmap import mmap
 from operator import eq, index
 from typing import Any, ClassVar, Self, SupportsIndex, cast, overload
@@ -89,7 +90,7 @@ def _view_class(cls: type[Structure]) -> type[Structure]:
         field.name: property(names[field.name], _setter(cls, field), doc=field.meaning)
         for field in cls.declaration.fields
     }
-    methods = {name: value for name, value in vars(_View).items() if name in _OVERRIDDEN}
+    methods = {name: value for name, value in vars(_View).items() if isfunction(value)}
     body = {"__slots__": _SLOTS, "__doc__": f"A view of {cls.__name__}.", "_of": cls}
     return type(f"{cls.__name__}View", (cls,), {**body, **methods, **fields})
 
@@ -281,18 +282,6 @@ class _View(Structure):
     def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
         """Copies and pickles are structures of their own, without the buffer."""
         return _detached, (self._of, self.encode())
-
-
-_OVERRIDDEN = (
-    "encode",
-    "problems",
-    "as_dict",
-    "settled",
-    "__eq__",
-    "__repr__",
-    "__reduce_ex__",
-    "__hash__",
-)
 
 
 def _detached(cls: type[Structure], data: bytes) -> Structure:

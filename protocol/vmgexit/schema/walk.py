@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..errors import UsageError, hint, nearest
+from .lists import reach
 from .structure import Field, Kind, Structure
 
 
@@ -70,24 +71,11 @@ def locate(cls: type[Structure], path: str) -> Place:
 def get(value: Structure, path: str) -> Any:
     """The value at `path`, such as `vmpl2.status.pending_vector`."""
     locate(type(value), path)
-    for part in _parts(path):
-        value = value[part] if isinstance(part, int) else getattr(value, part)  # type: ignore[index]
-    return value
+    return reach(value, path)
 
 
 def put(value: Structure, path: str, held: Any) -> None:
     """Store `held` at `path`."""
     locate(type(value), path)
-    *outer, last = _parts(path)
-    target: Any = value
-    for part in outer:
-        target = target[part] if isinstance(part, int) else getattr(target, part)
-    setattr(target, str(last), held)
-
-
-def _parts(path: str) -> Iterator[str | int]:
-    for name in path.split("."):
-        name, bracket, index = name.partition("[")
-        yield name
-        if bracket:
-            yield int(index.rstrip("]"))
+    outer, _, last = path.rpartition(".")
+    setattr(reach(value, outer), last, held)

@@ -214,6 +214,33 @@ _RESULTS = (
     ResultCode.INVALID_PARAMETER,  # sizes, names
 )
 
+_BY_NAME = Operand("rcx", "guest-physical address of the source's identifier")
+
+
+def _copies(
+    protocol: str,
+    read: IntEnum,
+    write: IntEnum,
+    which: Operand,
+    most: str,
+    results: tuple[ResultCode, ...] = _RESULTS,
+    revision: str = "",
+) -> Iterator[Call]:
+    """The call that reads a source, and the one that writes it."""
+    for number, name in ((read, "read"), (write, "write")):
+        yield Call(
+            Protocol.OBSERVABILITY,
+            number,
+            f"SVSM_{protocol}_{name.upper()}",
+            f"{name} a source",
+            inputs=(which, _BUFFER, Operand("r8", f"bytes to {name}{most}"), _OFFSET),
+            outputs=(_COPIED,),
+            memory=(Memory("rcx", "which source", OmpIdentifier),) if which is _BY_NAME else (),
+            results=results,
+            revision=revision,
+        )
+
+
 OMP_CALLS = (
     Call(
         Protocol.OBSERVABILITY,
@@ -235,36 +262,7 @@ OMP_CALLS = (
         ),
         results=_RESULTS,
     ),
-    Call(
-        Protocol.OBSERVABILITY,
-        OmpCall.READ,
-        "SVSM_OMP_READ",
-        "read a source",
-        inputs=(
-            Operand("rcx", "guest-physical address of the source's identifier"),
-            _BUFFER,
-            Operand("r8", "bytes to read, bits 31:0: at most 4096"),
-            _OFFSET,
-        ),
-        outputs=(_COPIED,),
-        memory=(Memory("rcx", "which source", OmpIdentifier),),
-        results=_RESULTS,
-    ),
-    Call(
-        Protocol.OBSERVABILITY,
-        OmpCall.WRITE,
-        "SVSM_OMP_WRITE",
-        "write a source",
-        inputs=(
-            Operand("rcx", "guest-physical address of the source's identifier"),
-            _BUFFER,
-            Operand("r8", "bytes to write, bits 31:0: at most 4096"),
-            _OFFSET,
-        ),
-        outputs=(_COPIED,),
-        memory=(Memory("rcx", "which source", OmpIdentifier),),
-        results=_RESULTS,
-    ),
+    *_copies("OMP", OmpCall.READ, OmpCall.WRITE, _BY_NAME, ", bits 31:0: at most 4096"),
 )
 
 _BY_INDEX = Operand("rcx", "index of the source")
@@ -285,25 +283,14 @@ FORMER_OMP_CALLS = (
         memory=(Memory("rdx", "entries", OmpEntry20260414, written=True),),
         revision=APRIL,
     ),
-    Call(
-        Protocol.OBSERVABILITY,
+    *_copies(
+        "OCP",
         OmpCall.READ,
-        "SVSM_OCP_READ",
-        "read a source",
-        inputs=(_BY_INDEX, _BUFFER, Operand("r8", "bytes to read"), _OFFSET),
-        outputs=(_COPIED,),
-        results=(ResultCode.SUCCESS, ResultCode.INVALID_PARAMETER),
-        revision=APRIL,
-    ),
-    Call(
-        Protocol.OBSERVABILITY,
         OmpCall.WRITE,
-        "SVSM_OCP_WRITE",
-        "write a source",
-        inputs=(_BY_INDEX, _BUFFER, Operand("r8", "bytes to write"), _OFFSET),
-        outputs=(_COPIED,),
-        results=(ResultCode.SUCCESS, ResultCode.INVALID_PARAMETER),
-        revision=APRIL,
+        _BY_INDEX,
+        "",
+        (ResultCode.SUCCESS, ResultCode.INVALID_PARAMETER),
+        APRIL,
     ),
     Call(
         Protocol.OBSERVABILITY,
@@ -335,25 +322,6 @@ FORMER_OMP_CALLS = (
         results=_RESULTS,
         revision=AUGUST,
     ),
-    Call(
-        Protocol.OBSERVABILITY,
-        OcpCall.READ,
-        "SVSM_OCP_READ",
-        "read a source",
-        inputs=(_BY_INDEXES, _BUFFER, Operand("r8", "bytes to read, at most 4096"), _OFFSET),
-        outputs=(_COPIED,),
-        results=_RESULTS,
-        revision=AUGUST,
-    ),
-    Call(
-        Protocol.OBSERVABILITY,
-        OcpCall.WRITE,
-        "SVSM_OCP_WRITE",
-        "write a source",
-        inputs=(_BY_INDEXES, _BUFFER, Operand("r8", "bytes to write, at most 4096"), _OFFSET),
-        outputs=(_COPIED,),
-        results=_RESULTS,
-        revision=AUGUST,
-    ),
+    *_copies("OCP", OcpCall.READ, OcpCall.WRITE, _BY_INDEXES, ", at most 4096", revision=AUGUST),
 )
 """Calls of the two earlier shapes."""
