@@ -33,6 +33,30 @@ def test_values_as_logs_print_them(run: Run, name: str, value: str, memory: str)
     assert fields(ran.out) == fields(run("decode", name, "--hex", memory).out)
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "rather"),
+    [
+        ("ghcb", "cases/vmsa-ap.bin", "vmsa"),
+        ("ghcb", "cases/vmsa-dmesg-hexdump.txt", "vmsa"),
+        ("secrets-page", "cases/vmsa-ap.bin", "vmsa"),
+        ("vmsa", "guests/ovmf-cpuid-sec.bin", "ghcb"),
+        ("vmsa", "cases/ghcb-psc.bin", "ghcb"),
+        ("ghcb", "cases/ghcb-psc.bin", ""),  # which breaks a rule of a GHCB
+        ("vmsa", "cases/vmsa-ap.bin", ""),
+    ],
+)
+def test_a_page_that_is_another_structure_is_said_to_be(
+    run: Run, name: str, file: str, rather: str
+) -> None:
+    note = f"note: it looks like {rather}, not like {name}: vmgexit decode {rather}"
+    out = run("decode", name, str(CASES.parent / file)).out
+    assert ("it looks like" in out) == bool(rather)
+    assert (note in out.splitlines()) == bool(rather)
+    machine = run("decode", name, str(CASES.parent / file), "--json")
+    assert (note in machine.err) == bool(rather)
+    assert json.loads(machine.out)
+
+
 @pytest.mark.parametrize("name", ["vmsa-dmesg-hexdump.txt", "vmsa-journal-hexdump.txt"])
 def test_a_vmsa_that_a_log_has_in_part(run: Run, name: str) -> None:
     ran = run("decode", "vmsa", str(CASES / name))

@@ -29,6 +29,15 @@ def test_words(run: Run) -> None:
     assert same.out.startswith("sev-features: no field differs\n")
 
 
+def test_a_page_that_is_another_structure_is_said_to_be(run: Run) -> None:
+    one, other = CASES / "vmsa-ap.bin", CASES / "ghcb-psc.bin"
+    lines = run("diff", "ghcb", one, other).out.splitlines()
+    assert (
+        f"  A: the bytes of {one}; it looks like vmsa, not like ghcb: vmgexit decode vmsa" in lines
+    )
+    assert f"  B: the bytes of {other}" in lines
+
+
 def test_before_and_after_an_exit(run: Run, tmp_path: Path) -> None:
     request = GhcbPage.for_exit(0x7C, 0, gpa=0x7000, rcx=0x830)
     answer = GhcbPage.decode(request.encode())

@@ -198,3 +198,9 @@ def test_termination_reason(reason_set: int, code: int, name: str) -> None:
     assert reason(reason_set, code) == name
     word = msr.TerminationRequest(reason_set=reason_set, reason_code=code)
     assert next(word.notes()).text == name
+
+
+def test_reasons_that_ovmf_gives_under_linux_s_set() -> None:
+    for word, told in ((0x011100, True), (0x021100, True), (0x031100, False), (0x020100, False)):
+        texts = [note.text for note in decode_msr(word).notes()]
+        assert any("OVMF's reset vector" in text for text in texts) == told

@@ -14,6 +14,7 @@ from ..read.numbers import WORD, Understood
 from ..schema import Structure
 from ..show import values
 from ..show.partial import OPENED, Partial
+from ..wire.page_size import PAGE
 from ..wire.registry import find
 from .formatter import examples
 from .names import add_structure, number
@@ -209,11 +210,23 @@ def _say(arguments: argparse.Namespace, source: Given, record: Record, value: Pa
             f"; {held} of the {size} bytes of {name} are in the dump, not in it: {gaps}{more}"
         )
     others = _other_reading(source, value.cls, value)
-    lines += [f"note: {note}" for note in (*source.notes, *others)]
+    rather = other_page(value)
+    lines += [f"note: {note}" for note in (*source.notes, *others, *[rather] * bool(rather))]
     if not arguments.json:
         print("\n".join([*lines, *[""] * (not arguments.summary)]))
-    elif source.dump or source.notes or record.note:
+    elif source.dump or source.notes or record.note or rather:
         print("\n".join(f"vmgexit: {line}" for line in lines), file=sys.stderr)
+
+
+def other_page(value: Partial) -> str:
+    """What a page that breaks rules looks like, where that is a structure of another name."""
+    name = value.cls.declaration.name
+    if value.cls.size != PAGE or not value.problems():
+        return ""
+    from ..images.scan import looks_rather  # most pages are what they are read as
+
+    rather = looks_rather(value.value.encode(), name)
+    return f"it looks like {rather}, not like {name}: vmgexit decode {rather}" if rather else ""
 
 
 def _other_reading(source: Given, cls: type[Structure], value: Partial) -> Iterator[str]:

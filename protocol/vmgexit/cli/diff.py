@@ -14,7 +14,7 @@ from ..schema import Structure, Whole
 from ..show.difference import differences, render
 from ..show.partial import Partial
 from ..wire.registry import find
-from .decode import decoded
+from .decode import decoded, other_page
 from .formatter import examples
 from .names import add_structure, number
 from .records import whole
@@ -81,6 +81,8 @@ def _read(cls: type[Structure], word: str, offset: int, pad: bool) -> tuple[Part
                 data = whole(source.stream, cls, cut=offset > 0)
             else:
                 data = _exactly(source.stream, cls, offset)
-            return decoded(cls, data, offset, pad, source), source.said
+            value = decoded(cls, data, offset, pad, source)
+            rather = other_page(value)
+            return value, source.said + f"; {rather}" * bool(rather)
         except DecodeError as error:
             raise DecodeError(f"{word}: {error}") from None

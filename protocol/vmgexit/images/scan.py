@@ -27,6 +27,7 @@ from .page_rules import KINDS, Kind
 _BLOCK = 1 << 20
 _BLOCK_OF_COLUMNS = 4 << 20
 _SHORT = 64 * PAGE  # with fewer bytes, columns are slower
+_CLEARLY = 0.7  # a score that is worth telling somebody who asks for something else
 _NO_BLOCK = bytes(_BLOCK)
 _NO_PAGE = bytes(PAGE)
 
@@ -86,6 +87,13 @@ def look(page: bytes, gpa: int, kinds: Sequence[Kind], min_score: float) -> list
     finds = [judge(kind, page, gpa) for kind in kinds]
     finds = [find for find in finds if find.score >= min_score and find.score]
     return sorted(finds, key=lambda find: -find.score)
+
+
+def looks_rather(page: bytes, structure: str) -> str:
+    """The structure that `page` looks like, where it looks less like `structure`; "" where it does not."""
+    finds = look(page, 0, KINDS, _CLEARLY)
+    own = next((find.score for find in finds if find.structure == structure), 0.0)
+    return finds[0].structure if finds and finds[0].score > own else ""
 
 
 def scan(

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..schema import Bits, Code, Note, Problem, bit, bits, reserved, structure
 from .readings import notes_on
+from .readings_guest import OVMF_TERMINATIONS
 from .termination import ReasonSet, reason
 
 MSR = 0xC0010130
@@ -378,6 +379,8 @@ class TerminationRequest(MsrWord):
 
     def notes(self) -> Iterator[Note]:
         yield Note("reason_code", reason(self.reason_set, self.reason_code))
+        if self.reason_set == ReasonSet.LINUX and self.reason_code in (1, 2):
+            yield Note("reason_code", OVMF_TERMINATIONS.readings)
 
 
 @structure("ghcb-msr-hyperv-hypercall", size=8, source=HYPERV_SOURCE)

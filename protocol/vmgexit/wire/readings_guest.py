@@ -6,7 +6,16 @@ from __future__ import annotations
 
 from .reading import Reading, named
 
+OVMF_TERMINATIONS = Reading(
+    "termination reasons 1 and 2 of set 1",
+    "Linux's",
+    "OVMF's reset vector: 1 a #VC that is not for CPUID, 2 an answer of another code than expected",
+    "Linux asm/sev-common.h / edk2 OvmfPkg/ResetVector/Ia32/AmdSev.nasm.inc",
+    of="ghcb-msr-termination-request",
+)
+
 GUEST_READINGS = (
+    OVMF_TERMINATIONS,
     Reading(
         "SVSM calling area, byte 2",
         "NoEoiRequired",
