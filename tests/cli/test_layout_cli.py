@@ -72,5 +72,18 @@ def test_spec_lists_every_clause_with_its_tests(run: Run) -> None:
     assert (
         "tests/unit/test_registration.py::test_firmware_and_operating_system_both_register" in out
     )
+    assert "rule   protocol/vmgexit/wire/doorbell.py::VmplEvents" in out
     assert "clauses, 0 without a test" in out
+    assert out.endswith("; 0 mistakes\n")
+
+
+def test_spec_shows_one_clause_whole(run: Run) -> None:
+    out = run("spec", "reg-8").out
+    assert out.startswith(
+        "REG-8      There is no call 5; its text belongs to call 1. It is answered"
+    )
+    assert "REG-2" not in out
+    assert (
+        run("spec", "REG-88").complaint == "vmgexit: no clause REG-88; nearest: REG-8, REG-9, REG-7"
+    )
     assert "(not in specs)" not in out
