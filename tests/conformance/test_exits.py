@@ -448,9 +448,13 @@ def test_missing_marks_come_before_bad_values(
     assert [refusal(page, problem) for problem in problems_of_request(page)] == errors
 
 
-def test_a_scratch_outside_the_page_is_version_1s_business() -> None:
-    page = first_case(0x80000001).page(sw_scratch=0x1000, version=1)
-    assert broken(page) == []
+@pytest.mark.parametrize(
+    ("scratch", "errors"),
+    [(0x1000, []), (0xFFFFFFFFFFFFFFFC, []), (0xFFFFFFFFFFFFFFFD, [3]), (0, [3])],
+)
+def test_a_scratch_outside_the_page_is_version_1s_business(scratch: int, errors: list[int]) -> None:
+    page = first_case(0x80000001).page(sw_scratch=scratch, version=1)
+    assert [refusal(page, problem) for problem in page.problems()] == errors
 
 
 @pytest.mark.parametrize(

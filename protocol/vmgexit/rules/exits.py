@@ -118,8 +118,16 @@ def _word_problems(path: str, value: int, word: Word, row: Exit) -> Iterator[Pro
 
 
 def _scratch_problems(page: GhcbPage, version: int, length: int) -> Iterator[Problem]:
-    """Whether `length` bytes from the scratch address on stay inside the shared buffer."""
-    if version < ProtocolVersion.V2 or not page.is_valid("sw_scratch"):
+    """Whether `length` bytes from the scratch address on stay inside the shared buffer.
+
+    In version 1 they may be anywhere in memory.
+    """
+    if not page.is_valid("sw_scratch"):
+        return
+    if version < ProtocolVersion.V2:
+        if not 0 < page.sw_scratch <= (1 << 64) - length:
+            rule = f"no address of {length} bytes in memory"
+            yield Problem("sw_scratch", page.sw_scratch, rule, "")
         return
     start = page.sw_scratch % PAGE
     if not BUFFER_OFFSET <= start < BUFFER_END:
