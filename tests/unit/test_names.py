@@ -51,10 +51,10 @@ def test_every_file_that_declares_a_structure_is_a_chapter() -> None:
 
 
 def test_a_name_imports_its_chapter_alone() -> None:
-    found = loaded_by("from vmgexit.wire.registry import find; find('ext-int-status')")
-    assert found == {"doorbell"}
+    found = loaded_by("from vmgexit.wire.registry import find; find('rmp-entry')")
+    assert found == {"rmp"}
     assert loaded_by("import vmgexit") == set()
-    assert loaded_by("from vmgexit import ExtIntStatus") == {"doorbell"}
+    assert loaded_by("from vmgexit import RmpEntry") == {"rmp"}
 
 
 def test_revisions_are_found_by_either_spelling() -> None:
