@@ -21,7 +21,7 @@ ABOUT = {"target": "scenario", "profile": "reference", "plant": "", "peer": ""}
 
 
 def line(**more: float) -> Line:
-    return Line(0.0, 0, "random", 2.0, 10, 100, 0, 0, 0, 0, **more)  # type: ignore[arg-type]
+    return Line(1.0, 0, "random", 2.0, 10, 100, 0, 0, 0, 0, **more)  # type: ignore[arg-type]
 
 
 def test_a_folder_is_one_campaigns_at_a_time(tmp_path: Path) -> None:
@@ -98,6 +98,7 @@ def test_statistics_survive_a_torn_line(tmp_path: Path) -> None:
         stream.write('{"at": 12, "wor')
     statistics.append(tmp_path, line())
     assert statistics.read(tmp_path) == [line(), line()]
+    assert statistics.read_lines(tmp_path) == ([line(), line()], 1)
     texts = (tmp_path / "0.jsonl").read_text().splitlines()
     assert len(texts) == 3
     assert json.loads(texts[2])["inputs"] == 10

@@ -19,7 +19,7 @@ from vmgexit_fuzz.campaign.statistics import Line
 from vmgexit_fuzz.report import replay, write
 from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
 from vmgexit_fuzz.report.load import LARGEST_TEXT, load
-from vmgexit_fuzz.report.sections import MOST_FINDINGS
+from vmgexit_fuzz.report.sections import MOST_FINDINGS, Subject, course, head
 from vmgexit_fuzz.report.text import decoded, one_line, visible
 from vmgexit_fuzz.targets import TARGETS, find
 
@@ -289,7 +289,7 @@ def test_what_the_page_says_of_a_campaign(tmp_path: Path) -> None:
     assert "executions a second 100" in text
     assert "campaign time 40 s in 2 runs; 1 h of pauses left out" in text
     assert "worker time 1 min 20 s 2 workers, 0 restarts" in text
-    assert "pauses, which are left out of the time: 1 h after 20 s." in text
+    assert "Upright lines are pauses, which are left out of the time: 1 h after 20 s." in text
     assert "unseen share 0.02 % n = 1,900 inputs from nothing" in text  # 3 of 19,000
     assert "Passed over as unreadable: 2 lines of statistics, 1 record of findings." in text
     assert (
@@ -517,6 +517,22 @@ def test_a_chart_is_steps() -> None:
     assert [(tick.at, tick.text) for tick in drawn.across][-1] == (100, "8 s")
     assert drawn.series[0].path == "M250 1000H500V700H1000V0H1000"
     assert drawn.summary == "Findings over 8 s: findings ends at 10"
+
+
+def test_the_coverage_of_a_kind_whose_turn_comes_late_is_drawn_from_the_start(
+    tmp_path: Path,
+) -> None:
+    folder = campaign(tmp_path)
+    (folder / "statistics" / "0.jsonl").unlink()
+    told = [each | {"restarts": 700} for each in statistics(1, "")]
+    told[0] |= {"kind": "random", "coverage": 0}
+    text = "".join(json.dumps(each) + "\n" for each in told)
+    (folder / "statistics" / "1.jsonl").write_text(text)
+    subject = Subject(load(folder), None)
+    kinds = dict(course(subject))["charts"][0].series
+    # Lines of two seconds each, 40 in all: 0 until the second one ends, at a tenth of the width.
+    assert [(series.name, series.path[:13]) for series in kinds] == [("state", "M0 1000H100V6")]
+    assert "1 worker, 14,000 restarts" in str(dict(head(subject))["facts"])
 
 
 @pytest.mark.parametrize(

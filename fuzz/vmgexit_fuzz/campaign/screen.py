@@ -38,7 +38,7 @@ class Progress:
         parts = [
             f"{seconds:.{int(seconds < 10)}f} s: {self.inputs:,} inputs ({self.inputs / seconds:,.0f}/s)",
             f"{self.steps:,} {self.unit} ({self.steps / seconds:,.0f}/s)",
-            count_of(len(self.causes), "finding")
+            count_of(len(self.causes), "finding", separator=",")
             + (f" ({len(self.old)} seen before)" if self.old else ""),
         ]
         if self.coverage:
@@ -46,7 +46,7 @@ class Progress:
         if self.corpus:
             parts.append(f"corpus {self.corpus}")
         if self.restarts:
-            parts.append(count_of(self.restarts, "restart"))
+            parts.append(count_of(self.restarts, "restart", separator=","))
         return ", ".join(parts)
 
 

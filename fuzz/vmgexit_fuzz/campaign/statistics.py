@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmgexit.files import write
+
+from .untrusted import MOST, files, filled, object_of, typed
 
 WRITE_SECONDS = 2.0  # between two lines
 
@@ -37,9 +38,6 @@ class Line:
     species: int = 0  # the states that they reached,
     singletons: int = 0  # those that one input reached alone,
     incidences: int = 0  # and of each input how many, summed
-
-
-_NUMBERS = tuple(field.name for field in fields(Line) if field.name != "kind")
 
 
 class StateCounts:
@@ -92,18 +90,28 @@ def _ends_well(path: Path) -> bool:
 
 def read(folder: Path) -> list[Line]:
     """Every worker's lines by time. Unreadable ones are passed over."""
-    return sorted(_lines(folder), key=lambda line: line.at)
+    return read_lines(folder)[0]
 
 
-def _lines(folder: Path) -> Iterator[Line]:
-    for path in sorted(folder.glob("*.jsonl")):
+def read_lines(folder: Path) -> tuple[list[Line], int]:
+    """Every worker's lines by time, and how many could not be read."""
+    lines, unreadable = [], 0
+    for number, path in enumerate(files(folder, "*.jsonl")):
         for text in path.read_bytes().splitlines():
-            try:
-                line = Line(**json.loads(text))
-            except (ValueError, TypeError, RecursionError):
-                continue
-            if all(isinstance(getattr(line, name), int | float) for name in _NUMBERS):
-                yield line
+            line = _line(text, int(path.stem) if path.stem.isdecimal() else number)
+            if line is None:
+                unreadable += bool(text.strip())
+            else:
+                lines.append(line)
+    return sorted(lines, key=lambda line: (line.at, line.worker)), unreadable
+
+
+def _line(text: bytes, worker: int) -> Line | None:
+    told = object_of(text)
+    if told is None or not 0 < typed(told.get("at"), 0.0) < MOST:
+        return None
+    nothing = Line(0.0, worker, "", 0.0, 0, 0, 0, 0, 0, 0)
+    return filled(nothing, told, "worker")
 
 
 def unseen(lines: list[Line]) -> tuple[float, int] | None:

@@ -7,13 +7,10 @@ matters.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.guests.profiles import find_guest
@@ -21,7 +18,8 @@ from vmgexit.machine.quirks import profile
 
 from ..campaign.findings import Record
 from ..campaign.folder import Directory
-from ..campaign.statistics import Line
+from ..campaign.statistics import Line, read_lines
+from ..campaign.untrusted import files, filled, is_file, object_of, typed
 from ..targets import TargetRow, find
 from .text import decoded, one_line
 
@@ -29,9 +27,6 @@ PAUSE = 30.0  # seconds without a word of any worker: the campaign was not runni
 LARGEST = 1 << 20  # bytes of an input or a record; what is larger is none of ours
 LARGEST_TEXT = 32 << 10  # bytes of a scenario that are shown
 LARGEST_LOG = 4 << 10  # bytes of a log that are shown: the last
-_MOST = 1 << 40  # of any number told; as a time, thousands of years from now
-
-_Filled = TypeVar("_Filled", Line, Record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +61,14 @@ def load(path: Path) -> Loaded:
     directory = Directory.at(path)
     about = directory.read()
     named = ("target", "profile", "plant", "peer", "guest")
-    texts = {name: _typed(about.get(name), "") for name in named}
+    texts = {name: typed(about.get(name), "") for name in named}
     try:
         target = find(texts["target"])
         profile(texts["profile"] or "reference")
         find_guest(texts["guest"])
     except UsageError as error:
         raise VmgexitError(one_line(f"{path / 'campaign.json'}: {error}")) from None
-    lines, unreadable = _lines(directory.statistics)
+    lines, unreadable = read_lines(directory.statistics)
     findings, unreadable_findings = _findings(directory.findings)
     return Loaded(
         path,
@@ -82,92 +77,33 @@ def load(path: Path) -> Loaded:
         texts["plant"],
         texts["peer"],
         texts["guest"],
-        _typed(about.get("created"), 0.0),
+        typed(about.get("created"), 0.0),
         lines,
         unreadable,
-        [file for file in _files(directory.corpus) if file.stat().st_size <= LARGEST],
+        [file for file in files(directory.corpus) if file.stat().st_size <= LARGEST],
         findings,
         unreadable_findings,
-        [(file.name, _end(file)) for file in _files(directory.logs, "*.log")],
+        [(file.name, _end(file)) for file in files(directory.logs, "*.log")],
     )
-
-
-def _files(folder: Path, pattern: str = "*") -> list[Path]:
-    """The files in a folder by name; without hidden ones, which are being written."""
-    return sorted(
-        path for path in folder.glob(pattern) if _is_file(path) and not path.name.startswith(".")
-    )
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is a regular file, and no link to one elsewhere, which is nobody's to see."""
-    return path.is_file() and not path.is_symlink()
-
-
-def _lines(folder: Path) -> tuple[list[Line], int]:
-    """Every worker's lines by time, and how many could not be read."""
-    lines, unreadable = [], 0
-    for number, path in enumerate(_files(folder, "*.jsonl")):
-        for text in path.read_bytes().splitlines():
-            line = _line(text, int(path.stem) if path.stem.isdecimal() else number)
-            if line is None:
-                unreadable += bool(text.strip())
-            else:
-                lines.append(line)
-    return sorted(lines, key=lambda line: (line.at, line.worker)), unreadable
-
-
-def _line(text: bytes, worker: int) -> Line | None:
-    told = _object(text)
-    if told is None or not 0 < _typed(told.get("at"), 0.0) < _MOST:
-        return None
-    nothing = Line(0.0, worker, "", 0.0, 0, 0, 0, 0, 0, 0)
-    return _filled(nothing, told, "worker")
 
 
 def _findings(folder: Path) -> tuple[list[Found], int]:
     """The findings, and how many records could not be read. A record's name is its file's."""
     found, unreadable = [], 0
-    for path in _files(folder, "*.json"):
-        told = _object(path.read_bytes()) if path.stat().st_size <= LARGEST else None
+    for path in files(folder, "*.json"):
+        told = object_of(path.read_bytes()) if path.stat().st_size <= LARGEST else None
         if told is None:
             unreadable += 1
             continue
-        record = _filled(Record(id=path.stem, cause="", message="", target=""), told, "id")
+        record = filled(Record(id=path.stem, cause="", message="", target=""), told, "id")
         found.append(Found(record, _start(path.with_name(f"{path.stem}.txt"))))
     found.sort(key=lambda one: (one.record.known, -one.record.first, one.record.id))
     return found, unreadable
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
-def _filled(empty: _Filled, told: dict[str, Any], kept: str) -> _Filled:
-    """`empty` with the values told that are of the type there."""
-    for each in dataclasses.fields(empty):
-        if each.name != kept:
-            value = _typed(told.get(each.name), getattr(empty, each.name))
-            setattr(empty, each.name, value)
-    return empty
-
-
-def _typed(value: Any, otherwise: Any) -> Any:
-    """`value` where it is of the type of `otherwise`; numbers are not negative, nor past all sense."""
-    if isinstance(otherwise, bool | str):
-        return value if type(value) is type(otherwise) else otherwise
-    if type(value) not in (int, float) or not 0 <= value < _MOST:
-        return otherwise
-    return type(otherwise)(value)
-
-
 def _start(path: Path) -> str:
     """A text; of a long one the first part, and how much follows."""
-    if not _is_file(path):
+    if not is_file(path):
         return ""
     with path.open("rb") as stream:
         text = decoded(stream.read(LARGEST_TEXT))

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from vmgexit.counting import count_of
@@ -85,14 +86,17 @@ def _last_growth(subject: Subject) -> str:
     return f"coverage last grew {duration(quiet)} before the end"
 
 
+_count = partial(count_of, separator=",")
+
+
 def head(subject: Subject) -> Iterator[Block]:
     """The figures of the whole campaign."""
     campaign, clock = subject.campaign, subject.clock
     lines = campaign.lines
     inputs, steps = sum(line.inputs for line in lines), sum(line.steps for line in lines)
     known = sum(found.record.known for found in campaign.findings)
-    workers = count_of(len({line.worker for line in lines}), "worker")
-    restarts = count_of(sum(line.restarts for line in lines), "restart")
+    workers = _count(len({line.worker for line in lines}), "worker")
+    restarts = _count(sum(line.restarts for line in lines), "restart")
     worked = duration(sum(line.seconds for line in lines))
     rate = inputs / clock.seconds if clock.seconds else 0.0
     yield (
@@ -108,8 +112,8 @@ def head(subject: Subject) -> Iterator[Block]:
     )
     if campaign.unreadable or campaign.unreadable_findings:
         yield prose(
-            f"Passed over as unreadable: {count_of(campaign.unreadable, 'line')} of statistics,"
-            f" {count_of(campaign.unreadable_findings, 'record')} of findings."
+            f"Passed over as unreadable: {_count(campaign.unreadable, 'line')} of statistics,"
+            f" {_count(campaign.unreadable_findings, 'record')} of findings."
         )
 
 
@@ -160,14 +164,14 @@ def course(subject: Subject) -> Iterator[Block]:
         causes.append((line.at, max(line.causes, causes[-1][1])))
         corpus.append((line.at, line.corpus))
     drawn = [
-        ("Coverage", _coverage(lines, whole=True)),
+        ("Coverage", _coverage(lines, start)),
         ("Findings", {"findings": causes}),
         ("Corpus", {"inputs": corpus}),
     ]
     yield ("charts", [chart(title, subject.clock, values) for title, values in drawn if values])
     yield prose(
-        "Coverage is the most counters that any worker of a kind had reached. Kinds count different"
-        " things, so their heights are not to be compared."
+        "Coverage is the most counters that any worker of a kind had reached, 0 before the first turn of"
+        " that kind. Kinds count different things, so their heights are not to be compared."
     )
     if subject.clock.pauses:
         cut = [
@@ -176,20 +180,19 @@ def course(subject: Subject) -> Iterator[Block]:
         ]
         more = f" and {len(cut) - MOST_PAUSES:,} more" * (len(cut) > MOST_PAUSES)
         yield prose(
-            "Dashed lines are pauses, which are left out of the time:"
+            "Upright lines are pauses, which are left out of the time:"
             f" {', '.join(cut[:MOST_PAUSES])}{more}."
         )
 
 
-def _coverage(lines: list[Line], *, whole: bool = False) -> dict[str, list[tuple[float, float]]]:
-    """When the coverage of each kind grew, and to what; with `whole` every line."""
+def _coverage(lines: list[Line], start: float = 0.0) -> dict[str, list[tuple[float, float]]]:
+    """When the coverage of each kind grew, and to what; it is 0 at the start."""
     found: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
         if line.coverage:
-            points = found.setdefault(line.kind, [])
-            most = points[-1][1] if points else 0
-            if whole or line.coverage > most:
-                points.append((line.at, max(line.coverage, most)))
+            points = found.setdefault(line.kind, [(start, 0)])
+            if line.coverage > points[-1][1]:
+                points.append((line.at, line.coverage))
     return dict(sorted(found.items()))
 
 
@@ -404,7 +407,7 @@ def code(subject: Subject) -> Iterator[Block]:
                 _number(file.lines),
                 _number(file.passed),
                 _share(100 * file.passed / file.lines),
-                Cell(count_of(file.lines - file.passed, "line"), more=file.missing),
+                Cell(_count(file.lines - file.passed, "line"), more=file.missing),
             ]
             for file in files
         ],
