@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.guests import pages
 from vmgexit import GhcbPage
 from vmgexit.rules.exits import page_list_problems, problems_of_answer
 from vmgexit.rules.msr import pair
@@ -95,6 +97,36 @@ def test_page_lists_are_left_without_a_new_problem() -> None:
         assert {(index, item.rule) for index, item in page_list_problems(answer)} <= before
     assert moved > 100
     assert small > 50
+
+
+# What KVM says of the VM that it runs, and not of a page.
+OF_THE_VM = {
+    "ap-apic-id-checked",
+    "ap-features-compared",
+    "ap-address-width-checked",
+    "snp-exits-in-es-guest-missing",
+    "unmapped-page-silent",
+    "unregistered-page-ends-run",
+    "request-page-fault-ends-run",
+}
+
+
+def test_the_guests_table_names_what_kvm_refuses() -> None:
+    sent = {page.page: page for page in pages()}
+    seen = set()
+    for exchange in _exchanges("kvm-ghcb.jsonl.xz"):
+        page, answer = sent.get(_request(exchange).encode()), exchange["answer"]
+        if page is None or OF_THE_VM & set(exchange["quirks"]):
+            continue
+        seen.add(page.name)
+        named = page.row.get("kvm", "")
+        if answer["run"] == "guest" and answer["status"] == 2:
+            assert named.startswith(f"error {answer['detail']} ("), page.name
+        else:
+            assert not re.match(r"error \d \(", named), page.name
+        if named:
+            assert named.rpartition("(")[2].rstrip(")") in exchange["quirks"], page.name
+    assert len(seen) > 50
 
 
 def test_answers_that_end_the_run_hold_a_status_that_breaks_no_rule() -> None:
