@@ -216,7 +216,7 @@ SERVICES = {
     UEFI_MM_GUID: Service("UEFI MM", manifest=UefiMmManifest),
     REBOOT_GUID: Service("reboot", "a draft", RebootManifest),
 }
-"""What the GUIDs of the protocol stand for."""
+"""What the GUIDs of the protocol stand for. In memory their first three fields are little-endian."""
 
 
 @structure("services-manifest", source=SOURCE, total="header.total_length")

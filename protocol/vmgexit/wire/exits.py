@@ -128,7 +128,8 @@ ARCHITECTURAL = (
             *_fields("rax", "rcx"),
             Need("xcr0", "leaf 0xD", lambda page: page.rax & 0xFFFFFFFF == 0xD),
         ),
-        may=("xss", "xcr0"),  # XSS for leaf 0xD, sub-leaf 1: newer KVM reads it when valid
+        # XSS for leaf 0xD, sub-leaf 1: newer KVM reads it when valid. Linux marks XCR0 at every leaf.
+        may=("xss", "xcr0"),
         returns=_returned("rax", "rbx", "rcx", "rdx"),
         source=f"{KVM}; COCONUT-SVSM commit 264c4a81",
         examples=(
@@ -144,7 +145,7 @@ ARCHITECTURAL = (
             Need("rax", "OUT", lambda page: not _ioio(page).is_in and not _ioio(page).string),
             Need("sw_scratch", "string form", lambda page: _ioio(page).string),
         ),
-        may=("rax",),  # edk2 passes RAX with IN, too
+        may=("rax",),  # edk2 and Linux mark RAX with IN, too
         info1=Word("which instruction, width and port", IoioInfo),
         info2=Word("repeat count of a string form, else 0", value=True),
         buffer="data of a string form",
