@@ -651,6 +651,14 @@ def test_other_readings_of_an_exit_are_shown(code: int, text: str) -> None:
     assert any(text in note.text for note in first_case(code).page().notes())
 
 
+def test_a_page_of_another_usage_says_what_reads_it() -> None:
+    page = GhcbPage(protocol_version=2, ghcb_usage=1)
+    (note,) = page.notes()
+    assert note.path == "ghcb_usage"
+    assert "ghcb-hypercall" in note.text
+    assert page.problems() == []
+
+
 def test_the_row_of_a_page() -> None:
     assert find_exit(0x80000030) is None
     row = find_exit(0x72)

@@ -99,8 +99,6 @@ def refusal(page: GhcbPage, problem: Problem) -> MalformedInput:
     A problem of the buffer is none of a request: it is answered within the result of the exit.
     """
     path = problem.path
-    if path == "ghcb_usage":
-        return MalformedInput.INVALID_USAGE
     if path in _MARKED and not page.is_valid(path):
         return MalformedInput.MISSING_INPUT
     if path == "sw_exit_code":
@@ -325,6 +323,9 @@ def notes(page: GhcbPage) -> Iterator[Note]:
     """What `GhcbPage.notes` says: the exit, and on which fields sources differ."""
     if page.ghcb_usage == GhcbUsage.STANDARD:
         yield from _notes_of_exit(page)
+    elif page.ghcb_usage == GhcbUsage.HYPERCALL:
+        text = "a Hyper-V hypercall, which ghcb-hypercall reads; KVM answers it with error 2"
+        yield Note("ghcb_usage", text)
     yield from notes_on(page)
 
 
