@@ -26,6 +26,10 @@ class Profiles(Generic[Q]):
     def __init__(self, quirks: type[Q], of: str, seen: Mapping[str, tuple[str, ...]]) -> None:
         """`of` is the machine in words; `seen` says for each profile where its quirks were seen."""
         self._quirks = quirks
+        self._names = {  # of each quirk, with where it was seen
+            field.name.replace("_", "-"): field.metadata["seen"]
+            for field in dataclasses.fields(quirks)  # type: ignore[arg-type]
+        }
         self._of = of
         self._seen = seen
 
@@ -36,26 +40,29 @@ class Profiles(Generic[Q]):
 
     def names(self, *, seen: str = "") -> tuple[str, ...]:
         """Every quirk by the name used on the command line: `handoff-drops-vector-31`."""
-        return tuple(
-            field.name.replace("_", "-")
-            for field in dataclasses.fields(self._quirks)  # type: ignore[arg-type]
-            if seen in ("", field.metadata["seen"])
-        )
+        return tuple(name for name, where in self._names.items() if seen in ("", where))
+
+    def named(self, quirks: Q) -> tuple[str, ...]:
+        """The names of the quirks that are on."""
+        return tuple(name for name in self.names() if getattr(quirks, name.replace("-", "_")))
 
     def only(self, *wanted: str) -> Q:
         """The profile with just these quirks, named as on the command line."""
-        known = self.names()
-        unknown = [name for name in wanted if name not in known]
+        unknown = [name for name in wanted if name not in self._names]
         if unknown:
-            raise UsageError(f"unknown quirk {unknown[0]}; there are {', '.join(known)}")
+            raise UsageError(f"unknown quirk {unknown[0]}; there are {', '.join(self._names)}")
         return self._quirks(**{name.replace("-", "_"): True for name in wanted})
+
+    def of_profile(self, name: str) -> tuple[str, ...]:
+        """The names of the quirks of a profile that has some."""
+        return tuple(one for seen in self._seen[name] for one in self.names(seen=seen))
 
     def profile(self, name: str) -> Q:
         """The quirks of a profile: `reference`, another profile, or quirk names joined by commas."""
         if name == "reference":
             return self._quirks()
         if name in self._seen:
-            return self.only(*(one for seen in self._seen[name] for one in self.names(seen=seen)))
+            return self.only(*self.of_profile(name))
         try:
             return self.only(*name.split(","))
         except UsageError:

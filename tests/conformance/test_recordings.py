@@ -9,7 +9,8 @@ import pytest
 from vmgexit.compare.replay import Tally, explained, replay, same
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, COCONUT_SEEN, REFERENCE, Quirks, names, only
-from vmgexit.machine.scenario import Sequence, sequences
+from vmgexit.machine.scenario import sequences
+from vmgexit.sequences import Sequence
 from vmgexit.watch.invariants import Violation, Watch
 
 RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings"

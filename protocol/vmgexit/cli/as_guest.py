@@ -9,7 +9,7 @@ from ..guests.follow import remarks
 from ..guests.guest import Guest
 from ..machine.machine import Machine
 from ..machine.quirks import Quirks
-from ..machine.scenario import Sequence
+from ..sequences import Sequence
 
 
 def check(found: Iterable[Sequence], guest: Guest, quirks: Quirks) -> int:

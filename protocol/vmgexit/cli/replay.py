@@ -8,15 +8,18 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from ..compare.lockstep import replay_peer
 from ..compare.peer import Peer
-from ..compare.replay import Mismatch, Tally, explained, replay
+from ..compare.replay import KINDS, Mismatch, Tally, explained, replay
 from ..errors import UsageError
 from ..guests.profiles import GUESTS, find_guest
-from ..machine.quirks import Quirks, profile
-from ..machine.scenario import Sequence, sequences, show
+from ..hosts.scenario import sequence_of
+from ..machine.quirks import profile
+from ..machine.scenario import sequences, show
 from ..read.streams import lines
+from ..sequences import SVSM, Sequence
 from .as_guest import check
 from .formatter import examples
 
@@ -26,16 +29,20 @@ SHOWN = 20  # mismatches printed in full; all are counted
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run each sequence of JSON lines on a fresh machine, and compare the answers with the"
-        " recorded ones. With --peer, run it on another implementation; where no answer is recorded,"
-        " compare with the machine. Exits 1 on a mismatch (with --explain: on a mismatch that no"
-        " quirk explains) and on a broken invariant."
+        " recorded ones. The lines say whether that is an SVSM or a GHCB host. With --peer, run it on"
+        " another implementation; where no answer is recorded, compare with the machine. Exits 1 on a"
+        " mismatch (with --explain: on a mismatch that no quirk explains) and on a broken invariant."
     )
-    parser.epilog = examples("vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz")
+    parser.epilog = examples(
+        "vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz",
+        "vmgexit replay --profile kvm --explain corpus/recordings/kvm/*.jsonl.xz",
+    )
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording or scenario, or -")
     parser.add_argument(
         "--profile",
         default="reference",
-        help="reference, coconut, or names of quirks joined by commas (default: %(default)s)",
+        help="reference, coconut (of an SVSM), kvm (of a GHCB host), or names of quirks joined by commas"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--invariants", action="store_true", help="check the invariants after each operation"
@@ -78,14 +85,12 @@ def _seconds(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    quirks = profile(arguments.profile)
+    _known(arguments.profile)
     guest = find_guest(arguments.guest)
     if guest is not None:
-        return check(_without_answers(arguments), guest, quirks)
+        return check(_without_answers(arguments), guest, profile(arguments.profile))
     tally = Tally()
-    mismatches = _mismatches(arguments, quirks, tally)
-    if arguments.explain:
-        mismatches = explained(mismatches, quirks)
+    mismatches = _mismatches(arguments, tally)
     causes: Counter[str] = Counter()
     unexplained = 0
     for shown, mismatch in enumerate(mismatches, 1):
@@ -105,15 +110,32 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if unexplained or tally.violations else 0
 
 
-def _mismatches(arguments: argparse.Namespace, quirks: Quirks, tally: Tally) -> Iterator[Mismatch]:
+def _known(profile: str) -> None:
+    """Raise UsageError for a profile that no kind of machine has."""
+    names = dict.fromkeys(name for kind in KINDS.values() for name in kind.profiles.all)
+    for kind in KINDS.values():
+        try:
+            kind.profiles.profile(profile)
+            return
+        except UsageError:
+            continue
+    raise UsageError(
+        f"unknown profile {profile}; expected {', '.join(names)}, or quirks of one kind of machine joined"
+        " by commas"
+    )
+
+
+def _mismatches(arguments: argparse.Namespace, tally: Tally) -> Iterator[Mismatch]:
     """What differs in any of the files, on the machine or on the peer."""
     if arguments.peer is None:
-        for name in arguments.files:
-            yield from replay(_sequences(name), quirks, tally, watched=arguments.invariants)
+        for sequence, quirks in _sequences(arguments):
+            found = replay([sequence], quirks, tally, watched=arguments.invariants)
+            yield from explained(found, quirks) if arguments.explain else found
         return
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
-        for name in arguments.files:
-            yield from replay_peer(_sequences(name), peer, quirks, tally)
+        for sequence, quirks in _sequences(arguments):
+            ours = _for_an_svsm(sequence, "a peer is an SVSM")
+            yield from replay_peer([ours], peer, quirks, tally)
 
 
 def _without_answers(arguments: argparse.Namespace) -> Iterator[Sequence]:
@@ -121,12 +143,30 @@ def _without_answers(arguments: argparse.Namespace) -> Iterator[Sequence]:
     for option in ("invariants", "explain", "peer"):
         if getattr(arguments, option):
             raise UsageError(f"--{option} compares answers: not with --guest")
+    for sequence, _ in _sequences(arguments):
+        yield _for_an_svsm(sequence, "a guest calls an SVSM")
+
+
+def _for_an_svsm(sequence: Sequence, why: str) -> Sequence:
+    if sequence.machine != SVSM:
+        where = f"{sequence.name} line {sequence.line}"
+        raise UsageError(f"{where}: {why}, and this is for a GHCB host")
+    return sequence
+
+
+def _sequences(arguments: argparse.Namespace) -> Iterator[tuple[Sequence, Any]]:
+    """Each sequence of the files, with the quirks that the profile means for its kind of machine."""
+    quirks: dict[str, Any] = {}
     for name in arguments.files:
-        yield from _sequences(name)
-
-
-def _sequences(name: str) -> Iterator[Sequence]:
-    return sequences(lines(name), name)
+        for sequence in sequences(lines(name), name, sequence_of):
+            if sequence.machine not in quirks:
+                try:
+                    quirks[sequence.machine] = KINDS[sequence.machine].profiles.profile(
+                        arguments.profile
+                    )
+                except UsageError as error:
+                    raise UsageError(f"{name} line {sequence.line}: {error}") from None
+            yield sequence, quirks[sequence.machine]
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:

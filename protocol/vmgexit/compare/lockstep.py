@@ -14,7 +14,7 @@ from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError
 from ..machine.machine import Machine
 from ..machine.quirks import Quirks
-from ..machine.scenario import Sequence
+from ..sequences import Sequence
 from .peer import Peer, plain
 from .replay import Mismatch, Tally, differences, same
 

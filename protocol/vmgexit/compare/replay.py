@@ -1,23 +1,48 @@
 """Replaying recordings: running the recorded commands, and naming the answers that differ.
 
-`replay` runs each sequence on a fresh machine. A recorded stop is met by a stop at the same place,
-whatever its text. `explain` names the quirks without which an answer would have been another.
+`replay` runs each sequence on a fresh machine of its kind: an SVSM or a GHCB host. A recorded stop is met
+by a stop at the same place, whatever its text. `explain` names the quirks without which an answer would
+have been another.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from ..descriptions import Answer
-from ..errors import ScenarioError, brief
+from ..descriptions import Answer, Command
+from ..errors import ScenarioError, UsageError, brief
+from ..hosts import quirks as host_quirks
+from ..hosts.scenario import Session
+from ..machine import quirks as machine_quirks
 from ..machine.machine import Machine
-from ..machine.quirks import COCONUT_SEEN, Quirks, names, only
-from ..machine.scenario import Sequence
+from ..profiles import Profiles
+from ..sequences import HOST, SVSM, Sequence
 from ..watch.invariants import Violation, Watch
 from .peer import STOPS
+
+
+class Executor(Protocol):
+    """What carries commands out."""
+
+    def execute(self, command: Command) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of machine: its profiles, and how one begins with some quirks."""
+
+    profiles: Profiles[Any]
+    begin: Callable[[Any], Executor]
+
+
+KINDS = {
+    SVSM: Kind(machine_quirks.PROFILES, Machine),
+    HOST: Kind(host_quirks.PROFILES, Session),
+}
+"""By what a sequence is for."""
 
 
 @dataclass(slots=True)
@@ -72,16 +97,16 @@ class Tally:
 
 
 def replay(
-    sequences: Iterable[Sequence], quirks: Quirks, tally: Tally, *, watched: bool = False
+    sequences: Iterable[Sequence], quirks: Any, tally: Tally, *, watched: bool = False
 ) -> Iterator[Mismatch]:
     """Run every sequence and yield the answers that differ; `tally` counts on the way.
 
-    With `watched` a broken invariant ends its sequence and is kept in the tally.
+    The quirks are those of the sequences' kind of machine. With `watched` a broken invariant ends its
+    sequence and is kept in the tally.
     """
     for sequence in sequences:
         tally.sequences += 1
-        machine = Machine(quirks)
-        executor = Watch(machine) if watched else machine
+        executor = _begun(sequence, quirks, watched)
         for index, (command, recorded) in enumerate(
             zip(sequence.commands, sequence.answers, strict=True)
         ):
@@ -97,6 +122,15 @@ def replay(
             if recorded is not None and not same(answer, recorded):
                 tally.mismatches += 1
                 yield Mismatch(sequence, index, differences(answer, recorded))
+
+
+def _begun(sequence: Sequence, quirks: Any, watched: bool) -> Executor:
+    machine = KINDS[sequence.machine].begin(quirks)
+    if not watched:
+        return machine
+    if not isinstance(machine, Machine):
+        raise UsageError(f"{sequence.name} line {sequence.line}: no invariants for a GHCB host")
+    return Watch(machine)
 
 
 def same(answer: Answer, expected: Answer) -> bool:
@@ -124,7 +158,7 @@ def differences(answer: Answer, recorded: Answer) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def explained(mismatches: Iterable[Mismatch], quirks: Quirks) -> Iterator[Mismatch]:
+def explained(mismatches: Iterable[Mismatch], quirks: Any) -> Iterator[Mismatch]:
     """The mismatches of a machine with `quirks`, each with the quirks that explain it."""
     for _, group in itertools.groupby(mismatches, lambda mismatch: id(mismatch.sequence)):
         together = list(group)
@@ -134,31 +168,36 @@ def explained(mismatches: Iterable[Mismatch], quirks: Quirks) -> Iterator[Mismat
             yield mismatch
 
 
-def explain(sequence: Sequence, quirks: Quirks) -> dict[int, tuple[str, ...]]:
+def explain(sequence: Sequence, quirks: Any) -> dict[int, tuple[str, ...]]:
     """For each recorded answer that a machine with `quirks` does not give, by its index, the further
-    quirks of COCONUT-SVSM that it takes.
+    quirks that it takes, of one profile.
 
     The sequence needs as few as can be found by leaving out one after the other; an answer takes those
-    without which it would be another. Empty when no set of them gives every answer.
+    without which it would be another. Empty when no profile gives every answer.
     """
-    have = {name for name in names() if getattr(quirks, name.replace("-", "_"))}
-    needed = [name for name in names(seen=COCONUT_SEEN) if name not in have]
-    if _differing(sequence, only(*have, *needed)):
+    profiles = KINDS[sequence.machine].profiles
+    have = profiles.named(quirks)
+
+    def differing(names: Iterable[str]) -> set[int]:
+        return _differing(sequence, profiles.only(*have, *names))
+
+    for name in profiles.all[1:]:
+        needed = [one for one in profiles.of_profile(name) if one not in have]
+        if not differing(needed):
+            break
+    else:
         return {}
-    for name in tuple(needed):
-        fewer = [other for other in needed if other != name]
-        if not _differing(sequence, only(*have, *fewer)):
+    for one in tuple(needed):
+        fewer = [other for other in needed if other != one]
+        if not differing(fewer):
             needed = fewer
-    without = {
-        name: _differing(sequence, only(*have, *(other for other in needed if other != name)))
-        for name in needed
-    }
+    without = {one: differing(other for other in needed if other != one) for one in needed}
     return {
-        index: tuple(name for name in needed if index in without[name]) or tuple(needed)
+        index: tuple(one for one in needed if index in without[one]) or tuple(needed)
         for index in _differing(sequence, quirks)
     }
 
 
-def _differing(sequence: Sequence, quirks: Quirks) -> set[int]:
+def _differing(sequence: Sequence, quirks: Any) -> set[int]:
     """The indices of the recorded answers that a machine with `quirks` does not give."""
     return {mismatch.index for mismatch in replay([sequence], quirks, Tally())}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..wire.ghcb_msr import PageOperation
-from ..wire.page_size import PAGE, PAGES_IN_LARGE
+from ..wire.page_size import PAGE
 
 
 class GuestMemory:
@@ -62,40 +62,24 @@ class PageStates:
     """Which pages a guest made private or shared. Of a page that it never named, nothing is known."""
 
     def __init__(self) -> None:
-        # By 2 MiB: a bit for each page that is known, and one for each that is private.
-        self._blocks: dict[int, tuple[int, int]] = {}
+        self.runs: list[tuple[int, int, PageOperation]] = []
+        """First frame, frame after the last, and state; in order, apart, and none beside its like."""
 
-    def change(self, frame: int, pages: int, operation: int) -> None:
-        """Make `pages` pages from `frame` on private or shared, by a PageOperation."""
-        while pages > 0:
-            block, at = divmod(frame, PAGES_IN_LARGE)
-            count = min(pages, PAGES_IN_LARGE - at)
-            mask = (1 << count) - 1 << at
-            known, private = self._blocks.get(block, (0, 0))
-            private = private | mask if operation == PageOperation.PRIVATE else private & ~mask
-            self._blocks[block] = known | mask, private
-            frame += count
-            pages -= count
+    def change(self, frame: int, pages: int, state: PageOperation) -> None:
+        """Make `pages` pages from `frame` on private or shared."""
+        end = frame + pages
+        kept = []
+        for start, stop, held in self.runs:
+            for first, last in ((start, min(stop, frame)), (max(start, end), stop)):
+                if first < last:
+                    kept.append((first, last, held))
+        self.runs = []
+        for first, last, held in sorted([*kept, (frame, end, state)]):
+            if self.runs and self.runs[-1][1:] == (first, held):
+                self.runs[-1] = self.runs[-1][0], last, held
+            else:
+                self.runs.append((first, last, held))
 
     def of(self, frame: int) -> PageOperation | None:
         """What a page was made last; None where it was not named."""
-        block, at = divmod(frame, PAGES_IN_LARGE)
-        known, private = self._blocks.get(block, (0, 0))
-        if not known >> at & 1:
-            return None
-        return PageOperation.PRIVATE if private >> at & 1 else PageOperation.SHARED
-
-    def runs(self) -> list[tuple[int, int, PageOperation]]:
-        """Every known page, as frame, count and state of runs that touch no run of the same state."""
-        found: list[tuple[int, int, PageOperation]] = []
-        for block in sorted(self._blocks):
-            for at in range(PAGES_IN_LARGE):
-                frame = block * PAGES_IN_LARGE + at
-                state = self.of(frame)
-                if state is None:
-                    continue
-                if found and found[-1][0] + found[-1][1] == frame and found[-1][2] is state:
-                    found[-1] = found[-1][0], found[-1][1] + 1, state
-                else:
-                    found.append((frame, 1, state))
-        return found
+        return next((held for first, last, held in self.runs if first <= frame < last), None)

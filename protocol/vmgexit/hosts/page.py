@@ -55,6 +55,8 @@ def changed_runs(before: bytes, after: bytes) -> list[list[int | str]]:
     """What changed in the shared buffer: page offset and hex of each run, which begins and ends with a
     changed byte."""
     runs: list[list[int]] = []
+    if before[BUFFER_OFFSET:BUFFER_END] == after[BUFFER_OFFSET:BUFFER_END]:
+        return []
     for at in range(BUFFER_OFFSET, BUFFER_END):
         if before[at] == after[at]:
             continue

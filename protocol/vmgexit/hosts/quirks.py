@@ -113,6 +113,12 @@ class Quirks:
         "`wire.vmsa.EventInj`",
         ERROR,
     )
+    rdpmc_fault_injected: bool = quirk(
+        "RDPMC that faults queues a #GP, and is done with status 0",
+        "status 1 with the event, as for an MSR",
+        "`wire.exit_codes.Status`",
+        ERROR,
+    )
     hypercall_from_user_refused: bool = quirk(
         "VMMCALL from CPL 1 to 3 returns -1 in RAX", "the host's own affair", "row of VMMCALL"
     )
@@ -380,8 +386,8 @@ SETTLED = (
 )
 """Where the reference was wrong, or nobody says otherwise."""
 
-_PROFILES = Profiles(Quirks, "a GHCB host", {"kvm": (KVM_SEEN,)})
-names, only, profile = _PROFILES.names, _PROFILES.only, _PROFILES.profile
+PROFILES = Profiles(Quirks, "a GHCB host", {"kvm": (KVM_SEEN,)})
+names, only, profile = PROFILES.names, PROFILES.only, PROFILES.profile
 
 REFERENCE = Quirks()
 KVM = profile("kvm")

@@ -46,6 +46,7 @@ class Setup:
     snp: bool = _key(Flag(), True, "SEV-SNP, else SEV-ES")
     vmsa_features: int = _key(_U64, 1, "SEV features of its VMSAs")
     features: int = _key(Number((1 << 52) - 1), 3, "hypervisor features that the host announces")
+    c_bit: int = _key(Number(63, holds=Holds.COUNT), 51, "position of the C-bit")
     registered: int = _key(_U64, 0, "address of the GHCB that is registered; 0 = none")
     vcpus: int = _key(Number(4096, 1, Holds.COUNT), 8, "vCPUs, with APIC IDs 0, 1, ...")
     address_bits: int = _key(Number(64, 12, Holds.COUNT), 52, "width of guest-physical addresses")
@@ -55,7 +56,9 @@ class Setup:
     map_exit: bool = _key(Flag(), True, "user space takes page mappings")
     map_fails_at: int | None = _key(Maybe(_COUNT), None, "number of the mapping that it fails")
     page_budget: int | None = _key(
-        Maybe(_COUNT), None, "pages of a page state change after which the host returns"
+        Maybe(Number(U32, 1, Holds.COUNT)),
+        None,
+        "pages after which it leaves a page list",
     )
     firmware_error: int = _key(_U32, 0, "what the firmware answers to a message")
     certificates: str = _key(Bytes(), "", "certificate table of the host, in hex")
@@ -91,6 +94,7 @@ class Vcpu:
     registered: int  # address of its GHCB, 0 = none
     vmsas: dict[int, Vmsa] = field(default_factory=dict)  # by VMPL
     held: bool = False  # waits for a start-up IPI
+    held_by: int = 0  # address of the page by which it waits, 0 = the MSR
     vmpl: int = 0  # that runs
     doorbell: int | None = None  # address of its #HV doorbell page
     avic_page: int | None = None  # backing page of its secure AVIC

@@ -110,8 +110,8 @@ class Quirks:
     )
 
 
-_PROFILES = Profiles(Quirks, "an SVSM", {"coconut": (COCONUT_SEEN,)})
-names, only, profile = _PROFILES.names, _PROFILES.only, _PROFILES.profile
+PROFILES = Profiles(Quirks, "an SVSM", {"coconut": (COCONUT_SEEN,)})
+names, only, profile = PROFILES.names, PROFILES.only, PROFILES.profile
 
 REFERENCE = Quirks()
 COCONUT = profile("coconut")

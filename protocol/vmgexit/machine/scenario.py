@@ -9,89 +9,49 @@ has the binary spelling.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..descriptions import Answer, Command
-from ..errors import ScenarioError, brief
+from ..descriptions import Command
+from ..sequences import Sequence, entries, sequence, step
 from ..wire.calls import find_call
-from .commands import COMMANDS, checked
+from .commands import COMMANDS
+
+Others = Callable[[dict[str, Any], int, str], Sequence | None]
+"""What reads the lines of another kind of machine: None for one that is not its own."""
 
 
-@dataclass(slots=True)
-class Sequence:
-    """Commands, their recorded answers (empty without any), and their place in the file."""
-
-    name: str
-    line: int
-    kind: str = ""  # what a recording says that it is about
-    commands: list[Command] = field(default_factory=list)
-    answers: list[Answer | None] = field(default_factory=list)
+def _none(entry: dict[str, Any], number: int, name: str) -> None:
+    return None
 
 
-def sequences(lines: Iterable[str | bytes], name: str = "") -> Iterator[Sequence]:
+def sequences(
+    lines: Iterable[str | bytes], name: str = "", others: Others = _none
+) -> Iterator[Sequence]:
     """The sequences of a recording or scenario, one after the other.
 
     Lines with `ops` are a sequence each; bare commands make one sequence of all of them, or a new
     one at each `init`. Raises ScenarioError with the line.
     """
     loose: Sequence | None = None
-    for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
-        entry = _parsed(text, number)
-        if "ops" in entry:
+    for number, entry in entries(lines):
+        whole = others(entry, number, name)
+        if whole is None and "ops" in entry:
+            whole = sequence(entry, number, name, COMMANDS)
+        if whole is not None:
             if loose is not None:
                 yield loose
                 loose = None
-            yield _sequence(entry, number, name)
+            yield whole
             continue
-        command, answer = _step(entry, number)
+        command, answer = step(entry, number, COMMANDS)
         if loose is None or (command["op"] == "init" and loose.commands):
             if loose is not None:
                 yield loose
             loose = Sequence(name, number)
-        loose.commands.append(command)
-        loose.answers.append(answer)
+        loose.add(command, answer)
     if loose is not None:
         yield loose
-
-
-def _parsed(text: str | bytes, number: int) -> dict[str, Any]:
-    try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ScenarioError(f"not JSON: {error}", line=number) from None
-    if not isinstance(entry, dict):
-        raise ScenarioError(f"{brief(entry)} found, a JSON object expected", line=number)
-    return entry
-
-
-def _sequence(entry: dict[str, Any], number: int, name: str) -> Sequence:
-    operations = entry["ops"]
-    if not isinstance(operations, list):
-        raise ScenarioError(f"ops: {brief(operations)} is not a list", line=number)
-    label = f"{name} #{entry['seq']}" if "seq" in entry else name
-    sequence = Sequence(label, number, str(entry.get("kind", "")))
-    for index, operation in enumerate(operations):
-        command, answer = _step(operation, number, f"ops[{index}]: ")
-        sequence.commands.append(command)
-        sequence.answers.append(answer)
-    return sequence
-
-
-def _step(entry: Any, number: int, where: str = "") -> tuple[Command, Answer | None]:
-    answer = None
-    if isinstance(entry, dict) and "cmd" in entry:
-        answer = entry.get("ans")
-        entry = entry["cmd"]
-    if answer is not None and not isinstance(answer, dict):
-        raise ScenarioError(f"{where}ans: {brief(answer)} is not an object", line=number)
-    try:
-        return checked(entry), answer
-    except ScenarioError as error:
-        raise ScenarioError(f"{where}{error}", line=number) from None
 
 
 def to_lines(commands: Iterable[Command]) -> str:

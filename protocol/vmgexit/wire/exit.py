@@ -27,9 +27,14 @@ class Where(Enum):
 class Page(Protocol):
     """What conditions look at; a `GhcbPage` is one."""
 
-    sw_exit_info_1: int
-    sw_exit_info_2: int
-    rax: int
+    @property
+    def sw_exit_info_1(self) -> int: ...
+
+    @property
+    def sw_exit_info_2(self) -> int: ...
+
+    @property
+    def rax(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,160 @@
+"""Page state changes: a list of entries, worked on from the current one to the last.
+
+An error ends the exit with status 0, and with its class and detail in SW_EXITINFO2. What was done until
+then stays done, and the list in the buffer says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...wire.exit_codes import ExitCode
+from ...wire.ghcb_msr import PageOperation
+from ...wire.page_size import PAGE, PAGES_IN_LARGE
+from ...wire.page_state import ENTRY_SIZE, HEADER_SIZE, PscEntry, PscErrorClass, PscResult
+from ..request import LARGE_ATTRIBUTE, PRIVATE_ATTRIBUTE, CarryOut, Request, Scratch, Stop
+
+MOST_RANGES = 4096  # a list that the guest does not change has 253 at most
+UNLIMITED = 1 << 62
+
+BAD_HEADER = int(PscResult(error=PscErrorClass.INVALID, detail=1))
+BAD_ENTRY = int(PscResult(error=PscErrorClass.INVALID, detail=2))
+FAILED = int(PscResult(error=PscErrorClass.GENERIC))
+
+MAPPED = (PageOperation.PRIVATE, PageOperation.SHARED)
+HINTS = (PageOperation.PSMASH, PageOperation.UNSMASH)
+
+
+class Fault(Exception):
+    """What ends the exit with an error of its own."""
+
+    def __init__(self, result: int) -> None:
+        super().__init__(f"{result:#x}")
+        self.result = result
+
+
+@dataclass(slots=True)
+class PageList:
+    """Header and entries, read once each; with the quirk, from the page again each time."""
+
+    area: Scratch
+    again: bool
+    read: dict[int, int] = field(default_factory=dict)  # words by their place
+
+    def word(self, at: int) -> int:
+        if self.again or at not in self.read:
+            self.read[at] = int.from_bytes(self.area.load(at, 8), "little")
+        return self.read[at]
+
+    def store(self, at: int, word: int) -> None:
+        self.read[at] = word
+        self.area.store(at, word.to_bytes(8, "little"))
+
+    def entry(self, index: int) -> PscEntry:
+        return PscEntry.of(self.word(HEADER_SIZE + ENTRY_SIZE * index))
+
+    def mark(self, index: int, entry: PscEntry, current_page: int) -> None:
+        """Store how many pages of an entry are done."""
+        word = int(entry) & ~0xFFF | current_page
+        self.store(HEADER_SIZE + ENTRY_SIZE * index, word)
+
+    def go_on(self, header: int, current: int) -> None:
+        """Store which entry is next."""
+        if header & 0xFFFF != current:
+            self.store(0, header & ~0xFFFF | current)
+
+
+def page_state(request: Request) -> None:
+    area = request.scratch(HEADER_SIZE)
+    if not request.vm.setup.map_exit:
+        request.detail = FAILED
+        return
+    pages = PageList(area, request.quirks.psc_list_read_again)
+    left = request.vm.setup.page_budget or UNLIMITED
+    try:
+        for _ in range(MOST_RANGES):
+            done = _next_range(request, pages, left)
+            left -= done
+            if not done or left <= 0:
+                return
+        raise Stop("endless", "page-state-change")
+    except Fault as fault:
+        request.detail = fault.result
+
+
+def _next_range(request: Request, pages: PageList, most: int) -> int:
+    """Work on the next entries with work that are one range, `most` pages of them at most; returns how
+    many pages that was, 0 at the end of the list."""
+    header = pages.word(0)
+    current, last = header & 0xFFFF, header >> 16 & 0xFFFF
+    if last >= (pages.area.room - HEADER_SIZE) // ENTRY_SIZE:
+        raise Fault(BAD_HEADER)
+    if header >> 32 and not request.quirks.psc_reserved_ignored:
+        raise Fault(BAD_HEADER)
+    while current <= last:
+        first = pages.entry(current)
+        if not _is_sound(request, first):
+            pages.go_on(header, current)
+            raise Fault(BAD_ENTRY)
+        if first.current_page < _pages_of(first):
+            break
+        current += 1
+    pages.go_on(header, current)
+    if current > last:
+        return 0
+    begun = first.current_page
+    found = [first]
+    count = min(_pages_of(first) - begun, most)
+    partly = begun + count < _pages_of(first)
+    joins = request.quirks.psc_begun_entry_merged if begun else request.quirks.psc_ranges_merged
+    while joins and not partly and current + len(found) <= last:
+        entry = pages.entry(current + len(found))
+        if not _follows(entry, first, count) or count + _pages_of(entry) > most:
+            break
+        found.append(entry)
+        count += _pages_of(entry)
+    if first.operation in MAPPED:
+        _map(request, first, count, partly)
+    if partly:
+        pages.mark(current, first, begun + count)
+        return count
+    for index, entry in enumerate(found, current):
+        small = int(request.quirks.psc_small_entry_marked_one)
+        pages.mark(index, entry, PAGES_IN_LARGE if entry.large else small)
+    pages.go_on(pages.word(0), current + len(found))
+    return count
+
+
+def _pages_of(entry: PscEntry) -> int:
+    return PAGES_IN_LARGE if entry.large else 1
+
+
+def _is_sound(request: Request, entry: PscEntry) -> bool:
+    if entry.current_page > _pages_of(entry) or (entry.large and entry.frame % PAGES_IN_LARGE):
+        return False
+    if entry.reserved_63_57 and not request.quirks.psc_reserved_ignored:
+        return False
+    return entry.operation in (*MAPPED, *HINTS) or request.quirks.psc_operation_skipped
+
+
+def _follows(entry: PscEntry, first: PscEntry, count: int) -> bool:
+    """Whether an entry goes on where a range of `count` pages ends, as KVM sees it: by the frame of the
+    first entry, and not by the page at which that was begun."""
+    return (
+        entry.operation == first.operation
+        and not entry.current_page
+        and entry.large == (first.large and not first.current_page)
+        and entry.frame == first.frame + count
+    )
+
+
+def _map(request: Request, first: PscEntry, count: int, partly: bool) -> None:
+    whole = first.large and not first.current_page and not partly
+    large = whole or (first.large and request.quirks.psc_large_flag_on_rest)
+    private = first.operation == PageOperation.PRIVATE
+    attributes = PRIVATE_ATTRIBUTE * private + LARGE_ATTRIBUTE * large
+    if not request.map((first.frame + first.current_page) * PAGE, count, attributes):
+        raise Fault(FAILED)
+
+
+EXITS: dict[int, CarryOut] = {ExitCode.SNP_PAGE_STATE_CHANGE: page_state}
