@@ -21,8 +21,8 @@ def test_the_page_is_not_stale() -> None:
 
 
 def test_linux_provokes_some_and_not_all() -> None:
-    """Written by hand. Linux sends NMIs by physical destination, reads the PPR and sends IPIs that a host can
-    refuse. It does not deregister, write SELF_IPI or low bits of the TPR, or end an interrupt lazily."""
+    """Written by hand. Linux sends NMIs by physical destination, reads the PPR, and sends IPIs that a
+    host can refuse. It does not deregister, write SELF_IPI or low bits of the TPR, or end one lazily."""
     linux = {path.stem for path in FOUND if path.parent.name == "linux"}
     assert linux >= {"physical-nmi-becomes-fixed", "ppr-keeps-low-nibble", "refused-ipi-crashes"}
     assert linux <= set(names())

@@ -13,6 +13,8 @@ from enum import Enum
 
 from ..descriptions import Actor, Answer, Command
 from ..machine.commands import COMMANDS, call
+from ..schema import members
+from ..wire.apic import ApicRegister
 from ..wire.calls import find_call
 from ..wire.svsm import Protocol, ResultCode
 from .values import ZERO, Icr, Setting, Values
@@ -139,7 +141,9 @@ class Guest:
         fitting = {
             row.values[at].said: None for row in rows if len(_refused(row, command)) == len(nearest)
         }
-        return f"never gives {name.upper()} {command[name]:#x} here, but {'; '.join(fitting)}"
+        value = command[name]
+        register = f" ({ApicRegister(value).name})" if value in members(ApicRegister) else ""
+        return f"never gives {name.upper()} {value:#x}{register} here, but {'; '.join(fitting)}"
 
 
 def _refused(row: Makes, command: Command) -> tuple[str, ...]:
