@@ -210,7 +210,10 @@ def test_a_guest_and_bounds_that_do_not_go_together(
 def test_a_scenario_beside_what_a_guest_does(run: Run, tmp_path: Path) -> None:
     foreign = run("replay", "--guest", "linux", str(CORPUS / "quirks" / "self-ipi-below-16.jsonl"))
     assert foreign.code == 1
-    assert "line 1, command 1: linux never gives RCX 0x83f here, but TPR; EOI; ICR" in foreign.out
+    assert (
+        "line 1, command 1: linux never gives RCX 0x83f (SELF_IPI) here, but TPR; EOI; ICR"
+        in foreign.out
+    )
     path = tmp_path / "own.jsonl"
     words = ("--guest", "linux", "--edge", "0x31", "--profile", "ppr-keeps-low-nibble")
     assert run("explore", *words, "-o", str(path)).code == 1
@@ -223,3 +226,40 @@ def test_with_a_guest_answers_are_not_compared(run: Run) -> None:
     complaint = run("replay", "--guest", "linux", "--invariants", "/dev/null").complaint
     assert "--invariants compares answers: not with --guest" in complaint
     assert "unknown guest x; there are" in run("replay", "--guest", "x", "/dev/null").complaint
+
+
+PLANES = CORPUS / "quirks" / "cancel-merges-events.jsonl"
+
+
+def test_a_host_of_restricted_injection(run: Run) -> None:
+    kvm = run("replay", "--profile", "kvm-planes", "--explain", str(PLANES))
+    assert (kvm.code, kvm.out) == (0, "1 sequences, 9 operations, 0 mismatches\n0 unexplained\n")
+    reference = run("replay", "--explain", str(PLANES))
+    assert "cancel: events: [2147483697, 2147484160] found, [2147484209] recorded" in reference.out
+    assert "cancel-merges-events: 2" in reference.out
+    assert reference.out.endswith("0 unexplained\n")
+
+
+def test_a_profile_and_a_guest_of_the_other_machine(run: Run) -> None:
+    svsm = str(CORPUS / "quirks" / "self-ipi-below-16.jsonl")
+    complaint = run("replay", "--profile", "kvm-planes", svsm).complaint
+    assert "self-ipi-below-16.jsonl line 1: unknown profile kvm-planes; expected refer" in complaint
+    complaint = run("replay", "--guest", "linux", str(PLANES)).complaint
+    assert "line 1: a guest calls an SVSM, and this is for a GHCB host" in complaint
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ({"op": "irq", "vector": 5}, "irq.vector: 5 is not a number from 16 to 255"),
+        ({"op": "irq"}, "irq needs vector"),
+        ({"op": "take", "tpr": 16}, "take.tpr: 16 is not a number from 0 to 15"),
+        ({"op": "enter", "cpu": 99}, "enter: vCPU 99 does not exist, there are 8"),
+    ],
+)
+def test_wrong_commands_of_a_host_get_one_line(
+    run: Run, tmp_path: Path, command: dict[str, object], told: str
+) -> None:
+    path = tmp_path / "wrong.jsonl"
+    path.write_text(json.dumps({"kind": "host", "ops": [{"op": "init"}, command]}) + "\n")
+    assert told in run("replay", str(path)).complaint

@@ -41,8 +41,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         default="reference",
-        help="reference, coconut (of an SVSM), kvm (of a GHCB host), or names of quirks joined by commas"
-        " (default: %(default)s)",
+        help="reference, coconut (of an SVSM), kvm and kvm-planes (of a GHCB host), or names of quirks"
+        " joined by commas (default: %(default)s)",
     )
     parser.add_argument(
         "--invariants", action="store_true", help="check the invariants after each operation"

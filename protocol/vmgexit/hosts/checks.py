@@ -7,10 +7,19 @@ from ..wire.exit import Exit, Need, Where
 from ..wire.exit_codes import ExitCode, MalformedInput
 from ..wire.exits import find_exit
 from ..wire.ghcb import ALWAYS_VALID, GhcbUsage
+from .quirks import Quirks
 from .request import INVALID, Refused, Request, Stop
 
 LATER = range(ExitCode.HV_DOORBELL_PAGE, ExitCode.HYPERVISOR_FEATURES)
 """The exits that KVM does not know."""
+
+OF_PLANES = (
+    ExitCode.HV_DOORBELL_PAGE,
+    ExitCode.HV_IPI,
+    ExitCode.APIC_ID_LIST,
+    ExitCode.SNP_RUN_VMPL,
+)
+"""Those of them that the planes series brings."""
 
 SNP_ONLY = range(ExitCode.SNP_PAGE_STATE_CHANGE, ExitCode.HV_DOORBELL_PAGE)
 
@@ -39,12 +48,18 @@ def _row(request: Request) -> Exit:
     row = find_exit(code)
     if row is None or row.where is not Where.GHCB:
         raise Refused(MalformedInput.INVALID_EVENT)
-    if request.quirks.later_events_unknown and code in LATER:
+    if code in LATER and _is_unknown(code, request.quirks):
         raise Refused(MalformedInput.INVALID_EVENT)
     if code in SNP_ONLY and not request.vm.setup.snp:
         missing = request.quirks.snp_exits_in_es_guest_missing
         raise Refused(MalformedInput.MISSING_INPUT if missing else MalformedInput.INVALID_EVENT)
     return row
+
+
+def _is_unknown(code: int, quirks: Quirks) -> bool:
+    """Whether a KVM knows nothing of one of the later exits."""
+    beyond = quirks.events_beyond_planes_unknown and code not in OF_PLANES
+    return quirks.later_events_unknown or beyond
 
 
 def _applies(need: Need, row: Exit, request: Request) -> bool:

@@ -22,8 +22,9 @@ from ..wire.ghcb_msr import (
     UnregisterGpaResponse,
 )
 from ..wire.page_size import PAGE
-from .request import PRIVATE_ATTRIBUTE, Services, Stop
+from .request import INVALID, PRIVATE_ATTRIBUTE, Services, Stop
 
+NO_SUCH_VMPL = 1  # KVM planes series; no other source names an error
 FAILED = 0x80000000  # KVM's general failure
 
 
@@ -88,11 +89,15 @@ def _page_state(host: Services, request: int) -> int:
 
 
 def _run_vmpl(host: Services, request: int) -> int:
-    if host.quirks.msr_unknown_unchanged:
+    if host.quirks.msr_run_vmpl_unchanged:
         return request
     vmpl = RunVmplRequest.of(request).vmpl
     if vmpl > 3:
-        return int(RunVmplResponse(error=FAILED))
+        return int(RunVmplResponse(error=NO_SUCH_VMPL))
+    if not host.cpu.has(vmpl):
+        if host.quirks.msr_missing_vmpl_ends_run:
+            raise Stop("error", INVALID)
+        return int(RunVmplResponse(error=NO_SUCH_VMPL))
     host.cpu.vmpl = vmpl
     host.ask("run-vmpl", vmpl)
     return int(RunVmplResponse())

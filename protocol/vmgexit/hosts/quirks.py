@@ -1,6 +1,7 @@
 """Quirks of GHCB hosts: what KVM does that the protocol's sources do not say, each as one named switch.
 
-`reference` has no quirk. `kvm` has those of KVM, and answers as KVM does. `Quirks` has the departures on
+`reference` has no quirk. `kvm` has those of KVM, and answers as KVM does; `kvm-planes` is KVM with the
+series that brings restricted injection and several VMPLs. `Quirks` has the departures on
 which the reference stands by its sources. `SETTLED` has those on which KVM was right, or nobody says
 otherwise: there the reference does as KVM, and no switch exists. Code asks for a quirk beside the rule
 that it breaks, and nowhere else.
@@ -18,6 +19,9 @@ from typing import Any
 from ..profiles import Profiles, switch
 
 KVM_SEEN = "KVM sev.c, 7.1-rc6"
+WITHOUT_PLANES = "KVM sev.c, 7.1-rc6, without planes"
+PLANES_SEEN = "KVM planes and SEV-SNP series of 2026-06-08"
+"""Restricted injection and several VMPLs, for 7.1-rc7: Joerg Roedel, Melody Wang, Tom Lendacky."""
 
 
 class Decision(Enum):
@@ -80,6 +84,7 @@ class Quirks:
         "0x80000014 to 0x8000001D, 0x80000020 and 0x80000021 are error 6",
         "carried out",
         "the exits' rows",
+        seen=WITHOUT_PLANES,
     )
     snp_exits_in_es_guest_missing: bool = quirk(
         "0x80000010 to 0x80000013 without SNP are error 4",
@@ -246,6 +251,7 @@ class Quirks:
         " without RAX",
         "the VMSA is for that VMPL",
         "row of SNP_AP_CREATION",
+        seen=WITHOUT_PLANES,
     )
     ap_features_compared: bool = quirk(
         "RAX must be the VM's own SEV features",
@@ -259,9 +265,15 @@ class Quirks:
     # --- the MSR protocol ---
 
     msr_unknown_unchanged: bool = quirk(
-        "0x016 and 0x018 leave the word as it is",
-        "0x017: the VMPL ran; 0x019: the page that was registered",
+        "0x018 leaves the word as it is",
+        "0x019: the page that was registered",
         "`wire.ghcb_msr`",
+    )
+    msr_run_vmpl_unchanged: bool = quirk(
+        "0x016 leaves the word as it is",
+        "0x017: the VMPL ran",
+        "`wire.ghcb_msr`",
+        seen=WITHOUT_PLANES,
     )
     msr_cpuid_keeps_reserved: bool = quirk(
         "the response has the request's reserved bits 29:12", "0", "`wire.ghcb_msr.CpuidResponse`"
@@ -275,6 +287,78 @@ class Quirks:
         "0x012 accepts a frame past guest memory",
         "all ones: refused",
         "`wire.ghcb_msr.RegisterGpaResponse`",
+    )
+
+    # --- restricted injection and VMPLs, in the planes series alone ---
+
+    one_event_an_entry: bool = quirk(
+        "one entry tells of one event: a machine check, else an NMI, else a vector; the rest waits for"
+        " the next",
+        "all kinds have a place in the doorbell page",
+        "`wire.doorbell.DoorbellFlags`",
+        seen=PLANES_SEEN,
+    )
+    vector_waits_for_guest: bool = quirk(
+        "a higher vector waits until the guest has taken the one in the page",
+        "it may take the place of the lower one, without another #HV",
+        "GHCB specification on PendingEvent.Vector, quoted in the review of KVM's series of 2024",
+        seen=PLANES_SEEN,
+    )
+    machine_check_leaves_plane: bool = quirk(
+        "a machine check for VMPL 0 does not make VMPL 0 run next; an IRQ, NMI or SMI does",
+        "VMPL 0 runs next (SCHED-1)",
+        "clause SCHED-1",
+        ERROR,
+        seen=PLANES_SEEN,
+    )
+    cancel_bare_signal_is_vector_0: bool = quirk(
+        "a cancelled entry whose page holds NoFurtherSignal alone makes an interrupt of vector 0",
+        "nothing was pending, nothing comes back",
+        "`wire.vmsa.EventInj`: valid, type 0 and vector 0 is an interrupt",
+        ERROR,
+        seen=PLANES_SEEN,
+    )
+    cancel_merges_events: bool = quirk(
+        "a cancelled entry whose page holds several events ORs them into one EVENTINJ: an NMI swallows the"
+        " vector, a machine check becomes another exception",
+        "each comes back",
+        "a comment in KVM has it that the page holds one event; one of an earlier entry stays there",
+        ERROR,
+        seen=PLANES_SEEN,
+    )
+    bad_doorbell_set_forgets: bool = quirk(
+        "SET of a page that is not aligned or not there unregisters the one before, and is error 5",
+        "a refused exit changes nothing",
+        "`wire.exit_codes.MalformedInput`",
+        ERROR,
+        seen=PLANES_SEEN,
+    )
+    unknown_doorbell_operation_forgets: bool = quirk(
+        "an unknown operation of the doorbell exit unregisters the page, and is error 5",
+        "a refused exit changes nothing",
+        "`wire.exit_codes.MalformedInput`",
+        ERROR,
+        seen=PLANES_SEEN,
+    )
+    run_vmpl_low_half: bool = quirk(
+        "bits 63:32 of SW_EXITINFO1 of RUN_VMPL may be anything",
+        "error 5",
+        "`wire.readings_ghcb` on run-vmpl: sources differ",
+        OPEN,
+        seen=PLANES_SEEN,
+    )
+    msr_missing_vmpl_ends_run: bool = quirk(
+        "KVM_RUN fails with 22 where 0x016 names a VMPL without a VMSA",
+        "0x017 with an error, as the exit is error 5",
+        "`wire.ghcb_msr.RunVmplResponse`",
+        ERROR,
+        seen=PLANES_SEEN,
+    )
+    events_beyond_planes_unknown: bool = quirk(
+        "0x80000016, 0x80000019 to 0x8000001D, 0x80000020 and 0x80000021 are error 6",
+        "carried out",
+        "the exits' rows",
+        seen=PLANES_SEEN,
     )
 
 
@@ -386,7 +470,11 @@ SETTLED = (
 )
 """Where the reference was wrong, or nobody says otherwise."""
 
-PROFILES = Profiles(Quirks, "a GHCB host", {"kvm": (KVM_SEEN,)})
+PROFILES = Profiles(
+    Quirks,
+    "a GHCB host",
+    {"kvm": (KVM_SEEN, WITHOUT_PLANES), "kvm-planes": (KVM_SEEN, PLANES_SEEN)},
+)
 names, only, profile = PROFILES.names, PROFILES.only, PROFILES.profile
 
 REFERENCE = Quirks()

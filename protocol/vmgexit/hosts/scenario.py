@@ -15,6 +15,7 @@ from ..descriptions import Answer, Command
 from ..errors import ScenarioError, brief
 from ..sequences import HOST, Sequence, sequence, step
 from ..wire.page_size import PAGE
+from . import restricted
 from .commands import COMMANDS
 from .host import Host
 from .page import SharedPage
@@ -116,6 +117,38 @@ class Session:
     def _sipi(self, command: Command, cpu: int) -> Answer:
         return {"released": self.host.start(cpu)}
 
+    def _irq(self, command: Command, cpu: int) -> Answer:
+        vcpu = self.host.vm.vcpus[cpu]
+        restricted.wait_for(vcpu, command["vector"])
+        return {"waiting": _waiting(vcpu)}
+
+    def _nmi(self, command: Command, cpu: int) -> Answer:
+        vcpu = self.host.vm.vcpus[cpu]
+        vcpu.waiting_nmi = True
+        return {"waiting": _waiting(vcpu)}
+
+    def _machine_check(self, command: Command, cpu: int) -> Answer:
+        vcpu = self.host.vm.vcpus[cpu]
+        vcpu.waiting_machine_check = True
+        return {"waiting": _waiting(vcpu)}
+
+    def _enter(self, command: Command, cpu: int) -> Answer:
+        vm, vcpu = self.host.vm, self.host.vm.vcpus[cpu]
+        restricted.enter(vm, vcpu, self.quirks)
+        told = {"vmpl": vcpu.vmpl, "event_inj": vcpu.event_inj}
+        return {**told, "doorbell": restricted.word(vm, vcpu), "waiting": _waiting(vcpu)}
+
+    def _cancel(self, command: Command, cpu: int) -> Answer:
+        vm, vcpu = self.host.vm, self.host.vm.vcpus[cpu]
+        events = restricted.cancel(vm, vcpu, self.quirks)
+        word = restricted.word(vm, vcpu)
+        return {"events": events, "doorbell": word, "waiting": _waiting(vcpu)}
+
+    def _take(self, command: Command, cpu: int) -> Answer:
+        vm, vcpu = self.host.vm, self.host.vm.vcpus[cpu]
+        events = restricted.take(vm, vcpu, command.get("tpr"))
+        return {"events": events, "doorbell": restricted.word(vm, vcpu)}
+
     def _state(self, command: Command, cpu: int) -> Answer:
         vm = self.host.vm
         return {
@@ -139,8 +172,20 @@ _CARRIED_OUT: dict[str, Callable[[Session, Command, int], Answer]] = {
     "write": Session._write,
     "read": Session._read,
     "sipi": Session._sipi,
+    "irq": Session._irq,
+    "nmi": Session._nmi,
+    "machine_check": Session._machine_check,
+    "enter": Session._enter,
+    "cancel": Session._cancel,
+    "take": Session._take,
     "state": Session._state,
 }
+
+
+def _waiting(vcpu: Vcpu) -> list[int | str]:
+    """What the host still has to tell VMPL 0 of a vCPU."""
+    found: list[int | str] = ["machine check"] * vcpu.waiting_machine_check
+    return [*found, *["NMI"] * vcpu.waiting_nmi, *vcpu.waiting_irqs]
 
 
 def _changed(vcpu: Vcpu, setup: Setup) -> Answer:

@@ -98,7 +98,16 @@ class Vcpu:
     vmpl: int = 0  # that runs
     doorbell: int | None = None  # address of its #HV doorbell page
     avic_page: int | None = None  # backing page of its secure AVIC
+    # What waits to be told to VMPL 0 (`restricted`), and what the last entry injected.
+    waiting_irqs: list[int] = field(default_factory=list)  # in ascending order
+    waiting_nmi: bool = False
+    waiting_machine_check: bool = False
+    event_inj: int = 0
     notify_vector: int | None = None  # raised for VMPL 0 when a lower one has events
+
+    def has(self, vmpl: int) -> bool:
+        """Whether there is a VMSA for this VMPL: the first runs at VMPL 0."""
+        return not vmpl or vmpl in self.vmsas
 
 
 @dataclass(slots=True)

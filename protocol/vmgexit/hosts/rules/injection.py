@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...descriptions import U32
 from ...wire.ap_creation import ApicIdList, ApicIdListEntry, apic_id_list_pages
 from ...wire.apic import ApicIcr
 from ...wire.exit_codes import ExitCode, MalformedInput
@@ -17,19 +18,39 @@ from ...wire.injection import (
     SecureAvicOperation,
     SpecificEoi,
 )
+from ...wire.page_size import PAGE
 from ..request import CarryOut, Refused, Request
 from ..vm import Vcpu
 
 
 def doorbell(request: Request) -> None:
-    info = request.sound(DoorbellInfo, request.sw_exit_info_1)
-    if info.operation == DoorbellOperation.SET:
-        request.cpu.doorbell = request.aligned(request.sw_exit_info_2)
-    elif info.operation == DoorbellOperation.CLEAR:
-        request.cpu.doorbell = None
-    prefers = info.operation == DoorbellOperation.GET_PREFERRED
-    address = None if prefers else request.cpu.doorbell
+    cpu, quirks = request.cpu, request.quirks
+    try:
+        operation = request.sound(DoorbellInfo, request.sw_exit_info_1).operation
+    except Refused:
+        if quirks.unknown_doorbell_operation_forgets:
+            cpu.doorbell = None
+        raise
+    if operation == DoorbellOperation.CLEAR:
+        cpu.doorbell = None
+        return
+    if operation == DoorbellOperation.SET:
+        try:
+            cpu.doorbell = _page(request)
+        except Refused:
+            if quirks.bad_doorbell_set_forgets:
+                cpu.doorbell = None
+            raise
+    address = None if operation == DoorbellOperation.GET_PREFERRED else cpu.doorbell
     request.detail = NO_PAGE if address is None else address
+
+
+def _page(request: Request) -> int:
+    """SW_EXITINFO2 as the address of a page of guest memory."""
+    address = request.aligned(request.sw_exit_info_2)
+    if not request.vm.memory.holds(address, PAGE):
+        raise Refused(MalformedInput.INVALID_INPUT)
+    return address
 
 
 def ipi(request: Request) -> None:
@@ -48,8 +69,14 @@ def apic_id_list(request: Request) -> None:
 
 
 def run_vmpl(request: Request) -> None:
-    request.cpu.vmpl = request.sound(RunVmpl, request.sw_exit_info_1).vmpl
-    request.ask("run-vmpl", request.cpu.vmpl)
+    asked = request.sw_exit_info_1
+    if request.quirks.run_vmpl_low_half:
+        asked &= U32
+    vmpl = request.sound(RunVmpl, asked).vmpl
+    if not request.cpu.has(vmpl):
+        raise Refused(MalformedInput.INVALID_INPUT)
+    request.cpu.vmpl = vmpl
+    request.ask("run-vmpl", vmpl)
 
 
 def secure_avic(request: Request) -> None:
