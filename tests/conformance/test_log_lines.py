@@ -57,6 +57,7 @@ def test_every_form_has_a_row() -> None:
 def test_every_form_names_its_public_source() -> None:
     projects = (
         "Linux ", "QEMU ", "edk2 ", "COCONUT-SVSM ", "OpenVMM ", "AMDESE/linux-svsm ", "libkrun ",
+        "AMDESE/sev-guest ", "virtee/sev ",
     )  # fmt: skip
     assert [form.text for form in FORMS if not form.source.startswith(projects)] == []
     assert len(FORMS) >= 60
@@ -65,3 +66,11 @@ def test_every_form_names_its_public_source() -> None:
 @pytest.mark.parametrize("form", FORMS, ids=[form.text[:40] for form in FORMS])
 def test_every_hole_has_a_meaning(form: Form) -> None:
     assert all(meaning_in(form, name).title for name in form.holes)
+
+
+@pytest.mark.parametrize(
+    "line", ["iwlwifi: firmware error 5", "Boot Status Code: 0x16", "firmware error detected"]
+)
+def test_what_others_say_too_is_known_only_as_a_whole_line(line: str) -> None:
+    [found] = Reader().lines([line.encode()])
+    assert found.says is None

@@ -38,6 +38,7 @@ class Form:
     block: str = ""  # lines of one block share their words, such as those of one dump
     heads: bool = False  # whether a block begins with it
     inside: bool = False  # whether it is known only within its block
+    alone: bool = False  # whether it has a line to itself: others say the same of something else
 
     @cached_property
     def _parts(self) -> list[tuple[str, str | None, str]]:
@@ -72,7 +73,8 @@ class Form:
                 made.append(b"(?P<%s>%s)" % (name.encode(), written))
         if last is not None and self.holes[last] in ("x", "d"):
             made.append(rb"(?!\w)")
-        return re.compile(b"".join(made))
+        pattern = b"".join(made)
+        return re.compile(rb"\A\s*" + pattern + rb"[\s.]*\Z" if self.alone else pattern)
 
     def match(self, line: bytes) -> Values | None:
         """The words that `line` carries, the implied ones among them; None for another line."""

@@ -31,6 +31,7 @@ from ..wire.ghcb_msr import decode_msr
 from ..wire.guest_message import GuestRequestResult, MessageKind
 from ..wire.page_state import PscResult
 from ..wire.registry import find
+from ..wire.report import GuestPolicy
 from ..wire.rmp import PageStatus, PsmashStatus, RmpEntry, RmpUpdateStatus
 from ..wire.svsm import Protocol, ResultCode
 from ..wire.termination import ReasonSet, TerminationInfo, find_reason
@@ -223,6 +224,15 @@ def _firmware(value: int, words: Values) -> str:
     return describe_code(named(value, FirmwareStatus))
 
 
+def _report_error(value: int, words: Values) -> str:
+    """A status whose digits, read as hex here, may be decimal: both readings."""
+    digits = f"{value:x}"
+    as_hex = f"if hex, {_firmware(value, words)}"
+    if not digits.isdecimal():
+        return as_hex
+    return f"if {digits} is decimal, {_firmware(int(digits), words)}; {as_hex}"
+
+
 def _guest_sev_features(value: int, words: Values) -> Bits | str:
     """Of a VMCB that says what is allowed, what the guest asked for beyond it."""
     allowed = words.get("allowed_sev_features")
@@ -355,8 +365,10 @@ READ = {
         "what PVALIDATE answered, or an error of the kernel", _pvalidate_result
     ),
     "pvalidate_ret": Meaning("what the instruction answered", _code(PageStatus)),
+    "policy": Meaning("policy of the guest", _bits(GuestPolicy)),
     "reason_code": Meaning("reason within the set", _reason_code),
     "reason_set": Meaning("who numbers the reasons", _code(ReasonSet)),
+    "report_error": Meaning("status of the firmware", _report_error),
     "required_features": Meaning("features that are needed", _bits(HypervisorFeatures)),
     "rmp_assigned": Meaning("whether it belongs to a guest or the firmware", _choice("no", "yes")),
     "rmp_entry": Meaning("first half of the RMP entry", _bits(RmpEntry)),
@@ -423,6 +435,11 @@ TITLES = {
     "gpa": "guest-physical address",
     "guest_support": "whether the host runs guests of this kind; unusable = no ASID is left for them",
     "guest_type": "kind of guest",
+    "guest_visible_workarounds": "workarounds that the guest sees, base64; (null) = none",
+    "host_data": "host data, base64; (null) = none",
+    "hva": "address in the monitor",
+    "id_auth": "ID authentication, base64; (null) = none",
+    "id_block": "ID block, base64; (null) = none",
     "iommu_flags": "flags of the event",
     "last_asid": "last ASID for guests of this kind",
     "last_pfn": "page frame number after the range",
@@ -436,6 +453,7 @@ TITLES = {
     "page_action": "what PVALIDATE was to do",
     "page_error": "what the instruction answered",
     "page_error_value": "address, or what the instruction returned",
+    "page_kind": "kind of page",
     "page_state": "state of the pages afterwards",
     "pages": "number of pages",
     "pfn": "page frame number of the host",

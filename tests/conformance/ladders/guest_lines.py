@@ -38,6 +38,18 @@ VMM: list[Row] = [
         "qemu-system-x86_64: sev_common_kvm_init: failed to initialize ret=-22 fw_error=0 ''",
         {"error": "EINVAL", "fw_error": "SUCCESS"},
     ),
+    (
+        "2718@1764300000.123456:kvm_sev_snp_launch_start policy 0x30000 gosvw (null)",
+        {"policy": "SMT (SMT may be on), Reserved = 0x1 (Reserved, must be 1)"},
+    ),
+    (
+        "kvm_sev_snp_launch_update src 0x7f0000001000 gpa 0x80d000 len 0x1000 (Cpuid page)",
+        {"hva": 0x7F0000001000, "gpa": 0x80D000, "length": 0x1000, "page_kind": "Cpuid"},
+    ),
+    (
+        "kvm_sev_snp_launch_finish id_block AAAA id_auth (null) host_data (null)",
+        {"id_block": "AAAA", "host_data": "(null)"},
+    ),
     ("KVM: unknown exit reason 24", {}),
     (  # libkrun pull request 234
         "[2024-10-25T02:11:11Z ERROR vmm::linux::vstate] Unexpected exit reason on vcpu run:"
@@ -61,6 +73,36 @@ VMM: list[Row] = [
     ("isa error 6", {"pvalidate_ret": "FAIL_SIZEMISMATCH (the page's size in the RMP is another)"}),
     ("KVM does not support SNP VMSA feature bits 0x80", {"sev_features": BTB}),
     ("SNP IGVM VMSA GPA 0x1000 is not supported by KVM", {"vmsa_gpa": 0x1000}),
+]
+
+TOOLS: list[Row] = [
+    (  # virtee/snpguest issue 154
+        "because: Firmware Error Encountered: Known SEV FW Error: Status Code: 0x16: Given parameter is"
+        " invalid.",
+        {"fw_error": "INVALID_PARAMETER (a parameter is not valid)"},
+    ),
+    ("Status Code: 0x16", {"fw_error": "INVALID_PARAMETER (a parameter is not valid)"}),
+    (  # AMDESE/sev-guest issue 26
+        "firmware error 0x16",
+        {
+            "guest_request_result": "Firmware = INVALID_PARAMETER (a parameter is not valid),"
+            " VMM = SUCCESS"
+        },
+    ),
+    (  # AMDESE/sev-guest issue 40, below `ioctl: Input/output error`
+        "firmware error 29",
+        {
+            "report_error": "if 29 is decimal, AEAD_OVERFLOW (the sequence number is at its end);"
+            " if hex, 0x29, which has no name"
+        },
+    ),
+    (  # AMDESE/sev-guest issue 43; errno 0x27 is `Directory not empty`, so that it is hex
+        "firmware error 27",
+        {
+            "report_error": "if 27 is decimal, INVALID_METADATA_ENTRY (an entry of the metadata is not"
+            " valid); if hex, INVALID_KEY (the key that was chosen is not there)"
+        },
+    ),
 ]
 
 GUEST: list[Row] = [
@@ -311,4 +353,4 @@ FIRMWARE: list[Row] = [
     ("ExceptionData - 0000000000000404", {"exception_data": 0x404}),
 ]
 
-ROWS = [*VMM, *GUEST, *SVSM, *FIRMWARE]
+ROWS = [*VMM, *TOOLS, *GUEST, *SVSM, *FIRMWARE]

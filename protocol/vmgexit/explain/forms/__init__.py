@@ -7,6 +7,7 @@ from .host import HOST
 from .kvm import KVM
 from .kvm_dumps import KVM_DUMPS
 from .svsm import SVSM
+from .tools import TOOLS
 from .vmm import VMM
 
-FORMS: tuple[Form, ...] = (*KVM, *KVM_DUMPS, *HOST, *VMM, *GUEST, *SVSM, *FIRMWARE)
+FORMS: tuple[Form, ...] = (*KVM, *KVM_DUMPS, *HOST, *VMM, *GUEST, *TOOLS, *SVSM, *FIRMWARE)

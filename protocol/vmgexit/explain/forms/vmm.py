@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..form import Form
 
 _QEMU = "QEMU target/i386/sev.c"
+_TRACE = "QEMU target/i386/trace-events"  # as the backend `log` prints them
 _SNP = "OpenVMM openhcl/virt_mshv_vtl/src/processor/snp/mod.rs"
 
 
@@ -59,6 +60,24 @@ VMM = (
         "SEV-SNP: failed update CPUID page",
         "The firmware refused the CPUID page: a function has bits that it does not take.",
         f"{_QEMU} sev_snp_launch_update",
+    ),
+    Form(
+        "QEMU",
+        "kvm_sev_snp_launch_start policy {policy:#x} gosvw {guest_visible_workarounds:s}",
+        "A trace: the launch of the guest begins.",
+        f"{_TRACE} kvm_sev_snp_launch_start",
+    ),
+    Form(
+        "QEMU",
+        "kvm_sev_snp_launch_update src {hva:#x} gpa {gpa:#x} len {length:#x} ({page_kind} page)",
+        "A trace: pages are added to the guest that is launched.",
+        f"{_TRACE} kvm_sev_snp_launch_update",
+    ),
+    Form(
+        "QEMU",
+        "kvm_sev_snp_launch_finish id_block {id_block:s} id_auth {id_auth:s} host_data {host_data:s}",
+        "A trace: the launch is completed; the guest can run.",
+        f"{_TRACE} kvm_sev_snp_launch_finish",
     ),
     Form(
         "QEMU",
