@@ -1,5 +1,6 @@
 """Diagrams: drawn from the machine, current in specs/, readable as XML, labels apart."""
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -92,6 +93,17 @@ def test_drawings_are_xml_and_their_labels_do_not_meet(name: str) -> None:
                 one[1] <= other[0] or other[1] <= one[0] or one[3] <= other[2] or other[3] <= one[2]
             )
             assert apart, (one, other)
+    # An arc of states leads out of a box at one height, and back to the column at another.
+    arc = re.compile(r"M(\S+) (\S+) H(\S+) q.* V(\S+) q\S+ (\S+) \S+ (\S+) H(\S+)")
+    for path in root.iter("{http://www.w3.org/2000/svg}path"):
+        if found := arc.fullmatch(path.attrib["d"]):
+            start, top, far, turn, _, bend, end = map(float, found.groups())
+            for near, y in ((start, top), (end, turn + bend)):
+                low, high = sorted((near, far))
+                on = [
+                    box for box in boxes if box[0] < high and low < box[1] and box[2] < y < box[3]
+                ]
+                assert on == []
 
 
 def test_the_command_draws_one(capsys: pytest.CaptureFixture[str]) -> None:

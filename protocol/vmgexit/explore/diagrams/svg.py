@@ -69,6 +69,17 @@ class _Arc:
     end: float
     label: str
     lane: int = 0
+    at: float = 0.0  # the height of the label
+
+    def put_label(self, others: list[_Arc]) -> None:
+        """Put the label as near to the middle as it stands on no other arc, which leads past beside it."""
+        low, high = sorted((self.start, self.end))
+        lines = [end for arc in others if arc.lane > self.lane for end in (arc.start, arc.end)]
+        middle = (low + high) / 2
+        steps = range(int(high - low) // 2)
+        places = [middle + sign * step for step in steps for sign in (1, -1)]
+        clear = (at for at in places if all(abs(at - line) > LINE * 0.7 for line in lines))
+        self.at = next(clear, middle)
 
     def meets(self, other: _Arc) -> bool:
         """Whether both would touch in one lane, labels included."""
@@ -109,6 +120,8 @@ def _states(diagram: States) -> tuple[float, float, list[str]]:
             while any(other.lane == arc.lane and other.meets(arc) for other in arcs):
                 arc.lane += 1
             arcs.append(arc)
+        for arc in arcs:
+            arc.put_label(arcs)
         lanes.append(arcs)
     left = sum(_lane_widths(lanes[1])) + 30
     body = []
@@ -151,7 +164,7 @@ def _drawn(edge: float, reach: float, arc: _Arc, way: int) -> tuple[str, str]:
         f" V{end - bend:.1f} q0 {bend} {-way * 6} {bend} H{edge + way * 2:.1f}"
     )
     anchor = "start" if way > 0 else "end"
-    x, y = x + way * 6, (start + end) / 2
+    x, y = x + way * 6, arc.at
     long = _width(arc.label)
     corner = x if way > 0 else x - long
     paper = (
