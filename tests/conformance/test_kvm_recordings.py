@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit.compare.replay import Tally, explained, replay
-from vmgexit.hosts.quirks import KVM, REFERENCE, SETTLED, names
+from vmgexit.hosts.quirks import KVM, REFERENCE, SETTLED, names, only
 from vmgexit.hosts.scenario import sequence_of
 from vmgexit.sequences import Sequence, entries
 
@@ -58,4 +58,6 @@ def test_where_no_departure_was_seen_the_reference_agrees(name: str) -> None:
         if not set(labels) - {settled.name for settled in SETTLED}
     ]
     assert len(quiet) > 40
-    assert [str(mismatch) for mismatch in replay(quiet, REFERENCE, Tally())] == []
+    # Who saw the departures took the page's version, which KVM never looks at, for the VM's.
+    quirks = only("version-field-ignored")
+    assert [str(mismatch) for mismatch in replay(quiet, quirks, Tally())] == []

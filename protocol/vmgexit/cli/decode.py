@@ -14,6 +14,7 @@ from ..read.numbers import WORD, Understood
 from ..schema import Structure
 from ..show import values
 from ..show.partial import OPENED, Partial
+from ..wire.ghcb import GhcbPage
 from ..wire.page_size import PAGE
 from ..wire.registry import find
 from .formatter import examples
@@ -21,6 +22,7 @@ from .names import add_structure, number
 from .records import Record, opened, records
 
 if TYPE_CHECKING:
+    from .as_host import AsHost
     from .secrets import Opener, Payload
 
 _GAPS = 4  # ranges of missing bytes that are named
@@ -52,6 +54,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "vmgexit decode vmsa guest.core --gpa 0x9000",
         "vmgexit decode services-manifest manifest.bin",
         "vmgexit decode guest-message response.bin --secrets secrets.bin",
+        "vmgexit decode ghcb page.bin --host kvm --vm ghcb_version=1 --vm snp=false",
     )
     add_structure(parser)
     parser.add_argument(
@@ -107,6 +110,18 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="the secrets page is at this guest-physical address; else the image is searched for one",
     )
+    parser.add_argument(
+        "--host",
+        metavar="NAME",
+        help="of a ghcb: print what this host would answer, ask and write: reference, kvm, or quirks",
+    )
+    parser.add_argument(
+        "--vm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what --host's VM is like, such as snp=false; gpa= is the page's address",
+    )
     parser.set_defaults(run=run)
 
 
@@ -118,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     cls = find(arguments.name, arguments.revision)
     opener = _opener(arguments)
+    host = _host(arguments, cls)
     broken = past = False
     with opened(arguments, cls) as source:
         for shown, record in enumerate(records(arguments, source, cls)):
@@ -126,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _say(arguments, source, record, value)
             where = f"{cls.declaration.name} at {record.at:#x}"
             payload, complaint = opener.payload(value) if opener else (None, "")
-            _show(arguments, value, record.at, shown, payload)
+            _show(arguments, value, record.at, shown, payload, host)
             if complaint:
                 print(f"vmgexit: {where}: {complaint}", file=sys.stderr)
                 broken = True
@@ -159,6 +175,20 @@ def _opener(arguments: argparse.Namespace) -> Opener | None:
     if arguments.secrets_gpa is not None:
         raise UsageError("--secrets-gpa found without --secrets, which names the image")
     return None
+
+
+def _host(arguments: argparse.Namespace, cls: type[Structure]) -> AsHost | None:
+    """The host that answers a page, where one is named."""
+    if arguments.host is None:
+        if arguments.vm:
+            raise UsageError("--vm found without --host, which names the host")
+        return None
+    if cls is not GhcbPage:
+        revision = f"@{arguments.revision}" if arguments.revision else ""
+        raise UsageError(f"--host answers a ghcb page, {arguments.name}{revision} found")
+    from .as_host import AsHost  # few pages are answered, and a host takes time to load
+
+    return AsHost.of(arguments.host, arguments.vm)
 
 
 # --- Bytes to a value -----------------------------------------------------------------------------
@@ -256,12 +286,19 @@ def _option(value: Understood) -> str:
 
 
 def _show(
-    arguments: argparse.Namespace, value: Partial, at: int, before: int, payload: Payload | None
+    arguments: argparse.Namespace,
+    value: Partial,
+    at: int,
+    before: int,
+    payload: Payload | None,
+    host: AsHost | None,
 ) -> None:
     if arguments.json:
         made = value.as_dict()
         if payload is not None:
             made[OPENED] = payload.as_dict()
+        if host is not None and isinstance(value.value, GhcbPage):
+            made["host"] = host.as_dict(value.value)
         print(json.dumps(made))
         return
     if before:
@@ -270,3 +307,5 @@ def _show(
     print(show(value.value, base=at, missing=value.missing))
     if payload is not None:
         print(payload.text(show, at))
+    if host is not None and isinstance(value.value, GhcbPage):
+        print(host.text(value.value))

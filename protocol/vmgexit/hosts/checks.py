@@ -38,7 +38,7 @@ def checked(request: Request) -> Exit:
     row = _row(request)
     if any(not request.is_marked(need.field) for need in row.needs if _applies(need, row, request)):
         raise Refused(MalformedInput.MISSING_INPUT)
-    if request.version_said < row.since and not quirks.version_field_ignored:
+    if request.version < row.since and not quirks.version_field_ignored:
         raise Refused(MalformedInput.INVALID_INPUT)
     return row
 

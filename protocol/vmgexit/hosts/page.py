@@ -19,7 +19,7 @@ NEAR = 7  # changed bytes that lie no further apart are told as one run
 
 class SharedPage:
     """A page of guest memory that the guest may change at any time, so that what a host fetches twice may
-    differ. `meanwhile` is what the guest does after each fetch."""
+    differ. `meanwhile` is what the guest does after each access of the host."""
 
     def __init__(self, data: bytes, meanwhile: Callable[[SharedPage], None] | None = None) -> None:
         self.memory = bytearray(data.ljust(PAGE, b"\0"))
@@ -31,14 +31,18 @@ class SharedPage:
         """Bytes of the page, as they are now."""
         self.fetches.append((at, size))
         data = bytes(self.memory[at : at + size])
-        if self._meanwhile is not None:
-            self._meanwhile(self)
+        self._let_go_on()
         return data
 
     def store(self, at: int, data: bytes) -> None:
         """Write to the guest."""
         self.stores.append((at, data))
         self.memory[at : at + len(data)] = data
+        self._let_go_on()
+
+    def _let_go_on(self) -> None:
+        if self._meanwhile is not None:
+            self._meanwhile(self)
 
     def fetched_twice(self) -> list[tuple[int, int]]:
         """The fetches, by offset and size, of a byte that had been fetched before."""

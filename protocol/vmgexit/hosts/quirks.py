@@ -65,15 +65,9 @@ class Quirks:
         "row of CPUID",
     )
     version_field_ignored: bool = quirk(
-        "a page of version 1 may ask for an exit of version 2",
-        "error 5; version 0 says nothing and passes, as edk2 and fresh pages of Linux send it",
-        "the rows' `since`",
-    )
-    negotiated_version_decides: bool = quirk(
-        "the VM's version decides on MMIO's length and the place of the scratch area",
-        "the page's, and the VM's where the page says 0",
-        "the page says how the guest laid it out; KVM 1aa8a6dc and dcf1b2d4 ask the VM",
-        OPEN,
+        "a VM of version 1 may ask for the exits of version 2; the page's version is never looked at",
+        "error 5 in a VM of version 1",
+        "the rows' `since`; edk2 and fresh pages of Linux say version 0, so the page's counts for nothing",
     )
     unregistered_page_ends_run: bool = quirk(
         "KVM_RUN fails with 22 on a page that is not registered",
@@ -148,9 +142,6 @@ class Quirks:
         "error 5",
         "`wire.exit_codes.IoioInfo`",
     )
-    string_count_zero_done: bool = quirk(
-        "a string form of no element does nothing, and is done", "error 5", "`rules.exits` of IOIO"
-    )
     string_length_overflow_ends_run: bool = quirk(
         "KVM_RUN fails with 22 where count or length passes 2^31 - 1",
         "error 5",
@@ -161,9 +152,6 @@ class Quirks:
         "error 5: the count is what is wrong",
         "no source says which",
         OPEN,
-    )
-    mmio_length_zero_done: bool = quirk(
-        "MMIO of no byte does nothing, and is done", "error 5", "row of MMIO_READ"
     )
     unreadable_scratch_ends_run: bool = quirk(
         "KVM_RUN fails with 14 where a scratch area of version 1 is not in guest memory",
@@ -376,6 +364,21 @@ SETTLED = (
         "valid-bits-before-values",
         "a page that lacks an input and has a wrong value too is error 4",
         "no source orders the two; a value that is missing cannot be judged",
+    ),
+    Settled(
+        "negotiated-version-decides",
+        "the VM's version decides on MMIO's length and the place of the scratch area, not the page's",
+        "KVM 1aa8a6dc and dcf1b2d4; the page's may be 0, which says nothing",
+    ),
+    Settled(
+        "string-count-zero-done",
+        "a string form of no element does nothing, and is done",
+        "REP with a count of 0 does so on hardware",
+    ),
+    Settled(
+        "mmio-length-zero-done",
+        "MMIO of no byte does nothing, and is done",
+        "no host is known that refuses it",
     ),
     Settled(
         "unused-info-ignored",

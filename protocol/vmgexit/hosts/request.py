@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..schema import Bits
 from ..wire.exit_codes import MalformedInput, Status
-from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET
+from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
 from ..wire.ghcb_msr import PageOperation
 from ..wire.page_size import PAGE
 from .page import OFFSETS, SharedPage
@@ -23,6 +23,7 @@ CarryOut = Callable[["Request"], None]
 Asked = list[int | str | None]
 """What a host asked of devices, memory, firmware or user space: a word and its numbers."""
 
+USAGE_OFFSET = GhcbPage.declaration["ghcb_usage"].byte_offset
 SCRATCH_LIMIT = 65536  # bytes of a scratch area outside the page; KVM's GHCB_SCRATCH_AREA_LIMIT
 PRIVATE_ATTRIBUTE, LARGE_ATTRIBUTE = 16, 1  # of a mapping; Linux KVM_MAP_GPA_RANGE_*
 BAD_ADDRESS, IO_ERROR, INVALID = 14, 5, 22  # EFAULT, EIO, EINVAL: what KVM_RUN fails with
@@ -103,7 +104,6 @@ class Request(Services):
     gpa: int = field(kw_only=True)
     fields: bytes = b""  # the page's first part, as it was taken over
     marked: int = 0  # its valid bits
-    page_version: int = 0
     usage: int = 0
     assumed: set[str] = field(default_factory=set)  # fields not marked valid that were taken as 0
     status: int = Status.DONE
@@ -115,9 +115,7 @@ class Request(Services):
         """Fetch all of the page but the shared buffer, once."""
         self.fields = self.page.fetch(0, BITMAP_OFFSET + 16)
         self.marked = int.from_bytes(self.fields[BITMAP_OFFSET:], "little")
-        tail = self.page.fetch(0xFFA, 6)
-        self.page_version = int.from_bytes(tail[:2], "little")
-        self.usage = int.from_bytes(tail[2:], "little")
+        self.usage = int.from_bytes(self.page.fetch(USAGE_OFFSET, 4), "little")
 
     def is_marked(self, name: str) -> bool:
         """Whether the guest marked a field valid."""
@@ -150,16 +148,9 @@ class Request(Services):
         return self.field("rax")
 
     @property
-    def version_said(self) -> int:
-        """The GHCB version that the page says; the VM's where it says 0."""
-        return self.page_version or self.vm.setup.ghcb_version
-
-    @property
     def version(self) -> int:
-        """The GHCB version by which the request is laid out."""
-        if self.quirks.negotiated_version_decides:
-            return self.vm.setup.ghcb_version
-        return self.version_said
+        """The GHCB version that guest and host speak. The page's is no more than a claim, and often 0."""
+        return self.vm.setup.ghcb_version
 
     def sound(self, layout: type[B], value: int) -> B:
         """A word by its layout. Refuses one that breaks a rule."""

@@ -17,6 +17,8 @@ from .memory import GuestMemory, PageStates
 _U8, _U32, _U64 = Number(U8), Number(U32), Number(U64)
 _COUNT = Number(U32, holds=Holds.COUNT)
 
+MEMORY_TOP = 1 << 32  # unless a set-up says otherwise
+
 CpuidLeaf = tuple[int, int | None, int, int, int, int]
 """Leaf, sub-leaf (None: not looked at), EAX, EBX, ECX, EDX."""
 
@@ -50,7 +52,7 @@ class Setup:
     registered: int = _key(_U64, 0, "address of the GHCB that is registered; 0 = none")
     vcpus: int = _key(Number(4096, 1, Holds.COUNT), 8, "vCPUs, with APIC IDs 0, 1, ...")
     address_bits: int = _key(Number(64, 12, Holds.COUNT), 52, "width of guest-physical addresses")
-    memory_top: int = _key(_U64, 1 << 32, "end of guest memory, which begins at 0")
+    memory_top: int = _key(_U64, MEMORY_TOP, "end of guest memory, which begins at 0")
     memory: tuple[tuple[int, str], ...] = _key(Pieces(), (), "addresses and hex; the rest is zero")
     device_byte: int = _key(_U8, 0, "every byte that a read of a port or of MMIO gives")
     map_exit: bool = _key(Flag(), True, "user space takes page mappings")

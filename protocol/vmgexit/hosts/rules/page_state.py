@@ -58,10 +58,11 @@ class PageList:
         word = int(entry) & ~0xFFF | current_page
         self.store(HEADER_SIZE + ENTRY_SIZE * index, word)
 
-    def go_on(self, header: int, current: int) -> None:
-        """Store which entry is next."""
-        if header & 0xFFFF != current:
-            self.store(0, header & ~0xFFFF | current)
+    def go_on(self, current: int) -> None:
+        """Store which entry is next, and nothing else of the header."""
+        if self.read[0] & 0xFFFF != current:
+            self.read[0] = self.read[0] & ~0xFFFF | current
+            self.area.store(0, current.to_bytes(2, "little"))
 
 
 def page_state(request: Request) -> None:
@@ -94,12 +95,12 @@ def _next_range(request: Request, pages: PageList, most: int) -> int:
     while current <= last:
         first = pages.entry(current)
         if not _is_sound(request, first):
-            pages.go_on(header, current)
+            pages.go_on(current)
             raise Fault(BAD_ENTRY)
         if first.current_page < _pages_of(first):
             break
         current += 1
-    pages.go_on(header, current)
+    pages.go_on(current)
     if current > last:
         return 0
     begun = first.current_page
@@ -121,7 +122,7 @@ def _next_range(request: Request, pages: PageList, most: int) -> int:
     for index, entry in enumerate(found, current):
         small = int(request.quirks.psc_small_entry_marked_one)
         pages.mark(index, entry, PAGES_IN_LARGE if entry.large else small)
-    pages.go_on(pages.word(0), current + len(found))
+    pages.go_on(current + len(found))
     return count
 
 

@@ -46,10 +46,10 @@ def _string(request: Request, info: IoioInfo, size: int, count: int) -> None:
     quirks, length = request.quirks, size * count
     if quirks.string_length_overflow_ends_run and (count > MOST or length > MOST):
         raise Stop("error", INVALID)
-    if not count and quirks.string_count_zero_done:
+    if not count:
         return
     too_long = request.version >= 2 and length > BUFFER_SIZE
-    if not count or (too_long and not quirks.string_too_long_is_scratch):
+    if too_long and not quirks.string_too_long_is_scratch:
         raise Refused(MalformedInput.INVALID_INPUT)
     area = request.scratch(length, brings=info.is_in)
     for done in range(0, count, PAGE // size):
@@ -64,9 +64,9 @@ def _string(request: Request, info: IoioInfo, size: int, count: int) -> None:
 
 def mmio(request: Request) -> None:
     gpa, length = request.sw_exit_info_1, request.sw_exit_info_2
-    if not length and request.quirks.mmio_length_zero_done:
+    if not length:
         return
-    if not length or (request.version >= 2 and length > MMIO_LIMIT):
+    if request.version >= 2 and length > MMIO_LIMIT:
         raise Refused(MalformedInput.INVALID_INPUT)
     reads = request.field("sw_exit_code") == ExitCode.MMIO_READ
     area = request.scratch(length, brings=reads)

@@ -1,0 +1,115 @@
+"""`vmgexit decode ghcb --host`, and `vmgexit replay` of what hosts answered."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from vmgexit import GhcbPage
+from vmgexit.wire.exit_codes import ExitCode
+
+CORPUS = Path(__file__).parents[2] / "corpus"
+KVM = CORPUS / "recordings" / "kvm" / "kvm-msr.jsonl.xz"
+
+
+@pytest.fixture
+def rdtsc(tmp_path: Path) -> str:
+    file = tmp_path / "rdtsc.bin"
+    file.write_bytes(GhcbPage.for_exit(ExitCode.RDTSC).encode())
+    return str(file)
+
+
+def told(out: str) -> list[str]:
+    return out[out.index("\nhost ") + 1 :].splitlines()
+
+
+def test_what_a_host_would_answer(run: Run, rdtsc: str) -> None:
+    assert told(run("decode", "ghcb", rdtsc, "--host", "kvm").out) == [
+        "host kvm: gpa=0x1000 ghcb_version=2 snp=true registered=0x1000",
+        "  run        an internal error goes to user space, exit code 0x6e",
+        "  status     0x0, DONE",
+        "  detail     0x0",
+        "  valid      sw_exit_info_1, sw_exit_info_2",
+        "  asked      nothing",
+    ]
+    words = ("decode", "ghcb", rdtsc, "--host", "reference", "--vm", "tsc_value=0x100000005")
+    lines = told(run(*words).out)
+    assert "  rax        0x5" in lines
+    assert "  rdx        0x1" in lines
+
+
+def test_the_page_lies_where_its_scratch_area_does(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "read.bin"
+    page = GhcbPage.for_exit(ExitCode.MMIO_READ, 0xFEE00020, 4, gpa=0x7FFF00003000)
+    file.write_bytes(page.encode())
+    words = ("decode", "ghcb", str(file), "--host", "kvm", "--vm", "device_byte=0x5a", "--json")
+    answered = json.loads(run(*words).out)["host"]
+    assert answered["vm"]["gpa"] == 0x7FFF00003000
+    assert answered["answer"]["asked"] == [["mmio-read", 0xFEE00020, 4]]
+    assert answered["answer"]["buffer"] == [[0x800, "5a5a5a5a"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--host", "xen"], "unknown profile xen; expected reference, kvm"),
+        (["--vm", "snp=true"], "--vm found without --host"),
+        (["--host", "kvm", "--vm", "snp=3"], "snp=3': true or false expected"),
+        (
+            ["--host", "kvm", "--vm", "wheels=3"],
+            "--vm wheels=3: key=value expected, with one of gpa",
+        ),
+        (
+            ["--host", "kvm", "--vm", "gpa=0x1001"],
+            "--vm gpa=0x1001: a 4 KiB aligned address expected",
+        ),
+        (["--host", "kvm", "--vm", "ghcb_version=3"], "a number from 1 to 2 expected"),
+        (["--host", "kvm", "--vm", "memory=[[1]]"], "a list of [place, hex]"),
+        (["--host", "kvm", "--vm", "snp"], "--vm snp: key=value expected"),
+    ],
+)
+def test_bad_settings(run: Run, rdtsc: str, words: list[str], complaint: str) -> None:
+    assert complaint in run("decode", "ghcb", rdtsc, *words).complaint
+
+
+def test_only_a_ghcb_page_is_answered(run: Run) -> None:
+    complaint = run("decode", "ghcb-msr", "0x100", "--host", "kvm").complaint
+    assert "--host answers a ghcb page, ghcb-msr found" in complaint
+
+
+def test_replay_takes_the_machine_from_the_lines(run: Run) -> None:
+    both = (str(KVM), str(CORPUS / "hosts" / "rdtsc-ends-run.jsonl"))
+    ran = run("replay", "--profile", "kvm", *both)
+    assert (ran.code, ran.out) == (0, "501 sequences, 1002 operations, 0 mismatches\n")
+    complaint = run("replay", "--profile", "coconut", str(KVM)).complaint
+    assert (
+        "kvm-msr.jsonl.xz line 1: unknown profile coconut; expected reference, kvm, " in complaint
+    )
+    svsm = CORPUS / "recordings" / "host.jsonl.xz"
+    complaint = run("replay", "--profile", "kvm", str(svsm)).complaint
+    assert "host.jsonl.xz line 1: unknown profile kvm; expected reference, coconut, " in complaint
+
+
+def test_the_reference_explains_each_difference(run: Run) -> None:
+    ran = run("replay", "--explain", str(KVM))
+    assert ran.code == 0
+    assert ran.out.endswith("\n0 unexplained\n")
+    assert "\nmsr-cpuid-keeps-reserved: 45\n" in ran.out
+
+
+def test_a_scenario_of_a_host(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "some.jsonl"
+    ops = [
+        {"cmd": {"op": "init", "snp": False}, "ans": {"ok": True}},
+        {"cmd": {"op": "msr", "request": 0x80}, "ans": {"run": "guest", "word": 0, "asked": []}},
+    ]
+    file.write_text(json.dumps({"kind": "host", "ops": ops}))
+    ran = run("replay", str(file))
+    assert ran.code == 1
+    assert "operation 1, msr: word: 12417 found, 0 recorded" in ran.out
+    assert "no invariants for a GHCB host" in run("replay", "--invariants", str(file)).complaint
+    ops[0] = {"cmd": {"op": "init", "snp": 2}, "ans": {}}
+    file.write_text(json.dumps({"kind": "host", "ops": ops}))
+    complaint = run("replay", str(file)).complaint
+    assert complaint.endswith("line 1: ops[0]: init.snp: 2 is not true or false")
