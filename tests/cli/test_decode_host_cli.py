@@ -98,6 +98,31 @@ def test_the_reference_explains_each_difference(run: Run) -> None:
     assert "\nmsr-cpuid-keeps-reserved: 45\n" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ({"kind": "ghcb", "page": [[4095, "0102"]], "gpa": 4096}, "is not a list of [place, hex]"),
+        ({"kind": "ghcb", "page": [], "gpa": 4097}, "vmgexit.gpa: 0x1001 is not 4 KiB aligned"),
+        ({"kind": "ghcb", "page": []}, "vmgexit needs gpa"),
+        ({"kind": "ghcb", "page": [], "gpa": 4096, "vm": []}, "vm: [] is not an object"),
+        ({"kind": "msr", "request": 2, "vm": {"wheels": 1}}, "vm: init has no argument wheels"),
+        ({"kind": "msr", "request": 2, "answer": 3}, "ans: 3 is not an object"),
+        ({"kind": ["ghcb"], "page": []}, "op None: not one of init"),
+        ({"kind": "host", "ops": 3}, "ops: 3 is not a list"),
+        (
+            {"kind": "host", "ops": [{"op": "sipi", "cpu": 9}]},
+            "operation 0: sipi: vCPU 9 does not exist, there are 8",
+        ),
+    ],
+)
+def test_damaged_exchanges(
+    run: Run, tmp_path: Path, line: dict[str, object], complaint: str
+) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text(json.dumps(line))
+    assert complaint in run("replay", "--profile", "kvm", str(file)).complaint
+
+
 def test_a_scenario_of_a_host(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "some.jsonl"
     ops = [

@@ -31,7 +31,7 @@ def sequence_of(entry: dict[str, Any], number: int, name: str) -> Sequence | Non
     kind = entry.get("kind")
     if kind == "host" and "ops" in entry and not _is_of_an_svsm(entry):
         found = sequence(entry, number, name, COMMANDS)
-    elif kind in EXCHANGES and "ops" not in entry:
+    elif isinstance(kind, str) and kind in EXCHANGES and "ops" not in entry:
         found = _exchange(entry, kind, number, name)
     else:
         return None
