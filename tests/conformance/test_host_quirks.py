@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from vmgexit.compare.replay import Tally, explained, replay
-from vmgexit.hosts.quirks import KVM, PROFILES, REFERENCE, SETTLED, names, only
+from vmgexit.hosts.quirks import KVM, PROFILES, REFERENCE, names, only
 from vmgexit.hosts.scenario import sequence_of
+from vmgexit.hosts.settled import SETTLED
 from vmgexit.sequences import Sequence
 
 SHOWN = Path(__file__).parents[2] / "corpus" / "hosts"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from vmgexit.compare.replay import Tally, explained, replay
-from vmgexit.hosts.quirks import KVM, REFERENCE, SETTLED, names, only
+from vmgexit.hosts.quirks import KVM, REFERENCE, names, only
 from vmgexit.hosts.scenario import sequence_of
+from vmgexit.hosts.settled import SETTLED
 from vmgexit.sequences import Sequence, entries
 
 RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings" / "kvm"

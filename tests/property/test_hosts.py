@@ -1,5 +1,6 @@
 """Any page, word, memory and guest: a host answers or stops by name, and the reference obeys the rules."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from vmgexit import GhcbPage
 from vmgexit.hosts.host import Host
 from vmgexit.hosts.page import SharedPage
 from vmgexit.hosts.quirks import KVM, REFERENCE, Quirks
+from vmgexit.hosts.scenario import Session, sequence_of
 from vmgexit.hosts.vm import Setup, Vm
 from vmgexit.rules.exits import problems_of_answer, problems_of_request
 from vmgexit.wire.exit import Where
@@ -123,3 +125,45 @@ def test_any_word_of_the_msr_is_answered(quirks: Quirks, word: int, setup: dict[
     answer = Host(Vm.of(Setup(**setup)), quirks).msr(word)
     assert answer["run"] == "guest" or answer["run"][0] in STOPS
     assert 0 <= answer["word"] < 1 << 64
+
+
+def _command(op: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"op": st.just(op), **arguments})
+
+
+def _whole(page: GhcbPage) -> list[list[Any]]:
+    return [[0, page.encode().hex()]]
+
+
+CPU = st.integers(0, 2)
+COMMANDS = st.one_of(
+    _command(
+        "vmgexit",
+        page=pages().map(lambda page: [[0, page.encode().hex()]]),
+        gpa=st.just(GPA),
+        cpu=CPU,
+    ),
+    _command("vmgexit", gpa=st.sampled_from([GPA, 0, 0x9000]), cpu=CPU),
+    _command("msr", request=st.sampled_from([GPA | 0x12, 6, 0x18, GPA]) | WORD, cpu=CPU),
+    _command(
+        "write", gpa=st.integers(GPA, GPA + 0x1000), hex=st.binary(max_size=24).map(bytes.hex)
+    ),
+    _command("read", gpa=WORD, size=st.integers(1, 64)),
+    _command("irq", vector=st.integers(16, 255), cpu=CPU),
+    *(_command(op, cpu=CPU) for op in ("sipi", "nmi", "machine_check", "enter", "cancel", "take")),
+    _command("state"),
+)
+
+
+@given(SETUPS, st.lists(COMMANDS, max_size=12))
+@pytest.mark.parametrize("quirks", [REFERENCE, KVM], ids=["reference", "kvm"])
+def test_any_sequence_is_answered_and_can_be_recorded(
+    quirks: Quirks, setup: dict[str, Any], commands: list[dict[str, Any]]
+) -> None:
+    entry = {"kind": "host", "ops": [{"op": "init", **setup}, *commands]}
+    sequence = sequence_of(json.loads(json.dumps(entry)), 1, "")
+    assert sequence is not None
+    session, again = Session(quirks), Session(quirks)
+    for command in sequence.commands:
+        answer = session.execute(command)
+        assert json.loads(json.dumps(answer)) == answer == again.execute(command)
