@@ -1,4 +1,5 @@
-"""`vmgexit spec`: each clause with the rules and the tests that cite it. Works in a checkout."""
+"""`vmgexit spec`: each clause with the rules and the tests that cite it, in a checkout; or the drafts
+of others beside the declarations."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from pathlib import Path
 from ..clauses.judged import Specification, specification
 from ..clauses.text import Clause
 from ..counting import count_of
+from ..drafts.checked import check
+from ..drafts.document import read
 from ..errors import UsageError, nearest
 from .formatter import examples
 
@@ -20,15 +23,22 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Every clause of specs/, the rules in code that cite it, and the tests that check it. Exits 1"
         " where a clause has no test, an id is not defined, or a figure is not as it is declared."
+        " With --check: where a draft in Markdown, Word or reStructuredText differs from the"
+        " declarations, or contradicts itself; exits 1 if it does."
     )
-    parser.epilog = examples("vmgexit spec reg-2", "vmgexit spec --unchecked")
+    parser.epilog = examples(
+        "vmgexit spec reg-2", "vmgexit spec --unchecked", "vmgexit spec --check DRAFT.docx"
+    )
     parser.add_argument("clauses", nargs="*", metavar="CLAUSE", help="only these")
     parser.add_argument("--root", type=Path, default=_ROOT, help="the checkout (default: this one)")
     parser.add_argument("--unchecked", action="store_true", help="only clauses without a test")
+    parser.add_argument("--check", type=Path, metavar="DRAFT", help="compare a draft instead")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.check is not None:
+        return _check(arguments.check)
     found = specification(arguments.root)
     known = {clause.id: clause for clause in found.clauses}
     for name in arguments.clauses:
@@ -50,6 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
         f" {count_of(figures, 'figure')} compared; {count_of(len(mistakes), 'mistake')}"
     )
     return 1 if mistakes else 0
+
+
+def _check(draft: Path) -> int:
+    """Print what is found in a draft; nothing where all of it is as declared."""
+    remarks = check(read(draft))
+    for remark in remarks:
+        print(f"{draft}: {remark}")
+    return 1 if any(remark.is_finding for remark in remarks) else 0
 
 
 def _show(found: Specification, clause: Clause) -> None:

@@ -36,6 +36,7 @@ class ProtocolOrigin:
 
     since: str
     source: str
+    clause: str = ""  # what says which calls there are
 
 
 PROTOCOLS = {
@@ -52,6 +53,7 @@ PROTOCOLS = {
     Protocol.APIC: ProtocolOrigin(
         "named as part of revision 1.01 of AMD #58019 (COCONUT-SVSM pull request 1120)",
         "COCONUT-SVSM kernel/src/protocols/apic.rs",
+        clause="REG-8",
     ),
     Protocol.UEFI_MM: ProtocolOrigin(
         "named as part of revision 1.01 of AMD #58019 (COCONUT-SVSM pull request 1120)",
