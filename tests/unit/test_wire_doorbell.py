@@ -126,3 +126,11 @@ def test_revisions_of_the_doorbell_page() -> None:
     revisions = ["", "2023-rfc", "2024-01-05", "2024-04-30-dword", "2024-04-30", "2024-05-16"]
     assert sorted(structures()["doorbell-page"]) == sorted(revisions)
     assert sorted(structures()["doorbell-head"]) == sorted(revisions)
+
+
+@pytest.mark.clause("DESC-3")
+def test_a_level_triggered_interrupt_has_a_vector() -> None:
+    assert [str(problem) for problem in ExtIntStatus(level_sensitive=True).problems()] == [
+        "level_sensitive: True: set without a vector in PendingVector [DESC-3]"
+    ]
+    assert not ExtIntStatus(level_sensitive=True, pending_vector=0x31).problems()
