@@ -32,7 +32,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tested(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+def pytest_in(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *QUICK, *tests],
         cwd=folder,
@@ -55,7 +55,7 @@ def survives(folder: Path, mutant: Mutant) -> bool:
     assert right.count(mutant.old) == 1, f"{mutant}: {right.count(mutant.old)} places, 1 expected"
     file.write_text(right.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        return tested(folder, *mutant.killers).returncode == 0
+        return pytest_in(folder, *mutant.killers).returncode == 0
     finally:
         file.write_text(right, encoding="utf-8")
 
@@ -67,7 +67,7 @@ def test_there_are_mutants_of_every_room() -> None:
 
 
 def test_the_copy_itself_passes(copy: Path) -> None:
-    done = tested(copy, *FEW[0].killers, *FEW[-1].killers)
+    done = pytest_in(copy, *FEW[0].killers, *FEW[-1].killers)
     assert done.returncode == 0, done.stdout[-3000:]
     where = subprocess.run(
         [sys.executable, "-c", "import vmgexit; print(vmgexit.__file__)"],
