@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import sys
 import zipfile
 from pathlib import Path
 
@@ -74,14 +75,14 @@ def from_markdown(text: str) -> list[Block]:
 
 
 def from_word(text: str, folder: Path) -> list[Block]:
-    """The same draft as a Word document, by way of a file."""
+    """The same draft as a Word document, by way of a file, with what Word puts in for a writer."""
     document = docx.Document()
     for block in from_markdown(text):
         match block:
             case Heading():
                 document.add_heading(block.text, block.level)
             case Paragraph():
-                document.add_paragraph(block.text)
+                document.add_paragraph(block.text.replace("'", "’").replace(" 16", "\xa016"))
             case Table():
                 rows = (block.header, *block.rows)
                 table = document.add_table(len(rows), len(block.header))
@@ -238,6 +239,13 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, data: bytes, complaint: 
     with pytest.raises(UsageError) as raised:
         read(tmp_path / name)
     assert complaint in str(raised.value)
+
+
+def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vmgexit.drafts.forms.markdown", None)
+    (tmp_path / "draft.md").write_text("# Draft", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"^--check needs: pip install 'vmgexit\[spec\]' "):
+        read(tmp_path / "draft.md")
 
 
 def test_a_zip_that_is_no_document(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -11,6 +12,8 @@ from .document import Block, Heading, Paragraph, Table
 from .known import calls_named, codes_of, phrase
 from .prose import Context
 from .report import Remark, note
+
+_CALL = re.compile(r"Call (\d{1,9})\s*[:.–—-]?\s*(\S.*)", re.IGNORECASE)
 
 
 def check(blocks: Sequence[Block]) -> list[Remark]:
@@ -58,14 +61,10 @@ def _texts(block: Block) -> Iterator[str]:
 
 
 def _headed(heading: Heading, context: Context) -> Iterator[Remark]:
-    """A heading that names and numbers a call, as AMD's documents have them."""
-    words = heading.text.split(":", 1) if ":" in heading.text else heading.text.split(" ", 2)
-    number = tables.number(words[0].lower().removeprefix("call").strip()) if words else None
-    is_call = heading.text.lower().startswith("call ") and number is not None
-    if is_call and len(words) > 1:
-        yield from calls.compared(
-            [calls.Listed(number or 0, words[1], heading.place)], context.protocol
-        )
+    """A heading that numbers and names a call, as AMD's documents have them."""
+    if found := _CALL.match(heading.text):
+        row = calls.Listed(int(found[1]), found[2], heading.place)
+        yield from calls.compared([row], context.protocol)
 
 
 def _table(table: Table, above: Sequence[str], context: Context) -> Iterator[Remark]:

@@ -70,7 +70,7 @@ def calls_named(text: str) -> list[Call]:
 
 def phrase(text: str) -> type[Structure] | None:
     """The structure that a text calls by its name or by a phrase, if it is one; the longest counts."""
-    low = text.lower()
+    low = text.lower().replace("’", "'")  # as Word sets it
     found = [(len(said), name) for said, name in _phrases().items() if said in low]
     return find(max(found)[1]) if found else None
 
