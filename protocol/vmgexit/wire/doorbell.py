@@ -27,7 +27,6 @@ from ..schema import (
     structure,
     u8,
 )
-from .readings import notes_on
 
 SOURCE = "COCONUT-SVSM kernel/src/sev/hv_doorbell.rs"
 
@@ -164,6 +163,8 @@ class DoorbellHead(Record):
     )
 
     def notes(self) -> Iterator[Note]:
+        from .readings import notes_on
+
         yield from notes_on(self)
         for vmpl in LOWER_VMPLS:
             yield from _pending(f"vmpl{vmpl}", self.descriptor(vmpl))
