@@ -228,7 +228,7 @@ def test_with_a_guest_answers_are_not_compared(run: Run) -> None:
     assert "unknown guest x; there are" in run("replay", "--guest", "x", "/dev/null").complaint
 
 
-PLANES = CORPUS / "quirks" / "cancel-merges-events.jsonl"
+PLANES = CORPUS / "hosts" / "cancel-merges-events.jsonl"
 
 
 def test_a_host_of_restricted_injection(run: Run) -> None:

@@ -19,7 +19,7 @@ from vmgexit.hosts.scenario import Session, sequence_of
 from vmgexit.machine.scenario import sequences
 from vmgexit.sequences import Sequence
 
-CORPUS = Path(__file__).parents[2] / "corpus" / "quirks"
+CORPUS = Path(__file__).parents[2] / "corpus" / "hosts"
 PLANES = names(seen=PLANES_SEEN)
 HV = 0x8000031C
 IRQ_31, IRQ_51, NMI, MACHINE_CHECK = 0x80000031, 0x80000051, 0x80000200, 0x80000312

@@ -21,7 +21,7 @@ _HEAD = """\
 What a GHCB host answers to a VMGEXIT, beside what the protocol's sources say. Each departure has a name. It
 is a quirk of a profile: `vmgexit replay --profile kvm` and `vmgexit decode ghcb FILE --host kvm` answer
 with all of KVM's. A name, or several joined by commas, is a profile as well. `corpus/hosts` has an exchange
-that shows each; of `kvm-planes`, the host of restricted injection, `corpus/quirks` has scenarios.
+or a scenario that shows each.
 A row is the exit's row in `vmgexit.wire.exits`. The GHCB specification itself was not read
 for this.
 
