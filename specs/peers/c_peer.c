@@ -189,12 +189,12 @@ int main(void)
 {
     static char line[1 << 20];
 
-    puts("{\"vmgexit\": 1, \"name\": \"c_peer\", \"profile\": \"reference\"}");
+    puts("{\"vmgexit\": 2, \"name\": \"c_peer\", \"profile\": \"reference\"}");
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         uint64_t cpu = number(line, "cpu") % MOST_VCPUS;
 
-        if (operation_is(line, "init"))
+        if (operation_is(line, "init") && !value(line, "memory")) /* it has no memory */
             init(line);
         else if (operation_is(line, "call"))
             call(line, cpu);

@@ -63,7 +63,7 @@ def main() -> None:
     if arguments.hits:
         noted(hits)
     machine = Machine(arguments.profile)
-    say({"vmgexit": 1, "name": "python_peer", "profile": arguments.profile})
+    say({"vmgexit": 2, "name": "python_peer", "profile": arguments.profile})
     for line in sys.stdin:
         command = checked(json.loads(line))
         answer = planted(arguments.plant, command, machine.execute(command))

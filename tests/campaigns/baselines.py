@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmgexit.descriptions import Actor
 from vmgexit.machine.commands import COMMANDS
-from vmgexit.machine.program import CODES, Flags, Operation
+from vmgexit.machine.program import CODES, CODES_WITHOUT_MEMORY, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
 from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from hypothesis import settings
 
 _LOOKS = {name for name, one in COMMANDS.items() if one.by is Actor.NOBODY}
-_CODES = [code for name, code in CODES.items() if name not in _LOOKS]
+_CODES = [
+    code for name, code in CODES.items() if name not in _LOOKS and code < CODES_WITHOUT_MEMORY
+]
 STEPS = 50  # of one run of a state machine
 _EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
 

@@ -35,7 +35,7 @@ def cases() -> dict[str, Case]:
 
     from .planted import bugs
 
-    seen_alone = (name for name in quirks.names() if name not in LEFT_OUT)
+    seen_alone = (name for name in quirks.WITHOUT_MEMORY if name not in LEFT_OUT)
     found = [Case(name, "scenario", profile=name) for name in seen_alone]
     found += [Case(bug.name, bug.target, plant=bug.place) for bug in bugs().values()]
     return {case.name: case for case in found}

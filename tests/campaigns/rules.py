@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from vmgexit.descriptions import U64, Actor, Command, Number
-from vmgexit.machine.commands import COMMANDS, VECTOR
+from vmgexit.machine.commands import VECTOR, WITHOUT_MEMORY
 from vmgexit.watch.invariants import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
@@ -50,7 +50,9 @@ def _page(draw: st.DrawFn) -> str:
 
 
 RULES: dict[str, Commands] = {
-    name: command(name) for name, described in COMMANDS.items() if described.by is not Actor.NOBODY
+    name: command(name)
+    for name, described in WITHOUT_MEMORY.items()
+    if described.by is not Actor.NOBODY
 } | {
     "set_doorbell": command("set_doorbell", hex=_page()),
     "read": _call(ApicCall.READ_REGISTER, _REGISTERS | _NUMBERS),

@@ -21,6 +21,13 @@ KINDS = {
     "hostile": (120, 4198),
     "fuzzed": (100, 3292),
 }
+MEMORY = {
+    "memory/core-honest": (100, 3556),
+    "memory/core-hostile": (100, 3051),
+    "memory/attest": (100, 3331),
+    "memory/vtpm": (100, 3282),
+}
+ALL = KINDS | MEMORY
 
 
 def recorded(name: str) -> list[Sequence]:
@@ -34,10 +41,10 @@ def run(wanted: list[Sequence], quirks: Quirks) -> Tally:
     return tally
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALL)
 def test_coconut_gives_every_recorded_answer(name: str) -> None:
     tally = run(recorded(name), COCONUT)
-    assert (tally.sequences, tally.operations) == KINDS[name]
+    assert (tally.sequences, tally.operations) == ALL[name]
     assert tally.mismatches == 0
 
 
@@ -79,7 +86,7 @@ def test_coconut_breaks_invariants_on_recordings() -> None:
     }
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALL)
 def test_the_reference_departs_only_where_a_quirk_explains_it(name: str) -> None:
     departures = list(explained(replay(recorded(name), REFERENCE, Tally()), REFERENCE))
     assert len(departures) > 50

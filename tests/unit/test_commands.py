@@ -1,5 +1,6 @@
 """The descriptions of the commands, beside literal spellings of each: JSON, bytes, a line of a scenario."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from vmgexit.descriptions import Actor, Argument, Command
 from vmgexit.errors import ScenarioError
 from vmgexit.machine import program
-from vmgexit.machine.commands import COMMANDS, call, checked
+from vmgexit.machine.commands import COMMANDS, WITHOUT_MEMORY, call, checked
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import show
 
@@ -115,7 +116,7 @@ SPELLED: list[tuple[Command, str, str]] = [
 
 
 def test_every_command_is_spelled_here() -> None:
-    assert {command["op"] for command, _, _ in SPELLED} == set(COMMANDS)
+    assert {command["op"] for command, _, _ in SPELLED} == set(WITHOUT_MEMORY)
 
 
 @pytest.mark.parametrize(
@@ -186,19 +187,18 @@ def test_what_is_no_object_is_no_command(value: Any) -> None:
 
 def test_codes_are_all_different_and_leave_no_gap() -> None:
     assert sorted(program.CODES.values()) == list(range(len(program.CODES)))
-    pieces = [one.piece for d in COMMANDS.values() for one in d.arguments if one.piece]
+    pieces = {one.piece for d in COMMANDS.values() for one in d.arguments if one.piece}
     assert len(program.CODES) == len(COMMANDS) + len(pieces)
 
 
-def places(argument: Argument) -> list[str]:
-    if argument.piece:
-        return []
-    return [argument.place, *([argument.given] if argument.given else [])]
+def places(arguments: Iterable[Argument]) -> list[str]:
+    """Places, and the flags that say what is given; one flag may do so for several."""
+    return [one.place for one in arguments] + list({one.given for one in arguments} - {""})
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_two_arguments_stand_in_one_place(name: str) -> None:
-    taken = [place for argument in COMMANDS[name].arguments for place in places(argument)]
+    taken = places([one for one in COMMANDS[name].arguments if one.piece is None])
     assert len(set(taken)) == len(taken)
     flags = [one.name for one in program.Flags.declaration.fields]
     known = {*program.PLACES, *flags} - {"code", "flags"}
@@ -211,13 +211,13 @@ def test_what_can_be_left_out_says_in_the_bytes_whether_it_is_there(name: str) -
         assert argument.optional == bool(argument.given) or argument.piece
 
 
-def test_each_but_init_is_for_a_vcpu() -> None:
-    for name, described in COMMANDS.items():
+def test_each_but_init_is_for_a_vcpu_where_there_is_no_memory() -> None:
+    for name, described in WITHOUT_MEMORY.items():
         assert ("cpu" in described.needed) == (name != "init")
 
 
 def test_what_a_guest_does_ends_an_entry_that_is_under_way() -> None:
-    assert {name for name, one in COMMANDS.items() if one.by is Actor.GUEST} == {
+    assert {name for name, one in WITHOUT_MEMORY.items() if one.by is Actor.GUEST} == {
         "call",
         "guest_take",
         "guest",
@@ -251,7 +251,7 @@ def test_apic_ids_that_are_missing_or_twice_are_free_ones(
 def test_numbers_beyond_their_limits_are_taken_modulo() -> None:
     init = bytes.fromhex(operation("00 12 00 00", 0, 0, 1 << 32 | 3))  # 18 vCPUs of 16
     guest = bytes.fromhex(operation("05 07 1f f7"))
-    unknown = bytes.fromhex(operation(f"{len(program.CODES) + 9:02x} 03 00 00"))
+    unknown = bytes.fromhex(operation(f"{program.CODES_WITHOUT_MEMORY + 9:02x} 03 00 00"))
     refuse = bytes.fromhex(operation("0c 00 04 00"))
     assert program.read(init + guest + unknown + refuse + b"\5") == [
         {"op": "init", "cpus": 2, "reg_count": 3},

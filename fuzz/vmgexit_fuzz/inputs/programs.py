@@ -13,7 +13,8 @@ from typing import Any
 from vmgexit.descriptions import Actor, Choice, Command, Flag, Hex, Holds, Kind, Number, Numbers
 from vmgexit.guests.guest import Guest
 from vmgexit.guests.values import NMI, Setting
-from vmgexit.machine.commands import COMMANDS, REFUSABLE, Posts, call
+from vmgexit.machine.commands import REFUSABLE, WITHOUT_MEMORY, call
+from vmgexit.machine.kinds import Posts
 from vmgexit.machine.program import CODES, PLACES, SIZE, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.calls import calls
@@ -245,7 +246,7 @@ def _any_calls(pick: Pick, cpu: int) -> list[Command]:
 
 def _any_command(pick: Pick, cpu: int) -> list[Command]:
     """A command of any kind but those that only look, each argument by itself."""
-    described = pick.choice([one for one in COMMANDS.values() if one.by is not Actor.NOBODY])
+    described = pick.choice([one for one in WITHOUT_MEMORY.values() if one.by is not Actor.NOBODY])
     made: Command = {"op": described.name}
     for argument in described.arguments:
         if not argument.optional or pick.random() < 0.5:

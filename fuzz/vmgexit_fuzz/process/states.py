@@ -11,7 +11,7 @@ Use: `install()` before the engine is given the counters of `probes`; then `mark
 from __future__ import annotations
 
 from vmgexit.descriptions import Command
-from vmgexit.machine.commands import COMMANDS
+from vmgexit.machine.commands import WITHOUT_MEMORY
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules.entry import STEPS as ENTRY_STEPS
 from vmgexit.machine.rules.host import STEPS as HOST_STEPS
@@ -27,7 +27,7 @@ _POSTS = {name: number for number, name in enumerate(("", *HOST_STEPS))}
 # What a command is: its operation; of an APIC call which one, of a write to which register.
 _WRITES = (ApicRegister.TPR, ApicRegister.EOI, ApicRegister.ICR, ApicRegister.SELF_IPI)
 _KINDS: dict[str | tuple[int, int], int] = {}
-_KINDS |= {operation: number for number, operation in enumerate(COMMANDS)}
+_KINDS |= {operation: number for number, operation in enumerate(WITHOUT_MEMORY)}
 for _call in ApicCall:
     _KINDS[_call, 0] = len(_KINDS)
 for _register in _WRITES:

@@ -21,8 +21,9 @@ from vmgexit.descriptions import (
 from vmgexit.guests.follow import as_guest
 from vmgexit.guests.guest import Guest
 from vmgexit.guests.values import Setting
-from vmgexit.machine.commands import COMMANDS, Posts
+from vmgexit.machine.commands import WITHOUT_MEMORY
 from vmgexit.machine.commands import call as command_of_call
+from vmgexit.machine.kinds import Posts
 from vmgexit.machine.machine import Machine
 from vmgexit.wire.calls import SvsmCall
 from vmgexit.wire.calls import calls as call_rows
@@ -62,7 +63,7 @@ def command(name: str, **given: Any) -> Commands:
         key: value if isinstance(value, st.SearchStrategy) else st.just(value)
         for key, value in given.items()
     }
-    described = COMMANDS[name]
+    described = WITHOUT_MEMORY[name]
     drawn = _arguments(described.arguments, fixed).map(lambda arguments: {"op": name, **arguments})
     return drawn.filter(lambda made: not described.complaint(made))
 
@@ -117,7 +118,7 @@ def scenarios(
         call = st.sampled_from(made)
     else:
         call = st.builds(_command_of, vcpu, calls() | calls(Protocol.APIC) | calls(Protocol.APIC))
-    others = [command(name, cpu=vcpu) for name in COMMANDS if name != "init"]
+    others = [command(name, cpu=vcpu) for name in WITHOUT_MEMORY if name != "init"]
     count = draw(st.integers(0, longest))  # or most scenarios would be short
     commands = st.one_of([*others, *[call] * CALLS_OFTEN])
     drawn = [opening, *draw(st.lists(commands, min_size=count, max_size=count))]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE
-from vmgexit.machine.program import CODES, SIZE, spelled
+from vmgexit.machine.program import CODES, CODES_WITHOUT_MEMORY, SIZE, spelled
 from vmgexit.watch.invariants import INVARIANTS
 
 from ..inputs import hostile
@@ -57,7 +57,7 @@ class HostileHost(ProgramTarget):
         read = []
         for at in range(0, len(data) - SIZE + 1, SIZE):
             operation = data[at : at + SIZE]
-            if operation[0] % len(CODES) in LOOKS and any(operation[_ARGUMENTS:]):
+            if operation[0] % CODES_WITHOUT_MEMORY in LOOKS and any(operation[_ARGUMENTS:]):
                 operation = spelled(act(operation))
             read.append(operation)
         return program.read(b"".join(read))

@@ -26,7 +26,8 @@ from ..descriptions import Answer, Command
 from ..errors import PeerError, brief
 from ..machine.commands import no_such_vcpu
 
-VERSION = 1
+VERSION = 2  # of specs/peer-protocol.md
+VERSIONS = (1, VERSION)  # an adapter of version 1 knows no machine with memory
 TIMEOUT = 10.0  # seconds for one answer
 LONGEST_ANSWER = 1 << 20  # bytes; a long `state` has some thousands
 COUNTERS = 4096  # of a peer's own coverage
@@ -106,7 +107,7 @@ class Peer:
             self.forget()
             if self._process is None:
                 self.restart()
-        elif command["cpu"] >= self._vcpus:
+        elif command.get("cpu", 0) >= self._vcpus:
             raise no_such_vcpu(command, self._vcpus)
         elif self.stopped is not None:
             return dict(self.stopped)
@@ -119,10 +120,11 @@ class Peer:
         if any(stop in answer for stop in STOPS):
             self.stopped = dict(answer)
         if command["op"] == "init":
-            if "unsupported" in answer:
+            if "unsupported" not in answer:
+                self._vcpus = command["cpus"]
+            elif "memory" not in command:
                 self._end()
                 raise PeerError("does not support init", kind="garbage")
-            self._vcpus = command["cpus"]
         return answer
 
     def _exchange(self, line: bytes) -> Answer:
@@ -157,8 +159,11 @@ def _hits(told: object) -> list[int]:
 def _hello(told: Answer) -> Hello:
     """The first line, checked."""
     version, name, profile = (told.get(key, "") for key in ("vmgexit", "name", "profile"))
-    if version != VERSION or isinstance(version, bool):
-        raise PeerError(f"hello: vmgexit: {brief(version)} found, {VERSION} expected", kind="start")
+    if isinstance(version, bool) or version not in VERSIONS:
+        expected = " or ".join(map(str, VERSIONS))
+        raise PeerError(
+            f"hello: vmgexit: {brief(version)} found, {expected} expected", kind="start"
+        )
     if not isinstance(name, str) or not name:
         raise PeerError(f"hello: name: {brief(name)} found, a text expected", kind="start")
     if not isinstance(profile, str):

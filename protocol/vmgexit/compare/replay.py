@@ -182,11 +182,14 @@ def explain(sequence: Sequence, quirks: Any) -> dict[int, tuple[str, ...]]:
         return _differing(sequence, profiles.only(*have, *names))
 
     for name in profiles.all[1:]:
-        needed = [one for one in profiles.of_profile(name) if one not in have]
-        if not differing(needed):
+        wanted = [one for one in profiles.of_profile(name) if one not in have]
+        asking = _Asking(profiles.only(*have, *wanted))
+        if not _differing(sequence, asking):
             break
     else:
         return {}
+    # A quirk that no rule asked for decided nothing.
+    needed = [one for one in wanted if one.replace("-", "_") in asking.asked]
     for one in tuple(needed):
         fewer = [other for other in needed if other != one]
         if not differing(fewer):
@@ -196,6 +199,18 @@ def explain(sequence: Sequence, quirks: Any) -> dict[int, tuple[str, ...]]:
         index: tuple(one for one in needed if index in without[one]) or tuple(needed)
         for index in _differing(sequence, quirks)
     }
+
+
+class _Asking:
+    """Quirks that note which of them are asked for."""
+
+    def __init__(self, quirks: Any) -> None:
+        self._quirks = quirks
+        self.asked: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.add(name)
+        return getattr(self._quirks, name)
 
 
 def _differing(sequence: Sequence, quirks: Any) -> set[int]:

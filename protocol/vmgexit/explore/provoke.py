@@ -21,7 +21,7 @@ from ..guests.guest import Guest
 from ..guests.profiles import GUESTS
 from ..guests.values import NMI
 from ..machine.machine import Machine
-from ..machine.quirks import REFERENCE, Quirks, names, only
+from ..machine.quirks import REFERENCE, WITHOUT_MEMORY, Quirks, only
 from ..machine.scenario import sequences, to_lines
 from ..watch.invariants import Violation, run
 from .model import explore
@@ -106,7 +106,7 @@ def page(corpus: Path) -> str:
     ]
     lines += _table(
         ("quirk", *GUESTS, "what of its scenario linux never does"),
-        ((quirk, *_verdicts(corpus, quirk)) for quirk in names()),
+        ((quirk, *_verdicts(corpus, quirk)) for quirk in WITHOUT_MEMORY),
     )
     return "\n".join(lines) + "\n"
 
@@ -196,7 +196,7 @@ def _look(work: tuple[str, str]) -> tuple[str, str, Provoked | None]:
 def main(root: Path) -> None:
     """Explore everything, and write the scenarios and the page of a checkout."""
     corpus = root / "corpus"
-    work = [(guest, quirk) for guest in GUESTS for quirk in ("", *names())]
+    work = [(guest, quirk) for guest in GUESTS for quirk in ("", *WITHOUT_MEMORY)]
     with ProcessPoolExecutor() as pool:
         for guest, quirk, scenario in pool.map(_look, work):
             print(

@@ -9,7 +9,7 @@ a command out by its method of the same name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from .. import descriptions
@@ -30,7 +30,12 @@ from ..descriptions import (
     Piece,
 )
 from ..errors import ScenarioError
+from ..wire.page_size import PAGE
 from ..wire.svsm import Protocol
+from .kinds import Bytes, Posts, Prepared, Row, Rows, Whom
+from .memory import layout
+from .memory.rmp import MOST_ADDRESS
+from .secure_processor import ANSWERS
 from .vm import REQUESTS
 
 MOST_VCPUS = 255
@@ -39,26 +44,19 @@ REFUSABLE = tuple(REQUESTS.values())
 """The requests of an SVSM that a host can refuse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posts:
-    """A list of interrupts, each with the `arguments` of a post."""
-
-    arguments: tuple[Argument, ...]
-
-    @property
-    def expected(self) -> str:
-        return f"a list of interrupts with {' and '.join(one.name for one in self.arguments)}"
-
-    def accepts(self, value: Any) -> bool:
-        return isinstance(value, list) and all(
-            isinstance(post, dict)
-            and set(post) == {one.name for one in self.arguments}
-            and all(one.kind.accepts(post[one.name]) for one in self.arguments)
-            for post in value
-        )
-
-    def shown(self, value: list[Command]) -> str:
-        return ",".join(f"{post['vector']:#x}{' level' * post['level']}" for post in value)
+def _opening(command: Command) -> str:
+    """What is wrong with an `init`."""
+    if "memory" not in command:
+        odd = next((name for name in _WITH_MEMORY if name in command), None)
+        if odd:
+            return f"{odd}: only with memory"
+        if "reg_count" not in command:
+            return "reg_count: expected where there is no memory"
+        return _other_ids(command)
+    missing = next((name for name in _NEEDED if name not in command), None)
+    if missing:
+        return f"{missing}: expected with memory"
+    return layout.complaint(command) or _other_ids(command)
 
 
 def _other_ids(command: Command) -> str:
@@ -68,21 +66,56 @@ def _other_ids(command: Command) -> str:
     return "" if len(set(ids)) == len(ids) else "apic_ids: the ids of two vCPUs are the same"
 
 
+def _host_page(command: Command) -> str:
+    is_remap = command["to"] == "remap"
+    if is_remap == ("spa" in command):
+        return ""
+    return "spa: expected with remap" if is_remap else f"spa: not with {command['to']}"
+
+
+def _within(command: Command) -> str:
+    """What is wrong with a command that ends beyond the last address."""
+    length = command["len"] if "len" in command else len(command["hex"]) // 2
+    if command["gpa"] + length - 1 <= MOST_ADDRESS:
+        return ""
+    return f"gpa: {length} bytes at {command['gpa']:#x}: the last address is {MOST_ADDRESS:#x}"
+
+
 VECTOR = Number(U8, holds=Holds.VECTOR)
 _COUNT = Number(U32, holds=Holds.COUNT)
 _WORD, _EVENT = Number(U64), Number(U64, holds=Holds.EVENT)
 _CPU = Argument("cpu", Number(MOST_VCPUS - 1, holds=Holds.COUNT))
 _POST = (Argument("vector", VECTOR), Argument("level", Flag(), "first"))
 
+_ADDRESS = Number(MOST_ADDRESS)
+_GPA = Argument("gpa", _ADDRESS, "rcx")
+_BYTE = Number(U8)
+_RANGE = (Argument("start", _ADDRESS, "rcx"), Argument("length", _ADDRESS, "rdx"))
+_STATES = tuple(layout.STATES)
+_PAGES = (*_RANGE, Argument("state", Choice(_STATES), "vector"), Argument("fill", _BYTE, "r8"))
+
+_CPUS = Argument("cpus", Number(MOST_VCPUS, 1, Holds.COUNT), "cpu")
+_REG_COUNT = Argument("reg_count", _COUNT, "rcx")
+_APIC_IDS = Argument("apic_ids", Numbers(_COUNT), "rcx", optional=True, piece=Piece("apic_id", 17))
 _INIT = (
-    Argument("cpus", Number(MOST_VCPUS, 1, Holds.COUNT), "cpu"),
-    Argument("reg_count", _COUNT, "rcx"),
-    Argument("apic_ids", Numbers(_COUNT), "rcx", optional=True, piece=Piece("apic_id", 17)),
+    _CPUS,
+    replace(_REG_COUNT, optional=True, given="given"),
+    _APIC_IDS,
+    Argument("memory", Rows(Row(_RANGE)), optional=True, piece=Piece("memory_range", 29)),
+    Argument("svsm", Row(_RANGE), optional=True, piece=Piece("svsm_range", 30)),
+    Argument("pages", Rows(Row(_PAGES)), optional=True, piece=Piece("page_range", 31)),
+    Argument("caa", _ADDRESS, "rdx", optional=True, given="first"),
+    Argument("sev_features", _WORD, "r8", optional=True, given="first"),
+    Argument("npf", Choice(("stop", "assign")), "protocol", optional=True, given="first"),
+    Argument("unvalidated", Choice(("input", "vc")), "request", optional=True, given="first"),
 )
+_NEEDED = ("svsm", "caa", "sev_features", "npf", "unvalidated")
+_WITH_MEMORY = (*_NEEDED, "pages")
 _CALL = (
     *(Argument(name, _COUNT) for name in ("protocol", "request")),
     *(Argument(name, _WORD) for name in ("rcx", "rdx", "r8")),
 )
+_PENDING = Argument("pending", Flag(), "first", optional=True, given="given")
 _GUEST_STATE = (
     Argument("if", Flag(), "first"),
     Argument("shadow", Flag(), "second"),
@@ -98,18 +131,62 @@ _LEFT = (Argument("exitintinfo", _EVENT, "rcx"), Argument("busy", Flag(), "first
 _PAGE = Argument("hex", Hex(DOORBELL_BYTES), piece=Piece("doorbell_bytes", 18))
 _REQUEST = Argument("call", Choice(REFUSABLE), "vector")
 
+
+MOST_BYTES = PAGE
+"""Bytes that one command reads or writes."""
+
+_TO = ("shared", "private", "split", "join", "remap")
+_HOST_PAGE = (
+    _GPA,
+    Argument("to", Choice(_TO), "vector"),
+    Argument("fill", _BYTE, "protocol", optional=True, given="first"),
+    Argument("spa", _ADDRESS, "rdx", optional=True, given="second"),
+)
+_BY = Argument("by", Whom((1, 2, 3, "host")), "vector")
+_BY_ANY = replace(_BY, optional=True, given="given")
+_BYTES = Argument("hex", Bytes(MOST_BYTES), "request", piece=Piece("memory_bytes", 32))
+_LENGTH = Argument("len", Number(MOST_BYTES, holds=Holds.COUNT), "request")
+_REST, _LAST = Piece("vmsa_state", 35), Piece("vmsa_features", 36)
+_NEW_VMSA = (
+    _GPA,
+    _BY,
+    Argument("vmpl", Number(U8, holds=Holds.COUNT), "protocol"),
+    Argument("rax", _WORD, "rdx", optional=True, given="first"),
+    Argument("rcx", _WORD, "r8", optional=True, given="second"),
+    Argument("rdx", _WORD, "rcx", optional=True, given="first", piece=_REST),
+    Argument("r8", _WORD, "rdx", optional=True, given="second", piece=_REST),
+    Argument("efer", _WORD, "r8", optional=True, given="given", piece=_REST),
+    Argument("sev_features", _WORD, "rcx", optional=True, given="first", piece=_LAST),
+    Argument("exit_code", _WORD, "rdx", optional=True, given="second", piece=_LAST),
+)
+_ADJUST = (
+    _GPA,
+    Argument("vmpl", Number(U8, holds=Holds.COUNT), "vector"),
+    Argument("perms", Number(15), "protocol"),
+)
+_CERTIFICATES = (
+    Argument("pages", _COUNT, "rcx"),
+    Argument("fill", _BYTE, "vector"),
+    Argument("header", Flag(), "first"),
+)
+_PSP = (
+    Argument("answers", Rows(Prepared(ANSWERS)), piece=Piece("psp_answer", 33)),
+    Argument("certs", Row(_CERTIFICATES), optional=True, piece=Piece("psp_certs", 34)),
+)
+
 _STATE = "apic flags ipi_irr ipi_pending ipi_nmi VMRUN if shadow reg_count alt_inj history"
 
 _GUEST, _HOST, _SVSM, _NOBODY = Actor
 
 _DESCRIPTIONS = (
     Description(
-        "init", 0, _NOBODY, _INIT, "ok cpus reg_count",
-        "a fresh machine; APIC ids, all different, are 0, 1, ... unless given", _other_ids,
+        "init", 0, _NOBODY, _INIT, "ok cpus reg_count?",
+        "a fresh machine; APIC ids, all different, are 0, 1, ... unless given; with `memory` it has"
+        " memory, and without `reg_count` no APIC emulation", _opening,
     ),
     Description(
-        "call", 1, _GUEST, (_CPU, *_CALL), "rax rcx rdx r8 calls?",
-        "the guest calls its SVSM",
+        "call", 1, _GUEST, (_CPU, *_CALL, _PENDING), "rax? rcx? rdx? r8? calls? ran? idle? vmsa? caa? did?",
+        "the guest calls its SVSM; `pending`: it sets call_pending",
     ),
     Description(
         "host_irq", 2, _HOST, (_CPU, *_POST), "posted hv status",
@@ -169,7 +246,61 @@ _DESCRIPTIONS = (
     ),
 )  # fmt: skip
 
-COMMANDS: dict[str, Description] = {one.name: one for one in _DESCRIPTIONS}
+_ON_MEMORY = (
+    Description(
+        "host_page", 19, _HOST, _HOST_PAGE, "ok why?",
+        "the host changes the page: its RMP entry, its size, what backs it", _host_page,
+    ),
+    Description(
+        "write", 20, _NOBODY, (_GPA, _BYTES, _BY_ANY), "ok why?",
+        "a VMPL or the host writes to memory; without `by` whoever may", _within,
+    ),
+    Description(
+        "read", 21, _NOBODY, (_GPA, _LENGTH, _BY_ANY), "ok hex? why?",
+        "a VMPL or the host reads memory; without `by` whoever may", _within,
+    ),
+    Description(
+        "vmsa", 22, _NOBODY, _NEW_VMSA, "ok why?",
+        "a page is written: zero but these fields of a VMSA",
+    ),
+    Description(
+        "page", 23, _NOBODY, (_GPA,), "spa assigned gpa validated huge vmsa perms hash",
+        "what backs the page, its RMP entry, and 16 digits of SHA-256 of its bytes",
+    ),
+    Description(
+        "calling_area", 24, _NOBODY, (_CPU,), "vmsa caa hex state",
+        "where the SVSM was told that the vCPU is: its VMSA, its calling area and the head of that",
+    ),
+    Description(
+        "registry", 25, _NOBODY, (), "entries",
+        "the VMSAs that the SVSM knows: VMSA, calling area, vCPU, named by the guest, in use",
+    ),
+    Description(
+        "run", 26, _GUEST, (_CPU, Argument("on", Flag(), "first")), "ok",
+        "the vCPU executes in its guest until its next call, or until it is told not to",
+    ),
+    Description(
+        "adjust", 27, _NOBODY, _ADJUST, "result? ok? why?",
+        "RMPADJUST of 4 KiB by the guest at VMPL 2",
+    ),
+    Description(
+        "psp", 28, _HOST, _PSP, "ok",
+        "what the secure processor answers next, and the certificates that the host has",
+    ),
+)  # fmt: skip
+
+COMMANDS: dict[str, Description] = {one.name: one for one in (*_DESCRIPTIONS, *_ON_MEMORY)}
+ON_MEMORY = frozenset(one.name for one in _ON_MEMORY)
+"""The commands that only a machine with memory carries out."""
+NOT_ON_MEMORY = frozenset({"set_vmsa"})
+"""Those that only a machine without memory does."""
+
+WITHOUT_MEMORY: dict[str, Description] = {
+    **{one.name: one for one in _DESCRIPTIONS},
+    "init": replace(COMMANDS["init"], arguments=(_CPUS, _REG_COUNT, _APIC_IDS)),
+    "call": replace(COMMANDS["call"], arguments=(_CPU, *_CALL)),
+}
+"""The commands as a machine without memory takes them."""
 
 
 def checked(command: Any) -> Command:
@@ -179,7 +310,7 @@ def checked(command: Any) -> Command:
 
 def no_such_vcpu(command: Command, vcpus: int) -> ScenarioError:
     """The error of a command for a vCPU that does not exist, where there are so many."""
-    name, cpu = command["op"], command["cpu"]
+    name, cpu = command["op"], command.get("cpu", 0)
     return ScenarioError(f"{name}: vCPU {cpu} does not exist, there are {vcpus}")
 
 

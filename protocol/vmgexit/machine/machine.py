@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..descriptions import Actor, Answer, Command
+from ..errors import ScenarioError
 from ..wire.vmsa import VintrCtrl
-from .commands import COMMANDS, no_such_vcpu
+from . import memory_commands
+from .commands import COMMANDS, NOT_ON_MEMORY, ON_MEMORY, no_such_vcpu
+from .memory.memory import NestedPageFault
 from .quirks import REFERENCE, Quirks, profile
 from .rules import apic, entry, host
-from .rules.calls import Registers, dispatch
+from .rules.calls import dispatch
 from .rules.guest import take
+from .rules.operands import Registers
 from .vcpu import (
     EVENT_VALID,
     EVENT_VECTOR,
@@ -32,6 +36,7 @@ from .vm import REQUESTS, Assertion, Termination, Vcpu, Vm
 _CODES = {name: code for code, name in REQUESTS.items()}
 Carries = Callable[[Command], Answer]
 """What carries out one command and nothing else."""
+Handler = Callable[["Machine", Vcpu, Command], Answer]
 _NEEDS_A_RUNNING_GUEST = frozenset(one.name for one in COMMANDS.values() if one.by is Actor.GUEST)
 
 
@@ -67,17 +72,41 @@ class Machine:
             return self._init(command)
         vm = self.vm
         vm.sent.clear()
+        if vm.memory is not None or operation in ON_MEMORY:
+            return self._on_memory(command)
+        return self._on_vcpu(command, _HANDLERS[operation])
+
+    def _on_memory(self, command: Command) -> Answer:
+        """Carry out a command of a machine with memory."""
+        operation, memory = command["op"], self.vm.memory
+        if memory is None:
+            raise ScenarioError(f"{operation}: the machine has no memory, init had none")
+        if operation in NOT_ON_MEMORY:
+            raise ScenarioError(f"{operation}: only for a machine without memory")
+        if "cpu" in command:
+            handler = memory_commands.OF_VCPU.get(operation)
+            if handler is None:
+                return self._on_vcpu(command, _HANDLERS[operation])
+            return self._on_vcpu(command, lambda machine, cpu, command: handler(cpu, command))
+        if self.stopped is not None:
+            return dict(self.stopped)
+        if operation in memory_commands.OF_MEMORY:
+            return memory_commands.OF_MEMORY[operation](memory, command)
+        return memory_commands.OF_VM[operation](self.vm, command)
+
+    def _on_vcpu(self, command: Command, handler: Handler) -> Answer:
+        vm = self.vm
         if command["cpu"] >= len(vm.vcpus):
             raise no_such_vcpu(command, len(vm.vcpus))
         if self.stopped is not None:
             return dict(self.stopped)
         cpu, made = vm.vcpus[command["cpu"]], len(vm.requests)
         try:
-            answer = _HANDLERS[operation](self, cpu, command)
+            answer = handler(self, cpu, command)
         except Assertion as reason:
             self.stopped = {"panic": str(reason)}
             return dict(self.stopped)
-        except Termination as reason:
+        except (Termination, NestedPageFault) as reason:
             self.stopped = {"terminated": str(reason)}
             return dict(self.stopped)
         if len(vm.requests) > made:
@@ -88,9 +117,16 @@ class Machine:
 
     def _init(self, command: Command) -> Answer:
         ids = command.get("apic_ids") or range(command["cpus"])
-        self.vm = Vm(self.vm.quirks, ids, command["reg_count"], self.vm.listener)
+        self.vm = vm = Vm(self.vm.quirks, ids, command.get("reg_count", 0), self.vm.listener)
         self.stopped = None
-        return {"ok": True, "cpus": command["cpus"], "reg_count": command["reg_count"]}
+        answer = {"ok": True, "cpus": command["cpus"]}
+        if "reg_count" in command:
+            answer["reg_count"] = command["reg_count"]
+        else:
+            vm.has_apic = False
+        if "memory" in command:
+            memory_commands.begin(vm, command)
+        return answer
 
     def _call(self, cpu: Vcpu, command: Command) -> Answer:
         entry.take_up(cpu)
@@ -256,6 +292,8 @@ def _words(vectors: int) -> list[int]:
 
 
 # Each command is carried out by the method of its name.
-_HANDLERS: dict[str, Callable[[Machine, Vcpu, Command], Answer]] = {
-    name: getattr(Machine, f"_{name}") for name in COMMANDS if name != "init"
+_HANDLERS: dict[str, Handler] = {
+    name: getattr(Machine, f"_{name}")
+    for name in COMMANDS
+    if name != "init" and name not in ON_MEMORY
 }

@@ -10,6 +10,9 @@ to means nothing.
 `read` and `write` are each other's inverse for every scenario that `commands.checked` accepts (an
 empty list being the same as none), of at most `MOST_VCPUS` vCPUs and starting with `init`. What stands
 where is said in `COMMANDS`; a function for each command is compiled from that.
+
+Whoever has no use for machines with memory reads programs that have none: the codes of memory commands
+then mean others. With memory, a layout that cannot be is made one that can (`repaired`).
 """
 
 from __future__ import annotations
@@ -19,47 +22,74 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any
 
-from ..descriptions import Argument, Choice, Command, Flag, Hex, Number, Numbers
+from ..descriptions import Argument, Choice, Command, Description, Flag, Hex, Number, Numbers
 from ..errors import ScenarioError
 from ..schema import Bits, Record, bit, nested, reserved, structure, u8, u32, u64
-from .commands import COMMANDS, Posts, checked
+from .commands import (
+    COMMANDS,
+    MOST_BYTES,
+    NOT_ON_MEMORY,
+    ON_MEMORY,
+    WITHOUT_MEMORY,
+    checked,
+)
+from .kinds import Bytes, Posts, Row, Rows, Whom
+from .memory.layout import repaired
+from .memory.rmp import MOST_ADDRESS
 
 MOST_VCPUS = 16
 
 # The arguments that follow a command in pieces, by the code of these: whose, and which.
-_PIECES: dict[int, tuple[str, Argument]] = {
-    argument.piece.code: (described.name, argument)
+_PIECES: dict[int, tuple[str, tuple[Argument, ...]]] = {
+    piece.code: (
+        described.name,
+        tuple(one for one in described.arguments if one.piece == piece),
+    )
     for described in COMMANDS.values()
-    for argument in described.arguments
-    if argument.piece is not None
+    for piece in dict.fromkeys(one.piece for one in described.arguments)
+    if piece is not None
 }
 
 CODES: dict[str, int] = {one.name: one.code for one in COMMANDS.values()} | {
     argument.piece.name: argument.piece.code
-    for _, argument in _PIECES.values()
+    for _, held in _PIECES.values()
+    for argument in held
     if argument.piece is not None
 }
 """Operation codes, of commands and of pieces, by name."""
 
+CODES_WITHOUT_MEMORY = 1 + max(
+    code
+    for one in WITHOUT_MEMORY.values()
+    for code in (one.code, *(held.piece.code for held in one.arguments if held.piece))
+)
+"""So many codes, the first ones, are those of machines without memory."""
+
 _INIT = CODES["init"]
 
 
-def _held(argument: Argument) -> tuple[Argument, ...]:
-    """The arguments that one piece of `argument` holds; a bare number has no name."""
-    match argument.kind:
-        case Posts(arguments):
-            return arguments
+def _held(arguments: tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """The arguments that one piece of these holds; a bare number has no name."""
+    match arguments[0].kind:
+        case Posts(held) | Row(held) | Rows(Row(held)):
+            return held
         case Numbers(each):
-            return (Argument("", each, argument.place),)
-    return ()
+            return (Argument("", each, arguments[0].place),)
+        case Hex() | Bytes():
+            return ()
+    return arguments
+
+
+def _own(arguments: Iterable[Argument]) -> tuple[Argument, ...]:
+    """The arguments that stand in a command's own operation; of bytes, their number does."""
+    return tuple(one for one in arguments if one.piece is None or isinstance(one.kind, Bytes))
 
 
 def _users(place: str) -> str:
     """What a place of an operation holds, command by command and piece by piece."""
-    holders = {
-        one.name: [argument for argument in one.arguments if argument.piece is None]
-        for one in COMMANDS.values()
-    } | {name: _held(_PIECES[code][1]) for name, code in CODES.items() if code in _PIECES}
+    holders = {one.name: _own(one.arguments) for one in COMMANDS.values()} | {
+        name: _held(_PIECES[code][1]) for name, code in CODES.items() if code in _PIECES
+    }
     return "; ".join(
         f"{name}: {argument.name or 'the number'}{' is given' * (argument.given == place)}"
         for name, arguments in holders.items()
@@ -87,7 +117,7 @@ class Operation(Record):
         enum=IntEnum("Code", CODES),  # type: ignore[arg-type]  # a class, which mypy does not see
     )
     cpu: int = u8("The vCPU, modulo their number; init: how many")
-    vector: int = u8(_users("vector") + "; doorbell_bytes: which 24 of them")
+    vector: int = u8(_users("vector") + "; doorbell_bytes, memory_bytes: which 24 of them")
     flags: Flags = nested(Flags, "Flag arguments")
     protocol: int = u32(_users("protocol"))
     request: int = u32(_users("request"))
@@ -125,12 +155,10 @@ def _reader(arguments: Iterable[Argument], name: str = "") -> _Function:
     arguments alone, which a piece holds."""
     items = [f'"op": {name!r}'] * bool(name)
     for one in arguments:
-        if isinstance(one.kind, Hex):
-            items.append(f'"{one.name}": bytearray({one.kind.size})')
-        elif one.given:
+        if one.given:
             held = f'{{"{one.name}": {_read_from(one)}}}'
             items.append(f"**({held} if flags & {_FLAGS[one.given]} else {{}})")
-        elif one.piece is None:
+        else:
             items.append(f'"{one.name}": {_read_from(one)}')
     return _function(f"cpus, {', '.join(PLACES)}", f"{{{', '.join(items)}}}")
 
@@ -141,8 +169,12 @@ def _read_from(argument: Argument) -> str:
     match argument.kind:
         case Flag():
             return f"flags & {_FLAGS[at]} != 0"
-        case Choice(names):
+        case Choice(names) | Whom(names):
             return f"{names!r}[{at} % {len(names)}]"
+        case Hex(size):
+            return f"bytearray({size})"
+        case Bytes(most):
+            return f"bytearray({at} % {most + 1})"
         case Number(most, least):
             if argument.name == "cpu":
                 return f"{at} % cpus"
@@ -157,54 +189,80 @@ def _read_from(argument: Argument) -> str:
 def _writer(code: int, arguments: Iterable[Argument]) -> _Function:
     """From a command, or from what a piece holds, to the bytes of its operation."""
     fields = dict.fromkeys(PLACES, "0") | {"code": str(code)}
-    flags = []
+    flags: dict[str, None] = {}
     for one in arguments:
         value = f"command.get({one.name!r}, 0)" if one.optional else f"command[{one.name!r}]"
         if one.given:
-            flags.append(f"({one.name!r} in command) * {_FLAGS[one.given]}")
-        if isinstance(one.kind, Flag):
-            flags.append(f"{value} * {_FLAGS[one.place]}")
-        elif isinstance(one.kind, Choice):
-            fields[one.place] = f"{one.kind.names!r}.index({value})"
-        elif isinstance(one.kind, Number):
-            fields[one.place] = value
+            flags[f"({one.name!r} in command and {_FLAGS[one.given]})"] = None
+        match one.kind:
+            case Flag():
+                flags[f"{value} * {_FLAGS[one.place]}"] = None
+            case Choice(names) | Whom(names):
+                default = f", {names[0]!r}" * one.optional
+                got = f"command.get({one.name!r}{default})"
+                fields[one.place] = f"{names!r}.index({got})"
+            case Bytes():
+                fields[one.place] = f"len({value}) // 2"
+            case Number():
+                fields[one.place] = value
     fields["flags"] = " | ".join(flags) or "0"
     return _function("command", f"pack({', '.join(fields.values())})")
 
 
-_READ = {one.code: _reader(one.arguments, one.name) for one in COMMANDS.values()}
-_WRITE = {one.name: _writer(one.code, one.arguments) for one in COMMANDS.values()}
+class _Spelling:
+    """What reads and writes the commands of one table."""
+
+    def __init__(self, table: Iterable[Description]) -> None:
+        self.read: dict[int, _Function] = {}
+        self.write: dict[str, _Function] = {}
+        for one in table:
+            inside = [held for held in one.arguments if isinstance(held.kind, Hex)]
+            own = _own(one.arguments)
+            self.read[one.code] = _reader((*own, *inside), one.name)
+            self.write[one.name] = _writer(one.code, own)
+
+
+_PLAIN, _WHOLE = _Spelling(WITHOUT_MEMORY.values()), _Spelling(COMMANDS.values())
 _READ_PIECE = {code: _reader(_held(one)) for code, (_, one) in _PIECES.items()}
 _WRITE_PIECE = {code: _writer(code, _held(one)) for code, (_, one) in _PIECES.items()}
-_FOLLOWED: dict[str, list[tuple[int, Argument]]] = {}
-for _code, (_name, _argument) in _PIECES.items():
-    _FOLLOWED.setdefault(_name, []).append((_code, _argument))
+_FOLLOWED: dict[str, list[tuple[int, tuple[Argument, ...]]]] = {}
+for _code, (_name, _arguments) in _PIECES.items():
+    _FOLLOWED.setdefault(_name, []).append((_code, _arguments))
+_HAS_MEMORY = _FLAGS["first"]  # of init
+_FLAGS_AT = list(PLACES).index("flags")
 
 
-def read(data: bytes) -> list[Command]:
-    """The scenario that `data` spells. Never fails; empty data is an empty scenario."""
+def read(data: bytes, *, memory: bool = False) -> list[Command]:
+    """The scenario that `data` spells; machines have memory only with `memory`. Never fails; empty data is
+    an empty scenario."""
     commands: list[Command] = []
-    cpus, codes = 1, len(CODES)
+    cpus, codes, spelling = 1, len(CODES) if memory else CODES_WITHOUT_MEMORY, _PLAIN
     for operation in _LAYOUT.iter_unpack(data[: len(data) - len(data) % SIZE]):
         code = operation[0] % codes
         if code == _INIT or not commands:
-            command = _READ[_INIT](cpus, *operation)
+            spelling = _WHOLE if memory and operation[_FLAGS_AT] & _HAS_MEMORY else _PLAIN
+            command = spelling.read[_INIT](cpus, *operation)
             cpus = command["cpus"]
         elif code in _PIECES:
             _belongs(commands[-1], code, operation)
             continue
         else:
-            command = _READ[code](cpus, *operation)
+            if code not in spelling.read:
+                continue
+            command = spelling.read[code](cpus, *operation)
+            if spelling is _WHOLE and command["op"] in NOT_ON_MEMORY:
+                continue
         commands.append(command)
     for command in commands:
-        for _, argument in _FOLLOWED.get(command["op"], ()):
-            _finish(command, argument)
+        for _, arguments in _FOLLOWED.get(command["op"], ()):
+            _finish(command, arguments[0])
+        _settle(command)
     return commands
 
 
 def _belongs(command: Command, code: int, operation: tuple[int, ...]) -> None:
     """Add what a piece holds to the command before it, if it is one that can hold it."""
-    name, argument = _PIECES[code]
+    name, (argument, *_) = _PIECES[code]
     if command["op"] != name:
         return
     held = _READ_PIECE[code](1, *operation)
@@ -213,16 +271,23 @@ def _belongs(command: Command, code: int, operation: tuple[int, ...]) -> None:
             command.setdefault(argument.name, []).append(held)
         case Numbers():
             command.setdefault(argument.name, []).append(held[""])
-        case Hex(size):
-            start = operation[_WHICH_CHUNK] % -(-size // _CHUNK) * _CHUNK
+        case Rows(each):
+            command.setdefault(argument.name, []).append(each.of(held))
+        case Row() as row:
+            command[argument.name] = row.of(held)
+        case Hex() | Bytes():
+            data = command[argument.name]
+            start = operation[_WHICH_CHUNK] % (-(-len(data) // _CHUNK) or 1) * _CHUNK
             chunk = _LAYOUT.pack(*operation)[_BYTES]
-            command[argument.name][start : start + _CHUNK] = chunk[: size - start]
+            data[start : start + _CHUNK] = chunk[: len(data) - start]
+        case _:
+            command.update(held)
 
 
 def _finish(command: Command, argument: Argument) -> None:
     """What the pieces of a command came to. In the place of APIC ids that are missing, or that are
     there twice, come numbers of vCPUs that are free, the vCPU's own and those after it first."""
-    if isinstance(argument.kind, Hex):
+    if isinstance(argument.kind, Hex | Bytes):
         command[argument.name] = command[argument.name].hex()
     elif argument.name == "apic_ids" and "apic_ids" in command:
         cpus = command["cpus"]
@@ -231,20 +296,41 @@ def _finish(command: Command, argument: Argument) -> None:
         command[argument.name] = [*given, *(one for one in others if one not in given)][:cpus]
 
 
+def _settle(command: Command) -> None:
+    """Mend arguments that do not go together, or drop them."""
+    match command["op"]:
+        case "init" if "caa" in command:
+            command |= repaired(command)
+        case "init":
+            for name in ("memory", "svsm", "pages"):
+                command.pop(name, None)
+        case "host_page" if command["to"] == "remap":
+            command.setdefault("spa", command["gpa"])
+        case "host_page":
+            command.pop("spa", None)
+        case "read" | "write" if COMMANDS[command["op"]].complaint(command):
+            command["gpa"] = MOST_ADDRESS - MOST_BYTES + 1
+        case "psp":
+            command.setdefault("answers", [])
+
+
 def write(commands: Iterable[Command]) -> bytes:
     """The program of a scenario. Raises ScenarioError on one that has no binary spelling."""
     program = bytearray()
-    cpus = 0
+    cpus, has_memory = 0, False
     for index, command in enumerate(commands):
         checked(command)
         if command["op"] == "init":
-            cpus = command["cpus"]
+            cpus, has_memory = command["cpus"], "memory" in command
             if cpus > MOST_VCPUS:
                 raise ScenarioError(f"{cpus} vCPUs: a program holds at most {MOST_VCPUS}")
         elif not index:
             raise ScenarioError("a program starts with init")
-        elif command["cpu"] >= cpus:
+        elif command.get("cpu", 0) >= cpus:
             raise ScenarioError(f"command {index}: vCPU {command['cpu']} of {cpus}")
+        elif command["op"] in (NOT_ON_MEMORY if has_memory else ON_MEMORY):
+            which = "has" if has_memory else "has no"
+            raise ScenarioError(f"command {index}: {command['op']}: the machine {which} memory")
         program += spelled(command)
     return bytes(program)
 
@@ -252,25 +338,35 @@ def write(commands: Iterable[Command]) -> bytes:
 def spelled(command: Command) -> bytes:
     """One command, as `checked` accepts it, in the binary spelling, whatever stands before it."""
     name = command["op"]
-    operations = [_WRITE[name](command)]
-    for code, argument in _FOLLOWED.get(name, ()):
-        operations += _pieces(command, code, argument)
+    plain = name == "init" and "memory" not in command
+    operations = [(_PLAIN if plain else _WHOLE).write[name](command)]
+    for code, arguments in _FOLLOWED.get(name, ()):
+        operations += _pieces(command, code, arguments)
     return b"".join(operations)
 
 
-def _pieces(command: Command, code: int, argument: Argument) -> Iterator[bytes]:
+def _pieces(command: Command, code: int, arguments: tuple[Argument, ...]) -> Iterator[bytes]:
     write_piece = _WRITE_PIECE[code]
-    match argument.kind:
+    value = command.get(arguments[0].name)
+    match arguments[0].kind:
         case Posts():
-            yield from map(write_piece, command.get(argument.name, ()))
+            yield from map(write_piece, value or ())
         case Numbers():
-            yield from (write_piece({"": number}) for number in command.get(argument.name, ()))
-        case Hex(size):
-            data = bytes.fromhex(command[argument.name])
-            for start in range(0, size, _CHUNK):
+            yield from (write_piece({"": number}) for number in value or ())
+        case Rows(each):
+            yield from (write_piece(each.named(row)) for row in value or ())
+        case Row() as row:
+            if value is not None:
+                yield write_piece(row.named(value))
+        case Hex() | Bytes():
+            data = bytes.fromhex(value or "")
+            for start in range(0, len(data), _CHUNK):
                 chunk = data[start : start + _CHUNK]
                 if any(chunk):
                     piece = bytearray(write_piece({}))
                     piece[PLACES["vector"]] = bytes([start // _CHUNK])
                     piece[_BYTES] = chunk.ljust(_CHUNK, b"\0")
                     yield bytes(piece)
+        case _:
+            if any(one.name in command for one in arguments):
+                yield write_piece(command)

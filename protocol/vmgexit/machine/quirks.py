@@ -21,7 +21,135 @@ def quirk(happens: str, should: str, *, seen: str = COCONUT_SEEN) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Quirks:
+class MemoryQuirks:
+    """The switches that only a machine with memory asks for."""
+
+    # --- stops that a guest can cause on an honest host
+    unvalidated_operand_stops: bool = quirk(
+        "an operand in the memory map that is not validated ends in an assertion",
+        "INVALID_ADDRESS",
+    )
+    unvalidated_calling_area_accepted: bool = quirk(
+        "CREATE_VCPU takes a calling area that is not validated, and the new vCPU's first call stops",
+        "INVALID_ADDRESS",
+    )
+    list_invalidates_itself: bool = quirk(
+        "a PVALIDATE list makes its own page invalid, and reading its next entry stops",
+        "INVALID_ADDRESS",
+    )
+    delete_running_stops: bool = quirk(
+        "DELETE_VCPU of a vCPU that runs ends in an assertion", "FAIL_INUSE"
+    )
+    wrapping_buffer_stops: bool = quirk(
+        "a report buffer whose last page ends at 2^64 passes all checks, and writing it stops",
+        "INVALID_ADDRESS",
+    )
+    invalidate_twice_stops: bool = quirk(
+        "where RMPADJUST of a page not validated is #VC, making a page invalid twice stops",
+        "FAIL_NOCHANGE",
+    )
+    taken_page_panics: bool = quirk(
+        "a VMSA or a calling area that the host took ends in an assertion", "a termination request"
+    )
+    # --- what pages hold and who may reach them
+    list_cleared_while_read: bool = quirk(
+        "a PVALIDATE list clears its own page while it is read, and goes on with entries of zero",
+        "INVALID_ADDRESS",
+    )
+    ignore_cf_wipes: bool = quirk(
+        "validating a valid page with IgnoreCF succeeds and clears it", "the page is left as it is"
+    )
+    ignore_cf_unused_on_invalidate: bool = quirk(
+        "making an invalid page invalid fails in RMPADJUST, with IgnoreCF too",
+        "FAIL_NOCHANGE; with IgnoreCF success",
+    )
+    legacy_range_not_cleared: bool = quirk(
+        "a page from 0xa0000 to 0xfffff is granted with what it held", "cleared like any other"
+    )
+    validated_twice: bool = quirk(
+        "a page is validated again after the host put another one behind it, and both stay valid",
+        "FAIL_NOCHANGE: the SVSM keeps a record",
+    )
+    refused_create_changes_permissions: bool = quirk(
+        "after a refused CREATE_VCPU VMPL 3 has no permission on the page, and VMPL 2 has all",
+        "the permissions of before",
+    )
+    guest_reads_vmsa: bool = quirk("VMPL 2 may read every VMSA", "it has no permission on one")
+    vmsa_at_2m: bool = quirk(
+        "a VMSA at a multiple of 2 MiB is taken, which some processors cannot run",
+        "INVALID_ADDRESS",
+    )
+    # --- vCPUs and calling areas in guest memory
+    remap_to_current_refused: bool = quirk(
+        "REMAP_CA to the present calling area is INVALID_ADDRESS", "its head is cleared"
+    )
+    answer_in_new_vmsa: bool = quirk(
+        "the answer to a CREATE_VCPU for the calling vCPU lands in the new VMSA",
+        "in the one that called",
+    )
+    replaced_call_lost: bool = quirk(
+        "the next call of a vCPU whose VMSA was replaced is lost, and one that the new VMSA holds is"
+        " served",
+        "the call is served where it was made",
+    )
+    boot_calling_area_stuck: bool = quirk(
+        "the first VMSA and its calling area stay in use after vCPU 0 got another VMSA",
+        "free once the vCPU has left them",
+    )
+    deleted_keeps_calling_area: bool = quirk(
+        "a vCPU whose VMSA is deleted keeps its calling area, which is free for others",
+        "it has none",
+    )
+    unaligned_codes_differ: bool = quirk(
+        "CREATE_VCPU with an address that is not aligned is INVALID_ADDRESS",
+        "INVALID_PARAMETER, as for REMAP_CA and DELETE_VCPU",
+    )
+    # --- attestation and vTPM
+    stale_report: bool = quirk(
+        "a guest request that the host answers as invalid is answered by the report before",
+        "INVALID_REQUEST",
+    )
+    nonce_reused: bool = quirk(
+        "after that the next request is encrypted under the same sequence number",
+        "the message key is used no more",
+    )
+    host_error_stops: bool = quirk(
+        "a guest request that the host refuses ends in an assertion", "INVALID_REQUEST"
+    )
+    host_error_looks_short: bool = quirk(
+        "any refusal of an extended request is told as a buffer too small for certificates",
+        "only that one is; else INVALID_REQUEST",
+    )
+    asked_before_checked: bool = quirk(
+        "a report is fetched before the buffers of the guest are looked at", "afterwards"
+    )
+    report_left_after_refusal: bool = quirk(
+        "a manifest buffer outside memory is refused after the report was written",
+        "nothing is written",
+    )
+    certificates_always_16k: bool = quirk(
+        "one page of certificates needs a buffer of 16 KiB", "one of 4 KiB"
+    )
+    buffers_may_overlap: bool = quirk(
+        "report and manifest in one page are accepted, and the second lies over the first",
+        "INVALID_PARAMETER",
+    )
+    unknown_attest_call: bool = quirk(
+        "an unknown call of the attestation protocol is UNSUPPORTED_PROTOCOL", "UNSUPPORTED_CALL"
+    )
+    bad_operand_is_parameter: bool = quirk(
+        "an operand of attestation or vTPM outside memory is INVALID_PARAMETER", "INVALID_ADDRESS"
+    )
+    tpm_response_dropped: bool = quirk(
+        "a TPM response of 4093 to 4096 bytes is dropped, with SUCCESS", "INVALID_REQUEST"
+    )
+    tpm_echo: bool = quirk(
+        "the rest of the buffer after a TPM response still holds the request", "zero"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks(MemoryQuirks):
     """The switches of one profile."""
 
     handoff_drops_vector_31: bool = quirk(
@@ -112,6 +240,10 @@ class Quirks:
 
 PROFILES = Profiles(Quirks, "an SVSM", {"coconut": (COCONUT_SEEN,)})
 names, only, profile = PROFILES.names, PROFILES.only, PROFILES.profile
+
+MEMORY = Profiles(MemoryQuirks, "a machine with memory", {}).names()
+"""The quirks that only a machine with memory asks for."""
+WITHOUT_MEMORY = tuple(name for name in names() if name not in MEMORY)
 
 REFERENCE = Quirks()
 COCONUT = profile("coconut")

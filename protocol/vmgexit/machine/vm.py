@@ -15,7 +15,10 @@ from ..schema import Bits
 from ..wire.doorbell import DoorbellHead
 from ..wire.exit_codes import ExitCode
 from ..wire.page_size import PAGE
+from .memory.memory import Memory
+from .memory.registry import Home, Registry
 from .quirks import REFERENCE, Quirks
+from .secure_processor import SecureProcessor
 from .state import outside
 from .vcpu import CallingPage, Entry, Guest, LocalApic, Mailbox, Posting
 
@@ -36,6 +39,7 @@ class Assertion(Exception):
 class Reason(StrEnum):
     """Why an SVSM may ask the host to terminate the guest (INV-10)."""
 
+    PAGE_TAKEN = "the host took a VMSA or a calling area"
     MACHINE_CHECK = "the host signalled a machine check"
     DISABLE_REFUSED = "the host refused to disable Alternate Injection"
 
@@ -76,6 +80,9 @@ class Listener(Protocol):
     def after_step(self, cpu: Vcpu) -> None: ...
 
 
+_WITH_MEMORY = outside("the explorer's systems have no memory")
+
+
 @dataclass(slots=True, eq=False)
 class Vcpu:
     """One vCPU. `page` is the doorbell page's first 256 bytes, `words` the same memory by 32 bits."""
@@ -97,6 +104,10 @@ class Vcpu:
     # What is under way, where a scenario goes step by step: an entry, and a post of the host.
     entry: Entry | None = None
     posting: Posting | None = None
+    # With memory: what the SVSM gave this vCPU, what it has mapped of that, and whether the guest is in.
+    home: Home = field(metadata=_WITH_MEMORY, default=Home())
+    mapped: Home = field(metadata=_WITH_MEMORY, default=Home())
+    in_guest: bool = field(metadata=_WITH_MEMORY, default=False)
 
     def __post_init__(self) -> None:
         self.words = memoryview(self.page).cast("I")
@@ -112,7 +123,8 @@ class Vm:
     """A VM of one guest VMPL, with a vCPU for each APIC id; without ids it has none yet.
 
     `registration_count` is how many registrations for Alternate Injection stand; `requests` is every
-    GHCB request; `sent` is what vCPUs sent in the last command.
+    GHCB request; `sent` is what vCPUs sent in the last command. `has_apic`: the SVSM can emulate APICs.
+    `memory`, and what the SVSM knows of it, is None where calling areas are all the memory there is.
     """
 
     quirks: Quirks = field(metadata=outside("they never change"), default=REFERENCE)
@@ -121,6 +133,10 @@ class Vm:
     listener: Listener | None = field(
         metadata=outside("it watches, and changes nothing"), default=None
     )
+    has_apic: bool = field(metadata=outside("it never changes"), default=True)
+    memory: Memory | None = field(metadata=_WITH_MEMORY, default=None)
+    registry: Registry | None = field(metadata=_WITH_MEMORY, default=None)
+    processor: SecureProcessor = field(metadata=_WITH_MEMORY, default_factory=SecureProcessor)
     requests: list[HostRequest] = field(
         metadata=outside("they are told and done"), init=False, default_factory=list
     )
@@ -139,6 +155,8 @@ class Vm:
 
     def emulated(self, cpu: Vcpu) -> bool:
         """Whether the SVSM keeps this vCPU's APIC: while its Alternate Injection bit is set."""
+        if not self.has_apic:
+            return False
         if cpu.guest.alternate_injection or self.quirks.emulation_survives_disable:
             return True
         return self.quirks.lazy_eoi_survives_disable and cpu.apic.lazy_eoi_pending

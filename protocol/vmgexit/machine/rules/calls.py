@@ -1,13 +1,13 @@
 """The SVSM's calls: which protocol, which call, what it does, what it answers.
 
-Facts: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/. The only guest
-memory of the machine is the calling areas, so calls that work on other memory answer INVALID_ADDRESS or
+Facts: COCONUT-SVSM kernel/src/requests.rs and kernel/src/protocols/. Where the machine has no memory,
+calling areas are all there is, and calls that work on other memory answer INVALID_ADDRESS or
 INVALID_PARAMETER.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from ...wire.apic import ApicCall, ConfigureVector
 from ...wire.core import ProtocolQuery, VersionRange
@@ -15,7 +15,8 @@ from ...wire.page_size import PAGE
 from ...wire.svsm import CoreCall, Protocol, ResultCode
 from ..vcpu import CallingPage
 from ..vm import Vcpu
-from . import apic, registration
+from . import apic, attestation, core, registration, vtpm
+from .operands import Refused, Registers
 
 ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
 
@@ -24,17 +25,13 @@ _VERSION_1 = int(VersionRange(lowest=1, highest=1))
 Result = ResultCode
 
 
-@dataclass(slots=True)
-class Registers:
-    """The registers of a call. Handlers store their outputs here; RAX is what they return."""
-
-    rcx: int
-    rdx: int
-    r8: int
-
-
 def dispatch(cpu: Vcpu, protocol: int, call: int, registers: Registers) -> ResultCode:
     """Carry out one call of the guest and answer its result code."""
+    if cpu.vm.memory is not None and protocol in _ON_MEMORY:
+        try:
+            return _ON_MEMORY[protocol](cpu, call, registers) or Result.SUCCESS
+        except Refused as refused:
+            return refused.code
     match protocol:
         case Protocol.CORE:
             return _core(cpu, call, registers)
@@ -67,11 +64,38 @@ def _core(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
     return Result.UNSUPPORTED_CALL
 
 
+def _core_on_memory(cpu: Vcpu, call: int, registers: Registers) -> ResultCode | None:
+    match call:
+        case CoreCall.REMAP_CA:
+            core.remap(cpu, registers.rcx)
+            return None
+        case CoreCall.PVALIDATE:
+            core.pvalidate_list(cpu, registers.rcx)
+            return None
+        case CoreCall.CREATE_VCPU:
+            core.create_vcpu(cpu, registers.rcx, registers.rdx, registers.r8)
+            return None
+        case CoreCall.DELETE_VCPU:
+            core.delete_vcpu(cpu, registers.rcx)
+            return None
+    return _core(cpu, call, registers)
+
+
+_ON_MEMORY: dict[int, Callable[[Vcpu, int, Registers], ResultCode | None]] = {
+    Protocol.CORE: _core_on_memory,
+    Protocol.ATTESTATION: attestation.attest,
+    Protocol.VTPM: vtpm.serve,
+}
+"""The protocols whose calls work on guest memory. They return, or raise Refused."""
+
+
 def _versions(cpu: Vcpu, query: int) -> int:
     """QUERY_PROTOCOL: highest and lowest version, or 0. Every protocol here is version 1 only."""
     asked = ProtocolQuery.of(query)
-    present = asked.protocol in (Protocol.CORE, Protocol.ATTESTATION) or (
-        asked.protocol == Protocol.APIC and cpu.vm.emulated(cpu)
+    present = (
+        asked.protocol in (Protocol.CORE, Protocol.ATTESTATION)
+        or (asked.protocol == Protocol.VTPM and cpu.vm.memory is not None)
+        or (asked.protocol == Protocol.APIC and cpu.vm.emulated(cpu))
     )
     return _VERSION_1 if present and asked.version == 1 else 0
 

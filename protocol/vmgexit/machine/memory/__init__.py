@@ -1,0 +1,1 @@
+"""Guest-physical memory: system pages, the RMP, and the instructions that work on both."""

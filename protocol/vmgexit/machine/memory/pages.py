@@ -1,0 +1,61 @@
+"""System pages: the bytes that the host's memory holds. A page that nobody wrote is one byte repeated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+
+from ...wire.page_size import LARGE_PAGE, PAGE
+from .sparse import Range, Sparse
+
+
+class SystemPages:
+    """The bytes of system pages, by system-physical address."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, fills: Iterable[Range[int]]) -> None:
+        """Ranges and the byte that fills each; all else is zero."""
+        self._held: Sparse[int | bytearray] = Sparse(0, fills)
+
+    def content(self, page: int) -> bytes | bytearray:
+        """The bytes of a page, to be read."""
+        held = self._held.own(page)
+        if held is None:
+            held = self._held.common(page)
+        return held if isinstance(held, bytearray) else _filled(held)
+
+    def writable(self, page: int) -> bytearray:
+        """The bytes of a page, to be written in place."""
+        held = self._held.own(page)
+        if not isinstance(held, bytearray):
+            held = bytearray(self.content(page))
+            self._held.put(page, held)
+        return held
+
+    def fill(self, page: int, byte: int) -> None:
+        """Fill a page with one byte."""
+        self._held.put(page, byte)
+
+    def clear(self, start: int, length: int) -> None:
+        """Fill one page, or a whole chunk, with zero."""
+        if length == LARGE_PAGE:
+            self._held.put_chunk(start, 0)
+        else:
+            self._held.put(start, 0)
+
+    def digest(self, page: int) -> str:
+        """SHA-256 of a page."""
+        held = self.content(page)
+        return _sha256(held) if isinstance(held, bytes) else hashlib.sha256(held).hexdigest()
+
+
+@cache
+def _filled(byte: int) -> bytes:
+    return bytes([byte]) * PAGE
+
+
+@cache
+def _sha256(page: bytes) -> str:
+    return hashlib.sha256(page).hexdigest()

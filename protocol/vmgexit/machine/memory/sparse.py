@@ -1,0 +1,59 @@
+"""Values of pages, kept as ranges, chunks of 2 MiB, and single pages: what nobody touched costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from ...wire.page_size import LARGE_PAGE, PAGE
+
+Value = TypeVar("Value")
+Range = tuple[int, int, Value]
+"""First byte, byte after the last, and the value that each page between them has."""
+
+
+class Sparse(Generic[Value]):
+    """A value for each page. A page's own value goes before its chunk's, and that before the ranges'.
+
+    Pages are named by the address of their first byte, chunks likewise.
+    """
+
+    __slots__ = ("_chunks", "_default", "_pages", "_ranges")
+
+    def __init__(self, default: Value, ranges: Iterable[Range[Value]]) -> None:
+        """Of ranges that overlap the last one counts."""
+        self._default = default
+        self._ranges = tuple(ranges)[::-1]
+        self._chunks: dict[int, Value] = {}
+        self._pages: dict[int, Value] = {}
+
+    def own(self, page: int) -> Value | None:
+        """The page's own value, if it has one."""
+        return self._pages.get(page)
+
+    def common(self, page: int) -> Value:
+        """What the page has unless it has a value of its own."""
+        chunk = self._chunks.get(page & -LARGE_PAGE)
+        if chunk is not None:
+            return chunk
+        for first, end, value in self._ranges:
+            if first <= page < end:
+                return value
+        return self._default
+
+    def put(self, page: int, value: Value) -> None:
+        """Give a page a value of its own."""
+        self._pages[page] = value
+
+    def put_chunk(self, chunk: int, value: Value) -> None:
+        """Give all pages of a chunk one value."""
+        for page in self.own_in(chunk):
+            del self._pages[page]
+        self._chunks[chunk] = value
+
+    def own_in(self, chunk: int) -> list[int]:
+        """The pages of a chunk that have values of their own."""
+        pages = range(chunk, chunk + LARGE_PAGE, PAGE)
+        if len(self._pages) < len(pages):
+            return [page for page in self._pages if page & -LARGE_PAGE == chunk]
+        return [page for page in pages if page in self._pages]
