@@ -9,7 +9,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
   test [PYTEST OPTIONS]     the linters, then pytest; fails if any of them does
   test --quick [OPTIONS]    the same with the quick tests only: less than a minute
   test --long [OPTIONS]     the same with every test, the long ones too: more than an hour; installs
-                            requirements-heavy.lock
+                            requirements-heavy.lock, and by npm tests/tools
   lint                      the linters only: ruff, mypy, and import-linter, which checks that
                             imports go one way
   bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
@@ -20,7 +20,8 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
 The first use makes .venv beside this file, installs the packages that requirements.lock names, and
 checks each file against its hash. Later uses keep .venv until the lock, pyproject.toml or the Python
 changes. requirements-heavy.lock names large tools that few tests need; only the commands that need
-them install them. Nothing is installed outside .venv.
+them install them; those of npm stand in tests/tools/package-lock.json. Nothing is installed outside
+.venv and tests/tools/node_modules.
 """
 
 # Only the standard library, and no virtual environment to start from: this file is what makes one.
@@ -45,10 +46,12 @@ if sys.version_info < (3, 11) or os.name != "posix":
 ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "requirements.lock"
 HEAVY_LOCK = ROOT / "requirements-heavy.lock"
+NODE_LOCK = ROOT / "tests" / "tools" / "package-lock.json"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "complete"
 HEAVY_STAMP = VENV / "complete-heavy"
+NODE_STAMP = NODE_LOCK.parent / "node_modules" / "complete"
 
 LINTERS = (
     ("ruff", "check"),
@@ -182,6 +185,20 @@ def install_locked(with_pip: str, held: int, lock: Path) -> None:
     install(with_pip, held, "--require-hashes", "--only-binary", ":all:", "-r", str(lock))
 
 
+def install_node_tools(held: int) -> None:
+    """Have npm install what package-lock.json names, each file checked against its hash.
+
+    Where it cannot, the tests that need these tools are skipped, and say so.
+    """
+    words = ["npm", "ci", "--prefix", str(NODE_LOCK.parent), "--ignore-scripts", "--silent"]
+    if shutil.which("npm") is None:
+        say("there is no npm, which some tests of formats need")
+    elif run(*words, holding=held):
+        say(f"tried `{shlex.join(words)}`, which failed")
+    else:
+        NODE_STAMP.write_text(fingerprint(NODE_LOCK))
+
+
 def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False) -> int:
     """Make .venv unless it is current, with the heavy tools if asked; ends the program on failure.
 
@@ -201,6 +218,8 @@ def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False) -> int:
             say(f"installing {HEAVY_LOCK.name}")
             install_locked(python_with_pip(), held, HEAVY_LOCK)
             HEAVY_STAMP.write_text(fingerprint(HEAVY_LOCK))
+        if heavy and not is_current(NODE_STAMP, NODE_LOCK):
+            install_node_tools(held)
     return 0
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +21,9 @@ settings.load_profile("untimed")
 NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
 """Programs that have several names."""
 
+NODE_MODULES = Path(__file__).parent / "tools" / "node_modules"
+"""Where `dev.py test --long` has npm install what tests/tools/package.json names."""
+
 _NEEDS = re.compile(r"needs (.+)")
 _missing: Counter[str] = Counter()
 
@@ -32,8 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def is_here(tool: str) -> bool:
-    """Whether a program is on the PATH, or a Python package is installed."""
+    """Whether a program is on the PATH, or a Python package or one of npm's is installed."""
     names = NAMES.get(tool, (tool,))
+    if (NODE_MODULES / tool / "package.json").is_file():
+        return True
     return any(map(shutil.which, names)) or importlib.util.find_spec(tool) is not None
 
 

@@ -12,7 +12,7 @@ import pytest
 from vmgexit import GhcbPage, VmcbControl, Vmsa
 from vmgexit.debugger import script
 from vmgexit.layout.naming import label
-from vmgexit.layout.pages import published
+from vmgexit.layout.subjects import published
 from vmgexit.schema import Kind, Structure, get, leaves
 
 from .conftest import Run

@@ -12,7 +12,7 @@ import pytest
 
 from vmgexit import CallingArea, DoorbellHead, DoorbellPage, PvalidateEntry, RunVmpl
 from vmgexit.cli import main
-from vmgexit.layout.pages import FORMATS
+from vmgexit.layout.pages import rendered
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.schema import Structure
@@ -127,6 +127,6 @@ def test_list_shows_readings(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("format", ["text", "md"])
 def test_layouts_show_where_sources_differ(format: str) -> None:
-    shown = " ".join(FORMATS[format].render(RunVmpl).split())
+    shown = " ".join(rendered(format, [RunVmpl]).decode().split())
     assert "Sources differ" in shown
     assert "bits 31:0" in shown

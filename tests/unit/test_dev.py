@@ -31,6 +31,10 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(dev, "PYTHON", tmp_path / ".venv/bin/python")
     monkeypatch.setattr(dev, "STAMP", tmp_path / ".venv/complete")
     monkeypatch.setattr(dev, "HEAVY_STAMP", tmp_path / ".venv/complete-heavy")
+    monkeypatch.setattr(dev, "NODE_LOCK", tmp_path / "tools/package-lock.json")
+    monkeypatch.setattr(dev, "NODE_STAMP", tmp_path / "tools/node_modules/complete")
+    dev.NODE_STAMP.parent.mkdir(parents=True)
+    dev.NODE_LOCK.write_text("{}")
     return tmp_path
 
 
@@ -75,21 +79,37 @@ def test_heavy_tools_are_installed_once_and_only_where_they_are_asked_for(
     installed: list[str] = []
 
     def record(*words: str, holding: int) -> int:
-        installed.append(Path(words[-1]).name)
+        installed.append("npm" if words[0] == "npm" else Path(words[-1]).name)
         return 0
 
     as_if_set_up(checkout)
     monkeypatch.setattr(dev, "run", record)
     monkeypatch.setattr(dev, "python_with_pip", lambda: sys.executable)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     dev.set_up()
     assert installed == []
     dev.set_up(heavy=True)
     dev.set_up(heavy=True)
-    assert installed == ["requirements-heavy.lock"]
+    assert installed == ["requirements-heavy.lock", "npm"]
     with dev.HEAVY_LOCK.open("a") as file:
         file.write("#")
     dev.set_up(heavy=True)
-    assert installed == ["requirements-heavy.lock"] * 2
+    assert installed == ["requirements-heavy.lock", "npm", "requirements-heavy.lock"]
+    dev.NODE_LOCK.write_text("{} ")
+    dev.set_up(heavy=True)
+    assert installed[3:] == ["npm"]
+
+
+def test_without_npm_the_other_tools_are_installed(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_if_set_up(checkout)
+    monkeypatch.setattr(dev, "run", lambda *_, holding: 0)
+    monkeypatch.setattr(dev, "python_with_pip", lambda: sys.executable)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert dev.set_up(heavy=True) == 0
+    assert "there is no npm" in capsys.readouterr().err
+    assert not dev.NODE_STAMP.exists()
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])

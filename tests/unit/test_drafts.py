@@ -12,8 +12,8 @@ from vmgexit.drafts.checked import check
 from vmgexit.drafts.document import Block, Heading, Paragraph, Table, read
 from vmgexit.drafts.report import Remark
 from vmgexit.errors import UsageError
-from vmgexit.layout import markdown as layouts
-from vmgexit.layout.pages import published
+from vmgexit.layout.pages import rendered
+from vmgexit.layout.subjects import published
 from vmgexit.schema import Structure
 
 docx = pytest.importorskip("docx")
@@ -191,7 +191,7 @@ def test_what_is_said_not_to_be_is_no_claim() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", published(), ids=lambda cls: cls.__name__)
 def test_our_own_layouts_are_right(cls: type[Structure]) -> None:
-    found = check(from_markdown(layouts.render(cls)))
+    found = check(from_markdown(rendered("md", [cls]).decode()))
     assert [str(each) for each in found if each.is_finding or "fits" in each.text] == []
 
 

@@ -67,9 +67,9 @@ def test_the_imports_of_both_packages_go_one_way(copy: Path) -> None:
             "vmgexit.machine.vcpu -> vmgexit.machine.machine",
         ),
         (
-            "protocol/vmgexit/layout/svg.py",
-            "from ..machine import vcpu",
-            "vmgexit.layout.svg -> vmgexit.machine.vcpu",
+            "protocol/vmgexit/layout/formats/svg.py",
+            "from ...machine import vcpu",
+            "vmgexit.layout.formats.svg -> vmgexit.machine.vcpu",
         ),
         (
             "protocol/vmgexit/cli/find.py",

@@ -9,7 +9,7 @@ import pytest
 from vmgexit.errors import UsageError
 from vmgexit.layout.changes import history, picture, table
 from vmgexit.layout.changes.compared import KINDS, compared, layout_of
-from vmgexit.layout.pages import published
+from vmgexit.layout.subjects import published
 from vmgexit.schema import Structure
 
 COMMITTED = Path(__file__).parents[2] / "specs" / "revisions"

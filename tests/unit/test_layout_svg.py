@@ -7,14 +7,15 @@ faces that browsers fall back to, copied from its own tables.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from vmgexit import ApicIcr, CallingArea, DoorbellPage, ExtIntStatus, SvsmCall
+from vmgexit.layout.formats import svg
 from vmgexit.layout.naming import label
-from vmgexit.layout.pages import published
-from vmgexit.layout.svg import render
+from vmgexit.layout.subjects import published
 from vmgexit.schema import (
     Bits,
     Record,
@@ -131,6 +132,10 @@ class Entries(Record):
 
     entries: list[Unaligned] = array(Unaligned, 60, "each of 49 bytes")
     reserved_0xb7c: bytes = reserved_bytes(60)
+
+
+def render(cls: type[Structure], **options: Any) -> str:
+    return svg.render([cls], **options)
 
 
 TORTURE = [Flags, Unaligned, Entries]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vmgexit import ApicIcr, CallingArea, DoorbellHead, DoorbellPage, ExtIntDescriptor
 from vmgexit.layout.naming import label
-from vmgexit.layout.pages import published
+from vmgexit.layout.subjects import published
 from vmgexit.schema import Bits, Record, Structure, array, bits, leaves, reserved, structure, u8
 from vmgexit.show.values import render
 from vmgexit.wire.registry import structures

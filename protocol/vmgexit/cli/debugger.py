@@ -6,7 +6,7 @@ import argparse
 
 from ..debugger import script
 from ..errors import UsageError
-from ..layout.pages import published
+from ..layout.subjects import published
 from ..wire.registry import find
 from .formatter import examples
 

@@ -22,7 +22,8 @@ def run(names: list[str], format: str | None, output: str | None) -> int:
         raise UsageError(f"--diff has no format {format}; there are {', '.join(FORMATS)}")
     if len(names) == 1 and output:
         files.check_folder_of(Path(output))
-        for path in pages.write(Path(output), history.pages(names[0])):
+        made = {file: text.encode() for file, text in history.pages(names[0]).items()}
+        for path in pages.write(Path(output), made):
             print(path)
         return 0
     render = FORMATS[format or "text"]

@@ -15,6 +15,7 @@ from ..schema import Kind
 from .table import Row, Table, hexadecimal
 
 LANE = 32
+"""Bits of a lane, where a drawing does not say another number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,17 @@ class Box:
     row: Row
     start: int
     width: int
+    lane: int = LANE  # bits of the lane that it stands in
 
     @property
     def high(self) -> int:
         """Its most significant bit within the lane."""
-        return min(self.start % LANE + self.width, LANE) - 1
+        return min(self.start % self.lane + self.width, self.lane) - 1
 
     @property
     def low(self) -> int:
         """Its least significant bit within the lane."""
-        return self.start % LANE
+        return self.start % self.lane
 
     @property
     def is_whole(self) -> bool:
@@ -54,7 +56,7 @@ class Box:
         if row.field.is_rest:
             return [f"{row.attribute}, any number of bytes"]
         what = row.field.rule.value if row.field.rule else row.nested or row.attribute
-        if table.is_bits or self.width <= LANE:
+        if table.is_bits or self.width <= self.lane:
             return [what]
         first, last = self.start // 8, (self.start + self.width) // 8 - 1
         where = f"{hexadecimal(first)} to {hexadecimal(last)}"
@@ -76,26 +78,26 @@ class Lane:
         return row.offset if row.field.is_rest else hexadecimal(self.offset)
 
 
-def lanes(table: Table) -> Iterator[Lane]:
-    """The lanes of a structure, ascending."""
+def lanes(table: Table, bits: int = LANE) -> Iterator[Lane]:
+    """The lanes of a structure, ascending, of so many bits each."""
     boxes: list[Box] = []
     for row in sorted(table.rows, key=lambda row: row.start):
         if row.field.is_rest:
             if boxes:
                 yield _lane(boxes)
-            boxes = [Box(row, -(-row.start // LANE) * LANE, LANE)]
+            boxes = [Box(row, -(-row.start // bits) * bits, bits, bits)]
             continue
         at, end = row.start, row.start + row.width
         while at < end:
-            whole = 0 if at % LANE or table.is_bits else (end - at) // LANE
+            whole = 0 if at % bits or table.is_bits else (end - at) // bits
             if whole > 1:
-                yield Lane(at // 8, (Box(row, at, whole * LANE),), whole)
-                at += whole * LANE
+                yield Lane(at // 8, (Box(row, at, whole * bits, bits),), whole)
+                at += whole * bits
                 continue
-            width = min(LANE - at % LANE, end - at)
-            boxes.append(Box(row, at, width))
+            width = min(bits - at % bits, end - at)
+            boxes.append(Box(row, at, width, bits))
             at += width
-            if at % LANE == 0:
+            if at % bits == 0:
                 yield _lane(boxes)
                 boxes = []
     if boxes:
@@ -103,4 +105,5 @@ def lanes(table: Table) -> Iterator[Lane]:
 
 
 def _lane(boxes: list[Box]) -> Lane:
-    return Lane(boxes[0].start // LANE * (LANE // 8), tuple(boxes))
+    bits = boxes[0].lane
+    return Lane(boxes[0].start // bits * (bits // 8), tuple(boxes))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from ..counting import count_of
-from ..schema import Declaration, Field, Kind, Listing, Structure, walk
+from ..schema import Declaration, Field, Kind, Listing, Structure, meaning_of, walk
 from ..wire.readings import READINGS
 from .naming import LISTED, label, size_of
 
@@ -89,7 +89,7 @@ class Codes:
 
     title: str
     of: str  # attribute names of the fields that hold them
-    codes: tuple[tuple[str, str], ...]  # value, name
+    codes: tuple[tuple[str, str, str], ...]  # value, name, meaning or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _table(of: type[Structure], places: list[tuple[str, int]], outer: type[Struc
     fields = of.declaration.fields
     rows = tuple(row for field in fields for row in _rows(field, of.declaration))
     if not of.declaration.is_bits:
-        columns: tuple[str, ...] = ("Offset", "Size", "Name", "Description")
+        columns: tuple[str, ...] = ("Offset", "Size (Bytes)", "Name", "Description")
     else:
         rows = rows[::-1]
         columns = ("Bits", "Name", _access_title(fields), "Reset", "Description")
@@ -275,5 +275,7 @@ def _codes(fields: tuple[Field, ...]) -> Iterator[Codes]:
     for enum, names in holders.items():
         members = sorted(enum)
         form = "#x" if members[-1] > 9 else "d"
-        codes = tuple((f"{member.value:{form}}", member.name) for member in members)
+        codes = tuple(
+            (f"{member.value:{form}}", member.name, meaning_of(member)) for member in members
+        )
         yield Codes(enum.__name__, ", ".join(names), codes)

@@ -28,7 +28,7 @@ from ..schema import (
 from .page_size import PAGES_IN_LARGE
 from .readings import notes_on
 from .rmp import PageSize
-from .svsm import Call, CoreCall, Memory, Operand, Protocol, Refusal, ResultCode
+from .svsm import Call, CoreCall, Memory, Operand, Protocol, Refusal, ResultCode, address_of
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/core.rs"
 
@@ -128,7 +128,7 @@ CORE_CALLS = (
         CoreCall.REMAP_CA,
         "SVSM_CORE_REMAP_CA",
         "use another page as this vCPU's calling area",
-        inputs=(Operand("rcx", "guest-physical address of the new calling area, 4 KiB aligned"),),
+        inputs=(address_of("rcx", "the new calling area", 4096),),
         results=(
             ResultCode.SUCCESS,
             ResultCode.INVALID_PARAMETER,  # not aligned
@@ -147,7 +147,7 @@ CORE_CALLS = (
         CoreCall.PVALIDATE,
         "SVSM_CORE_PVALIDATE",
         "validate pages, or make them invalid",
-        inputs=(Operand("rcx", "guest-physical address of the list, 8-byte aligned"),),
+        inputs=(address_of("rcx", "the list", 8),),
         memory=(
             Memory("rcx", "the list; its header is written back", PvalidateList, written=True),
         ),
@@ -167,8 +167,8 @@ CORE_CALLS = (
         "SVSM_CORE_CREATE_VCPU",
         "start a vCPU from a VMSA",
         inputs=(
-            Operand("rcx", "guest-physical address of the VMSA, 4 KiB aligned"),
-            Operand("rdx", "guest-physical address of its calling area, 4 KiB aligned"),
+            address_of("rcx", "the VMSA", 4096),
+            address_of("rdx", "its calling area", 4096),
             Operand("r8", "APIC ID", CreateVcpuApicId),
         ),
         results=(

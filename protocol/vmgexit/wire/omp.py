@@ -30,7 +30,7 @@ from ..schema import (
     u16,
     u32,
 )
-from .svsm import Call, Memory, Operand, Protocol, ResultCode
+from .svsm import Call, Memory, Operand, Protocol, ResultCode, address_of
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/omp/source.rs (2026)"
 DRAFT = "joergroedel/svsm-specs 27a9fa6"
@@ -205,7 +205,7 @@ class OmpIdentifier(Record):
         yield Note("name", name_text(self.name))
 
 
-_BUFFER = Operand("rdx", "guest-physical address of the buffer, 8-byte aligned")
+_BUFFER = address_of("rdx", "the buffer", 8)
 _OFFSET = Operand("r9", "where to start in the source, bits 31:0")
 _COPIED = Operand("r8", "bytes copied")
 _RESULTS = (

@@ -141,6 +141,13 @@ class Operand:
     register: str  # rcx, rdx, r8, r9
     meaning: str
     layout: type[Bits] | None = None
+    alignment: int = 1  # what the value must be a multiple of, in bytes
+
+
+def address_of(register: str, what: str, alignment: int) -> Operand:
+    """A register with a guest-physical address that is a multiple of `alignment` bytes."""
+    said = "4 KiB aligned" if alignment == 4096 else f"{alignment}-byte aligned"
+    return Operand(register, f"guest-physical address of {what}, {said}", alignment=alignment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,7 @@ class Call:
     """One call of one protocol: what goes in, what comes out, what it may answer."""
 
     protocol: Protocol
-    number: int
+    number: int  # a member of the protocol's enumeration
     name: str
     meaning: str
     inputs: tuple[Operand, ...] = ()

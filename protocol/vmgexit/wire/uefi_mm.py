@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from ..schema import Note, Problem, Record, raw, structure, u64
 from .attestation import guid_text
-from .svsm import Call, Memory, Operand, Protocol, ResultCode
+from .svsm import Call, Memory, Operand, Protocol, ResultCode, address_of
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/uefivars.rs"
 
@@ -49,7 +49,7 @@ UEFI_MM_CALLS = (
         "SVSM_UEFI_MM_REQUEST",
         "handle a message of firmware",
         inputs=(
-            Operand("rcx", "guest-physical address of the buffer, 4 KiB aligned"),
+            address_of("rcx", "the buffer", 4096),
             Operand("rdx", "bytes of the buffer, 24 to 0x40000"),
         ),
         memory=(

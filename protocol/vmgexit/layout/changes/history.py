@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ...errors import UsageError
 from ...wire.registry import find, structures
-from ..markdown import escape
+from ..formats.md import escape
 from ..table import GENERATED
 from . import picture, table
 from .compared import Layout, of_structure

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from ..markdown import escape
+from ..formats.md import escape
 from .compared import Change, Layout, Part, compared, paths, places
 
 _COLUMNS = ("Change", "Before", "At", "After", "At")

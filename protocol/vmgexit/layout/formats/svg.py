@@ -2,29 +2,44 @@
 
 Lanes of 32 bits, most significant bit left, lanes ascending. A name that does not fit its box stands
 beside a leader below the lane; no text is ever placed where it could run into something, by widths
-(`measure`) that hold for any usual font. The colours follow the reader's light or dark setting.
+(`measure`) that hold for any usual font. The colours follow the reader's light or dark setting. A
+structure of many fields is drawn compact: rows of 16 bytes, as low as a line of text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..schema import Rule, Structure
-from .lanes import LANE, Box, Lane, lanes
-from .measure import width, wrapped
-from .table import DIFFER, GENERATED, Sheet, Table, hexadecimal, sheet
+from ...schema import Rule
+from ..lanes import LANE, Box, Lane, lanes
+from ..measure import width, wrapped
+from ..subjects import Subject, classes
+from ..table import DIFFER, GENERATED, Sheet, Table, hexadecimal, sheet
 
 # All distances are in pixels.
 _LEFT, _WIDTH, _RIGHT = 76, 832, 28  # offsets, the lane, what stays free beside it
 _MARGIN = 28  # above the first line and below the last
-_BOX = 46  # height of a lane
-_COLLAPSED = 74  # height of a block that stands for many lanes
-_TORN = 57  # where it is torn, from its top
+_MANY = 64  # lanes: a structure of more is drawn compact
+_BYTE = 80  # a byte at least this wide has its bit numbers above it
 _PAD = 5  # at least between a box's side and its text
 _LEADER = 18  # from one leader's line to the next
 _GAP = 10  # from a name to what stands behind it
 _BOLDER = 1.15  # how much wider text may be when it is not of normal weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How high lanes are, and how many bits each has."""
+
+    bits: int
+    box: int  # height of a lane
+    collapsed: int  # height of a block that stands for many lanes
+    torn: int  # where it is torn, from its top
+
+
+_WIDE = _Form(LANE, 46, 74, 57)
+_COMPACT = _Form(4 * LANE, 24, 44, 31)  # rows of 16 bytes: two registers of 64 bits side by side
 
 # Font size, whether monospaced, and other style of each kind of text. Measured and styled from here.
 _FONTS = {
@@ -64,20 +79,32 @@ patternTransform="rotate(45)"><path class="hatch" d="M0 0V7"/></pattern>
 </defs>"""
 
 
-def render(cls: type[Structure]) -> str:
-    """The drawing of `cls`, and below it those of the structures in it."""
-    drawing = _Drawing()
+def render(
+    subjects: Sequence[Subject],
+    *,
+    plain: bool = False,
+    theme: str = "auto",
+    compact: bool = False,
+) -> str:
+    """The drawing of the one structure in `subjects`, and below it those of the structures in it.
+
+    `plain`: the structures alone, without titles and sources. `theme`: auto follows the reader's
+    setting, light and dark do not. `compact`: low rows of 16 bytes, which are for many fields.
+    """
+    [cls] = classes(subjects)
     drawn = sheet(cls)
+    compact = compact or len(list(lanes(drawn.tables[0]))) > _MANY
+    drawing = _Drawing(_COMPACT if compact else _WIDE, plain=plain)
     for index, table in enumerate(drawn.tables):
         drawing.heading(table, is_first=index == 0)
         drawing.structure(table)
     drawing.legend(drawn)
-    return drawing.document(drawn)
+    return drawing.document(drawn, theme)
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Horizontal places within a lane. Structures of less than 32 bits are stretched to its width."""
+    """Horizontal places within a lane. A structure that is shorter is stretched to its width."""
 
     bits: int
 
@@ -92,7 +119,9 @@ class _Scale:
 class _Drawing:
     """The elements drawn so far, `y`, where the next may begin, and how far right they reach."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: _Form, *, plain: bool) -> None:
+        self.memory = memory  # how structures of bytes are drawn; words are always wide
+        self.plain = plain
         self.elements: list[str] = []
         self.y = float(_MARGIN)
         self.right = float(_LEFT + _WIDTH)
@@ -132,8 +161,14 @@ class _Drawing:
     def heading(self, table: Table, *, is_first: bool) -> None:
         if not is_first:
             self.y += 14
-            self.line("rule", f"M{_LEFT} {_number(self.y)}h{_WIDTH}")
+            if not self.plain:
+                self.line("rule", f"M{_LEFT} {_number(self.y)}h{_WIDTH}")
             self.y += 14
+        if self.plain:
+            if not is_first:  # of several structures, each needs its name
+                self.text(_LEFT, self.y + 12, "name", table.label)
+                self.y += 20
+            return
         kind = "title" if is_first else "heading"
         size = _FONTS[kind][0]
         self.text(_LEFT, self.y + size * 0.8, kind, table.label)
@@ -155,15 +190,17 @@ class _Drawing:
     # --- the structure ----------------------------------------------------------------------------
 
     def structure(self, table: Table) -> None:
-        scale = _Scale(LANE if table.of.declaration.any_length else min(LANE, table.of.size * 8))
-        found = list(lanes(table))
+        form = _WIDE if table.is_bits else self.memory
+        size = form.bits if table.of.declaration.any_length else table.of.size * 8
+        scale = _Scale(min(form.bits, size))
+        found = list(lanes(table, form.bits))
         if not table.is_bits:
             self.bytes_header(scale)
         for lane in found:
             if table.is_bits:
                 self.bit_numbers(lane, scale)
-            self.offsets(lane, shown=not table.is_bits or len(found) > 1)
-            self.lane(table, lane, scale)
+            self.offsets(lane, form, shown=not table.is_bits or len(found) > 1)
+            self.lane(table, lane, scale, form)
             if table.is_bits and lane is not found[-1]:
                 self.y += 10
         self.y += 10
@@ -172,6 +209,9 @@ class _Drawing:
         """Bit numbers at the edges of each byte of a lane, and the byte's own number between them."""
         for byte in range(scale.bits // 8):
             left, right = scale.left(byte * 8 + 7), scale.left(byte * 8 - 1)
+            if right - left < _BYTE:  # no room for bit numbers
+                self.text((left + right) / 2, self.y + 10, "bit", f"+{byte}", "middle")
+                continue
             self.text(left + 3, self.y + 10, "bit", str(byte * 8 + 7))
             self.text((left + right) / 2, self.y + 10, "bit", f"+{byte}", "middle")
             self.text(right - 3, self.y + 10, "bit", str(byte * 8), "end")
@@ -191,29 +231,32 @@ class _Drawing:
                 self.text(right - inset, self.y + 10, "bit", str(base + box.low), "end")
         self.y += 15
 
-    def offsets(self, lane: Lane, *, shown: bool) -> None:
+    def offsets(self, lane: Lane, form: _Form, *, shown: bool) -> None:
         """Byte offsets at the left: of each lane, or of the first and last of a collapsed block."""
         if not shown:
             return
-        middle = self.y + _BOX / 2 + 4
-        last = hexadecimal(lane.offset + (lane.height - 1) * LANE // 8)
+        middle = self.y + form.box / 2 + 4
+        last = hexadecimal(lane.offset + (lane.height - 1) * form.bits // 8)
         self.text(_LEFT - 10, middle, "offset", lane.label, "end")
         if lane.height == 2:
-            self.text(_LEFT - 10, middle + _BOX, "offset", last, "end")
+            self.text(_LEFT - 10, middle + form.box, "offset", last, "end")
         elif lane.height > 2:
-            self.text(_LEFT - 10, self.y + _COLLAPSED - 3, "offset", last, "end")
+            self.text(_LEFT - 10, self.y + form.collapsed - 3, "offset", last, "end")
 
-    def lane(self, table: Table, lane: Lane, scale: _Scale) -> None:
-        high = _COLLAPSED if lane.height > 2 else _BOX * lane.height
+    def lane(self, table: Table, lane: Lane, scale: _Scale, form: _Form) -> None:
+        is_torn = lane.height > 2
+        high = form.collapsed if is_torn else form.box * lane.height
         led = [
             box
             for box in lane.boxes
-            if not self.box(table, box, scale, high, is_torn=lane.height > 2)
+            if not self.box(table, box, scale, form, high, is_torn=is_torn)
         ]
         self.y += high
         self.leaders(led, scale, high)
 
-    def box(self, table: Table, box: Box, scale: _Scale, high: float, *, is_torn: bool) -> bool:
+    def box(
+        self, table: Table, box: Box, scale: _Scale, form: _Form, high: float, *, is_torn: bool
+    ) -> bool:
         """Draw one box; whether its name fitted."""
         row = box.row
         left, right = scale.span(box)
@@ -227,20 +270,34 @@ class _Drawing:
         free = right - left - 2 * _PAD
         names = [name for name in box.names() if _width(name, "name") <= free]
         if names:
-            remarks = [text for text in box.remarks(table) if _width(text, "remark") <= free]
-            middle = self.y + (_BOX if is_torn else high) / 2
-            at = (left + right) / 2
-            self.text(at, middle + (-2 if remarks else 5), "name", names[0], "middle")
-            if remarks:
-                self.text(at, middle + 14, "remark", remarks[0], "middle")
+            middle = self.y + (form.box if is_torn else high) / 2
+            self.label(names[0], box.remarks(table), (left + right) / 2, middle, free, form)
         if is_torn:
-            self.tear(left, right)
+            self.tear(left, right, form)
         self.elements.append("</g>")
         return bool(names)
 
-    def tear(self, left: float, right: float) -> None:
+    def label(
+        self, name: str, remarks: list[str], at: float, middle: float, free: float, form: _Form
+    ) -> None:
+        """The name in a box with the longest remark that fits: below it, or behind it in a low box."""
+        if form is _WIDE:
+            shown = [text for text in remarks if _width(text, "remark") <= free]
+            self.text(at, middle + (-2 if shown else 5), "name", name, "middle")
+            if shown:
+                self.text(at, middle + 14, "remark", shown[0], "middle")
+            return
+        room = free - _width(name, "name") - _GAP
+        shown = [text for text in remarks if _width(text, "remark") <= room]
+        if not shown:
+            self.text(at, middle + 5, "name", name, "middle")
+            return
+        start = at - (_width(name, "name") + _GAP + _width(shown[0], "remark")) / 2
+        self.named(start, middle + 5, name, shown[0])
+
+    def tear(self, left: float, right: float, form: _Form) -> None:
         """Two waves across a block, between them nothing: lanes are left out here."""
-        y, start = self.y + _TORN, left - 6
+        y, start = self.y + form.torn, left - 6
         waves = int((right - left + 12) // 26) // 2 * 2
         step = _number((right - left + 12) / waves)
         wave = f"q{_number(float(step) / 2)} -5 {step} 0" + f"t{step} 0" * (waves - 1)
@@ -290,7 +347,7 @@ class _Drawing:
             x = self.text(x + 30, self.y + 11, "fact", meaning) + 28
         self.y += 14
 
-    def document(self, drawn: Sheet) -> str:
+    def document(self, drawn: Sheet, theme: str) -> str:
         wide, high = _number(round(self.right + _RIGHT)), _number(round(self.y + _MARGIN))
         title = f"{drawn.tables[0].label}: {drawn.tables[0].title}"
         return "\n".join(
@@ -298,8 +355,8 @@ class _Drawing:
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}"'
                 f' width="{wide}" height="{high}" role="img">',
                 f"<!-- {GENERATED} -->",
-                f"<title>{_xml(title)}</title>",
-                f"<style>\n{_style()}</style>",
+                *([] if self.plain else [f"<title>{_xml(title)}</title>"]),
+                f"<style>\n{_style(theme)}</style>",
                 _PATTERNS,
                 f'<rect class="paper" width="{wide}" height="{high}"/>',
                 *self.elements,
@@ -333,7 +390,8 @@ def _xml(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _style() -> str:
+def _style(theme: str) -> str:
+    """The style sheet, with the colours of a theme; auto has both."""
     lines = []
     for kind, (size, monospace, more) in _FONTS.items():
         family = "ui-monospace, Menlo, Consolas, monospace" if monospace else "sans-serif"
@@ -345,7 +403,9 @@ def _style() -> str:
         ".box, .rule { shape-rendering: crispEdges }",
         ".hatch { stroke-width: 1.5 }",
     ]
-    lines += [f".{kind} {{ {name}: {light} }}" for kind, name, light, _ in _COLOURS]
-    lines.append("@media (prefers-color-scheme: dark) {")
-    lines += [f".{kind} {{ {name}: {dark} }}" for kind, name, _, dark in _COLOURS]
-    return "\n".join([*lines, "}", ""])
+    light = [f".{kind} {{ {name}: {colour} }}" for kind, name, colour, _ in _COLOURS]
+    dark = [f".{kind} {{ {name}: {colour} }}" for kind, name, _, colour in _COLOURS]
+    lines += dark if theme == "dark" else light
+    if theme == "auto":
+        lines += ["@media (prefers-color-scheme: dark) {", *dark, "}"]
+    return "\n".join([*lines, ""])
