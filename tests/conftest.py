@@ -18,8 +18,11 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.register_profile("quick", settings.get_profile("untimed"), max_examples=10)
 settings.load_profile("untimed")
 
-NAMES = {"chromium": ("chromium", "chromium-browser", "google-chrome")}
-"""Programs that have several names."""
+NAMES = {
+    "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "jsonschema": (),  # the package is needed; Debian has a program of that name
+}
+"""Programs that have several names, or none."""
 
 NODE_MODULES = Path(__file__).parent / "tools" / "node_modules"
 """Where `dev.py test --long` has npm install what tests/tools/package.json names."""

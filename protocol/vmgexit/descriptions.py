@@ -112,6 +112,33 @@ class Numbers:
         return ",".join(map(self.each.shown, value)) or "none"
 
 
+def is_hex(value: Any) -> bool:
+    """Whether a value is bytes in hexadecimal, two digits each and nothing between."""
+    if not isinstance(value, str):
+        return False
+    try:
+        return 2 * len(bytes.fromhex(value)) == len(value)
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Bytes in hexadecimal, at most so many where there is a limit."""
+
+    most: int | None = None
+
+    @property
+    def expected(self) -> str:
+        return "bytes in hex" if self.most is None else f"the hex of at most {self.most} bytes"
+
+    def accepts(self, value: Any) -> bool:
+        return is_hex(value) and (self.most is None or len(value) <= 2 * self.most)
+
+    def shown(self, value: str) -> str:
+        return value or "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Hex:
     """So many bytes in hexadecimal."""
@@ -123,12 +150,7 @@ class Hex:
         return f"the hex of {self.size} bytes"
 
     def accepts(self, value: Any) -> bool:
-        if not isinstance(value, str) or len(value) != 2 * self.size:
-            return False
-        try:
-            return len(bytes.fromhex(value)) == self.size
-        except ValueError:
-            return False
+        return is_hex(value) and len(value) == 2 * self.size
 
     def shown(self, value: str) -> str:
         data = bytes.fromhex(value)

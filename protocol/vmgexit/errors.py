@@ -61,12 +61,19 @@ class UsageError(VmgexitError):
     """A command line that names something that does not exist."""
 
 
+TOO_DEEP = "something nested too deep"
+
+
 def brief(value: object) -> str:
     """A value as a message shows it: its beginning, where it is long."""
     try:
-        text = repr(value)
+        return cut(repr(value))
     except RecursionError:
-        text = "something nested too deep"
+        return TOO_DEEP
+
+
+def cut(text: str) -> str:
+    """A text as a message shows it: its first 80 characters."""
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

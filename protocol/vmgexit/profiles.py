@@ -16,7 +16,7 @@ Q = TypeVar("Q")
 
 
 def switch(**metadata: Any) -> Any:
-    """A switch of a table of quirks, off unless it is named. `seen` is one of its metadata."""
+    """A switch of a table of quirks, off unless it is named. Its metadata has `happens` and `seen`."""
     return dataclasses.field(default=False, metadata=metadata)
 
 
@@ -26,8 +26,8 @@ class Profiles(Generic[Q]):
     def __init__(self, quirks: type[Q], of: str, seen: Mapping[str, tuple[str, ...]]) -> None:
         """`of` is the machine in words; `seen` says for each profile where its quirks were seen."""
         self._quirks = quirks
-        self._names = {  # of each quirk, with where it was seen
-            field.name.replace("_", "-"): field.metadata["seen"]
+        self._rows = {  # of each quirk, by its name
+            field.name.replace("_", "-"): field.metadata
             for field in dataclasses.fields(quirks)  # type: ignore[arg-type]
         }
         self._of = of
@@ -40,7 +40,11 @@ class Profiles(Generic[Q]):
 
     def names(self, *, seen: str = "") -> tuple[str, ...]:
         """Every quirk by the name used on the command line: `handoff-drops-vector-31`."""
-        return tuple(name for name, where in self._names.items() if seen in ("", where))
+        return tuple(name for name, row in self._rows.items() if seen in ("", row["seen"]))
+
+    def happens(self, name: str) -> str:
+        """What happens with a quirk, as its row says."""
+        return str(self._rows[name]["happens"])
 
     def named(self, quirks: Q) -> tuple[str, ...]:
         """The names of the quirks that are on."""
@@ -48,9 +52,9 @@ class Profiles(Generic[Q]):
 
     def only(self, *wanted: str) -> Q:
         """The profile with just these quirks, named as on the command line."""
-        unknown = [name for name in wanted if name not in self._names]
+        unknown = [name for name in wanted if name not in self._rows]
         if unknown:
-            raise UsageError(f"unknown quirk {unknown[0]}; there are {', '.join(self._names)}")
+            raise UsageError(f"unknown quirk {unknown[0]}; there are {', '.join(self._rows)}")
         return self._quirks(**{name.replace("-", "_"): True for name in wanted})
 
     def of_profile(self, name: str) -> tuple[str, ...]:

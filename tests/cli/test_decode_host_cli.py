@@ -32,6 +32,7 @@ def test_what_a_host_would_answer(run: Run, rdtsc: str) -> None:
         "  detail     0x0",
         "  valid      sw_exit_info_1, sw_exit_info_2",
         "  asked      nothing",
+        "  departs    rdtsc-ends-run: RDTSC passes the checks and ends in an internal error to user space",
     ]
     words = ("decode", "ghcb", rdtsc, "--host", "reference", "--vm", "tsc_value=0x100000005")
     lines = told(run(*words).out)
@@ -48,6 +49,29 @@ def test_the_page_lies_where_its_scratch_area_does(run: Run, tmp_path: Path) -> 
     assert answered["vm"]["gpa"] == 0x7FFF00003000
     assert answered["answer"]["asked"] == [["mmio-read", 0xFEE00020, 4]]
     assert answered["answer"]["buffer"] == [[0x800, "5a5a5a5a"]]
+    assert answered["departures"] == ["registers-always-returned"]
+
+
+def test_what_a_host_asks_has_names(run: Run) -> None:
+    page = str(CORPUS / "guests" / "linux-psc-one-private.bin")
+    lines = told(run("decode", "ghcb", page, "--host", "kvm").out)
+    assert "  status     0x0, DONE" in lines
+    assert "  asked      map gpa=0x12345000 pages=1 attributes=0x10 (private)" in lines
+    small = "psc-small-entry-marked-one"
+    assert f"  departs    {small}: a finished 4 KiB entry has current page 1" in lines
+    lines = told(run("decode", "ghcb", page, "--host", small).out)
+    assert lines[-1] == f"  departs    {small}: a finished 4 KiB entry has current page 1"
+    assert not any(
+        "departs" in line for line in told(run("decode", "ghcb", page, "--host", "reference").out)
+    )
+
+
+@pytest.mark.parametrize(("host", "features"), [("kvm", 0x3), ("kvm-planes", 0x37)])
+def test_a_host_announces_its_own_features(run: Run, host: str, features: int) -> None:
+    # KVM: SNP, AP creation; its planes series: restricted injection, APIC ID list, several VMPLs too.
+    page = ("decode", "ghcb", str(CORPUS / "guests" / "ovmf-features.bin"), "--host", host)
+    assert f"  detail     {features:#x}" in told(run(*page).out)
+    assert "  detail     0x21" in told(run(*page, "--vm", "features=0x21").out)
 
 
 @pytest.mark.parametrize(
@@ -55,17 +79,18 @@ def test_the_page_lies_where_its_scratch_area_does(run: Run, tmp_path: Path) -> 
     [
         (["--host", "xen"], "unknown profile xen; expected reference, kvm"),
         (["--vm", "snp=true"], "--vm found without --host"),
-        (["--host", "kvm", "--vm", "snp=3"], "snp=3': true or false expected"),
+        (["--host", "kvm", "--vm", "snp=3"], "--vm snp: '3' found, true or false expected"),
         (
             ["--host", "kvm", "--vm", "wheels=3"],
-            "--vm wheels=3: key=value expected, with one of gpa",
+            "--vm wheels=3: key=value expected; keys: gpa, ghcb_version, ",
         ),
         (
             ["--host", "kvm", "--vm", "gpa=0x1001"],
-            "--vm gpa=0x1001: a 4 KiB aligned address expected",
+            "--vm gpa: '0x1001' found, a 4 KiB aligned address below 2^64 expected",
         ),
         (["--host", "kvm", "--vm", "ghcb_version=3"], "a number from 1 to 2 expected"),
         (["--host", "kvm", "--vm", "memory=[[1]]"], "a list of [place, hex]"),
+        (["--host", "kvm", "--vm", "snpp=1"], "key=value expected; nearest: snp; keys: "),
         (["--host", "kvm", "--vm", "snp"], "--vm snp: key=value expected"),
     ],
 )
@@ -107,11 +132,15 @@ def test_the_reference_explains_each_difference(run: Run) -> None:
         ({"kind": "ghcb", "page": [], "gpa": 4096, "vm": []}, "vm: [] is not an object"),
         ({"kind": "msr", "request": 2, "vm": {"wheels": 1}}, "vm: init has no argument wheels"),
         ({"kind": "msr", "request": 2, "answer": 3}, "ans: 3 is not an object"),
-        ({"kind": ["ghcb"], "page": []}, "op None: not one of init"),
+        (
+            {"kind": ["ghcb"], "page": []},
+            "kind: ['ghcb'] found, ghcb, msr, or a line with ops expected",
+        ),
+        ({"kind": "host"}, "bad.jsonl line 1: kind: 'host' found, ghcb, msr, or a line with ops"),
         ({"kind": "host", "ops": 3}, "ops: 3 is not a list"),
         (
             {"kind": "host", "ops": [{"op": "sipi", "cpu": 9}]},
-            "operation 0: sipi: vCPU 9 does not exist, there are 8",
+            "bad.jsonl line 1: operation 0: sipi: vCPU 9 does not exist, there are 8",
         ),
     ],
 )
@@ -132,7 +161,7 @@ def test_a_scenario_of_a_host(run: Run, tmp_path: Path) -> None:
     file.write_text(json.dumps({"kind": "host", "ops": ops}))
     ran = run("replay", str(file))
     assert ran.code == 1
-    assert "operation 1, msr: word: 12417 found, 0 recorded" in ran.out
+    assert "operation 1, msr: word: 0x3081 found, 0 recorded" in ran.out
     assert "no invariants for a GHCB host" in run("replay", "--invariants", str(file)).complaint
     ops[0] = {"cmd": {"op": "init", "snp": 2}, "ans": {}}
     file.write_text(json.dumps({"kind": "host", "ops": ops}))

@@ -235,7 +235,7 @@ def test_a_host_of_restricted_injection(run: Run) -> None:
     kvm = run("replay", "--profile", "kvm-planes", "--explain", str(PLANES))
     assert (kvm.code, kvm.out) == (0, "1 sequences, 9 operations, 0 mismatches\n0 unexplained\n")
     reference = run("replay", "--explain", str(PLANES))
-    assert "cancel: events: [2147483697, 2147484160] found, [2147484209] recorded" in reference.out
+    assert "cancel: events: [0x80000031, 0x80000200] found, [0x80000231] recorded" in reference.out
     assert "cancel-merges-events: 2" in reference.out
     assert reference.out.endswith("0 unexplained\n")
 

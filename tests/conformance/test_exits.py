@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from vmgexit import EncodeError, GhcbPage
+from vmgexit.rules.exit_notes import answer_text
 from vmgexit.rules.exits import (
-    answer_text,
     page_list_problems,
     problems_of_answer,
     problems_of_request,
@@ -455,6 +455,24 @@ def test_missing_marks_come_before_bad_values(
 def test_a_scratch_outside_the_page_is_version_1s_business(scratch: int, errors: list[int]) -> None:
     page = first_case(0x80000001).page(sw_scratch=scratch, version=1)
     assert [refusal(page, problem) for problem in page.problems()] == errors
+
+
+@pytest.mark.parametrize(
+    ("code", "info1", "most"),
+    [  # KVM's GHCB_SCRATCH_AREA_LIMIT, 64 KiB, counts in bytes
+        (0x7B, 0x03F80014, 65536),
+        (0x7B, 0x03F80045, 16384),
+        (0x80000001, 0xFED00000, 65536),
+        (0x80000002, 0xFED00000, 65536),
+    ],
+)
+def test_version_1_takes_64_kib_outside_the_page(code: int, info1: int, most: int) -> None:
+    page = GhcbPage.for_exit(code, info1, most, version=1, sw_scratch=0x1000)
+    assert list(page.problems()) == []
+    page.sw_exit_info_2 = most + 1
+    assert [refusal(page, problem) for problem in page.problems()] == [3]
+    page.protocol_version = 2
+    assert refusal(page, next(iter(page.problems()))) == 5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The reference host, its state over time, and pages that change while they are read."""
 
+import json
+import lzma
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from vmgexit import GhcbPage, PscEntry, PscHeader, PscRequest
 from vmgexit.descriptions import Command
 from vmgexit.errors import ScenarioError
+from vmgexit.hosts.asked import ASKED, shown
 from vmgexit.hosts.commands import COMMANDS
 from vmgexit.hosts.host import Host
 from vmgexit.hosts.memory import GuestMemory, PageStates
@@ -17,6 +21,7 @@ from vmgexit.hosts.vm import Setup, Vm
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb_msr import PageOperation
 
+CORPUS = Path(__file__).parents[2] / "corpus"
 GPA = 0x7000
 LARGE = PscEntry(frame=0x40000, operation=1, large=True)
 SMALL = PscEntry(frame=0x12345, operation=2)
@@ -269,3 +274,29 @@ def test_a_vcpu_that_does_not_exist() -> None:
 def test_every_command_is_carried_out() -> None:
     for name in COMMANDS:
         assert hasattr(Session, f"_{name}")
+
+
+def test_every_word_that_recordings_ask_has_names_for_its_values() -> None:
+    seen: dict[str, set[int]] = {}
+    for file in ("kvm-ghcb", "kvm-msr"):
+        with lzma.open(CORPUS / "recordings" / "kvm" / f"{file}.jsonl.xz", "rt") as lines:
+            for line in lines:
+                for word, *values in json.loads(line)["answer"]["asked"]:
+                    seen.setdefault(word, set()).add(len(values))
+    assert {word: {len(ASKED[word])} for word in seen} == seen
+    assert len(seen) > 15
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (["map", 0x200000, 512, 1], "map gpa=0x200000 pages=0x200 attributes=1 (shared, 2 MiB)"),
+        (["out", 0x3F8, 1, "41"], "out port=0x3f8 bytes=1 data=41"),
+        (["ap", 2, 1, None], "ap request=2 apic_id=1 vmsa=none"),
+        (["write-memory", 0x1000, 4096, ""], "write-memory gpa=0x1000 bytes=0x1000"),
+        (["exit", 0x80000016, 7], "exit code=0x80000016 info1=7"),
+        (["hold"], "hold"),
+    ],
+)
+def test_what_is_asked_in_words(asked: list[int | str | None], line: str) -> None:
+    assert shown(asked) == line

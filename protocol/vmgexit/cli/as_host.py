@@ -6,21 +6,32 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ..descriptions import U64
-from ..errors import UsageError, brief
-from ..hosts.host import Host
-from ..hosts.kinds import Bytes
-from ..hosts.page import SharedPage
-from ..hosts.quirks import PROFILES, Quirks
-from ..hosts.scenario import setup_of
-from ..hosts.vm import KEYS, MEMORY_TOP, Vm
-from ..rules.exits import answer_text
+from ..compare.replay import causes_among
+from ..descriptions import U64, Answer, Bytes, Command
+from ..errors import UsageError, brief, hint, nearest
+from ..hosts.asked import shown as shown_asked
+from ..hosts.quirks import PROFILES, REFERENCE, Quirks
+from ..hosts.scenario import Session
+from ..hosts.vm import KEYS, MEMORY_TOP
+from ..rules.exit_notes import answer_text
+from ..sequences import HOST, Sequence
 from ..wire.ghcb import GhcbPage
 from ..wire.page_size import PAGE
 
 GPA = "gpa"  # beside the keys of a set-up: where the page lies
 DEFAULT_GPA = 0x1000
 SHOWN_ALWAYS = ("ghcb_version", "snp", "registered")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a host made of a page: its VM as far as it matters, its answer, the page after it, and the
+    quirks without which the answer would be another."""
+
+    vm: dict[str, Any]
+    answer: Answer
+    after: GhcbPage
+    departures: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +47,49 @@ class AsHost:
         """Raises UsageError for a host or a setting that does not exist."""
         return cls(name, PROFILES.profile(name), dict(map(_setting, settings)))
 
-    def answer(self, page: GhcbPage) -> tuple[dict[str, Any], dict[str, Any], GhcbPage]:
-        """The VM as far as it matters, the answer, and the page after it."""
+    def answer(self, page: GhcbPage) -> Answered:
         gpa = self.given.get(GPA)
         if gpa is None:
             held = page.sw_scratch // PAGE * PAGE if page.is_valid("sw_scratch") else 0
             gpa = held or DEFAULT_GPA
         told = {"registered": gpa} | {k: v for k, v in self.given.items() if k != GPA}
         told.setdefault("memory_top", max(MEMORY_TOP, min(gpa + PAGE, U64)))
-        setup = setup_of(told)
-        shared = SharedPage(page.encode())
-        answer = Host(Vm.of(setup), self.quirks).vmgexit(shared, gpa)
-        shown = {GPA: gpa} | {key: getattr(setup, key) for key in SHOWN_ALWAYS}
+        commands: list[Command] = [
+            {"op": "init", **told},
+            {"op": "vmgexit", "page": [(0, page.encode().hex())], "gpa": gpa},
+        ]
+        session = Session(self.quirks)
+        answers = [session.execute(command) for command in commands]
+        vm = session.host.vm
+        sequence = Sequence("", 0, commands=commands, answers=[*answers], machine=HOST)
+        causes = causes_among(sequence, REFERENCE, PROFILES.named(self.quirks)) or {}
+        shown = {GPA: gpa} | {key: getattr(vm.setup, key) for key in SHOWN_ALWAYS}
         shown |= {key: value for key, value in told.items() if key in self.given}
-        return shown, answer, GhcbPage.decode(bytes(shared.memory))
+        after = GhcbPage.decode(vm.memory.read(gpa, PAGE) or bytes(PAGE))
+        return Answered(shown, answers[-1], after, causes.get(1, ()))
 
     def as_dict(self, page: GhcbPage) -> dict[str, Any]:
-        vm, answer, _ = self.answer(page)
-        return {"profile": self.name, "vm": vm, "answer": answer}
+        made = self.answer(page)
+        return {
+            "profile": self.name,
+            "vm": made.vm,
+            "answer": made.answer,
+            "departures": list(made.departures),
+        }
 
     def text(self, page: GhcbPage) -> str:
-        """Lines for a person: the VM first, then the answer."""
-        vm, answer, after = self.answer(page)
-        said = " ".join(f"{key}={_shown(value)}" for key, value in vm.items())
-        lines = [f"host {self.name}: {said}", f"  run        {_run(answer['run'])}"]
-        if "page" in answer:
+        """Lines for a person: the VM first, then the answer, then why the reference answers otherwise."""
+        made = self.answer(page)
+        said = " ".join(f"{key}={_shown(value)}" for key, value in made.vm.items())
+        lines = [f"host {self.name}: {said}", f"  run        {_run(made.answer['run'])}"]
+        if "page" in made.answer:
             lines.append("  page       untouched")
         else:
-            lines += _page_lines(answer, after)
-        lines += [f"  asked      {_asked(one)}" for one in answer["asked"]] or [
+            lines += _page_lines(made.answer, made.after)
+        lines += [f"  asked      {shown_asked(one)}" for one in made.answer["asked"]] or [
             "  asked      nothing"
         ]
+        lines += [f"  departs    {name}: {PROFILES.happens(name)}" for name in made.departures]
         return "\n".join(lines)
 
 
@@ -96,11 +119,6 @@ def _run(run: str | list[Any]) -> str:
     return f"{why}: {number}"
 
 
-def _asked(one: list[Any]) -> str:
-    word, *numbers = one
-    return " ".join([word, *("none" if n is None else _shown(n) for n in numbers)])
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
@@ -112,17 +130,21 @@ def _shown(value: Any) -> str:
 def _setting(text: str) -> tuple[str, Any]:
     """A word `key=value` of --vm."""
     key, equals, given = text.partition("=")
-    if not equals or key not in (GPA, *KEYS):
-        raise UsageError(f"--vm {text}: key=value expected, with one of {', '.join((GPA, *KEYS))}")
+    keys = (GPA, *KEYS)
+    if not equals or key not in keys:
+        near = hint(nearest(key, keys))
+        raise UsageError(f"--vm {text}: key=value expected{near}; keys: {', '.join(keys)}")
     if key == GPA:
         gpa = _value(given)
-        if not isinstance(gpa, int) or isinstance(gpa, bool) or gpa % PAGE or not 0 <= gpa <= U64:
-            raise UsageError(f"--vm {text}: a 4 KiB aligned address expected")
+        is_number = isinstance(gpa, int) and not isinstance(gpa, bool)
+        if not is_number or gpa % PAGE or not 0 <= gpa <= U64:
+            expected = "a 4 KiB aligned address below 2^64"
+            raise UsageError(f"--vm {key}: {brief(given)} found, {expected} expected")
         return key, gpa
     kind = KEYS[key].metadata["kind"]
     value = given if isinstance(kind, Bytes) else _value(given)
     if not kind.accepts(value):
-        raise UsageError(f"--vm {brief(text)}: {kind.expected} expected")
+        raise UsageError(f"--vm {key}: {brief(given)} found, {kind.expected} expected")
     return key, value
 
 

@@ -113,14 +113,16 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         metavar="NAME",
-        help="of a ghcb: print what this host would answer, ask and write: reference, kvm, or quirks",
+        help="of a ghcb: say what this host answers, asks and writes, and where it departs from the"
+        " reference: reference, kvm, kvm-planes, or names of quirks joined by commas",
     )
     parser.add_argument(
         "--vm",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="what --host's VM is like, such as snp=false; gpa= is the page's address",
+        help="what the VM of --host is like, once for each key, such as snp=false; gpa is the page's"
+        " address; specs/hosts.md has all keys",
     )
     parser.set_defaults(run=run)
 

@@ -8,12 +8,13 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..compare.lockstep import replay_peer
 from ..compare.peer import Peer
 from ..compare.replay import KINDS, Mismatch, Tally, explained, replay
-from ..errors import UsageError
+from ..errors import ScenarioError, UsageError
 from ..guests.profiles import GUESTS, find_guest
 from ..hosts.scenario import sequence_of
 from ..machine.quirks import profile
@@ -130,7 +131,8 @@ def _mismatches(arguments: argparse.Namespace, tally: Tally) -> Iterator[Mismatc
     if arguments.peer is None:
         for sequence, quirks in _sequences(arguments):
             found = replay([sequence], quirks, tally, watched=arguments.invariants)
-            yield from explained(found, quirks) if arguments.explain else found
+            with _named(sequence.name):
+                yield from explained(found, quirks) if arguments.explain else found
         return
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
         for sequence, quirks in _sequences(arguments):
@@ -158,7 +160,7 @@ def _sequences(arguments: argparse.Namespace) -> Iterator[tuple[Sequence, Any]]:
     """Each sequence of the files, with the quirks that the profile means for its kind of machine."""
     quirks: dict[str, Any] = {}
     for name in arguments.files:
-        for sequence in sequences(lines(name), name, sequence_of):
+        for sequence in _read(name):
             if sequence.machine not in quirks:
                 try:
                     quirks[sequence.machine] = KINDS[sequence.machine].profiles.profile(
@@ -167,6 +169,20 @@ def _sequences(arguments: argparse.Namespace) -> Iterator[tuple[Sequence, Any]]:
                 except UsageError as error:
                     raise UsageError(f"{name} line {sequence.line}: {error}") from None
             yield sequence, quirks[sequence.machine]
+
+
+def _read(name: str) -> Iterator[Sequence]:
+    with _named(name):
+        yield from sequences(lines(name), name, sequence_of)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put a file's name before the line that an error tells."""
+    try:
+        yield
+    except ScenarioError as error:
+        raise ScenarioError(f"{name} {error}") from None
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..descriptions import Answer, Command
-from ..errors import ScenarioError, UsageError, brief
+from ..errors import TOO_DEEP, ScenarioError, UsageError, cut
 from ..hosts import quirks as host_quirks
 from ..hosts.scenario import Session
 from ..machine import quirks as machine_quirks
@@ -62,7 +62,7 @@ class Mismatch:
         where = f"{self.sequence.name} line {self.sequence.line}, operation {self.index}"
         whose = "recorded" if self.is_recorded else "expected"
         parts = [
-            f"{key}: {brief(found)} found, {brief(expected)} {whose}"
+            f"{key}: {_brief(found)} found, {_brief(expected)} {whose}"
             for key, (found, expected) in self.differences.items()
         ]
         if self.failure:
@@ -71,6 +71,25 @@ class Mismatch:
         if self.explained_by is not None:
             because = f" (explained by {', '.join(self.explained_by) or 'no quirk'})"
         return f"{where}, {command['op']}: {'; '.join(parts)}{because}"
+
+
+def _brief(value: Any) -> str:
+    """A value of an answer, cut where it is long."""
+    try:
+        return cut(_shown(value))
+    except RecursionError:
+        return TOO_DEEP
+
+
+def _shown(value: Any) -> str:
+    """Numbers above 9 in hex, `nothing` where an answer has no such key."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, int) and not isinstance(value, bool) and value > 9:
+        return f"{value:#x}"
+    return repr(value)
 
 
 @dataclass(slots=True)
@@ -177,17 +196,28 @@ def explain(sequence: Sequence, quirks: Any) -> dict[int, tuple[str, ...]]:
     """
     profiles = KINDS[sequence.machine].profiles
     have = profiles.named(quirks)
+    for name in profiles.all[1:]:
+        wanted = [one for one in profiles.of_profile(name) if one not in have]
+        causes = causes_among(sequence, quirks, wanted)
+        if causes is not None:
+            return causes
+    return {}
+
+
+def causes_among(
+    sequence: Sequence, quirks: Any, wanted: Iterable[str]
+) -> dict[int, tuple[str, ...]] | None:
+    """The same, of the quirks `wanted`; None when a machine with all of them does not give every answer."""
+    profiles = KINDS[sequence.machine].profiles
+    have = profiles.named(quirks)
 
     def differing(names: Iterable[str]) -> set[int]:
         return _differing(sequence, profiles.only(*have, *names))
 
-    for name in profiles.all[1:]:
-        wanted = [one for one in profiles.of_profile(name) if one not in have]
-        asking = _Asking(profiles.only(*have, *wanted))
-        if not _differing(sequence, asking):
-            break
-    else:
-        return {}
+    wanted = tuple(wanted)
+    asking = _Asking(profiles.only(*have, *wanted))
+    if _differing(sequence, asking):
+        return None
     # A quirk that no rule asked for decided nothing.
     needed = [one for one in wanted if one.replace("-", "_") in asking.asked]
     for one in tuple(needed):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from ..descriptions import U8, U32, U64, Actor, Argument, Command, Description, Holds, Number
+from ..descriptions import (
+    U8,
+    U32,
+    U64,
+    Actor,
+    Argument,
+    Bytes,
+    Command,
+    Description,
+    Holds,
+    Number,
+)
 from ..wire.page_size import PAGE
-from .kinds import Bytes, Pieces
+from .kinds import Pieces
 from .vm import KEYS
 
 MOST_READ = 1 << 20  # bytes

@@ -5,18 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..descriptions import U32, U64, Kind, Number
+from ..descriptions import U32, U64, Kind, Number, is_hex
 
 _ADDRESS, _REGISTER = Number(U64), Number(U32)
-
-
-def _is_hex(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        return 2 * len(bytes.fromhex(value)) == len(value)
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +28,6 @@ class Maybe:
 
 
 @dataclass(frozen=True, slots=True)
-class Bytes:
-    """Any number of bytes in hexadecimal."""
-
-    expected = "bytes in hex"
-
-    def accepts(self, value: Any) -> bool:
-        return _is_hex(value)
-
-    def shown(self, value: str) -> str:
-        return value or "none"
-
-
-@dataclass(frozen=True, slots=True)
 class Pieces:
     """Pieces of memory: a list of places below `end`, each with bytes in hexadecimal."""
 
@@ -64,7 +42,7 @@ class Pieces:
             isinstance(piece, list | tuple)
             and len(piece) == 2
             and _ADDRESS.accepts(piece[0])
-            and _is_hex(piece[1])
+            and is_hex(piece[1])
             and piece[0] + len(piece[1]) // 2 <= self.end
             for piece in value
         )

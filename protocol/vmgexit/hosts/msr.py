@@ -22,7 +22,8 @@ from ..wire.ghcb_msr import (
     UnregisterGpaResponse,
 )
 from ..wire.page_size import PAGE
-from .request import INVALID, PRIVATE_ATTRIBUTE, Services, Stop
+from .asked import PRIVATE_ATTRIBUTE
+from .request import INVALID, Services, Stop
 
 NO_SUCH_VMPL = 1  # KVM planes series; no other source names an error
 FAILED = 0x80000000  # KVM's general failure
@@ -104,7 +105,7 @@ def _run_vmpl(host: Services, request: int) -> int:
 
 
 def _features(host: Services, request: int) -> int:
-    return host.vm.setup.features << 12 | GhcbInfo.FEATURES_RESPONSE
+    return host.features << 12 | GhcbInfo.FEATURES_RESPONSE
 
 
 def _terminate(host: Services, request: int) -> int:

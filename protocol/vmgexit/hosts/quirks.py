@@ -144,11 +144,11 @@ class Quirks:
     )
     string_length_overflow_ends_run: bool = quirk(
         "KVM_RUN fails with 22 where count or length passes 2^31 - 1",
-        "error 5",
+        "error 5; error 3 in a VM of version 1",
         "`rules.exits` of IOIO",
     )
     string_too_long_is_scratch: bool = quirk(
-        "a string form longer than the buffer is error 3",
+        "a string form longer than the buffer is error 3 in a VM of version 2, too",
         "error 5: the count is what is wrong",
         "no source says which",
         OPEN,

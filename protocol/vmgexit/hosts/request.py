@@ -8,9 +8,11 @@ from typing import TypeVar
 
 from ..schema import Bits
 from ..wire.exit_codes import MalformedInput, Status
-from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
+from ..wire.features import HypervisorFeatures
+from ..wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, SCRATCH_LIMIT, GhcbPage
 from ..wire.ghcb_msr import PageOperation
 from ..wire.page_size import PAGE
+from .asked import PRIVATE_ATTRIBUTE, Asked
 from .page import OFFSETS, SharedPage
 from .quirks import Quirks
 from .vm import Vcpu, Vm
@@ -20,12 +22,7 @@ B = TypeVar("B", bound=Bits)
 CarryOut = Callable[["Request"], None]
 """What a host does at an exit. Raises Refused or Stop."""
 
-Asked = list[int | str | None]
-"""What a host asked of devices, memory, firmware or user space: a word and its numbers."""
-
 USAGE_OFFSET = GhcbPage.declaration["ghcb_usage"].byte_offset
-SCRATCH_LIMIT = 65536  # bytes of a scratch area outside the page; KVM's GHCB_SCRATCH_AREA_LIMIT
-PRIVATE_ATTRIBUTE, LARGE_ATTRIBUTE = 16, 1  # of a mapping; Linux KVM_MAP_GPA_RANGE_*
 BAD_ADDRESS, IO_ERROR, INVALID = 14, 5, 22  # EFAULT, EIO, EINVAL: what KVM_RUN fails with
 
 
@@ -45,6 +42,13 @@ class Stop(Exception):
         self.run = [why, number]
 
 
+FEATURES = int(HypervisorFeatures(snp=True, ap_creation=True))  # KVM GHCB_HV_FT_SUPPORTED
+FEATURES_OF_PLANES = FEATURES | int(
+    HypervisorFeatures(restricted_injection=True, apic_id_list=True, multi_vmpl=True)
+)
+"""What KVM announces, and what it announces with the planes series."""
+
+
 @dataclass(slots=True)
 class Services:
     """What a host asks of others, in order, and what they answer."""
@@ -53,6 +57,14 @@ class Services:
     quirks: Quirks
     cpu: Vcpu
     asked: list[Asked] = field(default_factory=list)
+
+    @property
+    def features(self) -> int:
+        """The hypervisor features that the host announces, unless the VM's set-up says others."""
+        if self.vm.setup.features is not None:
+            return self.vm.setup.features
+        of_planes = self.quirks.events_beyond_planes_unknown
+        return FEATURES_OF_PLANES if of_planes else FEATURES
 
     def ask(self, *what: int | str | None) -> None:
         self.asked.append(list(what))

@@ -33,6 +33,9 @@ def sequence_of(entry: dict[str, Any], number: int, name: str) -> Sequence | Non
         found = sequence(entry, number, name, COMMANDS)
     elif isinstance(kind, str) and kind in EXCHANGES and "ops" not in entry:
         found = _exchange(entry, kind, number, name)
+    elif kind is not None and not {"ops", "op", "cmd"} & set(entry):
+        expected = f"{', '.join(EXCHANGES)}, or a line with ops"
+        raise ScenarioError(f"kind: {brief(kind)} found, {expected} expected", line=number)
     else:
         return None
     found.machine = HOST

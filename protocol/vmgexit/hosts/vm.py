@@ -10,8 +10,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..descriptions import U8, U32, U64, Flag, Holds, Kind, Number
-from .kinds import Bytes, Leaves, Maybe, Pieces
+from ..descriptions import U8, U32, U64, Bytes, Flag, Holds, Kind, Number
+from .kinds import Leaves, Maybe, Pieces
 from .memory import GuestMemory, PageStates
 
 _U8, _U32, _U64 = Number(U8), Number(U32), Number(U64)
@@ -47,7 +47,11 @@ class Setup:
     ghcb_version: int = _key(Number(2, 1), 2, "GHCB version that the VM was set up with")
     snp: bool = _key(Flag(), True, "SEV-SNP, else SEV-ES")
     vmsa_features: int = _key(_U64, 1, "SEV features of its VMSAs")
-    features: int = _key(Number((1 << 52) - 1), 3, "hypervisor features that the host announces")
+    features: int | None = _key(
+        Maybe(Number((1 << 52) - 1)),
+        None,
+        "hypervisor features that it announces; null: the host's own",
+    )
     c_bit: int = _key(Number(63, holds=Holds.COUNT), 51, "position of the C-bit")
     registered: int = _key(_U64, 0, "address of the GHCB that is registered; 0 = none")
     vcpus: int = _key(Number(4096, 1, Holds.COUNT), 8, "vCPUs, with APIC IDs 0, 1, ...")

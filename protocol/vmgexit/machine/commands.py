@@ -19,6 +19,7 @@ from ..descriptions import (
     U64,
     Actor,
     Argument,
+    Bytes,
     Choice,
     Command,
     Description,
@@ -32,7 +33,7 @@ from ..descriptions import (
 from ..errors import ScenarioError
 from ..wire.page_size import PAGE
 from ..wire.svsm import Protocol
-from .kinds import Bytes, Posts, Prepared, Row, Rows, Whom
+from .kinds import Posts, Prepared, Row, Rows, Whom
 from .memory import layout
 from .memory.rmp import MOST_ADDRESS
 from .secure_processor import ANSWERS

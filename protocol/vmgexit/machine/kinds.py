@@ -1,4 +1,4 @@
-"""Kinds of arguments that only an SVSM's machine takes: posts, rows, bytes of any length, answers."""
+"""Kinds of arguments that only an SVSM's machine takes: posts, rows, answers."""
 
 from __future__ import annotations
 
@@ -125,28 +125,6 @@ class Rows:
 
     def shown(self, value: list[Any]) -> str:
         return ",".join(map(self.each.shown, value)) or "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Bytes:
-    """Bytes in hexadecimal, at most so many."""
-
-    most: int
-
-    @property
-    def expected(self) -> str:
-        return f"the hex of at most {self.most} bytes"
-
-    def accepts(self, value: Any) -> bool:
-        if not isinstance(value, str) or len(value) > 2 * self.most or not value.isascii():
-            return False
-        try:
-            return 2 * len(bytes.fromhex(value)) == len(value)
-        except ValueError:
-            return False
-
-    def shown(self, value: str) -> str:
-        return value or "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import Any
 
-from ..descriptions import Argument, Choice, Command, Description, Flag, Hex, Number, Numbers
+from ..descriptions import Argument, Bytes, Choice, Command, Description, Flag, Hex, Number, Numbers
 from ..errors import ScenarioError
 from ..schema import Bits, Record, bit, nested, reserved, structure, u8, u32, u64
 from .commands import (
@@ -33,7 +33,7 @@ from .commands import (
     WITHOUT_MEMORY,
     checked,
 )
-from .kinds import Bytes, Posts, Row, Rows, Whom
+from .kinds import Posts, Row, Rows, Whom
 from .memory.layout import repaired
 from .memory.rmp import MOST_ADDRESS
 
@@ -173,7 +173,7 @@ def _read_from(argument: Argument) -> str:
             return f"{names!r}[{at} % {len(names)}]"
         case Hex(size):
             return f"bytearray({size})"
-        case Bytes(most):
+        case Bytes(int() as most):
             return f"bytearray({at} % {most + 1})"
         case Number(most, least):
             if argument.name == "cpu":

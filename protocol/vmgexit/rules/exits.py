@@ -4,33 +4,28 @@ A page does not say where it lies. The scratch address is therefore judged by it
 page (its low 12 bits), which is what a host that knows the page's address would see.
 
 A rule is what some host looks at. What no host looks at, such as an information word that an exit
-does not use, is a note. KVM is the only source that orders its checks (sev_es_validate_vmgexit): what
-must be marked valid comes before the values, the scratch area and what it holds come last.
+does not use, is a note (`exit_notes`). KVM is the only source that orders its checks
+(sev_es_validate_vmgexit): what must be marked valid comes before the values, the scratch area and what
+it holds come last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..schema import Bits, Note, Problem, members
-from ..wire.ap_creation import ApCreation, ApOperation, JumpTableOperation
+from ..schema import Problem, members
+from ..wire.ap_creation import ApCreation, ApOperation
 from ..wire.exit import Exit, Where, Word
-from ..wire.exit_codes import (
-    FORMER_CODES,
-    ExitCode,
-    ExitError,
-    ExitStatus,
-    IoioInfo,
-    MalformedInput,
-    Status,
-)
-from ..wire.exits import exit_text, find_exit
+from ..wire.exit_codes import ExitCode, ExitError, IoioInfo, MalformedInput, Status
+from ..wire.exits import find_exit
 from ..wire.ghcb import (
     ALWAYS_VALID,
     BITMAP_OFFSET,
     BUFFER_END,
     BUFFER_OFFSET,
     BUFFER_SIZE,
+    MMIO_LIMIT,
+    SCRATCH_LIMIT,
     GhcbPage,
     GhcbUsage,
     ProtocolVersion,
@@ -38,17 +33,13 @@ from ..wire.ghcb import (
 from ..wire.injection import DoorbellOperation
 from ..wire.page_size import LARGE_PAGE, PAGE
 from ..wire.page_state import ENTRY_SIZE, HEADER_SIZE, MAX_ENTRIES, PscEntry, PscHeader
-from ..wire.readings import notes_on, notes_on_exit
-from ..wire.readings_ghcb import UNSTATED_VERSION
 from ..wire.vmsa import EventInj, EventType
+from .exit_notes import notes as notes  # `GhcbPage` takes both from here
 
 _MARKED = frozenset(
     field.name for field in GhcbPage.declaration.fields if field.byte_offset < BITMAP_OFFSET
 )
 """Fields that have a valid bit."""
-
-_ENTRIES = 3  # of a page list that a note shows
-MMIO_LIMIT = 8  # bytes, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
 
 
 def broken(page: GhcbPage) -> Iterator[Problem]:
@@ -118,12 +109,15 @@ def _word_problems(path: str, value: int, word: Word, row: Exit) -> Iterator[Pro
 def _scratch_problems(page: GhcbPage, version: int, length: int) -> Iterator[Problem]:
     """Whether `length` bytes from the scratch address on stay inside the shared buffer.
 
-    In version 1 they may be anywhere in memory.
+    In version 1 they may be anywhere in memory, as many as a host copies.
     """
     if not page.is_valid("sw_scratch"):
         return
     if version < ProtocolVersion.V2:
-        if not 0 < page.sw_scratch <= (1 << 64) - length:
+        if length > SCRATCH_LIMIT:
+            rule = f"{length} bytes are more than a host copies, {SCRATCH_LIMIT}"
+            yield Problem("sw_scratch", page.sw_scratch, rule, "")
+        elif not 0 < page.sw_scratch <= (1 << 64) - length:
             rule = f"no address of {length} bytes in memory"
             yield Problem("sw_scratch", page.sw_scratch, rule, "")
         return
@@ -147,7 +141,7 @@ def _check_ioio(page: GhcbPage, version: int) -> Iterator[Problem]:
     length = count * info.operand_size
     if not info.string or not length:
         return
-    if length > BUFFER_SIZE:
+    if version >= ProtocolVersion.V2 and length > BUFFER_SIZE:
         rule = f"{length} bytes do not fit the shared buffer of {BUFFER_SIZE}"
         yield Problem("sw_exit_info_2", count, rule, "")
     else:
@@ -156,9 +150,9 @@ def _check_ioio(page: GhcbPage, version: int) -> Iterator[Problem]:
 
 def _check_mmio(page: GhcbPage, version: int) -> Iterator[Problem]:
     length = page.sw_exit_info_2
-    limit = MMIO_LIMIT if version >= ProtocolVersion.V2 else BUFFER_SIZE
-    if length > limit:
-        yield Problem("sw_exit_info_2", length, f"a length of at most {limit} bytes expected", "")
+    if version >= ProtocolVersion.V2 and length > MMIO_LIMIT:
+        rule = f"a length of at most {MMIO_LIMIT} bytes expected"
+        yield Problem("sw_exit_info_2", length, rule, "")
     elif length:
         yield from _scratch_problems(page, version, length)
 
@@ -298,133 +292,3 @@ def _event_problems(page: GhcbPage) -> Iterator[Problem]:
     expected = event.valid and event.type == EventType.EXCEPTION and event.vector in (6, 13)
     if not expected:
         yield Problem("sw_exit_info_2", page.sw_exit_info_2, "not a valid #GP or #UD", "")
-
-
-def answer_text(page: GhcbPage) -> str:
-    """The answer in words: `DONE`, `MALFORMED_INPUT: MISSING_INPUT`, `RAISE_EVENT: vector 13`."""
-    status = ExitStatus.of(page.sw_exit_info_1).status
-    name = status.name if isinstance(status, Status) else f"status {status:#x}"
-    second = page.sw_exit_info_2
-    if status == Status.MALFORMED_INPUT:
-        error = ExitError.of(second).error
-        return f"{name}: {getattr(error, 'name', '') or f'error {error:#x}'}"
-    if status == Status.RAISE_EVENT:
-        return f"{name}: vector {EventInj.of(second).vector}"
-    row = find_exit(page.sw_exit_code)
-    if row is not None and row.result.layout is not None:
-        return f"{name}: {row.result.layout.of(second)!r}"
-    return name
-
-
-# --- what a person should know --------------------------------------------------------------------
-
-
-def notes(page: GhcbPage) -> Iterator[Note]:
-    """What `GhcbPage.notes` says: the exit, and on which fields sources differ."""
-    if page.ghcb_usage == GhcbUsage.STANDARD:
-        yield from _notes_of_exit(page)
-    elif page.ghcb_usage == GhcbUsage.HYPERCALL:
-        text = "a Hyper-V hypercall, which ghcb-hypercall reads; KVM answers it with error 2"
-        yield Note("ghcb_usage", text)
-    yield from notes_on(page)
-
-
-def _notes_of_exit(page: GhcbPage) -> Iterator[Note]:
-    """The exit by its name, its words by their layouts, and former meanings of its number."""
-    if not page.sw_exit_code and not page.valid_bitmap:
-        yield Note("sw_exit_code", "no exit: the page is at rest")
-        return
-    row = find_exit(page.sw_exit_code)
-    named = "not known" if row is None else f"{row.name}: {row.meaning}"
-    yield Note("sw_exit_code", named)
-    for former in FORMER_CODES:
-        if former.code == page.sw_exit_code:
-            yield Note("sw_exit_code", f"formerly {former.meaning} ({former.source})")
-    yield from notes_on_exit(page.sw_exit_code)
-    yield Note("valid_bitmap", f"valid: {', '.join(page.valid_fields()) or 'none'}")
-    if page.sw_exit_code == ExitCode.SNP_PAGE_STATE_CHANGE:
-        yield from _notes_of_page_list(page)
-    if page.is_answer:
-        yield Note("sw_exit_info_1", f"read as an answer: {answer_text(page)}")
-        if page.sw_exit_info_1 >> 32:
-            # COCONUT-SVSM tests all 64 bits; Linux, Oak and zyuiop/ghcb look at the low half.
-            yield Note("sw_exit_info_1", "bits 63:32 not 0: a failure to COCONUT-SVSM only")
-        return
-    if page.protocol_version == ProtocolVersion.UNSTATED:
-        yield Note("protocol_version", UNSTATED_VERSION.readings)
-    if row is None:
-        return
-    words = ("sw_exit_info_1", row.info1), ("sw_exit_info_2", row.info2)
-    for name, word in words:
-        held = getattr(page, name)
-        if word.layout is not None:
-            laid = word.layout.of(held)
-            yield Note(name, f"{word.meaning}: {_in_words(laid)}")
-            yield from (Note(name, note.text) for note in laid.notes())
-        elif word.value:
-            of = f": {exit_text(held)}" if word.is_code else ""
-            yield Note(name, f"{word.meaning}{of}")
-        elif held:
-            yield Note(name, f"{row.name} does not use it; guests send 0")
-    yield from _notes_of_nothing(page)
-
-
-def _in_words(word: Bits) -> str:
-    """The fields of an information word that say something: the first, and those that are not 0."""
-    said: list[str] = []
-    for field in word.declaration.fields:
-        value = getattr(word, field.name)
-        if field.rule is None and (value or not said):
-            number = value if isinstance(value, bool) else f"{value:#x}"
-            said.append(f"{field.name}={getattr(value, 'name', number)}")
-    return ", ".join(said)
-
-
-def _notes_of_page_list(page: GhcbPage) -> Iterator[Note]:
-    """How far the list of a page state change is, and the next entries."""
-    start = page.sw_scratch % PAGE - BUFFER_OFFSET
-    if not 0 <= start <= BUFFER_SIZE - HEADER_SIZE:
-        return
-    data = page.shared_buffer[start:]
-    header = PscHeader.decode(data[:HEADER_SIZE])
-    if header.done:
-        yield Note("shared_buffer", f"page list: finished, its last entry was {header.end_entry}")
-        return
-    shown = []
-    for index in range(header.cur_entry, header.end_entry + 1)[:_ENTRIES]:
-        at = HEADER_SIZE + index * ENTRY_SIZE
-        if at + ENTRY_SIZE > len(data):
-            break
-        entry = PscEntry.decode(data[at : at + ENTRY_SIZE])
-        operation = getattr(entry.operation, "name", f"operation {int(entry.operation)}")
-        size = "2 MiB" if entry.large else "4 KiB"
-        done = f", {entry.current_page} of {entry.pages} pages done" * bool(entry.current_page)
-        shown.append(f"[{index}] {operation} {entry.frame * PAGE:#x}, {size}{done}")
-    more = header.end_entry + 1 - header.cur_entry - len(shown)
-    shown += [f"... (+{more})"] * bool(more)
-    listed = "; ".join(shown)
-    text = f"page list, entries {header.cur_entry} to {header.end_entry}: {listed}"
-    yield Note("shared_buffer", text)
-
-
-def _notes_of_nothing(page: GhcbPage) -> Iterator[Note]:
-    """Where a request asks for nothing, or gives a number that nobody looks at."""
-    code, first, second = page.sw_exit_code, page.sw_exit_info_1, page.sw_exit_info_2
-    string = code == ExitCode.IOIO and IoioInfo.of(first).string
-    if string and not second:
-        yield Note("sw_exit_info_2", _NO_ELEMENT)
-    if code == ExitCode.IOIO and not string and second:
-        yield Note("sw_exit_info_2", "only a string form has a count; guests send 0")
-    if code in (ExitCode.MMIO_READ, ExitCode.MMIO_WRITE) and not second:
-        yield Note("sw_exit_info_2", _NO_BYTE)
-    if code == ExitCode.AP_JUMP_TABLE and first == JumpTableOperation.GET and second:
-        yield Note("sw_exit_info_2", "not used to get the address; guests send 0")
-
-
-_NO_ELEMENT = (
-    "nothing is moved; Linux sends this for a REP form with RCX 0"
-    " (arch/x86/coco/sev/vc-shared.c vc_handle_ioio)"
-)
-_NO_BYTE = (
-    "nothing is moved; edk2 sends this for MOV m64, imm32 (CcExitVcHandler.c MmioExit, case 0xC7)"
-)

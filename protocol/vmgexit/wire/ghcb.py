@@ -34,6 +34,10 @@ NAMED_BY = "COCONUT-SVSM kernel/src/sev/ghcb.rs; OpenVMM x86defs snp.rs; Linux a
 BUFFER_OFFSET = 0x800
 BUFFER_SIZE = 0x7F0
 BUFFER_END = BUFFER_OFFSET + BUFFER_SIZE
+MMIO_LIMIT = 8  # bytes of an access, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
+SCRATCH_LIMIT = (
+    65536  # bytes of a scratch area outside the page, in version 1; KVM GHCB_SCRATCH_AREA_LIMIT
+)
 BITMAP_OFFSET = 0x3F0
 """Fields from here on have no valid bit."""
 

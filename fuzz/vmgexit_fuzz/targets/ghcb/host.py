@@ -21,6 +21,7 @@ from vmgexit.wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
 from vmgexit.wire.page_size import PAGE
 
 UNLIMITED = 1 << 62
+SCRATCH_LIMIT = 65536  # bytes, in version 1
 
 OFFSETS = {
     "cpl": 0x0CB,
@@ -229,7 +230,8 @@ def _ioio(host: GhcbHost, request: Request) -> None:
     if not count:
         return
     at, length = request.scratch(), size * count
-    _must(length <= BUFFER_END - BUFFER_OFFSET, "more than the buffer holds", length)
+    most = BUFFER_END - BUFFER_OFFSET if request.version >= 2 else SCRATCH_LIMIT
+    _must(length <= most, "more than the buffer holds", length)
     if is_in:
         request.write(at, bytes(length))
         request.did("ins", port, size, count)
@@ -239,7 +241,7 @@ def _ioio(host: GhcbHost, request: Request) -> None:
 
 def _mmio(host: GhcbHost, request: Request) -> None:
     where, length = request.info1, request.info2
-    most = 8 if request.version >= 2 else BUFFER_END - BUFFER_OFFSET
+    most = 8 if request.version >= 2 else SCRATCH_LIMIT
     _must(length <= most, "MMIO of a wrong length", length)
     if not length:
         return

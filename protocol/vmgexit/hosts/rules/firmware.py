@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from ...wire.exit_codes import ExitCode, MalformedInput
 from ...wire.firmware_status import VmmStatus
-from ...wire.guest_message import CertificateEntry, GuestRequestResult
+from ...wire.guest_message import (
+    CertificateEntry,
+    GuestMessageHeader,
+    GuestRequestResult,
+    MessageKind,
+)
 from ...wire.page_size import PAGE
 from ..request import IO_ERROR, CarryOut, Refused, Request, Stop
 
-TYPE_OFFSET = 0x34  # of the message's type in the request page (`wire.guest_message`)
-REPORT_REQUEST = 5
+TYPE_OFFSET = GuestMessageHeader.declaration["msg_type"].byte_offset
 EMPTY_TABLE = bytes(CertificateEntry.declaration.size)
 
 
 def guest_request(request: Request) -> None:
-    if _pages_are_sound(request) and _certificates(request):
+    _check_pages(request)
+    _message(request)
+
+
+def extended_guest_request(request: Request) -> None:
+    _check_pages(request)
+    if _certificates(request):
         _message(request)
 
 
-def plain_request(request: Request) -> None:
-    if _pages_are_sound(request):
-        _message(request)
-
-
-def _pages_are_sound(request: Request) -> bool:
-    """Whether both pages can be used. Raises Refused."""
+def _check_pages(request: Request) -> None:
+    """Refuse request and response pages that cannot be used."""
     asked, answered = request.sw_exit_info_1, request.sw_exit_info_2
     if asked % PAGE or answered % PAGE or asked == answered:
         missing = request.quirks.request_page_wrong_is_missing
         raise Refused(MalformedInput.MISSING_INPUT if missing else MalformedInput.INVALID_INPUT)
     _reach(request, asked, PAGE)
     _reach(request, answered, PAGE)
-    return True
 
 
 def _reach(request: Request, gpa: int, size: int) -> None:
@@ -66,7 +70,7 @@ def _certificates(request: Request) -> bool:
     quirks, setup = request.quirks, request.vm.setup
     if quirks.certificates_only_for_reports:
         kind = _read(request, request.sw_exit_info_1 + TYPE_OFFSET, 1)
-        if kind[0] != REPORT_REQUEST:
+        if kind[0] != MessageKind.REPORT_REQUEST:
             return True
     if not (request.is_marked("rax") and request.is_marked("rbx")):
         invalid = quirks.certificate_area_missing_is_invalid
@@ -91,6 +95,6 @@ def _certificates(request: Request) -> bool:
 
 
 EXITS: dict[int, CarryOut] = {
-    ExitCode.SNP_GUEST_REQUEST: plain_request,
-    ExitCode.SNP_EXTENDED_GUEST_REQUEST: guest_request,
+    ExitCode.SNP_GUEST_REQUEST: guest_request,
+    ExitCode.SNP_EXTENDED_GUEST_REQUEST: extended_guest_request,
 }

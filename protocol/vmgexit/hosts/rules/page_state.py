@@ -12,7 +12,8 @@ from ...wire.exit_codes import ExitCode
 from ...wire.ghcb_msr import PageOperation
 from ...wire.page_size import PAGE, PAGES_IN_LARGE
 from ...wire.page_state import ENTRY_SIZE, HEADER_SIZE, PscEntry, PscErrorClass, PscResult
-from ..request import LARGE_ATTRIBUTE, PRIVATE_ATTRIBUTE, CarryOut, Request, Scratch, Stop
+from ..asked import LARGE_ATTRIBUTE, PRIVATE_ATTRIBUTE
+from ..request import CarryOut, Request, Scratch, Stop
 
 MOST_RANGES = 4096  # a list that the guest does not change has 253 at most
 UNLIMITED = 1 << 62

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ...descriptions import U64
 from ...wire.exit_codes import ExitCode, IoioInfo, MalformedInput
-from ...wire.ghcb import BUFFER_SIZE
+from ...wire.ghcb import BUFFER_SIZE, MMIO_LIMIT
 from ...wire.page_size import PAGE
 from ..request import INVALID, CarryOut, Refused, Request, Stop
 
-MMIO_LIMIT = 8  # bytes of an access, from version 2 on; KVM commits 1aa8a6dc and dcf1b2d4
 MOST = (1 << 31) - 1  # elements, and bytes, of a string form in KVM
 
 

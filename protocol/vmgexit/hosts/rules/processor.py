@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from ...descriptions import U32, U64
+from ...wire.exceptions import ExceptionVector
 from ...wire.exit_codes import ExitCode, MsrInfo
 from ...wire.page_size import PAGE
 from ...wire.vmsa import EventInj, EventType
 from ..request import CarryOut, Request, Stop
 
-UNDEFINED_OPCODE, GENERAL_PROTECTION = 6, 13
-EXCEPTION = int(EventInj(vector=GENERAL_PROTECTION, type=EventType.EXCEPTION, valid=True))
+FAULT = int(EventInj(vector=ExceptionVector.GP, type=EventType.EXCEPTION, valid=True))
+"""The event that a guest must raise where an access faults."""
+
 XSTATE_LEAF = 0xD
 
-# KVM's hypercalls and what they return; Linux include/uapi/linux/kvm_para.h.
-VAPIC_POLL_IRQ, CLOCK_PAIRING, MAP_GPA_RANGE = 1, 9, 12
+# What KVM's hypercalls return; Linux include/uapi/linux/kvm_para.h.
 NO_SYS, NOT_SUPPORTED, BAD_VALUE, NO_PERMISSION = -1000, -95, -22, -1
+
+
+class Hypercall(IntEnum):
+    """Those of KVM that need no paravirtual feature; Linux include/uapi/linux/kvm_para.h."""
+
+    VAPIC_POLL_IRQ = 1
+    CLOCK_PAIRING = 9
+    MAP_GPA_RANGE = 12
 
 
 def nothing(request: Request) -> None:
@@ -34,7 +45,7 @@ def rdtsc(request: Request) -> None:
 
 def rdtscp(request: Request) -> None:
     if request.quirks.rdtscp_injects_ud:
-        request.ask("inject", UNDEFINED_OPCODE)
+        request.ask("inject", int(ExceptionVector.UD))
         return
     _give(request, request.vm.setup.tsc_value)
     request.results["rcx"] = request.vm.setup.tsc_aux
@@ -45,9 +56,9 @@ def rdpmc(request: Request) -> None:
     if not request.vm.setup.pmc_fault:
         _give(request, request.vm.setup.pmc_value)
     elif request.quirks.rdpmc_fault_injected:
-        request.ask("inject", GENERAL_PROTECTION)
+        request.ask("inject", int(ExceptionVector.GP))
     else:
-        request.raise_event(EXCEPTION)
+        request.raise_event(FAULT)
 
 
 def cpuid(request: Request) -> None:
@@ -71,7 +82,7 @@ def msr(request: Request) -> None:
             _give(request, request.vm.setup.msr_value)
     if request.vm.setup.msr_fault:
         extended = U64 ^ U32 if request.quirks.exception_word_sign_extended else 0
-        request.raise_event(EXCEPTION | extended)
+        request.raise_event(FAULT | extended)
 
 
 def vmmcall(request: Request) -> None:
@@ -87,11 +98,11 @@ def vmmcall(request: Request) -> None:
 
 def _of_kvm(request: Request, number: int, gpa: int, pages: int, attributes: int) -> int:
     match number:
-        case 1:
+        case Hypercall.VAPIC_POLL_IRQ:
             return 0
-        case 9:
+        case Hypercall.CLOCK_PAIRING:
             return NOT_SUPPORTED
-        case 12 if request.vm.setup.map_exit:
+        case Hypercall.MAP_GPA_RANGE if request.vm.setup.map_exit:
             if gpa % PAGE or not pages or (gpa // PAGE) + pages > U64:
                 return BAD_VALUE
             return 0 if request.map(gpa, pages, attributes) else BAD_VALUE

@@ -50,7 +50,7 @@ def ap_creation(request: Request) -> None:
 
 
 def hypervisor_features(request: Request) -> None:
-    request.detail = request.vm.setup.features
+    request.detail = request.features
 
 
 def termination_request(request: Request) -> None:
