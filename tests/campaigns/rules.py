@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from vmgexit.descriptions import U64, Actor, Command, Number
 from vmgexit.machine.commands import VECTOR, WITHOUT_MEMORY
-from vmgexit.watch.invariants import Violation
+from vmgexit.watch.judged import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.inputs.programs import PAGES

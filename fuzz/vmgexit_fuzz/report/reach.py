@@ -22,7 +22,8 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host
 from vmgexit.machine.vm import FIRST_CALLING_AREA, Vm
-from vmgexit.watch.invariants import INVARIANTS, Invariant, Watch, Wrong
+from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.judged import Invariant, Wrong
 from vmgexit.watch.ledger import Ledger, Step
 from vmgexit.watch.oracle import documented_code
 from vmgexit.wire.apic import ApicCall, ApicRegister
@@ -126,7 +127,8 @@ _REGISTERS = frozenset(ApicRegister)
 
 def _races(machine: Machine, command: Command) -> Iterator[tuple[str, str]]:
     """What the host is about to do while an entry of the same vCPU is under way."""
-    if command["op"] == "init" or command["cpu"] >= len(machine.vm.vcpus) or machine.stopped:
+    is_none = "cpu" not in command or command["cpu"] >= len(machine.vm.vcpus)
+    if is_none or machine.stopped:
         return
     cpu = machine.vm.vcpus[command["cpu"]]
     if command["op"] == "enter":
@@ -154,7 +156,7 @@ def _interrupted(machine: Machine, command: Command) -> Iterator[tuple[str, str]
     """The IPIs that were just sent to vCPUs whose entry is under way."""
     for sent in machine.vm.sent:
         target = machine.vm.vcpus[sent.target]
-        if target.entry is not None and sent.target != command["cpu"]:
+        if target.entry is not None and sent.target != command.get("cpu"):
             yield target.entry.step, IPI
 
 

@@ -18,7 +18,8 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.machine.scenario import to_lines
-from vmgexit.watch.invariants import INVARIANTS, Invariant, Violation, Watch
+from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.judged import Invariant, Violation
 from vmgexit.watch.snapshot import snapshot
 
 from ..inputs import programs

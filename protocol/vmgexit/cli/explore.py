@@ -18,7 +18,7 @@ from ..guests.profiles import GUESTS, find_guest
 from ..guests.values import NMI
 from ..machine.quirks import profile
 from ..machine.scenario import show, to_lines
-from ..watch.invariants import Violation
+from ..watch.judged import Violation
 from .formatter import examples
 from .names import number
 

@@ -20,7 +20,8 @@ from ..machine import quirks as machine_quirks
 from ..machine.machine import Machine
 from ..profiles import Profiles
 from ..sequences import HOST, SVSM, Sequence
-from ..watch.invariants import Violation, Watch
+from ..watch.invariants import Watch
+from ..watch.judged import Violation
 from .peer import STOPS
 
 

@@ -1,4 +1,4 @@
-"""What the whole system must hold after every step: the invariants INV-1 to INV-10.
+"""What the whole system must hold after every step: INV-1 to INV-10 here, MEM-1 to MEM-12 in `memory`.
 
 Each invariant is a function of the VM, the ledger and the step. It answers what is wrong, in words,
 or None where the step gave it nothing to check. Invariants know nothing of quirks. An invariant
@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from ..descriptions import Answer, Command
 from ..machine.machine import Machine
@@ -20,6 +19,7 @@ from ..machine.vm import Reason, Vcpu, Vm
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
+from .judged import Invariant, Violation, Wrong
 from .ledger import (
     Account,
     Ledger,
@@ -32,44 +32,13 @@ from .ledger import (
     settled,
     visible,
 )
+from .memory.books import Before, Books, MemoryStep
+from .memory.documented import AS_DOCUMENTED
+from .memory.invariants import INVARIANTS as ON_MEMORY
+from .memory.keys import KEYS
 from .oracle import documented_code
 
-
-class Violation(Exception):
-    """A broken invariant. `index` is the failing command's place in its scenario."""
-
-    def __init__(self, invariant: Invariant, place: str, message: str, index: int) -> None:
-        super().__init__(f"{invariant.name} at {place}: {message}")
-        self.invariant = invariant
-        self.place = place
-        self.message = message
-        self.index = index
-
-    @property
-    def cause(self) -> str:
-        """What two findings of the same defect share: the invariant and the kind of place."""
-        return f"{self.invariant.name} {self.place.partition(' of ')[0]}"
-
-
-Wrong = list[tuple[str, str]]
-"""Where something is wrong, and what, in words; empty where the invariant holds."""
-
 _Check = Callable[[Vm, Ledger, Step], Wrong | None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Invariant:
-    """A named rule: `name` is the clause, `meaning` its sentence.
-
-    `check` answers None where a step gives it nothing to compare that could be wrong; `when` says in
-    words which steps do.
-    """
-
-    name: str
-    meaning: str
-    when: str
-    check: _Check
-
 
 INVARIANTS: list[Invariant] = []
 
@@ -391,6 +360,9 @@ def _vectors(vectors: Iterable[int]) -> str:
     return ", ".join(f"{vector:#x}" for vector in vectors) or "none"
 
 
+INVARIANTS += [*ON_MEMORY, *KEYS, AS_DOCUMENTED]
+
+
 class Watch:
     """A machine under watch: `execute` raises Violation when a step breaks an invariant.
 
@@ -401,15 +373,21 @@ class Watch:
         self.machine = machine
         self.ledger = Ledger()
         machine.vm.listener = self.ledger
-        self.invariants = tuple(INVARIANTS if invariants is None else invariants)
+        held = tuple(INVARIANTS if invariants is None else invariants)
+        self.invariants = tuple(one for one in held if not one.on_memory)
+        self.on_memory = tuple(one for one in held if one.on_memory)
         self.of_any_step = tuple(one for one in self.invariants if one.name == "INV-10")
+        self.stops_on_memory = tuple(one for one in self.on_memory if one.name == "MEM-10")
+        self.books = Books()
         self.checked: Counter[Invariant] = Counter()
         self.index = 0
 
     def execute(self, command: Command) -> Answer:
-        """Carry out one command, then check everything; what a machine with memory does is not judged."""
+        """Carry out one command, then check everything. Where there is memory, calls are judged."""
         if "memory" in command or (command["op"] != "init" and self.machine.vm.memory is not None):
-            return self.machine.execute(command)
+            answer = self._on_memory(command)
+            self.index += 1
+            return answer
         if command["op"] != "init" and command.get("cpu", 0) >= len(self.machine.vm.vcpus):
             return self.machine.execute(command)  # refuses it
         answer = self.machine.execute(command, self._step)
@@ -430,10 +408,32 @@ class Watch:
         self._hold(self.of_any_step if command["op"] == "init" else self.invariants, step)
         return answer
 
-    def _hold(self, invariants: Iterable[Invariant], step: Step) -> None:
-        vm, ledger, checked = self.machine.vm, self.ledger, self.checked
+    def _on_memory(self, command: Command) -> Answer:
+        machine, operation = self.machine, command["op"]
+        if operation == "init":
+            answer = machine.execute(command)
+            self.books = Books.begin(command)
+            return answer
+        if operation != "call" or machine.stopped or command["cpu"] >= len(machine.vm.vcpus):
+            answer = machine.execute(command)
+            if operation == "host_page":
+                self.books.of_host(command, answer)
+            return answer
+        before = Before.of(machine.vm)
+        answer = machine.execute(command)
+        step = MemoryStep(self.index, command, answer, machine.vm.vcpus[command["cpu"]], before)
+        if machine.stopped:
+            self._hold(self.stops_on_memory, step)
+            return answer
+        self.books.after(machine.vm, step)
+        self._hold(self.on_memory, step)
+        return answer
+
+    def _hold(self, invariants: Iterable[Invariant], step: Step | MemoryStep) -> None:
+        vm, checked = self.machine.vm, self.checked
+        books = self.ledger if isinstance(step, Step) else self.books
         for invariant in invariants:
-            wrong = invariant.check(vm, ledger, step)
+            wrong = invariant.check(vm, books, step)
             if wrong is None:
                 continue
             checked[invariant] += 1

@@ -6,6 +6,7 @@ byte. Encryption is not modelled: bytes belong to the system page.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from ...wire.page_size import LARGE_PAGE, PAGE
@@ -49,6 +50,13 @@ class Memory:
         self.backing: dict[int, int] = {}  # where it is not the same number
         self.running: dict[int, int] = {}
         self.did: list[list[Any]] = []
+
+    def copy(self) -> Memory:
+        """The memory as it is now, for one who watches it, or tries something."""
+        other = copy(self)
+        other.rmp, other.pages = self.rmp.copy(), self.pages.copy()
+        other.backing, other.running, other.did = dict(self.backing), dict(self.running), []
+        return other
 
     # --- pages ---------------------------------------------------------------------------------------
 

@@ -13,11 +13,29 @@ from .sparse import Range, Sparse
 class SystemPages:
     """The bytes of system pages, by system-physical address."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_unshared")
 
     def __init__(self, fills: Iterable[Range[int]]) -> None:
         """Ranges and the byte that fills each; all else is zero."""
         self._held: Sparse[int | bytearray] = Sparse(0, fills)
+        # Pages whose bytes no copy holds as well; None: there is no copy.
+        self._unshared: set[int] | None = None
+
+    def copy(self) -> SystemPages:
+        """The same bytes. A page is copied once one of the two writes to it."""
+        other = SystemPages(())
+        other._held = self._held.copy()
+        self._unshared, other._unshared = set(), set()
+        return other
+
+    def changes(self, before: SystemPages) -> list[int]:
+        """The pages whose bytes are others than in `before`, a copy of earlier. Of a chunk that was
+        changed as a whole the first page is among them."""
+        return [
+            page
+            for page in self._held.differing(before._held)
+            if self.content(page) != before.content(page)
+        ]
 
     def content(self, page: int) -> bytes | bytearray:
         """The bytes of a page, to be read."""
@@ -28,10 +46,12 @@ class SystemPages:
 
     def writable(self, page: int) -> bytearray:
         """The bytes of a page, to be written in place."""
-        held = self._held.own(page)
-        if not isinstance(held, bytearray):
+        held, unshared = self._held.own(page), self._unshared
+        if not isinstance(held, bytearray) or (unshared is not None and page not in unshared):
             held = bytearray(self.content(page))
             self._held.put(page, held)
+            if unshared is not None:
+                unshared.add(page)
         return held
 
     def fill(self, page: int, byte: int) -> None:

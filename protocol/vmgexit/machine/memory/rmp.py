@@ -72,6 +72,20 @@ class Rmp:
         else:
             self._entries.put(page, entry)
 
+    def copy(self) -> Rmp:
+        """Another RMP with the same entries."""
+        other = Rmp(())
+        other._entries = self._entries.copy()
+        return other
+
+    def changes(self, before: Rmp) -> Iterator[tuple[int, int, int]]:
+        """Each system page whose entry is another than in `before`, a copy of earlier: the page, both
+        entries. Of a chunk that was changed as a whole the first page is among them."""
+        for page in self._entries.differing(before._entries):
+            was, now = before[page], self[page]
+            if was != now:
+                yield page, was, now
+
     def assign(self, page: int, gpa: int) -> None:
         """RMPUPDATE: the page is the guest's, and what it was is gone."""
         self._entries.put(page, ASSIGNED | gpa)

@@ -27,6 +27,25 @@ class Sparse(Generic[Value]):
         self._chunks: dict[int, Value] = {}
         self._pages: dict[int, Value] = {}
 
+    def copy(self) -> Sparse[Value]:
+        """Another one with the same values."""
+        other = Sparse(self._default, ())
+        other._ranges = self._ranges
+        other._chunks, other._pages = dict(self._chunks), dict(self._pages)
+        return other
+
+    def differing(self, other: Sparse[Value]) -> set[int]:
+        """Where the two, of which one is a copy of the other, can differ: pages, and the first pages of
+        chunks."""
+        if self._pages == other._pages and self._chunks == other._chunks:
+            return set()
+        return {
+            page
+            for ours, theirs in ((self._pages, other._pages), (self._chunks, other._chunks))
+            for page in ours.keys() | theirs.keys()
+            if ours.get(page) is not theirs.get(page)
+        }
+
     def own(self, page: int) -> Value | None:
         """The page's own value, if it has one."""
         return self._pages.get(page)

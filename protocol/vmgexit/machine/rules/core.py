@@ -107,10 +107,12 @@ def _validate_entry(cpu: Vcpu, entry: PvalidateEntry, list_page: int) -> None:
         raise Refused(Result.INVALID_PARAMETER)
     length = SIZES[size]
     require_free(cpu, address, length)
-    if address <= list_page < address + length and not _may_name_itself(cpu.vm.quirks, entry):
+    names_itself = address <= list_page < address + length
+    if names_itself and not _may_name_itself(cpu.vm.quirks, entry):
         raise Refused(Result.INVALID_ADDRESS)
     if entry.validate:
-        _validate(cpu, address, size, ignore_cf=entry.ignore_cf)
+        wipes = names_itself or cpu.vm.quirks.ignore_cf_wipes
+        _validate(cpu, address, size, ignore_cf=entry.ignore_cf, wipes=wipes)
     else:
         _invalidate(cpu, address, size, ignore_cf=entry.ignore_cf)
 
@@ -122,7 +124,7 @@ def _may_name_itself(quirks: Quirks, entry: PvalidateEntry) -> bool:
     return quirks.list_invalidates_itself
 
 
-def _validate(cpu: Vcpu, address: int, size: int, *, ignore_cf: bool) -> None:
+def _validate(cpu: Vcpu, address: int, size: int, *, ignore_cf: bool, wipes: bool) -> None:
     memory, registry, quirks = memory_of(cpu), registry_of(cpu), cpu.vm.quirks
     length = SIZES[size]
     status, unchanged = pvalidate(memory, address, size, valid=True)
@@ -134,7 +136,7 @@ def _validate(cpu: Vcpu, address: int, size: int, *, ignore_cf: bool) -> None:
         pvalidate(memory, address, size, valid=False)
         raise Refused(Result.FAIL_NOCHANGE)
     registry.note(address, length, valid=True)
-    kept = unchanged and not quirks.ignore_cf_wipes
+    kept = unchanged and not wipes
     if not kept and not (address in _LEGACY and quirks.legacy_range_not_cleared):
         memory.pages.clear(memory.backed_by(address), length)
         memory.did.append(["zero", address, length])

@@ -1,0 +1,172 @@
+"""What the invariants of memory compare: the VM before a call, and what was seen of host and guest so far.
+
+The books are kept from commands and answers. Of the state before a call they have a copy; bytes are
+copied only where the call then writes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ...descriptions import Answer, Command
+from ...machine.memory.layout import Layout
+from ...machine.memory.memory import Memory, chunk_of, pages_of
+from ...machine.memory.registry import Home, Registration, Registry
+from ...machine.memory.rmp import ASSIGNED, OWNER, VALIDATED
+from ...machine.memory.sparse import Sparse
+from ...machine.secure_processor import SecureProcessor
+from ...machine.vm import Vcpu, Vm
+from ...wire.attestation import AttestServices
+from ...wire.page_size import LARGE_PAGE, PAGE
+from ...wire.svsm import Protocol
+from ..judged import Invariant, Wrong
+
+
+@dataclass(slots=True)
+class Before:
+    """A VM as it was: memory, registered VMSAs, and of each vCPU where it is at home, what is mapped."""
+
+    memory: Memory
+    registered: list[Registration]
+    homes: list[Home]
+    mapped: list[Home]
+    processor: SecureProcessor
+
+    @classmethod
+    def of(cls, vm: Vm) -> Before:
+        """A copy of what the VM is now."""
+        memory, registry = parts_of(vm)
+        return cls(
+            memory.copy(),
+            [replace(one) for one in registry.entries],
+            [cpu.home for cpu in vm.vcpus],
+            [cpu.mapped if cpu.in_guest else cpu.home for cpu in vm.vcpus],
+            replace(vm.processor, answers=deque(vm.processor.answers)),
+        )
+
+    def find(self, vmsa: int | None) -> Registration | None:
+        """The registration of a VMSA, if there is one."""
+        return next((one for one in self.registered if one.vmsa == vmsa), None)
+
+
+def parts_of(vm: Vm) -> tuple[Memory, Registry]:
+    """The memory and the registry of a VM that has them."""
+    if vm.memory is None or vm.registry is None:
+        raise TypeError("a machine without memory")
+    return vm.memory, vm.registry
+
+
+@dataclass(slots=True)
+class MemoryStep:
+    """One command and what was answered; `before` is there where the command is a call."""
+
+    index: int
+    command: Command
+    answer: Answer
+    cpu: Vcpu
+    before: Before
+
+    @property
+    def place(self) -> str:
+        """Where something is wrong: the call, and its vCPU."""
+        command = self.command
+        return f"call {command['protocol']}.{command['request']} of vCPU {self.cpu.index}"
+
+    @property
+    def caller(self) -> Home:
+        """The VMSA and the calling area that the call was made from."""
+        return self.before.mapped[self.cpu.index]
+
+    @property
+    def served(self) -> list[int] | None:
+        """The protocol and the number of what the SVSM took for a call, if it served one."""
+        did = self.answer.get("did", ())
+        return next((line[1:] for line in did if line[0] == "request"), None)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the SVSM served this call."""
+        return self.served == [self.command["protocol"], self.command["request"]]
+
+    def is_call(self, protocol: Protocol, *numbers: int) -> bool:
+        """Whether this call, one of those, was served."""
+        command = self.command
+        return command["protocol"] == protocol and command["request"] in numbers and self.is_served
+
+    @property
+    def result(self) -> int | None:
+        """The result code, where the caller got one and goes on."""
+        if not self.is_served or self.answer.get("vmsa") != self.caller.vmsa:
+            return None
+        return int(self.answer["rax"])
+
+
+@dataclass(slots=True, eq=False)
+class Books:
+    """What was seen since `init`.
+
+    `taken` are guest pages that the host changed since the SVSM last took them up: they are its doing.
+    `backed` has for each page that was remapped every system page that was behind it. `noted` says which
+    pages calls have validated, `sealed` what each sequence number of the secure processor encrypted."""
+
+    taken: set[int] = field(default_factory=set)
+    backed: dict[int, set[int]] = field(default_factory=dict)
+    noted: Sparse[bool] = field(default_factory=lambda: Sparse(False, ()))
+    sealed: dict[int, bytes] = field(default_factory=dict)
+    number: int = 0
+
+    @classmethod
+    def begin(cls, command: Command) -> Books:
+        """The books of a fresh VM. Its launch chose the first calling area, whatever that is."""
+        entries = Layout.of(command).entries()
+        valid = [(first, end, bool(entry & VALIDATED)) for first, end, entry in entries]
+        return cls({command["caa"]}, noted=Sparse(False, valid))
+
+    def of_host(self, command: Command, answer: Answer) -> None:
+        """What the host did to a page."""
+        if not answer.get("ok"):
+            return
+        page = command["gpa"] & -PAGE
+        if command["to"] == "join":
+            self.taken.update(pages_of(chunk_of(page), LARGE_PAGE))
+        elif command["to"] != "split":
+            self.taken.add(page)
+        if command["to"] == "remap":
+            self.backed.setdefault(page, {page}).add(command["spa"] & -PAGE)
+
+    def after(self, vm: Vm, step: MemoryStep) -> None:
+        """What the SVSM took up in a call: VMSAs and calling areas are its own to keep."""
+        known = {(one.vmsa, one.calling_area) for one in step.before.registered}
+        for one in parts_of(vm)[1].entries:
+            if (one.vmsa, one.calling_area) not in known:
+                self.taken -= {one.calling_area}
+                if step.before.find(one.vmsa) is None:
+                    self.taken -= {one.vmsa}
+
+
+def is_usable(memory: Memory, page: int) -> bool:
+    """Whether the page is assigned to the guest at this address, and validated."""
+    return memory.entry(page) & (OWNER | VALIDATED) == ASSIGNED | VALIDATED | page
+
+
+def operation_of(step: MemoryStep) -> AttestServices:
+    """What an attestation is asked for, whether the SVSM could read it or not."""
+    return AttestServices.decode(step.before.memory.read(step.command["rcx"], AttestServices.size))
+
+
+Check = Callable[[Vm, Books, MemoryStep], Wrong | None]
+
+
+def adding_to(invariants: list[Invariant]) -> Callable[..., Callable[[Check], Check]]:
+    """The decorator that makes a function an invariant of `invariants`: name, sentence, `when`."""
+
+    def invariant(name: str, meaning: str, *, when: str) -> Callable[[Check], Check]:
+        def add(check: Check) -> Check:
+            invariants.append(Invariant(name, meaning, when, check, on_memory=True))
+            return check
+
+        return add
+
+    return invariant
