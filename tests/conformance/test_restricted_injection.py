@@ -170,6 +170,41 @@ def test_the_page_is_registered_asked_for_and_forgotten() -> None:
     assert host.exits(doorbell(2)) == (0, none)
 
 
+def test_kvm_guards_vmpl_0_and_compares_features_by_vmpl() -> None:
+    """Patch 57 of the planes series: sev_snp_ap_creation."""
+
+    def create(apic_id: int, vmpl: int, rax: int) -> Command:
+        return exits(0x80000013, apic_id << 32 | vmpl << 16 | 1, 0xA000, rax=rax)
+
+    kvm, reference = Host(profile("kvm-planes")), Host()
+    assert kvm.exits(create(0, 0, RESTRICTED)) == (2, 5)  # its own
+    assert kvm.exits(create(1, 0, RESTRICTED)) == (0, 0)
+    assert reference.exits(create(0, 0, RESTRICTED)) == (0, 0)
+    assert kvm.exits(create(0, 2, 0x21)) == (0, 0)  # the first of VMPL 2
+    assert kvm.exits(create(1, 2, RESTRICTED)) == (2, 5)
+    assert kvm.exits(create(1, 2, 0x21)) == (0, 0)
+    assert kvm.exits(create(1, 0, 0x21)) == (2, 5)
+    assert kvm.exits(exits(0x80000018, 2)) == (0, 0)
+    assert kvm.exits(create(1, 0, RESTRICTED)) == (2, 5)  # VMPL 2 asks
+
+
+@pytest.mark.parametrize(
+    ("code", "reference", "kvm"),
+    [  # patches 2, 7, 56 and 58: which of them ask is_sev_snp_guest
+        *((code, (2, 6), (2, 4)) for code in (0x80000014, 0x80000015, 0x80000018)),
+        (0x80000017, (0, 0), (0, 0)),
+        (0x8000001A, (2, 6), (2, 6)),
+    ],
+)
+def test_exits_of_snp_in_another_guest(
+    code: int, reference: tuple[int, int], kvm: tuple[int, int]
+) -> None:
+    for quirks, answer in ((REFERENCE, reference), (profile("kvm-planes"), kvm)):
+        host = Host(quirks, page=0)
+        host("init", snp=False)
+        assert host.exits(exits(code, 0, rax=0)) == answer
+
+
 def test_vmpls_by_the_msr() -> None:
     host = Host()
     assert host("msr", request=4 << 32 | 0x16) == {"run": "guest", "word": 0x100000017, "asked": []}

@@ -81,7 +81,7 @@ class Quirks:
         seen=WITHOUT_PLANES,
     )
     snp_exits_in_es_guest_missing: bool = quirk(
-        "0x80000010 to 0x80000013 without SNP are error 4",
+        "0x80000010 to 0x80000013, and those of the planes series, are error 4 without SNP",
         "error 6: such a VM does not have the exit",
         "the rows' `feature`",
     )
@@ -242,7 +242,7 @@ class Quirks:
         seen=WITHOUT_PLANES,
     )
     ap_features_compared: bool = quirk(
-        "RAX must be the VM's own SEV features",
+        "RAX must be the VM's own SEV features; for VMPL 1 to 3, the first that were given for it",
         "the VMSA's: those of two VMPLs may differ, as under COCONUT-SVSM",
         "row of SNP_AP_CREATION",
     )
@@ -312,6 +312,12 @@ class Quirks:
         "each comes back",
         "a comment in KVM has it that the page holds one event; one of an earlier entry stays there",
         ERROR,
+        seen=PLANES_SEEN,
+    )
+    ap_vmpl_0_guarded: bool = quirk(
+        "a vCPU's VMPL 0 is created and destroyed by VMPL 0 of another vCPU alone, else error 5",
+        "any vCPU asks for any",
+        "row of SNP_AP_CREATION",
         seen=PLANES_SEEN,
     )
     bad_doorbell_set_forgets: bool = quirk(

@@ -127,6 +127,13 @@ class Vm:
     pages: PageStates = field(default_factory=PageStates)
     mappings: int = 0  # that user space was asked for
     ended: bool = False  # terminated, or KVM_RUN failed
+    vmpl_features: dict[int, int] = field(
+        default_factory=dict
+    )  # SEV features of VMPL 1 to 3, once given
+
+    def features_of(self, vmpl: int, given: int) -> int:
+        """The SEV features of a VMPL. Those of VMPL 1 to 3 are what is first given for it."""
+        return self.vmpl_features.setdefault(vmpl, given) if vmpl else self.setup.vmsa_features
 
     @classmethod
     def of(cls, setup: Setup) -> Vm:

@@ -35,13 +35,20 @@ def ap_creation(request: Request) -> None:
         operation, vmpl = info.operation, info.vmpl
     if apic_id >= len(vm.vcpus) or operation > ApOperation.DESTROY:
         raise Refused(MalformedInput.INVALID_INPUT)
-    vmsas = vm.vcpus[apic_id].vmsas
+    target = vm.vcpus[apic_id]
+    if (
+        request.quirks.ap_vmpl_0_guarded
+        and not vmpl
+        and (target is request.cpu or request.cpu.vmpl)
+    ):
+        raise Refused(MalformedInput.INVALID_INPUT)
+    vmsas = target.vmsas
     if operation == ApOperation.DESTROY:
         vmsas.pop(vmpl, None)
         request.ask("ap", asked, apic_id, None)
         return
     features = request.rax
-    others = request.quirks.ap_features_compared and features != vm.setup.vmsa_features
+    others = request.quirks.ap_features_compared and features != vm.features_of(vmpl, features)
     misplaced = vmsa % PAGE or vmsa % LARGE_PAGE == 0 or vmsa >> vm.setup.address_bits
     if others or misplaced:
         raise Refused(MalformedInput.INVALID_INPUT)
