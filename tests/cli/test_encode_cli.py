@@ -140,7 +140,7 @@ def test_no_folder_is_made_by_surprise(run: Run, tmp_path: Path) -> None:
     for words in (
         ("encode", "ext-int-status", "-o", f"{tmp_path}/new/out.bin"),
         ("layout", "ext-int-status", "-o", f"{tmp_path}/new/folder"),
-        ("diagram", "--all", "-o", f"{tmp_path}/new/folder"),
+        ("diagram", "--all", "-o", f"{tmp_path}/new/folder/"),
     ):
         assert run(*words).complaint == f"vmgexit: {tmp_path}/new: no such folder"
     assert os.listdir(tmp_path) == []
