@@ -139,8 +139,8 @@ def test_the_message_of_a_word_is_read_over(run: Run, tmp_path: Path) -> None:
 def test_no_folder_is_made_by_surprise(run: Run, tmp_path: Path) -> None:
     for words in (
         ("encode", "ext-int-status", "-o", f"{tmp_path}/new/out.bin"),
-        ("layout", "ext-int-status", "-o", f"{tmp_path}/new/folder"),
-        ("diagram", "--all", "-o", f"{tmp_path}/new/folder/"),
+        ("layout", "ext-int-status", "-o", f"{tmp_path}/new/folder/"),
+        ("diagram", "--all", "-o", f"{tmp_path}/new/folder"),
     ):
         assert run(*words).complaint == f"vmgexit: {tmp_path}/new: no such folder"
     assert os.listdir(tmp_path) == []

@@ -191,11 +191,12 @@ def test_a_cause_is_told_once_and_its_smaller_inputs(monkeypatch: pytest.MonkeyP
     one = counting.counting()
     for more in (2, 2, 0, 1):
         one(data + ENTER * more)
-    findings = [line["finding"] for line in told(log)]
+    lines = [line for line in told(log) if "finding" in line]  # a slow machine tells counts between
+    findings = [line["finding"] for line in lines]
     assert [finding["cause"] for finding in findings] == ["INV-6 read PPR"] * 2
     assert [finding["clause"] for finding in findings] == ["INV-6"] * 2
     assert [bytes.fromhex(finding["data"]) for finding in findings] == [data + ENTER * 2, data]
-    assert told(log)[0]["inputs"] == 1
+    assert lines[0]["inputs"] == 1
     assert counting.counts == {"INV-6 read PPR": 4}
 
     # Another process of the campaign is told what is kept already.
