@@ -123,7 +123,7 @@ def lists(quirks: Quirks) -> tuple[SharedPage, dict[str, Any]]:
     request = page(ExitCode.SNP_PAGE_STATE_CHANGE, buffer=PscRequest(entries=small).encode())
 
     def meanwhile(shared: SharedPage) -> None:
-        if (0x808, 8) in shared.fetches:  # the first entry was read: now the list seems to end
+        if 0x808 in dict(shared.fetches):  # the first entry was read: now the list seems to end
             shared.memory[0x802:0x804] = b"\0\0"
 
     shared = SharedPage(request.encode(), meanwhile)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..descriptions import Answer, Command
-from ..errors import TOO_DEEP, ScenarioError, UsageError, cut
+from ..errors import TOO_DEEP, ScenarioError, cut
 from ..hosts import quirks as host_quirks
 from ..hosts.scenario import Session
 from ..machine import quirks as machine_quirks
 from ..machine.machine import Machine
 from ..profiles import Profiles
 from ..sequences import HOST, SVSM, Sequence
+from ..watch.hosts.invariants import HostWatch
 from ..watch.invariants import Watch
 from ..watch.judged import Violation
 from .peer import STOPS
@@ -37,11 +38,12 @@ class Kind:
 
     profiles: Profiles[Any]
     begin: Callable[[Any], Executor]
+    watch: Callable[[Any], Executor]  # the machine under all invariants
 
 
 KINDS = {
-    SVSM: Kind(machine_quirks.PROFILES, Machine),
-    HOST: Kind(host_quirks.PROFILES, Session),
+    SVSM: Kind(machine_quirks.PROFILES, Machine, Watch),
+    HOST: Kind(host_quirks.PROFILES, Session, HostWatch),
 }
 """By what a sequence is for."""
 
@@ -145,12 +147,9 @@ def replay(
 
 
 def _begun(sequence: Sequence, quirks: Any, watched: bool) -> Executor:
-    machine = KINDS[sequence.machine].begin(quirks)
-    if not watched:
-        return machine
-    if not isinstance(machine, Machine):
-        raise UsageError(f"{sequence.name} line {sequence.line}: no invariants for a GHCB host")
-    return Watch(machine)
+    kind = KINDS[sequence.machine]
+    machine = kind.begin(quirks)
+    return kind.watch(machine) if watched else machine
 
 
 def same(answer: Answer, expected: Answer) -> bool:

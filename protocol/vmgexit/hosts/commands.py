@@ -27,6 +27,7 @@ _WORD = Number(U64)
 _CPU = Argument("cpu", Number(U32, holds=Holds.COUNT), optional=True)
 _GPA = Argument("gpa", _WORD)
 _PAGE = Argument("page", Pieces(PAGE), optional=True)
+_MEANWHILE = Argument("meanwhile", Pieces(PAGE), optional=True)
 _VECTOR = Argument("vector", Number(U8, LOWEST_IRQ, Holds.VECTOR))
 _TPR = Argument("tpr", Number(15), optional=True)
 _WAITING = "waiting"
@@ -42,9 +43,10 @@ def _unaligned(command: Command) -> str:
 _DESCRIPTIONS = (
     Description("init", 0, Actor.NOBODY, _SETUP, "ok", "a fresh VM, set up so"),
     Description(
-        "vmgexit", 1, Actor.GUEST, (_PAGE, _GPA, _CPU),
+        "vmgexit", 1, Actor.GUEST, (_PAGE, _GPA, _CPU, _MEANWHILE),
         "run page? status? detail? valid? registers? buffer? asked",
-        "the guest exits with the GHCB page at `gpa`; without `page`, with what is in memory there",
+        "the guest exits with the GHCB page at `gpa`; without `page`, with what is in memory there;"
+        " another vCPU writes `meanwhile` to the page after each access of the host",
         _unaligned,
     ),
     Description(

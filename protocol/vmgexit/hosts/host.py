@@ -35,6 +35,7 @@ class Host:
     def __init__(self, vm: Vm, quirks: Quirks) -> None:
         self.vm = vm
         self.quirks = quirks
+        self.last: Request | None = None  # of the last command, where that was a page's exit
 
     def msr(self, word: int, cpu: int = 0) -> Answer:
         """What follows a VMGEXIT with `word` in the GHCB MSR: `run`, the `word` after it, `asked`."""
@@ -61,7 +62,7 @@ class Host:
             return {"run": stands or "guest", "page": "untouched", "asked": []}
         self.vm.memory.place(gpa, page.memory)
         before = bytes(page.memory)
-        request = Request(self.vm, self.quirks, self.vm.vcpus[cpu], page=page, gpa=gpa)
+        request = self.last = Request(self.vm, self.quirks, self.vm.vcpus[cpu], page=page, gpa=gpa)
         run = self._carry_out(request)
         return {"run": run, **_told(page, before), "asked": request.asked}
 

@@ -23,14 +23,14 @@ class SharedPage:
 
     def __init__(self, data: bytes, meanwhile: Callable[[SharedPage], None] | None = None) -> None:
         self.memory = bytearray(data.ljust(PAGE, b"\0"))
-        self.fetches: list[tuple[int, int]] = []  # offset and size of each
+        self.fetches: list[tuple[int, bytes]] = []  # offset and bytes of each
         self.stores: list[tuple[int, bytes]] = []
         self._meanwhile = meanwhile
 
     def fetch(self, at: int, size: int) -> bytes:
         """Bytes of the page, as they are now."""
-        self.fetches.append((at, size))
         data = bytes(self.memory[at : at + size])
+        self.fetches.append((at, data))
         self._let_go_on()
         return data
 
@@ -47,12 +47,19 @@ class SharedPage:
     def fetched_twice(self) -> list[tuple[int, int]]:
         """The fetches, by offset and size, of a byte that had been fetched before."""
         seen, twice = 0, []
-        for at, size in self.fetches:
-            mask = (1 << size) - 1 << at
+        for at, data in self.fetches:
+            mask = (1 << len(data)) - 1 << at
             if seen & mask:
-                twice.append((at, size))
+                twice.append((at, len(data)))
             seen |= mask
         return twice
+
+    def as_fetched(self, before: bytes) -> bytes:
+        """The page as the host saw it: `before`, with what each first fetch gave."""
+        page = bytearray(before)
+        for at, data in reversed(self.fetches):
+            page[at : at + len(data)] = data
+        return bytes(page)
 
 
 def changed_runs(before: bytes, after: bytes) -> list[list[int | str]]:

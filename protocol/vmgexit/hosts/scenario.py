@@ -105,7 +105,13 @@ class Session:
             data = page_of(command["page"])
         else:
             data = self.host.vm.memory.read(gpa, PAGE) or b""
-        return self.host.vmgexit(SharedPage(data), gpa, cpu)
+        meanwhile = command.get("meanwhile", ())
+
+        def write(page: SharedPage) -> None:
+            for at, text in meanwhile:
+                page.memory[at : at + len(text) // 2] = bytes.fromhex(text)
+
+        return self.host.vmgexit(SharedPage(data, write if meanwhile else None), gpa, cpu)
 
     def _msr(self, command: Command, cpu: int) -> Answer:
         return self.host.msr(command["request"], cpu)

@@ -1,0 +1,168 @@
+"""What one command did to a GHCB host and its VM, as the invariants of `invariants` look at it."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ...descriptions import Answer, Command
+from ...hosts.request import PRIVATE_ATTRIBUTE, Request
+from ...hosts.restricted import Doorbell, is_restricted
+from ...hosts.vm import Vcpu, Vm
+from ...wire.exceptions import ExceptionVector
+from ...wire.exit_codes import Status
+from ...wire.exits import find_exit
+from ...wire.ghcb import GhcbPage
+from ...wire.ghcb_msr import GhcbInfo, PageOperation
+from ...wire.page_size import PAGE
+from ...wire.vmsa import EventInj, EventType
+from .documented import Asked
+
+Run = tuple[int, int, PageOperation]
+"""Pages of one state: first frame, how many, state."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """The events for VMPL 0 of a vCPU: what waits with the host, what its doorbell page holds, and what
+    was injected itself; each as EVENTINJ would hold it."""
+
+    with_host: Counter[int]
+    in_page: Counter[int]
+    injected: Counter[int]
+    no_further_signal: bool
+
+    @property
+    def all(self) -> set[int]:
+        return {*self.with_host, *self.in_page, *self.injected}
+
+
+def waiting(vm: Vm, cpu: Vcpu) -> Waiting:
+    """The events for VMPL 0 of a vCPU, now."""
+    pending = Doorbell(vm, cpu).read()
+    with_host = [interrupt(vector) for vector in cpu.waiting_irqs]
+    with_host += [NMI] * cpu.waiting_nmi
+    with_host += [MACHINE_CHECK] * cpu.waiting_machine_check
+    injected = [cpu.event_inj] if cpu.event_inj and not is_restricted(vm) else []
+    return Waiting(
+        Counter(with_host),
+        Counter(pending.events if pending else []),
+        Counter(injected),
+        bool(pending and pending.flags.no_further_signal),
+    )
+
+
+def interrupt(vector: int) -> int:
+    """An interrupt as EVENTINJ holds it."""
+    return int(EventInj(valid=True, type=EventType.EXTERNAL_INTERRUPT, vector=vector))
+
+
+NMI = int(EventInj(valid=True, type=EventType.NMI))
+MACHINE_CHECK = int(EventInj(valid=True, type=EventType.EXCEPTION, vector=ExceptionVector.MC))
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a host keeps of its VM, as it was before a command."""
+
+    vcpus: list[Vcpu]
+    jump_table: int
+    runs: list[Run]
+    mappings: int
+
+    @classmethod
+    def of(cls, vm: Vm) -> Kept:
+        return cls(copy.deepcopy(vm.vcpus), vm.jump_table, list(vm.pages.runs), vm.mappings)
+
+    def differs(self, vm: Vm) -> str:
+        """What is not as it was; "" where all is."""
+        if self.vcpus != vm.vcpus:
+            return "a vCPU's state"
+        if self.jump_table != vm.jump_table:
+            return "the jump table"
+        return "the state of pages" if self.runs != vm.pages.runs else ""
+
+
+@dataclass(slots=True)
+class Step:
+    """One command, what the host kept before it, its answer, and the VM after it."""
+
+    index: int
+    command: Command
+    vm: Vm
+    before: Kept
+    waiting: Waiting
+    answer: Answer = field(default_factory=dict)
+    request: Request | None = None
+    given: bytes = b""  # the page as the guest gave it
+
+    @property
+    def cpu(self) -> int:
+        number: int = self.command.get("cpu", 0)
+        return number
+
+    @property
+    def asked(self) -> list[Asked]:
+        found: list[Asked] = self.answer["asked"]
+        return found
+
+    @property
+    def raced(self) -> bool:
+        return bool(self.command.get("meanwhile"))
+
+    def page(self) -> GhcbPage:
+        """The request, as the host saw it."""
+        assert self.request is not None
+        return GhcbPage.decode(self.request.page.as_fetched(self.given))
+
+    def after(self) -> GhcbPage:
+        assert self.request is not None
+        return GhcbPage.decode(bytes(self.request.page.memory))
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether this was a page that the host answered, and that no other vCPU wrote meanwhile."""
+        return self.request is not None and self.answer["run"] == "guest" and not self.raced
+
+    @property
+    def is_done(self) -> bool:
+        return self.is_answered and self.answer["status"] == Status.DONE
+
+    def place(self) -> str:
+        """Where a rule broke: the exit, the MSR word or the command."""
+        if self.request is not None:
+            row = find_exit(self.page().sw_exit_code)
+            return f"the exit {row.name}" if row else "an exit that does not exist"
+        if self.command["op"] == "msr":
+            info = self.command["request"] & 0xFFF
+            names = {int(one): one.name for one in GhcbInfo}
+            return f"the MSR word {names.get(info, 'unknown')}"
+        return f"{self.command['op']}"
+
+
+# --- page states ---
+
+
+def mapped(step: Step) -> Iterator[Run]:
+    """The pages that user space was asked to change, and did: first frame, pages, state."""
+    if "asked" not in step.answer:
+        return
+    number = step.before.mappings
+    for what in step.asked:
+        if what[0] == "map":
+            _, gpa, pages, attributes = what
+            assert isinstance(gpa, int)
+            assert isinstance(pages, int)
+            assert isinstance(attributes, int)
+            private = attributes & PRIVATE_ATTRIBUTE
+            if number != step.vm.setup.map_fails_at:
+                state = PageOperation.PRIVATE if private else PageOperation.SHARED
+                yield gpa // PAGE, pages, state
+            number += 1
+
+
+def single_pages(runs: Iterable[Run]) -> list[tuple[int, PageOperation]]:
+    """Each frame of the runs, with its state, in order."""
+    return [(frame + page, state) for frame, pages, state in runs for page in range(pages)]
