@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,3 +75,22 @@ def step(
         return checked(entry, table), answer
     except ScenarioError as error:
         raise ScenarioError(f"{where}{error}", line=number) from None
+
+
+def listed(
+    commands: Iterable[Command],
+    table: Mapping[str, Description],
+    *,
+    mark: int | None = None,
+    remark: Callable[[Command], str] = lambda command: "",
+) -> str:
+    """Commands for a person, one numbered line each; `mark` gets an arrow, `remark` ends a line."""
+    lines = []
+    for index, command in enumerate(commands):
+        kinds = table[command["op"]].kinds
+        arguments = " ".join(
+            f"{key}={kinds[key].shown(value)}" for key, value in command.items() if key != "op"
+        )
+        arrow = "->" if index == mark else "  "
+        lines.append(f"{arrow} {index:3} {command['op']:14} {arguments}{remark(command)}")
+    return "\n".join(lines)

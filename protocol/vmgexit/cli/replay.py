@@ -18,7 +18,7 @@ from ..errors import ScenarioError, UsageError
 from ..guests.profiles import GUESTS, find_guest
 from ..hosts.scenario import sequence_of
 from ..machine.quirks import profile
-from ..machine.scenario import sequences, show
+from ..machine.scenario import sequences
 from ..read.streams import lines
 from ..sequences import SVSM, Sequence
 from .as_guest import check
@@ -201,5 +201,6 @@ def _command(arguments: argparse.Namespace) -> list[str]:
 
 def _show_violation(sequence: Sequence, index: int, message: str, meaning: str) -> None:
     print(f"{sequence.name} line {sequence.line}: {message}\n  ({meaning})")
+    show = KINDS[sequence.machine].show
     print(show(sequence.commands[: index + 1], mark=index))
     sys.stdout.flush()

@@ -15,8 +15,10 @@ from typing import Any, Protocol
 from ..descriptions import Answer, Command
 from ..errors import TOO_DEEP, ScenarioError, cut
 from ..hosts import quirks as host_quirks
+from ..hosts import scenario as host_scenario
 from ..hosts.scenario import Session
 from ..machine import quirks as machine_quirks
+from ..machine import scenario as machine_scenario
 from ..machine.machine import Machine
 from ..profiles import Profiles
 from ..sequences import HOST, SVSM, Sequence
@@ -39,11 +41,12 @@ class Kind:
     profiles: Profiles[Any]
     begin: Callable[[Any], Executor]
     watch: Callable[[Any], Executor]  # the machine under all invariants
+    show: Callable[..., str]  # commands for a person, one of them marked
 
 
 KINDS = {
-    SVSM: Kind(machine_quirks.PROFILES, Machine, Watch),
-    HOST: Kind(host_quirks.PROFILES, Session, HostWatch),
+    SVSM: Kind(machine_quirks.PROFILES, Machine, Watch, machine_scenario.show),
+    HOST: Kind(host_quirks.PROFILES, Session, HostWatch, host_scenario.show),
 }
 """By what a sequence is for."""
 

@@ -8,12 +8,12 @@ exchange: the VM, the page or word that the guest exited with, and the answer.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..descriptions import Answer, Command
 from ..errors import ScenarioError, brief
-from ..sequences import HOST, Sequence, sequence, step
+from ..sequences import HOST, Sequence, listed, sequence, step
 from ..wire.page_size import PAGE
 from . import restricted
 from .commands import COMMANDS
@@ -69,6 +69,11 @@ def setup_of(command: Command) -> Setup:
         if key in given:
             given[key] = tuple(map(tuple, given[key]))
     return Setup(**given)
+
+
+def show(commands: Iterable[Command], *, mark: int | None = None) -> str:
+    """A scenario for a person, one numbered line for each command; `mark` gets an arrow."""
+    return listed(commands, COMMANDS, mark=mark)
 
 
 def page_of(pieces: list[tuple[int, str]]) -> bytes:

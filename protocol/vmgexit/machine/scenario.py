@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..descriptions import Command
-from ..sequences import Sequence, entries, sequence, step
+from ..sequences import Sequence, entries, listed, sequence, step
 from ..wire.calls import find_call
 from .commands import COMMANDS
 
@@ -61,15 +61,12 @@ def to_lines(commands: Iterable[Command]) -> str:
 
 def show(commands: Iterable[Command], *, mark: int | None = None) -> str:
     """A scenario for a person, one numbered line for each command; `mark` gets an arrow."""
-    lines = []
-    for index, command in enumerate(commands):
-        kinds = COMMANDS[command["op"]].kinds
-        arguments = " ".join(
-            f"{key}={kinds[key].shown(value)}" for key, value in command.items() if key != "op"
-        )
-        arrow = "->" if index == mark else "  "
-        lines.append(f"{arrow} {index:3} {command['op']:14} {arguments}")
-        if command["op"] == "call":
-            known = find_call(command["protocol"], command["request"])
-            lines[-1] += f"   ({known.name})" if known else ""
-    return "\n".join(lines)
+    return listed(commands, COMMANDS, mark=mark, remark=_named)
+
+
+def _named(command: Command) -> str:
+    """The name of a call that has one."""
+    if command["op"] != "call":
+        return ""
+    known = find_call(command["protocol"], command["request"])
+    return f"   ({known.name})" if known else ""

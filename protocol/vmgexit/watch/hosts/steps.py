@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ...descriptions import Answer, Command
-from ...hosts.request import PRIVATE_ATTRIBUTE, Request
+from ...hosts.asked import PRIVATE_ATTRIBUTE
+from ...hosts.request import Request
 from ...hosts.restricted import Doorbell, is_restricted
 from ...hosts.vm import Vcpu, Vm
 from ...wire.exceptions import ExceptionVector
