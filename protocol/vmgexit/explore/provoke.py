@@ -94,8 +94,8 @@ def page(corpus: Path) -> str:
     lines += [
         "## What they provoke",
         "",
-        "Each quirk alone, with each guest, in every interleaving of these systems (to a depth where"
-        " one is named):",
+        "Each quirk of a machine without memory, alone, with each guest, in every interleaving of these"
+        " systems (to a depth where one is named):",
         "",
         *(f"- {_system(system, depth)}" for system, depth in SYSTEMS),
         "",
@@ -106,7 +106,7 @@ def page(corpus: Path) -> str:
         "",
     ]
     lines += _table(
-        ("quirk", *GUESTS, "what of its scenario linux never does"),
+        ("quirk", *GUESTS, "what of its scenario Linux never does"),
         ((quirk, *_verdicts(corpus, quirk)) for quirk in WITHOUT_MEMORY),
     )
     return "\n".join(lines) + "\n"
@@ -114,10 +114,10 @@ def page(corpus: Path) -> str:
 
 def _guest(guest: Guest) -> list[str]:
     others = [
-        "ends interrupts in the calling area" if guest.lazy_eoi else "never a lazy EOI",
-        "writes CR8" if guest.cr8 else "never writes CR8",
-        f"VMSAs have EVENTINJ 0 and VINTR_CTRL {' or '.join(f'{v:#x}' for v in guest.vintr)}",
-        f"{' and '.join(code.name for code in guest.repeats)} make it call again",
+        f"It {'may end' if guest.lazy_eoi else 'never ends'} an interrupt in the calling area (lazy EOI)",
+        "it writes CR8" if guest.cr8 else "it never writes CR8",
+        f"its VMSAs have EVENTINJ 0 and VINTR_CTRL {' or '.join(f'{v:#x}' for v in guest.vintr)}",
+        f"it calls again on {' and '.join(code.name for code in guest.repeats)}",
         f"it ends itself by {guest.ends_by}",
     ]
     return [
@@ -139,7 +139,7 @@ def _guest(guest: Guest) -> list[str]:
             ),
         ),
         "",
-        f"{'; '.join(others)}.".capitalize(),
+        f"{'; '.join(others)}.",
         "",
     ]
 

@@ -35,7 +35,7 @@ class Makes:
     """A call that a guest makes: what for, and the values that it gives.
 
     `ends`: it ends itself on any result that it does not repeat the call for. `in_memory`: its operands
-    are in guest memory, of which the machine has none, so the machine's answer to it says nothing.
+    are in guest memory, which scenarios of interrupts do not have, so the answer to it says nothing.
     """
 
     what: str
