@@ -205,6 +205,29 @@ def test_exits_of_snp_in_another_guest(
         assert host.exits(exits(code, 0, rax=0)) == answer
 
 
+def test_the_apic_id_list_leaves_rax_in_kvm_alone() -> None:
+    """Patch 56 of the planes series: sev_get_apic_ids; 8 IDs and their count are 36 bytes."""
+    for quirks, rax in ((REFERENCE, 1), (profile("kvm-planes"), 4)):
+        host = Host(quirks)
+        asked = host.session.execute(exits(0x80000017, 0xB000, rax=0))
+        assert (asked["registers"]["rax"], asked["asked"]) == (1, [])
+        given = host.session.execute(exits(0x80000017, 0xB000, rax=4))
+        assert given["registers"]["rax"] == rax
+        assert given["asked"][0][:3] == ["write-memory", 0xB000, 36]
+        assert host.exits(exits(0x80000017, 0xB008, rax=4)) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("quirks", "run"),
+    [(REFERENCE, "guest"), (profile("kvm"), "guest"), (profile("kvm-planes"), ["terminate", 0x16])],
+)
+def test_the_msr_runs_no_vmpl_without_snp(quirks: Quirks, run: Any) -> None:
+    """Patch 58 of the planes series; the KVM before does not know the word."""
+    host = Host(quirks, page=0)
+    host("init", snp=False)
+    assert host("msr", request=0x16) == {"run": run, "word": 0x16, "asked": []}
+
+
 def test_vmpls_by_the_msr() -> None:
     host = Host()
     assert host("msr", request=4 << 32 | 0x16) == {"run": "guest", "word": 0x100000017, "asked": []}

@@ -23,6 +23,7 @@ from ..wire.ghcb_msr import (
 )
 from ..wire.page_size import PAGE
 from .asked import PRIVATE_ATTRIBUTE
+from .quirks import Quirks
 from .request import INVALID, Services, Stop
 
 NO_SUCH_VMPL = 1  # KVM planes series; no other source names an error
@@ -32,12 +33,21 @@ FAILED = 0x80000000  # KVM's general failure
 def answer(host: Services, request: int) -> int:
     """The word after a request. Raises Stop."""
     info = request & 0xFFF
+    if _is_unknown(info, host.quirks):
+        return request
     if info in NEEDS_SNP and not host.vm.setup.snp:
         if host.quirks.msr_es_guest_terminated:
             raise Stop("terminate", request)
         return request
     carry_out = WORDS.get(info)
     return request if carry_out is None else carry_out(host, request)
+
+
+def _is_unknown(info: int, quirks: Quirks) -> bool:
+    """Whether a KVM knows nothing of a request that the reference answers."""
+    if info == GhcbInfo.RUN_VMPL_REQUEST:
+        return quirks.msr_run_vmpl_unchanged
+    return info == GhcbInfo.UNREGISTER_GPA_REQUEST and quirks.msr_unknown_unchanged
 
 
 def _versions(host: Services, request: int) -> int:
@@ -72,8 +82,6 @@ def _register(host: Services, request: int) -> int:
 
 
 def _unregister(host: Services, request: int) -> int:
-    if host.quirks.msr_unknown_unchanged:
-        return request
     held, host.cpu.registered = host.cpu.registered, 0
     return int(UnregisterGpaResponse(frame=held // PAGE if held else NO_FRAME))
 
@@ -90,8 +98,6 @@ def _page_state(host: Services, request: int) -> int:
 
 
 def _run_vmpl(host: Services, request: int) -> int:
-    if host.quirks.msr_run_vmpl_unchanged:
-        return request
     vmpl = RunVmplRequest.of(request).vmpl
     if vmpl > 3:
         return int(RunVmplResponse(error=NO_SUCH_VMPL))
@@ -116,6 +122,7 @@ NEEDS_SNP = (
     GhcbInfo.PREFERRED_GPA_REQUEST,
     GhcbInfo.REGISTER_GPA_REQUEST,
     GhcbInfo.PAGE_STATE_REQUEST,
+    GhcbInfo.RUN_VMPL_REQUEST,
 )
 
 WORDS: dict[int, Callable[[Services, int], int]] = {

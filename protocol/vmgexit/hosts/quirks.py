@@ -267,7 +267,7 @@ class Quirks:
         "the response has the request's reserved bits 29:12", "0", "`wire.ghcb_msr.CpuidResponse`"
     )
     msr_es_guest_terminated: bool = quirk(
-        "0x010, 0x012 and 0x014 terminate a VM without SNP",
+        "0x010, 0x012, 0x014 and, with the planes series, 0x016 terminate a VM without SNP",
         "unknown there: the word stays",
         "Linux arch/x86/include/asm/sev-common.h: they came with SNP",
     )
@@ -318,6 +318,12 @@ class Quirks:
         "a vCPU's VMPL 0 is created and destroyed by VMPL 0 of another vCPU alone, else error 5",
         "any vCPU asks for any",
         "row of SNP_AP_CREATION",
+        seen=PLANES_SEEN,
+    )
+    apic_ids_keep_rax: bool = quirk(
+        "RAX stays what the guest gave where the APIC ID list fits",
+        "the pages that the list needs",
+        "row of APIC_ID_LIST",
         seen=PLANES_SEEN,
     )
     bad_doorbell_set_forgets: bool = quirk(

@@ -60,12 +60,15 @@ def ipi(request: Request) -> None:
 def apic_id_list(request: Request) -> None:
     ids = [ApicIdListEntry(apic_id=cpu.apic_id) for cpu in request.vm.vcpus]
     needed = apic_id_list_pages(len(ids))
-    if request.rax >= needed:
+    fits = request.rax >= needed
+    if fits:
         data = ApicIdList(entries=ids).encode()
-        if not request.vm.memory.holds(request.sw_exit_info_1, len(data)):
+        address = request.aligned(request.sw_exit_info_1)
+        if not request.vm.memory.holds(address, len(data)):
             raise Refused(MalformedInput.INVALID_INPUT)
-        request.write_memory(request.sw_exit_info_1, data)
-    request.results["rax"] = needed
+        request.write_memory(address, data)
+    if not (fits and request.quirks.apic_ids_keep_rax):
+        request.results["rax"] = needed
 
 
 def run_vmpl(request: Request) -> None:
