@@ -39,7 +39,14 @@ _PENDING = 2**6
 _PENDING_AT = len(_KINDS) * _CARRIED
 _RACING_AT = _PENDING_AT + len(_KINDS) * _PENDING
 _LEAVING_AT = _RACING_AT + len(_STEPS) * len(_POSTS) * 2
-CELLS = _LEAVING_AT + len(_STEPS) * 4 * 2 * 2
+_MEMORY_AT = _LEAVING_AT + len(_STEPS) * 4 * 2 * 2
+
+# With memory: which call, what was done to pages, whether an instruction failed, how many VMSAs.
+_DONE = {name: 1 << bit for bit, name in enumerate(("npf", "psmash", "zero", "flush", "tpm"))}
+_CALLS = {Protocol.CORE: (0, 5), Protocol.ATTESTATION: (5, 3), Protocol.VTPM: (8, 2)}
+_OTHER_CALLS, _EFFECTS, _STATUSES, _VMSAS = 10, 1 << len(_DONE), 4, 4
+CELLS = _MEMORY_AT + (_OTHER_CALLS + 1) * _EFFECTS * _STATUSES * _VMSAS * 2
+
 
 _first = -1
 
@@ -59,6 +66,8 @@ def mark(machine: Machine, command: Command) -> None:
 
 def cells(machine: Machine, command: Command) -> tuple[int, ...]:
     """The cells of the state after a command, each below `CELLS`; none for `init`."""
+    if machine.vm.memory is not None:
+        return _of_memory(machine, command)
     if command["op"] == "init":
         return ()
     cpu = machine.vm.vcpus[command["cpu"]]
@@ -85,6 +94,24 @@ def cells(machine: Machine, command: Command) -> tuple[int, ...]:
         _RACING_AT + (step * len(_POSTS) + post) * 2 + cancelled,
         _LEAVING_AT + ((step * 4 + carrier) * 2 + cut_short) * 2 + local.nmi_pending,
     )
+
+
+def _of_memory(machine: Machine, command: Command) -> tuple[int, ...]:
+    """The cell of a call on memory; none for other commands."""
+    memory, registry = machine.vm.memory, machine.vm.registry
+    if command["op"] != "call" or memory is None or registry is None:
+        return ()
+    effects = status = 0
+    for name, *rest in memory.did:
+        effects |= _DONE.get(name, 0)
+        if name in ("pvalidate", "rmpadjust"):
+            status = max(status, rest[-1 if name == "rmpadjust" else -2])
+    first, numbers = _CALLS.get(command["protocol"], (_OTHER_CALLS, 1))
+    which = first + min(command["request"], numbers - 1)
+    vmsas = min(len(registry.entries), _VMSAS - 1)
+    homeless = any(cpu.home.vmsa is None for cpu in machine.vm.vcpus)
+    cell = ((which * _EFFECTS + effects) * _STATUSES + min(status, _STATUSES - 1)) * _VMSAS + vmsas
+    return (_MEMORY_AT + cell * 2 + homeless,)
 
 
 def _kind(command: Command) -> int:

@@ -20,6 +20,8 @@ __all__ = [
 ]
 
 _CODEC = ("vmgexit.schema", "vmgexit.wire")
+_WITH_LISTS = 256
+"""Operations of a program that has room for a list of 510 entries."""
 _MACHINE = ("vmgexit.machine", "vmgexit.watch")
 
 
@@ -40,10 +42,11 @@ def _program(
     place: str,
     probed: tuple[str, ...] = _MACHINE,
     has_states: bool = True,
+    operations: int = 96,
 ) -> TargetRow:
     """A target whose inputs are scenarios in their binary spelling."""
     place = f"{__name__}.{place}"
-    return TargetRow(name, invariant, place, probed, 36 * 96, "commands", True, has_states)
+    return TargetRow(name, invariant, place, probed, 36 * operations, "commands", True, has_states)
 
 
 TARGETS = {
@@ -107,6 +110,18 @@ TARGETS = {
             "hostile-host",
             "whatever a host writes and refuses, what must hold with any host holds",
             "hostile_host:HostileHost",
+        ),
+        _program(
+            "svsm",
+            "whatever guests call an SVSM with memory for, MEM and INV-9 hold",
+            "whole_svsm:WholeSvsm",
+            operations=_WITH_LISTS,
+        ),
+        _program(
+            "svsm-hostile",
+            "as svsm, with a host that remaps, unassigns, splits, joins and lies",
+            "whole_svsm:HostileWholeSvsm",
+            operations=_WITH_LISTS,
         ),
         _program(
             "peer",

@@ -114,7 +114,7 @@ class Scenario(ProgramTarget):
 
 def _state(machine: Machine, command: Command) -> str:
     """The state of the vCPU that a command is for."""
-    if command["op"] == "init":
+    if command["op"] == "init" or "cpu" not in command:
         return "nothing"
     return snapshot(machine.vm.vcpus[command["cpu"]])
 

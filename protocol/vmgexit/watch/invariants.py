@@ -388,7 +388,9 @@ class Watch:
             answer = self._on_memory(command)
             self.index += 1
             return answer
-        if command["op"] != "init" and command.get("cpu", 0) >= len(self.machine.vm.vcpus):
+        if command["op"] == "init":
+            self.machine.vm.listener = self.ledger
+        elif command.get("cpu", 0) >= len(self.machine.vm.vcpus):
             return self.machine.execute(command)  # refuses it
         answer = self.machine.execute(command, self._step)
         self.index += 1
@@ -412,6 +414,7 @@ class Watch:
         machine, operation = self.machine, command["op"]
         if operation == "init":
             answer = machine.execute(command)
+            machine.vm.listener = None  # the ledger's books are of machines without memory
             self.books = Books.begin(command)
             return answer
         if operation != "call" or machine.stopped or command["cpu"] >= len(machine.vm.vcpus):

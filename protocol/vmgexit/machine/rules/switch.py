@@ -72,8 +72,11 @@ def leave(cpu: Vcpu) -> None:
     """The vCPU is back in the SVSM: serve what the guest called, and enter it again."""
     memory, registry, quirks = memory_of(cpu), registry_of(cpu), cpu.vm.quirks
     memory.running.pop(cpu.index, None)
-    if quirks.replaced_call_lost or not registry.holds(cpu.mapped.vmsa, cpu.index):
+    if quirks.replaced_call_lost:
         _move_in(cpu)
+    elif not registry.holds(cpu.mapped.vmsa, cpu.index):
+        enter(cpu)  # in another VMSA, from which nothing was called
+        return
     vmsa, area = cpu.mapped
     if vmsa is None:
         cpu.in_guest = False

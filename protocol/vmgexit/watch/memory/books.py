@@ -134,7 +134,10 @@ class Books:
         elif command["to"] != "split":
             self.taken.add(page)
         if command["to"] == "remap":
-            self.backed.setdefault(page, {page}).add(command["spa"] & -PAGE)
+            at = command["spa"] & -PAGE  # another page of the guest may have been here
+            self.taken.update(other for other, backed in self.backed.items() if at in backed)
+            self.taken.add(at)
+            self.backed.setdefault(page, {page}).add(at)
 
     def after(self, vm: Vm, step: MemoryStep) -> None:
         """What the SVSM took up in a call: VMSAs and calling areas are its own to keep."""

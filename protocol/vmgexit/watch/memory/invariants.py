@@ -133,6 +133,8 @@ def _answers_at(vm: Vm, step: MemoryStep) -> Iterator[tuple[int, int]]:
     """Where the SVSM may write in a call: the heads of calling areas, and what the call names."""
     for one in (*step.before.registered, *parts_of(vm)[1].entries):
         yield one.calling_area, HEAD
+    if step.caller.calling_area is not None:  # where the guest itself sets call_pending
+        yield step.caller.calling_area, HEAD
     rcx = step.command["rcx"]
     if step.is_call(Protocol.CORE, CoreCall.PVALIDATE):
         yield rcx, PvalidateHeader.size
