@@ -13,6 +13,7 @@ from ...hosts.vm import Setup
 from ...rules.exits import problems_of_request, refusal
 from ...wire.ap_creation import ApCreation, ApOperation
 from ...wire.exit_codes import ExitCode, IoioInfo, MalformedInput
+from ...wire.exits import find_exit
 from ...wire.ghcb import ALWAYS_VALID, BUFFER_END, BUFFER_OFFSET, GhcbPage, GhcbUsage
 from ...wire.ghcb_msr import PageOperation
 from ...wire.injection import DisableInjection, SpecificEoi
@@ -44,7 +45,13 @@ OF_THE_VM = (
 )
 """Exits that a host may refuse for what only it knows: memory, vCPUs, VMSAs."""
 
-_SNP_ONLY = range(ExitCode.SNP_PAGE_STATE_CHANGE, ExitCode.HV_DOORBELL_PAGE)
+
+def _needs_snp(code: int) -> bool:
+    """Whether an exit comes with a feature of SNP. KVM with planes answers the APIC ID list to any guest;
+    secure AVIC is announced in SEV_FEATURES alone."""
+    row = find_exit(code)
+    feature = "" if row is None else row.feature
+    return code == ExitCode.SECURE_AVIC or feature not in ("", "apic_id_list")
 
 
 def error_of(page: GhcbPage, gpa: int, setup: Setup, registered: int) -> MalformedInput | None:
@@ -53,7 +60,7 @@ def error_of(page: GhcbPage, gpa: int, setup: Setup, registered: int) -> Malform
         return MalformedInput.NOT_REGISTERED
     if page.ghcb_usage != GhcbUsage.STANDARD:
         return MalformedInput.INVALID_USAGE
-    lacks_exit = page.sw_exit_code in _SNP_ONLY and not setup.snp
+    lacks_exit = _needs_snp(page.sw_exit_code) and not setup.snp
     for problem in problems_of_request(page, setup.ghcb_version):
         if problem.path == "shared_buffer":  # answered within the result of the exit
             continue

@@ -325,6 +325,7 @@ def _word_answered(step: Step) -> str | None:
         GhcbInfo.PREFERRED_GPA_REQUEST,
         GhcbInfo.REGISTER_GPA_REQUEST,
         GhcbInfo.PAGE_STATE_REQUEST,
+        GhcbInfo.RUN_VMPL_REQUEST,
     )
     if not info or info not in RESPONSE_TO or (info in snp_only and not setup.snp):
         return "" if word == request else f"{word:#x} answered, the word should stay"
