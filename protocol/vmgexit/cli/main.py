@@ -26,6 +26,7 @@ COMMANDS = {
     "layout": ("layout", "print tables and drawings of structures"),
     "source": ("source", "print the Python that decodes and encodes a structure"),
     "replay": ("replay", "run recordings or scenarios and compare the answers"),
+    "svsm": ("svsm", "try calls on an SVSM, typed one by one or from a script"),
     "explore": ("explore", "try every interleaving of a small system"),
     "diagram": ("diagram", "draw states and sequences from what the explorer visited"),
     "trace": ("trace", "decode KVM's trace lines"),
@@ -71,7 +72,7 @@ class _Parser(argparse.ArgumentParser):
             raise UsageError(_missing(self._extra, error)) from None
 
     def error(self, message: str) -> NoReturn:
-        _complain(f"{message} (see {self.prog} --help)", self.prog)
+        complain(f"{message} (see {self.prog} --help)", self.prog)
         raise SystemExit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
@@ -94,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
         return found, unknown
 
 
-def _complain(message: str, place: str = "vmgexit") -> None:
+def complain(message: str, place: str = "vmgexit") -> None:
     """One line on standard error, whatever stands in what a user gave us."""
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
     if len(line) > _LONGEST:
@@ -135,7 +136,7 @@ def _add_group(commands: argparse._SubParsersAction[Any], group: EntryPoint) -> 
         missing = _missing(group.name, error)
 
         def run(arguments: argparse.Namespace) -> int:
-            _complain(missing)
+            complain(missing)
             return 2
 
         # No letter starts an option: whatever follows is no mistake of the user's.
@@ -164,18 +165,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     input."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stdout is None:
-        _complain("standard output is closed")
+        complain("standard output is closed")
         return 2
     try:
         return _run(words)
     except VmgexitError as error:
-        _complain(str(error))
+        complain(str(error))
         return 2
     except BrokenPipeError:
         return 0  # the reader has gone; nothing more can be said there
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or error}")
+        complain(f"{where}{error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
