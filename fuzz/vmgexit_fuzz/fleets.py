@@ -93,14 +93,14 @@ def seeds(row: TargetRow) -> Iterator[tuple[str, bytes]]:
         for path in sorted(row.seeds.iterdir()):
             yield path.name, path.read_bytes()
     if row.is_program:
-        yield from _scenarios()
+        yield from _scenarios(row.has_memory)
     target = row.open()
     for number in range(FROM_NOTHING):
         yield f"{row.name}-{number}.bin", from_nothing(target, random.Random(number))
 
 
-def _scenarios() -> Iterator[tuple[str, bytes]]:
-    """The committed scenarios in their binary spelling."""
+def _scenarios(has_memory: bool) -> Iterator[tuple[str, bytes]]:
+    """The committed scenarios of machines with memory, or without, in their binary spelling."""
     from vmgexit.machine import program
     from vmgexit.machine.scenario import sequences
 
@@ -108,6 +108,8 @@ def _scenarios() -> Iterator[tuple[str, bytes]]:
         for path in sorted((REPOSITORY / "corpus" / folder).glob("*.jsonl")):
             with path.open("rb") as stream:
                 for number, sequence in enumerate(sequences(stream)):
+                    if ("memory" in sequence.commands[0]) is not has_memory:
+                        continue
                     yield f"{path.stem}-{number}.bin", program.write(sequence.commands)
 
 

@@ -14,9 +14,11 @@ from vmgexit.machine.commands import COMMANDS
 from vmgexit.machine.program import CODES, CODES_WITHOUT_MEMORY, Flags, Operation
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
+from vmgexit_fuzz.inputs import memory
 from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
 from vmgexit_fuzz.process import child
 from vmgexit_fuzz.targets import Target, as_finding, find
+from vmgexit_fuzz.targets.whole_svsm import WholeSvsm
 
 from .trial import Trial, TrialOutcome
 
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
 _LOOKS = {name for name, one in COMMANDS.items() if one.by is Actor.NOBODY}
 _CODES = [
     code for name, code in CODES.items() if name not in _LOOKS and code < CODES_WITHOUT_MEMORY
+]
+_CODES_ON_MEMORY = [
+    CODES[name]
+    for name in (
+        *("call", "call", "call", "write", "write", "memory_bytes", "memory_bytes"),
+        *("vmsa", "vmsa_state", "run", "adjust", "psp", "psp_answer", "host_page"),
+    )
 ]
 STEPS = 50  # of one run of a state machine
 _EXAMPLES = 200  # of one run of hypothesis, which takes a new seed then
@@ -95,7 +104,8 @@ def commands(trial: Trial) -> TrialOutcome:
     def made() -> bytes:
         if not target.row.is_program:
             return pick.randbytes(pick.randrange(target.row.longest))
-        return b"".join(_operation(pick) for _ in range(pick.randint(1, STEPS)))
+        operation = _on_memory if isinstance(target, WholeSvsm) else _operation
+        return b"".join(operation(pick) for _ in range(pick.randint(1, STEPS)))
 
     return _plain_loop(trial, target, made)
 
@@ -111,6 +121,26 @@ def _operation(pick: random.Random) -> bytes:
         request=pick.randrange(6),
         rcx=pick.choice((*ApicRegister, *NUMBERS, *PAGES, *EXITS, 0x300, 0x300)),
         rdx=pick.choice((*NUMBERS, *VECTORS, 0, 0)),
+    ).encode()
+
+
+_ADDRESSES = tuple(page for pages, _ in memory.CLASSES for page in pages)
+_WORDS = (*_ADDRESSES, *NUMBERS)
+
+
+def _on_memory(pick: random.Random) -> bytes:
+    """The same for a machine with memory, with the addresses that our own mutator takes."""
+    protocols = (Protocol.CORE, Protocol.CORE, Protocol.ATTESTATION, Protocol.VTPM)
+    return Operation(
+        code=pick.choice(_CODES_ON_MEMORY),
+        cpu=pick.randrange(3),
+        vector=pick.randrange(8),
+        flags=Flags.decode(bytes([pick.randrange(8)])),
+        protocol=pick.choice(protocols),
+        request=pick.choice((*range(8), 16, 24, 88)),
+        rcx=pick.choice(_WORDS) | pick.choice((0, 0, 4, 8, 12)),
+        rdx=pick.choice(_WORDS),
+        r8=pick.choice(_WORDS),
     ).encode()
 
 
@@ -146,7 +176,7 @@ def hypothesis(trial: Trial) -> TrialOutcome:
             deadline=None,
             suppress_health_check=list(HealthCheck),
         )
-        searching = (_stateful if target.row.is_program else _bytes)(target, limits)
+        searching = (_stateful if _has_rules(target) else _bytes)(target, limits)
 
         def search(watch: _Stopwatch) -> None:
             while True:
@@ -156,6 +186,11 @@ def hypothesis(trial: Trial) -> TrialOutcome:
             return _timed(trial, search)
         finally:
             configuration.set_hypothesis_home_dir(None)
+
+
+def _has_rules(target: Target) -> bool:
+    """Whether its scenarios are made by `rules`, which knows the commands of machines without memory."""
+    return target.row.is_program and not isinstance(target, WholeSvsm)
 
 
 _Search = Callable[[_Stopwatch, int], None]

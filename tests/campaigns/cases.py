@@ -10,6 +10,16 @@ from vmgexit_fuzz.targets import Conditions
 LEFT_OUT = {
     "level-vector-zero": "shows only where vector 0 is allowed, which is the quirk allow-below-31",
 }
+BY_THE_HOST = frozenset(
+    {
+        "taken-page-panics",
+        "legacy-range-not-cleared",
+        "validated-twice",
+        "nonce-reused",
+        "stale-report",
+    }
+)
+"""Quirks of a machine with memory that only a host shows which does what no honest one does."""
 QUICK = ("ppr-keeps-low-nibble", "ldr-not-readable", "nmi-never-cleared")
 """Found within a second by anything that works."""
 
@@ -37,5 +47,8 @@ def cases() -> dict[str, Case]:
 
     seen_alone = (name for name in quirks.WITHOUT_MEMORY if name not in LEFT_OUT)
     found = [Case(name, "scenario", profile=name) for name in seen_alone]
+    for name in quirks.MEMORY:
+        target = "svsm-hostile" if name in BY_THE_HOST else "svsm"
+        found.append(Case(name, target, profile=name))
     found += [Case(bug.name, bug.target, plant=bug.place) for bug in bugs().values()]
     return {case.name: case for case in found}

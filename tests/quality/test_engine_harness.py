@@ -116,7 +116,7 @@ def test_everything_is_built_for_every_target(out: Path) -> None:
 
 
 def test_scenarios_of_the_corpus_are_seeds() -> None:
-    names = {seed for seed, _ in seeds(find("scenario"))}
+    names = {seed for row in ("scenario", "svsm") for seed, _ in seeds(find(row))}
     for folder, committed in (("quirks", len(quirks.names())), ("regressions", 2)):
         paths = list((HERE / "corpus" / folder).glob("*.jsonl"))
         assert len(paths) >= committed

@@ -40,7 +40,7 @@ def score(*seconds: float) -> Score:
 
 
 def test_every_quirk_and_every_planted_bug_is_a_case() -> None:
-    assert set(cases()) == (set(quirks.WITHOUT_MEMORY) | set(bugs())) - set(LEFT_OUT)
+    assert set(cases()) == (set(quirks.names()) | set(bugs())) - set(LEFT_OUT)
     assert set(QUICK) <= set(cases())
 
 

@@ -11,38 +11,42 @@ from vmgexit_fuzz import seeds
 from vmgexit_fuzz.targets import find
 
 CORPUS = Path(__file__).parents[2] / "corpus"
-COMMITTED = CORPUS / "seeds" / "scenario"
+COMMITTED = CORPUS / "seeds"
 
 
 def test_the_committed_seeds_are_current(tmp_path: Path) -> None:
     assert seeds.make(tmp_path) > 50
-    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert made == {path.name: path.read_bytes() for path in COMMITTED.iterdir()}, (
-        "make them again: vmgexit fuzz seeds"
+    made, committed = (
+        {str(path.relative_to(at)): path.read_bytes() for path in at.rglob("*.bin")}
+        for at in (tmp_path, COMMITTED)
     )
+    assert made == committed, "make them again: vmgexit fuzz seeds"
 
 
-def test_seeds_are_small() -> None:
-    sizes = [path.stat().st_size for path in COMMITTED.iterdir()]
-    assert max(sizes) < 4000
+@pytest.mark.parametrize("name", seeds.TARGETS)
+def test_seeds_are_small(name: str) -> None:
+    sizes = [path.stat().st_size for path in (COMMITTED / name).iterdir()]
     assert sum(sizes) < 300_000
-    assert max(sizes) <= find("scenario").longest  # libFuzzer would cut longer ones
+    assert max(sizes) <= find(name).longest  # libFuzzer would cut longer ones
 
 
-def test_seeds_run_and_find_nothing() -> None:
-    target = find("scenario").open()
-    for path in sorted(COMMITTED.iterdir()):
-        assert target.run(path.read_bytes()) > 10, path.name
+@pytest.mark.parametrize("name", ["scenario", "svsm", "svsm-hostile"])
+def test_seeds_run_and_find_nothing(name: str) -> None:
+    row = find(name)
+    target = row.open()
+    for path in sorted(row.seeds.iterdir()):
+        assert target.run(path.read_bytes()) > 8, path.name
 
 
-def test_every_kind_of_every_recording_has_a_seed() -> None:
+@pytest.mark.parametrize(("name", "recordings"), seeds.TARGETS.items())
+def test_every_kind_of_every_recording_has_a_seed(name: str, recordings: Path) -> None:
     kinds = set()
-    for path in (CORPUS / "recordings").glob("*.jsonl.xz"):
+    for path in recordings.glob("*.jsonl.xz"):
         recorded = path.name.removesuffix(".jsonl.xz")
         with lzma.open(path) as stream:
             kinds |= {f"{recorded}-{sequence.kind}" for sequence in sequences(stream)}
-    named = {path.stem.removeprefix("scenario-").rpartition("-")[0] for path in COMMITTED.iterdir()}
-    assert named == kinds
+    held = (COMMITTED / name).iterdir()
+    assert {path.stem.removeprefix(f"{name}-").rpartition("-")[0] for path in held} == kinds
 
 
 @pytest.mark.parametrize(

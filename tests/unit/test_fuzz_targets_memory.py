@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.campaigns.cases import BY_THE_HOST
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import checked
@@ -23,15 +24,6 @@ SVSM = WholeSvsm(find("svsm"), USUAL)
 HOSTILE_SVSM = HostileWholeSvsm(find("svsm-hostile"), USUAL)
 LONGEST = find("svsm").longest
 SEEDS = range(300)
-
-# Only a host that does what no honest one does shows these.
-BY_THE_HOST = {
-    "taken-page-panics",
-    "legacy-range-not-cleared",
-    "validated-twice",
-    "nonce-reused",
-    "stale-report",
-}
 
 
 def quirk_scenario(name: str) -> bytes:

@@ -262,6 +262,8 @@ def _operation(pick: Pick) -> bytes:
         which = pick.randrange(4)
         if pick.random() < 0.7:
             at[which] = pick.choice((_address(pick), REPORT, END, (1 << 64) - PAGE))
+            if at[which] + PAGE >= 1 << 64:  # or its end would wrap
+                sizes[which] = pick.choice((64, 0x4A0, 0xFFF))
         else:
             sizes[which] = pick.choice((0, 64, 0x4A0, 0xFFF, PAGE, 4 * PAGE, 5 * PAGE))
     return (

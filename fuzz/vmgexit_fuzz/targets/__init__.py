@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from vmgexit.errors import UsageError
 
-from .base import REPOSITORY, USUAL, Conditions, Finding, Target, TargetRow, as_finding, plant
+from .base import (
+    ON_MEMORY,
+    REPOSITORY,
+    USUAL,
+    Conditions,
+    Finding,
+    Target,
+    TargetRow,
+    as_finding,
+    plant,
+)
 
 __all__ = [
     "REPOSITORY",
@@ -20,8 +30,6 @@ __all__ = [
 ]
 
 _CODEC = ("vmgexit.schema", "vmgexit.wire")
-_WITH_LISTS = 256
-"""Operations of a program that has room for a list of 510 entries."""
 _MACHINE = ("vmgexit.machine", "vmgexit.watch")
 
 
@@ -42,11 +50,15 @@ def _program(
     place: str,
     probed: tuple[str, ...] = _MACHINE,
     has_states: bool = True,
-    operations: int = 96,
+    *,
+    on_memory: bool = False,
 ) -> TargetRow:
-    """A target whose inputs are scenarios in their binary spelling."""
+    """A target whose inputs are scenarios in their binary spelling, of machines with memory or without."""
     place = f"{__name__}.{place}"
-    return TargetRow(name, invariant, place, probed, 36 * operations, "commands", True, has_states)
+    longest, seeded = 36 * 96, "scenario"
+    if on_memory:
+        longest, seeded = 36 * 256, ON_MEMORY  # room for a list of 510 entries
+    return TargetRow(name, invariant, place, probed, longest, "commands", True, has_states, seeded)
 
 
 TARGETS = {
@@ -115,13 +127,13 @@ TARGETS = {
             "svsm",
             "whatever guests call an SVSM with memory for, MEM and INV-9 hold",
             "whole_svsm:WholeSvsm",
-            operations=_WITH_LISTS,
+            on_memory=True,
         ),
         _program(
             "svsm-hostile",
             "as svsm, with a host that remaps, unassigns, splits, joins and lies",
             "whole_svsm:HostileWholeSvsm",
-            operations=_WITH_LISTS,
+            on_memory=True,
         ),
         _program(
             "peer",

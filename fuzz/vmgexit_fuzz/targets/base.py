@@ -23,6 +23,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 _OURS = f"{Path(vmgexit.__file__).parent}{os.sep}"
 _COMPILED = ("<decode ", "<encode ")  # what `schema.compiler` calls the files of its functions
 
+ON_MEMORY = "svsm"
+"""The target whose seeds are scenarios of machines with memory."""
+
 HANG_SECONDS = 20  # for one input
 
 
@@ -77,6 +80,7 @@ class TargetRow:
     steps: str  # what `run` counts
     is_program: bool = False  # an input is a scenario in its binary spelling
     has_states: bool = False  # it tells its observer of each command that was carried out
+    seeded: str = ""  # the target whose committed seeds it starts from too, where not its own
 
     def load(self) -> type[Target]:
         """Import the target."""
@@ -97,7 +101,12 @@ class TargetRow:
     @property
     def seeds(self) -> Path:
         """The committed seeds; the folder may be missing where only the package is installed."""
-        return REPOSITORY / "corpus" / "seeds" / ("scenario" if self.is_program else self.name)
+        return REPOSITORY / "corpus" / "seeds" / (self.seeded or self.name)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the machines of its scenarios have memory."""
+        return self.seeded == ON_MEMORY
 
 
 class Target:

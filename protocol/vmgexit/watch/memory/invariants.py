@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...machine.memory.layout import GUEST_VMPL
-from ...machine.memory.memory import HOLE, Memory
+from ...machine.memory.memory import HOLE, Memory, chunk_of
 from ...machine.memory.registry import HEAD, Registration
 from ...machine.memory.rmp import (
     FRAME,
@@ -55,6 +55,7 @@ def _vmsas_are_the_svsms(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None
     return [
         (step.place, f"VMPL {vmpl} may do {allowed:#x} with the VMSA at {page:#x}")
         for page in named
+        if memory.is_mine(page)  # else it is another page that the host put there
         for vmpl in _ALL_VMPLS
         if (allowed := permissions(memory.entry(page), vmpl))
     ]
@@ -67,19 +68,19 @@ def _vmsas_are_the_svsms(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None
 )
 def _zero_at_first(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     memory, before = parts_of(vm)[0], step.before.memory
-    made = [
-        (at, entry)
-        for at, was, entry in memory.rmp.changes(before.rmp)
-        if entry & VALIDATED and not was & VALIDATED and permissions(entry, GUEST_VMPL)
-    ]
+    made: dict[int, tuple[int, int]] = {}
+    for at, was, entry in memory.rmp.changes(before.rmp):
+        if entry & VALIDATED and not was & VALIDATED and permissions(entry, GUEST_VMPL):
+            is_large = entry & LARGE
+            made[chunk_of(at) if is_large else at] = entry & FRAME, is_large
     if not made:
         return None
     wrong: Wrong = []
-    for at, entry in made:
-        for page in range(at, at + (LARGE_PAGE if entry & LARGE else PAGE), PAGE):
-            if any(memory.pages.content(page)):
-                frame = entry & FRAME if not entry & LARGE else page
-                wrong.append((step.place, f"the page at {frame:#x} was not cleared"))
+    for at, (frame, is_large) in made.items():
+        for held in range(at, at + (LARGE_PAGE if is_large else PAGE), PAGE):
+            if any(memory.pages.content(held)):
+                where = held if is_large else frame
+                wrong.append((step.place, f"the page at {where:#x} was not cleared"))
     return wrong
 
 
