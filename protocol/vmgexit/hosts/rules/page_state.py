@@ -54,6 +54,10 @@ class PageList:
     def entry(self, index: int) -> PscEntry:
         return PscEntry.of(self.word(HEADER_SIZE + ENTRY_SIZE * index))
 
+    def known(self, index: int) -> PscEntry:
+        """An entry as it was read last."""
+        return PscEntry.of(self.read[HEADER_SIZE + ENTRY_SIZE * index])
+
     def mark(self, index: int, entry: PscEntry, current_page: int) -> None:
         """Store how many pages of an entry are done."""
         word = int(entry) & ~0xFFF | current_page
@@ -87,44 +91,55 @@ def page_state(request: Request) -> None:
 def _next_range(request: Request, pages: PageList, most: int) -> int:
     """Work on the next entries with work that are one range, `most` pages of them at most; returns how
     many pages that was, 0 at the end of the list."""
-    header = pages.word(0)
-    current, last = header & 0xFFFF, header >> 16 & 0xFFFF
-    if last >= (pages.area.room - HEADER_SIZE) // ENTRY_SIZE:
-        raise Fault(BAD_HEADER)
-    if header >> 32 and not request.quirks.psc_reserved_ignored:
-        raise Fault(BAD_HEADER)
-    while current <= last:
-        first = pages.entry(current)
-        if not _is_sound(request, first):
-            pages.go_on(current)
-            raise Fault(BAD_ENTRY)
-        if first.current_page < _pages_of(first):
-            break
+    current, last = _bounds(request, pages)
+    while current <= last and not _has_work(request, pages, current):
         current += 1
     pages.go_on(current)
     if current > last:
         return 0
-    begun = first.current_page
-    found = [first]
-    count = min(_pages_of(first) - begun, most)
-    partly = begun + count < _pages_of(first)
-    joins = request.quirks.psc_begun_entry_merged if begun else request.quirks.psc_ranges_merged
-    while joins and not partly and current + len(found) <= last:
-        entry = pages.entry(current + len(found))
+    first = pages.known(current)
+    left = _pages_of(first) - first.current_page
+    if left > most:
+        _map(request, first, most, partly=True)
+        pages.mark(current, first, first.current_page + most)
+        return most
+    entries, count = [first], left
+    joins = (
+        request.quirks.psc_begun_entry_merged
+        if first.current_page
+        else request.quirks.psc_ranges_merged
+    )
+    while joins and current + len(entries) <= last:
+        entry = pages.entry(current + len(entries))
         if not _follows(entry, first, count) or count + _pages_of(entry) > most:
             break
-        found.append(entry)
+        entries.append(entry)
         count += _pages_of(entry)
-    if first.operation in MAPPED:
-        _map(request, first, count, partly)
-    if partly:
-        pages.mark(current, first, begun + count)
-        return count
-    for index, entry in enumerate(found, current):
-        small = int(request.quirks.psc_small_entry_marked_one)
+    _map(request, first, count, partly=False)
+    small = int(request.quirks.psc_small_entry_marked_one)
+    for index, entry in enumerate(entries, current):
         pages.mark(index, entry, PAGES_IN_LARGE if entry.large else small)
-    pages.go_on(current + len(found))
+    pages.go_on(current + len(entries))
     return count
+
+
+def _bounds(request: Request, pages: PageList) -> tuple[int, int]:
+    """The current and the last entry. Raises Fault."""
+    header = pages.word(0)
+    last = header >> 16 & 0xFFFF
+    reserved = header >> 32 and not request.quirks.psc_reserved_ignored
+    if reserved or last >= (pages.area.room - HEADER_SIZE) // ENTRY_SIZE:
+        raise Fault(BAD_HEADER)
+    return header & 0xFFFF, last
+
+
+def _has_work(request: Request, pages: PageList, index: int) -> bool:
+    """Whether something of an entry is left to do. Raises Fault, with the entry as the current one."""
+    entry = pages.entry(index)
+    if not _is_sound(request, entry):
+        pages.go_on(index)
+        raise Fault(BAD_ENTRY)
+    return entry.current_page < _pages_of(entry)
 
 
 def _pages_of(entry: PscEntry) -> int:
@@ -150,7 +165,10 @@ def _follows(entry: PscEntry, first: PscEntry, count: int) -> bool:
     )
 
 
-def _map(request: Request, first: PscEntry, count: int, partly: bool) -> None:
+def _map(request: Request, first: PscEntry, count: int, *, partly: bool) -> None:
+    """Ask user space for a range, unless its operation is a hint. Raises Fault."""
+    if first.operation not in MAPPED:
+        return
     whole = first.large and not first.current_page and not partly
     large = whole or (first.large and request.quirks.psc_large_flag_on_rest)
     private = first.operation == PageOperation.PRIVATE
