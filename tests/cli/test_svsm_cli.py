@@ -86,7 +86,7 @@ def test_a_line_is_a_command(line: str, command: dict[str, object] | None) -> No
     ],
 )
 def test_what_is_not_understood_is_one_line_and_the_session_goes_on(
-    script, line, complaint
+    script: Script, line: str, complaint: str
 ) -> None:
     done = script("", line, "registry")
     assert done.code == 2
