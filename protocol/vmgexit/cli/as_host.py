@@ -131,9 +131,11 @@ def _setting(text: str) -> tuple[str, Any]:
     """A word `key=value` of --vm."""
     key, equals, given = text.partition("=")
     keys = (GPA, *KEYS)
-    if not equals or key not in keys:
+    if key not in keys:
         near = hint(nearest(key, keys))
-        raise UsageError(f"--vm {text}: key=value expected{near}; keys: {', '.join(keys)}")
+        raise UsageError(f"--vm {text}: unknown key{near}; keys: {', '.join(keys)}")
+    if not equals:
+        raise UsageError(f"--vm {key}: {key}=value expected")
     if key == GPA:
         gpa = _value(given)
         is_number = isinstance(gpa, int) and not isinstance(gpa, bool)
