@@ -36,6 +36,7 @@ INVARIANTS: list[Invariant] = []
 
 _ATTESTS = tuple(map(int, AttestationCall))
 _ALL_VMPLS = (1, 2, 3)
+_ZERO = bytes(PAGE)
 _invariant = adding_to(INVARIANTS)
 
 
@@ -78,7 +79,7 @@ def _zero_at_first(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     wrong: Wrong = []
     for at, (frame, is_large) in made.items():
         for held in range(at, at + (LARGE_PAGE if is_large else PAGE), PAGE):
-            if any(memory.pages.content(held)):
+            if memory.pages.content(held) != _ZERO:
                 where = held if is_large else frame
                 wrong.append((step.place, f"the page at {where:#x} was not cleared"))
     return wrong
@@ -167,7 +168,7 @@ def _svsm_memory(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
                 wrong.append((step.place, f"VMPLs may do {allowed} with SVSM memory at {at:#x}"))
         elif was & VALIDATED and was & FRAME == entry & FRAME:
             continue  # the host gave the page away before, and the guest has had it
-        elif any(allowed) and any(memory.pages.content(at)):
+        elif any(allowed) and memory.pages.content(at) != _ZERO:
             wrong.append((step.place, f"the guest may read SVSM memory at {entry & FRAME:#x}"))
     return wrong
 
@@ -400,8 +401,8 @@ def _where_it_was_made(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
 
 
 def _keeps_registers(before: Memory, memory: Memory, page: int) -> bool:
-    if before.backed_by(page) != memory.backed_by(page):
-        return True
+    if not memory.is_mine(page):
+        return True  # the host put another page there, or gave this one away
     at = memory.backed_by(page)
     was = memoryview(bytes(before.pages.content(at))).cast("Q")
     now = memoryview(bytes(memory.pages.content(at))).cast("Q")
