@@ -35,8 +35,11 @@ def ran(folder: Path, *words: object) -> str:
 
 @pytest.mark.needs("atheris")
 @pytest.mark.timeout(2400)
-def test_half_an_hour_of_campaign_finds_nothing_on_the_reference(tmp_path: Path) -> None:
-    told = ran(tmp_path, VMGEXIT, "fuzz", "run", "scenario", "--workers", 2, "--time", 1800)
+@pytest.mark.parametrize("target", ["scenario", "svsm", "svsm-hostile"])
+def test_half_an_hour_of_campaign_finds_nothing_on_the_reference(
+    tmp_path: Path, target: str
+) -> None:
+    told = ran(tmp_path, VMGEXIT, "fuzz", "run", target, "--workers", 2, "--time", 1800)
     assert "finding" not in told.replace("0 findings", "")
 
 

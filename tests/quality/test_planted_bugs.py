@@ -84,8 +84,9 @@ def test_register_at_count_0_is_found_within_a_minute(tmp_path: Path) -> None:
 
 
 @needs_atheris
-def test_without_the_bug_nothing_is_found(tmp_path: Path) -> None:
-    campaign = vmgexit(tmp_path, "fuzz", "run", "scenario", "--runs", "500", "--seed", "1")
+@pytest.mark.parametrize("target", ["scenario", "svsm", "svsm-hostile"])
+def test_without_the_bug_nothing_is_found(tmp_path: Path, target: str) -> None:
+    campaign = vmgexit(tmp_path, "fuzz", "run", target, "--runs", "500", "--seed", "1")
     assert campaign.returncode == 0, campaign.stdout + campaign.stderr
     assert "500 inputs" in campaign.stdout
     assert "0 findings" in campaign.stdout

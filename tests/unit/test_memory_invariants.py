@@ -14,6 +14,7 @@ from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
 from vmgexit.watch.invariants import INVARIANTS, Watch
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.snapshot import snapshot
 
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 BOOT, LIST, CALLING = 0x801000, 0x9000, 0x8000
@@ -188,6 +189,15 @@ def test_an_effect_that_is_left_out_breaks_inv_9(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(core, "grant", granted)
     assert broken([INIT, *listed(0x400004)]).startswith("INV-9: did ")
+
+
+def test_a_snapshot_says_where_a_vcpu_is() -> None:
+    machine = Machine()
+    carry_out(Watch(machine), [*CREATED, QUERY | {"cpu": 1}, {"op": "run", "cpu": 1, "on": True}])
+    assert snapshot(machine.vm.vcpus[1]) == (
+        "vCPU 1; executing; VMSA 0x30000; calling area 0x31000;"
+        " registered 0x801000 with 0x8000 of vCPU 0, 0x30000 with 0x31000 of vCPU 1"
+    )
 
 
 def counts(commands: list[Command]) -> dict[str, int]:

@@ -12,7 +12,30 @@ from .ledger import carried, descriptor
 
 def snapshot(cpu: Vcpu) -> str:
     """The state of one vCPU in one line; what is empty or off is left out."""
-    return "; ".join((f"vCPU {cpu.index}", *_parts(cpu)))
+    parts = _parts(cpu) if cpu.vm.memory is None or cpu.vm.has_apic else ()
+    return "; ".join((f"vCPU {cpu.index}", *_on_memory(cpu), *parts))
+
+
+def _on_memory(cpu: Vcpu) -> Iterator[str]:
+    """Where the vCPU is at home, and every VMSA that the SVSM knows; nothing without memory."""
+    if cpu.vm.registry is None:
+        return
+    home = cpu.home
+    yield "idle" if not cpu.in_guest else "executing" if _executes(cpu) else "in its guest"
+    if home.vmsa is not None:
+        yield f"VMSA {home.vmsa:#x}"
+    if home.calling_area is not None:
+        yield f"calling area {home.calling_area:#x}"
+    if cpu.mapped != home and cpu.mapped.vmsa is not None:
+        yield f"still in VMSA {cpu.mapped.vmsa:#x}"
+    yield "registered " + ", ".join(
+        f"{one.vmsa:#x} with {one.calling_area:#x} of vCPU {one.cpu}"
+        for one in cpu.vm.registry.entries
+    )
+
+
+def _executes(cpu: Vcpu) -> bool:
+    return cpu.vm.memory is not None and cpu.index in cpu.vm.memory.running
 
 
 def _parts(cpu: Vcpu) -> Iterator[str]:
