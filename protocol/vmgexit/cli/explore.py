@@ -10,10 +10,13 @@ from pathlib import Path
 
 from ..descriptions import Command
 from ..errors import UsageError
+from ..explore.memory.model import explore_memory
+from ..explore.memory.system import KINDS, MemorySystem
 from ..explore.model import explore
 from ..explore.search import Limits, Outcome
 from ..explore.system import System
 from ..files import write_output
+from ..guests.guest import Guest
 from ..guests.profiles import GUESTS, find_guest
 from ..guests.values import NMI
 from ..machine.quirks import profile
@@ -21,6 +24,10 @@ from ..machine.scenario import show, to_lines
 from ..watch.judged import Violation
 from .formatter import examples
 from .names import number
+
+_OF_INTERRUPTS = (
+    "guest", "edge", "level", "ipis", "calls", "intercepts", "refusals", "creations"
+)  # fmt: skip
 
 
 def _vectors(text: str) -> tuple[int, ...]:
@@ -41,6 +48,14 @@ def _ipis(text: str) -> tuple[int, ...]:
     return (*vectors, NMI) if "nmi" in words else vectors
 
 
+def _kinds(text: str) -> frozenset[str]:
+    kinds = text.split(",")
+    odd = next((kind for kind in kinds if kind not in KINDS), None)
+    if odd is not None:
+        raise argparse.ArgumentTypeError(f"{odd!r}: {', '.join(KINDS)} expected")
+    return frozenset(kinds)
+
+
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Visit every interleaving of host, SVSMs and guests, shortest first, and check all invariants."
@@ -48,6 +63,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = examples(
         "vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61",
+        "vmgexit explore --memory --vcpus 2 --depth 3 --profile delete-running-stops --moves vcpus",
         "vmgexit explore --guest linux --profile lazy-eoi-survives-disable --edge 0x31",
     )
     parser.add_argument(
@@ -107,7 +123,32 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--states", type=number, default=2_000_000, metavar="N", help="at most so many states"
     )
     parser.add_argument(
-        "--memory", type=number, default=1900, metavar="MB", help="at most so much memory"
+        "--megabytes", type=number, default=1900, metavar="MB", help="at most so much of our memory"
+    )
+    memory = parser.add_argument_group("SVSMs with memory")
+    memory.add_argument(
+        "--memory",
+        action="store_true",
+        help="guests with four pages and a 2 MiB page make calls of the core protocol, each as a whole",
+    )
+    memory.add_argument(
+        "--host-moves",
+        type=number,
+        default=0,
+        metavar="N",
+        help="how many pages the host takes, remaps, splits or joins",
+    )
+    memory.add_argument(
+        "--moves",
+        type=_kinds,
+        default=frozenset(KINDS),
+        metavar="K,K",
+        help=f"kinds of moves of the guests, of {', '.join(KINDS)} (default: all)",
+    )
+    memory.add_argument(
+        "--unvalidated-faults",
+        action="store_true",
+        help="a processor on which RMPADJUST of a page that is not validated is #VC",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
     parser.set_defaults(run=run)
@@ -117,27 +158,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.vcpus <= 4:
         raise UsageError(f"--vcpus {arguments.vcpus}: 1 to 4 expected")
     guest = find_guest(arguments.guest)
-    if guest is not None and arguments.calls:
-        raise UsageError(f"--calls {arguments.calls}: {guest.name} never configures its APIC")
-    if guest is None and NMI in arguments.ipis:
-        raise UsageError("--ipis nmi: a --guest that sends NMIs expected")
-    if guest is not None and arguments.ipis and not any(row.sends for row in guest.makes):
-        raise UsageError(f"--ipis: {guest.name} sends none")
-    nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)
-    system = System(
-        vcpus=arguments.vcpus,
-        registrations=arguments.registrations,
-        edge=(0x31, 0x51) if nothing_named and not arguments.calls else arguments.edge or (),
-        level=arguments.level,
-        ipis=arguments.ipis,
-        calls=arguments.calls,
-        intercepts=arguments.intercepts,
-        refusals=arguments.refusals,
-        creations=arguments.creations,
-        guest=guest,
-    )
-    limits = Limits(arguments.depth, arguments.states, arguments.memory)
-    outcome = explore(system, profile(arguments.profile), limits=limits, progress=_progress())
+    limits = Limits(arguments.depth, arguments.states, arguments.megabytes)
+    quirks = profile(arguments.profile)
+    if arguments.memory:
+        outcome = explore_memory(
+            _with_memory(arguments), quirks, limits=limits, progress=_progress()
+        )
+    else:
+        outcome = explore(_system(arguments, guest), quirks, limits=limits, progress=_progress())
     violation = outcome.broken
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
@@ -165,6 +193,44 @@ def run(arguments: argparse.Namespace) -> int:
         f" {outcome.rate:.0f} states/s, {outcome.megabytes:.0f} MB"
     )
     return 1 if violation is not None else 0
+
+
+def _with_memory(arguments: argparse.Namespace) -> MemorySystem:
+    """The system of --memory. Raises UsageError on an option of the others."""
+    for option in _OF_INTERRUPTS:
+        if getattr(arguments, option):
+            raise UsageError(f"--{option}: not with --memory")
+    return MemorySystem(
+        vcpus=arguments.vcpus,
+        host_moves=arguments.host_moves,
+        unvalidated_faults=arguments.unvalidated_faults,
+        kinds=arguments.moves,
+    )
+
+
+def _system(arguments: argparse.Namespace, guest: Guest | None) -> System:
+    """The system of interrupts that the options describe. Raises UsageError."""
+    if arguments.host_moves:
+        raise UsageError("--host-moves: only with --memory")
+    if guest is not None and arguments.calls:
+        raise UsageError(f"--calls {arguments.calls}: {guest.name} never configures its APIC")
+    if guest is None and NMI in arguments.ipis:
+        raise UsageError("--ipis nmi: a --guest that sends NMIs expected")
+    if guest is not None and arguments.ipis and not any(row.sends for row in guest.makes):
+        raise UsageError(f"--ipis: {guest.name} sends none")
+    nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)
+    return System(
+        vcpus=arguments.vcpus,
+        registrations=arguments.registrations,
+        edge=(0x31, 0x51) if nothing_named and not arguments.calls else arguments.edge or (),
+        level=arguments.level,
+        ipis=arguments.ipis,
+        calls=arguments.calls,
+        intercepts=arguments.intercepts,
+        refusals=arguments.refusals,
+        creations=arguments.creations,
+        guest=guest,
+    )
 
 
 def _progress() -> Callable[[Outcome[Command]], None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from copy import copy
+from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 from ...wire.page_size import LARGE_PAGE, PAGE, PAGES_IN_LARGE
@@ -50,6 +51,14 @@ class Registry:
         self.entries = [first]
         entries = memory.layout.entries()
         self._validated = Sparse(False, ((*at, bool(entry & VALIDATED)) for *at, entry in entries))  # type: ignore[misc]
+
+    def copy(self, memory: Memory) -> Registry:
+        """The same beside `memory`, a copy of its own."""
+        other = copy(self)
+        other.memory = memory
+        other.entries = [replace(one) for one in self.entries]
+        other._validated = self._validated.copy()
+        return other
 
     def find(self, vmsa: int | None) -> Registration | None:
         """The registration of a VMSA, if there is one."""

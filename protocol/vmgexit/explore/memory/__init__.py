@@ -1,0 +1,1 @@
+"""Small systems with memory: what guests and host may do there, and the search over their states."""
