@@ -1,16 +1,25 @@
 """The explorer on machines with memory: bounds within which the reference holds, and what quirks break."""
 
+from collections.abc import Callable
+
 import pytest
 
+from tests.campaigns.planted import Undo, replace
 from tests.cli.conftest import Run, run  # noqa: F401
 from tests.conformance.test_quirks import BROKEN
 from vmgexit.explore.memory.model import MemoryModel, explore_memory
 from vmgexit.explore.memory.system import KINDS, MemorySystem
 from vmgexit.explore.search import Limits
 from vmgexit.machine.machine import Machine
+from vmgexit.machine.memory.pages import SystemPages
 from vmgexit.machine.quirks import REFERENCE, only
+from vmgexit.machine.rules import core, switch
+from vmgexit.machine.rules.operands import grant, revoke
+from vmgexit.machine.vm import Vcpu
 from vmgexit.watch.invariants import run as watched
 from vmgexit.watch.judged import Violation
+from vmgexit.wire.page_size import PAGE
+from vmgexit.wire.rmp import PageSize
 
 VCPUS = frozenset({"vcpus"})
 HOSTILE = MemorySystem(host_moves=1)
@@ -107,3 +116,50 @@ def test_the_command_line(run: Run, tmp_path) -> None:  # type: ignore[no-untype
     assert "--edge: not with --memory" in run("explore", "--memory", "--edge", "0x31").complaint
     assert "only with --memory" in run("explore", "--host-moves", "1").complaint
     assert "'sets': areas, lists" in run("explore", "--memory", "--moves", "sets").complaint
+
+
+# --- bugs of the field, which are no quirks ----------------------------------------------------------
+
+
+def never_cleared() -> Undo:
+    """COCONUT-SVSM 10a1826c: a page that was validated keeps what it held."""
+    return replace(SystemPages, "clear", lambda pages, start, length: None)
+
+
+def deletes_any_page() -> Undo:
+    """COCONUT-SVSM 50ad98e2: DELETE_VCPU changes permissions before it looks for the VMSA."""
+    original = core.delete_vcpu
+
+    def delete_vcpu(cpu: Vcpu, vmsa: int) -> None:
+        revoke(cpu, vmsa & -PAGE, PageSize.SIZE_4K)
+        grant(cpu, vmsa & -PAGE, PageSize.SIZE_4K)
+        original(cpu, vmsa)
+
+    return replace(core, "delete_vcpu", delete_vcpu)
+
+
+def old_page_stays_mapped() -> Undo:
+    """COCONUT-SVSM 3489c999 (pull request 452): a vCPU that was created anew is served in its old VMSA."""
+    original = switch._move_in
+
+    def move_in(cpu: Vcpu) -> int | None:
+        if cpu.mapped.vmsa is None:
+            return original(cpu)
+        return cpu.mapped.vmsa
+
+    return replace(switch, "_move_in", move_in)
+
+
+FOUND_BY = {never_cleared: "MEM-2", deletes_any_page: "INV-9", old_page_stays_mapped: "INV-9"}
+
+
+@pytest.mark.parametrize("plant", FOUND_BY)
+def test_a_bug_of_the_field_is_found(plant: Callable[[], Undo]) -> None:
+    undo = plant()
+    try:
+        outcome = explore_memory(MemorySystem(), limits=Limits(depth=1))
+        assert isinstance(outcome.broken, Violation)
+        assert outcome.broken.invariant.name == FOUND_BY[plant]
+    finally:
+        undo()
+    watched(outcome.path)
