@@ -108,6 +108,14 @@ TARGETS = {
             longest=128 + 2032,
             probed=(*_CODEC, "vmgexit.rules", f"{__name__}.ghcb.host"),
         ),
+        TargetRow(
+            "ghcb-host",
+            "no scenario of exits, MSR words and events breaks an invariant of a GHCB host",
+            f"{__name__}.ghcb.hosts:HostScenarios",
+            ("vmgexit.hosts", "vmgexit.rules", "vmgexit.watch.hosts"),
+            160 * 24,
+            "commands",
+        ),
         _program(
             "svsm-calls",
             "any SVSM calls answer and change registers as documented",

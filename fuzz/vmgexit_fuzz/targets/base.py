@@ -152,8 +152,8 @@ class Target:
             for name in ("cause", "message", "clause", "meaning", "place")
         }
         told["data"], told["text"] = data.hex(), f"{finding.message}\n{text}"
-        if self.row.is_program:
-            told["lines"] = self.lines(data)
+        if lines := self.lines(data):
+            told["lines"] = lines
         return told
 
     def ending(self, data: bytes) -> str:

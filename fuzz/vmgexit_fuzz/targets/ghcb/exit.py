@@ -102,6 +102,13 @@ def page_of(data: bytes) -> tuple[GhcbPage, bool]:
     """The page of an input, and whether it is just as the builder made it."""
     code, arguments = chosen(data)
     page = GhcbPage.decode(_right(code, arguments))
+    changed = changed_by(data, page)
+    return (page, False) if changed else (_built(code, arguments), True)
+
+
+def changed_by(data: bytes, page: GhcbPage) -> bool:
+    """Change a page as an input says; whether anything was to be changed."""
+    code = page.sw_exit_code
     head = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
     _, _, _, place, nudge, header, replaced, toggled = head[: _CHOICES + 2]
     as_built = not (replaced or toggled)
@@ -130,7 +137,7 @@ def page_of(data: bytes) -> tuple[GhcbPage, bool]:
             page.mark(name, not page.is_valid(name))
     if replaced >> _BUFFER & 1:
         _overwrite(page, data[_HEAD.size :])
-    return (_built(code, arguments), True) if as_built else (page, False)
+    return not as_built
 
 
 def _built(code: int, arguments: int) -> GhcbPage:

@@ -62,8 +62,8 @@ def error_of(page: GhcbPage, gpa: int, setup: Setup, registered: int) -> Malform
         return MalformedInput.INVALID_USAGE
     lacks_exit = _needs_snp(page.sw_exit_code) and not setup.snp
     for problem in problems_of_request(page, setup.ghcb_version):
-        if problem.path == "shared_buffer":  # answered within the result of the exit
-            continue
+        if problem.path == "shared_buffer":  # the last: answered within the result of the exit
+            break
         error = refusal(page, problem)
         comes_first = error == MalformedInput.MISSING_INPUT and problem.path in ALWAYS_VALID
         return MalformedInput.INVALID_EVENT if lacks_exit and not comes_first else error

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ...descriptions import Answer, Command
 from ...hosts.asked import PRIVATE_ATTRIBUTE
@@ -13,13 +13,13 @@ from ...hosts.request import Request
 from ...hosts.restricted import Doorbell, is_restricted
 from ...hosts.vm import Vcpu, Vm
 from ...wire.exceptions import ExceptionVector
-from ...wire.exit_codes import Status
+from ...wire.exit_codes import MalformedInput, Status
 from ...wire.exits import find_exit
 from ...wire.ghcb import GhcbPage
 from ...wire.ghcb_msr import GhcbInfo, PageOperation
 from ...wire.page_size import PAGE
 from ...wire.vmsa import EventInj, EventType
-from .documented import Asked
+from .documented import Asked, error_of
 
 Run = tuple[int, int, PageOperation]
 """Pages of one state: first frame, how many, state."""
@@ -68,25 +68,27 @@ MACHINE_CHECK = int(EventInj(valid=True, type=EventType.EXCEPTION, vector=Except
 class Kept:
     """What a host keeps of its VM, as it was before a command."""
 
-    vcpus: list[Vcpu]
+    registered: list[int]  # GHCB of each vCPU
+    vcpus: str
     jump_table: int
     runs: list[Run]
     mappings: int
 
     @classmethod
     def of(cls, vm: Vm) -> Kept:
-        return cls(copy.deepcopy(vm.vcpus), vm.jump_table, list(vm.pages.runs), vm.mappings)
+        registered = [cpu.registered for cpu in vm.vcpus]
+        return cls(registered, repr(vm.vcpus), vm.jump_table, list(vm.pages.runs), vm.mappings)
 
     def differs(self, vm: Vm) -> str:
         """What is not as it was; "" where all is."""
-        if self.vcpus != vm.vcpus:
+        if self.vcpus != repr(vm.vcpus):
             return "a vCPU's state"
         if self.jump_table != vm.jump_table:
             return "the jump table"
         return "the state of pages" if self.runs != vm.pages.runs else ""
 
 
-@dataclass(slots=True)
+@dataclass
 class Step:
     """One command, what the host kept before it, its answer, and the VM after it."""
 
@@ -113,12 +115,22 @@ class Step:
     def raced(self) -> bool:
         return bool(self.command.get("meanwhile"))
 
+    @cached_property
     def page(self) -> GhcbPage:
         """The request, as the host saw it."""
         assert self.request is not None
         return GhcbPage.decode(self.request.page.as_fetched(self.given))
 
+    @cached_property
+    def error(self) -> MalformedInput | None:
+        """The error that the page deserves, None where it breaks no rule."""
+        assert self.request is not None
+        registered = self.before.registered[self.cpu]
+        return error_of(self.page, self.request.gpa, self.vm.setup, registered)
+
+    @cached_property
     def after(self) -> GhcbPage:
+        """The page with the host's answer."""
         assert self.request is not None
         return GhcbPage.decode(bytes(self.request.page.memory))
 
@@ -134,7 +146,7 @@ class Step:
     def place(self) -> str:
         """Where a rule broke: the exit, the MSR word or the command."""
         if self.request is not None:
-            row = find_exit(self.page().sw_exit_code)
+            row = find_exit(self.page.sw_exit_code)
             return f"the exit {row.name}" if row else "an exit that does not exist"
         if self.command["op"] == "msr":
             info = self.command["request"] & 0xFFF
