@@ -1,4 +1,4 @@
-"""What is to be found: every quirk of the machine alone, and every planted bug."""
+"""What is to be found: every quirk of the machine and of a host alone, and every planted bug."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from vmgexit_fuzz.targets import Conditions
 # Quirks that no search can find alone, and why.
 LEFT_OUT = {
     "level-vector-zero": "shows only where vector 0 is allowed, which is the quirk allow-below-31",
+    "unmarked-registers-zeroed": "shows only in registers that come back, by registers-always-returned",
 }
 BY_THE_HOST = frozenset(
     {
@@ -41,14 +42,20 @@ class Case:
 
 def cases() -> dict[str, Case]:
     """Every case by name."""
+    from vmgexit.hosts import quirks as host_quirks
     from vmgexit.machine import quirks
 
     from .planted import bugs
 
     seen_alone = (name for name in quirks.WITHOUT_MEMORY if name not in LEFT_OUT)
     found = [Case(name, "scenario", profile=name) for name in seen_alone]
+<<<<<<< HEAD
     for name in quirks.MEMORY:
         target = "svsm-hostile" if name in BY_THE_HOST else "svsm"
         found.append(Case(name, target, profile=name))
+=======
+    of_hosts = (name for name in host_quirks.names() if name not in LEFT_OUT)
+    found += [Case(name, "ghcb-host", profile=name) for name in of_hosts]
+>>>>>>> a01c6c6 (fuzz: bursts of events, lists and levels for ghcb-host; the profile of a target is of its machine)
     found += [Case(bug.name, bug.target, plant=bug.place) for bug in bugs().values()]
     return {case.name: case for case in found}

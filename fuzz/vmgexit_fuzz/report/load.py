@@ -14,7 +14,6 @@ from pathlib import Path
 
 from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.guests.profiles import find_guest
-from vmgexit.machine.quirks import profile
 
 from ..campaign.findings import Record
 from ..campaign.folder import Directory
@@ -64,7 +63,7 @@ def load(path: Path) -> Loaded:
     texts = {name: typed(about.get(name), "") for name in named}
     try:
         target = find(texts["target"])
-        profile(texts["profile"] or "reference")
+        target.quirks(texts["profile"] or "reference")
         find_guest(texts["guest"])
     except UsageError as error:
         raise VmgexitError(one_line(f"{path / 'campaign.json'}: {error}")) from None

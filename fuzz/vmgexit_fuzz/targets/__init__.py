@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vmgexit.errors import UsageError
+from vmgexit.sequences import HOST
 
 from .base import (
     ON_MEMORY,
@@ -115,6 +116,7 @@ TARGETS = {
             ("vmgexit.hosts", "vmgexit.rules", "vmgexit.watch.hosts"),
             160 * 24,
             "commands",
+            machine=HOST,
         ),
         _program(
             "svsm-calls",

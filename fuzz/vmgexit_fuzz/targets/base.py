@@ -18,6 +18,7 @@ from typing import Any
 
 import vmgexit
 from vmgexit.errors import UsageError
+from vmgexit.sequences import HOST, SVSM
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _OURS = f"{Path(vmgexit.__file__).parent}{os.sep}"
@@ -81,6 +82,12 @@ class TargetRow:
     is_program: bool = False  # an input is a scenario in its binary spelling
     has_states: bool = False  # it tells its observer of each command that was carried out
     seeded: str = ""  # the target whose committed seeds it starts from too, where not its own
+    machine: str = SVSM  # what a profile is one of
+
+    def quirks(self, name: str) -> Any:
+        """The quirks of a profile of its machine. Raises UsageError."""
+        place = "vmgexit.hosts.quirks" if self.machine == HOST else "vmgexit.machine.quirks"
+        return import_module(place).profile(name)
 
     def load(self) -> type[Target]:
         """Import the target."""

@@ -124,13 +124,6 @@ def page_in(command: Command) -> GhcbPage:
     return GhcbPage.decode(page_of_pieces(command["page"]))
 
 
-@cache
-def page_list_choice() -> int:
-    """The byte that chooses the exit of page state changes."""
-    wanted = ExitCode.SNP_PAGE_STATE_CHANGE
-    return next(byte for byte in range(256) if chosen(bytes((byte, 0)))[0] == wanted)
-
-
 def _msr(operation: bytes) -> Command:
     word = int.from_bytes(operation[8:16], "little")
     if operation[4] < RARELY:
@@ -176,17 +169,34 @@ def _plain(op: str) -> Callable[[bytes], Command]:
     return make
 
 
-OPERATIONS: tuple[Callable[[bytes], Command], ...] = (
-    *(_vmgexit,) * 10,
-    *(_msr,) * 3,
-    *(_set_doorbell,) * 2,
-    *(_irq,) * 3,
-    *(_plain("enter"),) * 4,
-    *(_plain("cancel"),) * 2,
-    *(_take,) * 2,
-    _plain("nmi"),
-    _plain("machine_check"),
-    _plain("sipi"),
-    _write,
-)
+Make = Callable[[bytes], Command]
+
+WEIGHTS: dict[str, tuple[Make, int]] = {
+    "vmgexit": (_vmgexit, 10),
+    "msr": (_msr, 3),
+    "set doorbell": (_set_doorbell, 2),
+    "irq": (_irq, 3),
+    "enter": (_plain("enter"), 4),
+    "cancel": (_plain("cancel"), 2),
+    "take": (_take, 2),
+    "nmi": (_plain("nmi"), 1),
+    "machine_check": (_plain("machine_check"), 1),
+    "sipi": (_plain("sipi"), 1),
+    "write": (_write, 1),
+}
+"""What an operation can be, and how often."""
+
+_NAMES = [name for name, (_, weight) in WEIGHTS.items() for _ in range(weight)]
+OPERATIONS = [WEIGHTS[name][0] for name in _NAMES]
 """By the first byte of an operation, what happens."""
+
+
+def code_of(name: str) -> int:
+    """The first byte of an operation of that name."""
+    return _NAMES.index(name)
+
+
+@cache
+def exit_choices() -> dict[int, int]:
+    """By exit code, the byte of a page operation that chooses it."""
+    return {chosen(bytes((byte, 0)))[0]: byte for byte in range(256)}
