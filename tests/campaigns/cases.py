@@ -49,13 +49,10 @@ def cases() -> dict[str, Case]:
 
     seen_alone = (name for name in quirks.WITHOUT_MEMORY if name not in LEFT_OUT)
     found = [Case(name, "scenario", profile=name) for name in seen_alone]
-<<<<<<< HEAD
     for name in quirks.MEMORY:
         target = "svsm-hostile" if name in BY_THE_HOST else "svsm"
         found.append(Case(name, target, profile=name))
-=======
     of_hosts = (name for name in host_quirks.names() if name not in LEFT_OUT)
     found += [Case(name, "ghcb-host", profile=name) for name in of_hosts]
->>>>>>> a01c6c6 (fuzz: bursts of events, lists and levels for ghcb-host; the profile of a target is of its machine)
     found += [Case(bug.name, bug.target, plant=bug.place) for bug in bugs().values()]
     return {case.name: case for case in found}

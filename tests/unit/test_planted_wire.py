@@ -13,6 +13,7 @@ from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb_msr import GhcbInfo, PageStateRequest
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.targets import Finding, as_finding, codec, differential, find
+from vmgexit_fuzz.targets.ghcb import programs
 from vmgexit_fuzz.targets.ghcb.exit import WORDS, chosen
 from vmgexit_fuzz.targets.msr import _CODES
 
@@ -65,7 +66,20 @@ def pages(*entries: PscEntry, last: int | None = None) -> bytes:
 SHARED = PscEntry(frame=0x12345, operation=2)
 LARGE = PscEntry(frame=0x40000, operation=1, large=True)
 
+
 # What the finding's cause holds, and the input.
+def page_list() -> bytes:
+    """An input of `ghcb-host`: a 2 MiB entry of which 2 pages are done, then the page at its frame and 510."""
+    operation = bytearray(programs.SIZE)
+    operation[0] = programs.code_of("vmgexit")
+    operation[4] = programs.exit_choices()[ExitCode.SNP_PAGE_STATE_CHANGE]
+    operation[11] = 0x80  # the buffer is what follows the words
+    entries = 1 << 56 | 2 << 52 | 0x40000 << 12 | 2, 2 << 52 | (0x40000 + 510) << 12
+    data = b"".join(word.to_bytes(8, "little") for word in (1 << 16, *entries))
+    operation[118 : 118 + len(data)] = data
+    return bytes(programs.SIZE) + operation
+
+
 INPUTS: dict[str, tuple[str, bytes]] = {
     "scratch-outside-the-buffer": (
         "MMIO_READ: outside the shared buffer",
@@ -160,6 +174,7 @@ INPUTS: dict[str, tuple[str, bytes]] = {
         "value of RCX of SVSM_CORE_QUERY_PROTOCOL",
         call(CoreCall.QUERY_PROTOCOL, 0x0000000000000001),
     ),
+    "begun-entry-is-merged": ("HOST-5 the exit SNP_PAGE_STATE_CHANGE", page_list()),
     "query-past-the-table": ("INV-10", call(CoreCall.QUERY_PROTOCOL, 0x0000000500000001)),
 }
 
@@ -172,6 +187,7 @@ def test_every_bug_has_an_input() -> None:
         "codec-differential",
         "msr",
         "ghcb-exit",
+        "ghcb-host",
         "svsm-calls",
     }
 

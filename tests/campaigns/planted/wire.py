@@ -6,10 +6,13 @@ builders are planted in the structure that they concern.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from vmgexit.errors import DecodeError
+from vmgexit.hosts.quirks import REFERENCE, Quirks
+from vmgexit.hosts.scenario import Session
 from vmgexit.machine.rules import calls as svsm
 from vmgexit.machine.vm import Assertion, Vcpu
 from vmgexit.rules import exits as exit_rules
@@ -210,6 +213,18 @@ def ipi_loses_its_destination() -> Undo:
         request.effects[-1] = (*request.effects[-1][:-1], 0)
 
     return _exit(ExitCode.HV_IPI, lose)
+
+
+@bug("KVM sev.c, snp_begin_psc", target="ghcb-host")
+def begun_entry_is_merged() -> Undo:
+    """A begun 2 MiB entry is joined to the 4 KiB entry that stands at its frame and the pages left: pages
+    past its end are changed, and the second entry's own page is not."""
+    original = Session.__init__
+
+    def begin(self: Session, quirks: Quirks = REFERENCE) -> None:
+        original(self, dataclasses.replace(quirks, psc_begun_entry_merged=True))
+
+    return replace(Session, "__init__", begin)
 
 
 # --- what guests build --------------------------------------------------------------------------------

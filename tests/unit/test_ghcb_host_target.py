@@ -1,0 +1,102 @@
+"""The target ghcb-host: what its bytes spell, what it finds, and that the reference survives it."""
+
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.campaigns.planted import bugs, planted
+from vmgexit.hosts.scenario import Session, sequence_of
+from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets.ghcb.hosts import HostScenarios
+from vmgexit_fuzz.targets.ghcb.programs import SIZE, WEIGHTS, code_of, guest_pages, page, read
+
+ROW = find("ghcb-host")
+TARGET = ROW.open()
+INPUTS = 1500
+
+
+def inputs(target: HostScenarios, seed: int = 1, most: int = INPUTS) -> list[bytes]:
+    """Inputs as a campaign without coverage makes them."""
+    pick, pool = Random(seed), [b""]
+    for _ in range(most):
+        pool.append(target.mutate(pick.choice(pool[-200:]), ROW.longest, pick.getrandbits(32)))
+        if pick.random() < 0.1:
+            pool.append(b"")
+    return pool
+
+
+def first_finding(profile: str, seed: int = 1) -> Finding | None:
+    target = ROW.open(Conditions(profile=profile))
+    assert isinstance(target, HostScenarios)
+    for data in inputs(target, seed):
+        try:
+            target.run(data)
+        except Finding as found:
+            return found
+    return None
+
+
+def test_every_operation_is_made_and_pages_of_guests_are() -> None:
+    assert isinstance(TARGET, HostScenarios)
+    made: Counter[str] = Counter()
+    for data in inputs(TARGET, most=300):
+        made.update(command["op"] for command in read(data))
+    assert set(made) == {*WEIGHTS, "init"} - {"set doorbell"}
+    assert len(guest_pages()) > 150
+    operation = bytearray(SIZE)
+    operation[0], operation[2], operation[3] = code_of("vmgexit"), 1, 5
+    assert page(bytes(operation)).encode() == guest_pages()[5]
+
+
+@given(st.binary(max_size=4 * SIZE))
+@settings(max_examples=80)
+def test_any_bytes_are_a_scenario_that_the_reference_survives(data: bytes) -> None:
+    assert TARGET.run(data) == len(read(data)) == -(-len(data) // SIZE) or not data
+
+
+def test_what_was_found_is_a_scenario_that_replay_takes() -> None:
+    line = TARGET.lines(bytes(3 * SIZE))
+    sequence = sequence_of(json.loads(line), 1, "found")
+    assert sequence is not None
+    assert sequence.commands == read(bytes(3 * SIZE))
+    session = Session()
+    for command in sequence.commands:
+        session.execute(command)
+
+
+@pytest.mark.parametrize(
+    ("profile", "cause"),
+    [
+        ("rdtsc-ends-run", "HOST-9 the exit RDTSC"),
+        ("registers-always-returned", "HOST-8 the exit "),
+        ("msr-cpuid-keeps-reserved", "HOST-10 the MSR word CPUID_REQUEST"),
+        ("cancel-merges-events", "HOST-11 cancel"),
+        ("psc-ranges-merged", "differs from the reference at the exit SNP_PAGE_STATE_CHANGE"),
+    ],
+)
+def test_a_quirk_is_found(profile: str, cause: str) -> None:
+    found = first_finding(profile)
+    assert found is not None
+    assert found.cause.startswith(cause)
+
+
+def test_the_merge_of_begun_entries_is_found_by_what_was_asked() -> None:
+    with planted(bugs()["begun-entry-is-merged"]):
+        found = next(filter(None, (first_finding("reference", seed) for seed in range(8))), None)
+    assert found is not None
+    assert found.cause == "HOST-5 the exit SNP_PAGE_STATE_CHANGE"
+
+
+def test_a_finding_is_shown_with_its_command_marked() -> None:
+    target = ROW.open(Conditions(profile="registers-always-returned"))
+    assert isinstance(target, HostScenarios)
+    for data in inputs(target):
+        finding, shown = target.examine(data)
+        if finding is not None:
+            break
+    assert finding is not None
+    assert sum(line.startswith("->") for line in shown.splitlines()) == 1
