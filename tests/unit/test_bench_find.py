@@ -20,6 +20,7 @@ from tests.campaigns.schedule import make, trials
 from tests.campaigns.score import Score, late, worse
 from tests.campaigns.trial import Trial, TrialOutcome
 from vmgexit.errors import UsageError
+from vmgexit.hosts import quirks as host_quirks
 from vmgexit.machine import quirks
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,8 @@ def score(*seconds: float) -> Score:
 
 
 def test_every_quirk_and_every_planted_bug_is_a_case() -> None:
-    assert set(cases()) == (set(quirks.names()) | set(bugs())) - set(LEFT_OUT)
+    all_quirks = {*quirks.names(), *host_quirks.names()}
+    assert set(cases()) == (all_quirks | set(bugs())) - set(LEFT_OUT)
     assert set(QUICK) <= set(cases())
 
 

@@ -67,9 +67,8 @@ SHARED = PscEntry(frame=0x12345, operation=2)
 LARGE = PscEntry(frame=0x40000, operation=1, large=True)
 
 
-# What the finding's cause holds, and the input.
 def page_list() -> bytes:
-    """An input of `ghcb-host`: a 2 MiB entry of which 2 pages are done, then the page at its frame and 510."""
+    """An input of `ghcb-host`: a 2 MiB entry with 2 pages done, then the page at its frame and 510."""
     operation = bytearray(programs.SIZE)
     operation[0] = programs.code_of("vmgexit")
     operation[4] = programs.exit_choices()[ExitCode.SNP_PAGE_STATE_CHANGE]
@@ -80,6 +79,7 @@ def page_list() -> bytes:
     return bytes(programs.SIZE) + operation
 
 
+# What the finding's cause holds, and the input.
 INPUTS: dict[str, tuple[str, bytes]] = {
     "scratch-outside-the-buffer": (
         "MMIO_READ: outside the shared buffer",
