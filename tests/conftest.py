@@ -4,7 +4,9 @@ import importlib.util
 import re
 import shutil
 import signal
+import subprocess
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,7 +45,19 @@ def is_here(tool: str) -> bool:
     names = NAMES.get(tool, (tool,))
     if (NODE_MODULES / tool / "package.json").is_file():
         return True
+    if tool == "rustc":
+        return _runs(tool)
     return any(map(shutil.which, names)) or importlib.util.find_spec(tool) is not None
+
+
+@cache
+def _runs(tool: str) -> bool:
+    """Whether a program says its version: rustup's rustc is there without a compiler behind it."""
+    found = shutil.which(tool)
+    return (
+        found is not None
+        and not subprocess.run([found, "--version"], capture_output=True).returncode
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -156,7 +156,7 @@ def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
     scenario = "found/peer-call-svsm-apic-read-register-differs-in-rdx.jsonl"
     compared = vmgexit(tmp_path, "replay", scenario, "--peer", command)
     assert compared.returncode == 1, compared.stderr
-    assert "rdx: 15 found, 0 expected" in compared.stdout
+    assert "rdx: 0xf found, 0 expected" in compared.stdout
     assert left_behind(str(own)) == []
 
 

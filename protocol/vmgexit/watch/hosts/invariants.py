@@ -33,6 +33,7 @@ from ...wire.ghcb_msr import (
     decode_msr,
 )
 from ...wire.page_size import PAGE
+from ...wire.vmsa import EventInj, EventType
 from ..judged import Invariant, Violation, Wrong
 from . import documented
 from .documented import Asked
@@ -148,9 +149,9 @@ def _within(step: Step) -> str | None:
 )
 def _page_states(step: Step) -> str | None:
     changed = [one for one in mapped(step) if one[1]]
-    if step.command["op"] == "msr":
-        return _of_the_word(step, changed)
-    if step.request is None or step.answer["run"] != "guest":
+    if step.request is None:
+        return _of_the_word(step, changed) if step.command["op"] == "msr" else None
+    if "status" not in step.answer or step.answer["run"] != "guest":
         return None
     page = step.page
     if page.sw_exit_code != ExitCode.SNP_PAGE_STATE_CHANGE:
@@ -288,10 +289,10 @@ def _run_goes_on(step: Step) -> str | None:
     if "run" not in step.answer or step.answer["run"] in ("ended", "held"):
         return None
     run = step.answer["run"]
-    if step.command["op"] == "msr":
-        wants = step.command["request"] & 0xFFF == GhcbInfo.TERMINATION_REQUEST
+    if step.request is not None:
+        wants = _asks_to_end(step)
     else:
-        wants = step.request is not None and _asks_to_end(step)
+        wants = step.command.get("request", 0) & 0xFFF == GhcbInfo.TERMINATION_REQUEST
     if wants:
         return "" if run[0] == "terminate" else "the guest asked to be terminated, and goes on"
     return "" if run == "guest" else f"ended by {' '.join(map(str, run))}"
@@ -385,11 +386,19 @@ def _runs_next(step: Step) -> str | None:
     vm, cpu = step.vm, step.vm.vcpus[step.cpu]
     if step.waiting.with_host and cpu.vmpl:
         return f"VMPL {cpu.vmpl} runs, and VMPL 0 has events"
-    told = waiting(vm, cpu)
-    news = told.in_page - step.waiting.in_page
-    if is_restricted(vm) and news and not step.waiting.no_further_signal and cpu.event_inj != HV:
+    before = step.waiting
+    news = set(waiting(vm, cpu).in_page - before.in_page)
+    if any(
+        map(_is_interrupt, before.in_page)
+    ):  # a higher vector may take its place without a signal
+        news = {event for event in news if not _is_interrupt(event)}
+    if is_restricted(vm) and news and not before.no_further_signal and cpu.event_inj != HV:
         return "the page has a new event, and no #HV is injected"
     return ""
+
+
+def _is_interrupt(event: int) -> bool:
+    return EventInj.of(event).type == EventType.EXTERNAL_INTERRUPT
 
 
 # --- the watch --------------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ class Step:
     @property
     def is_answered(self) -> bool:
         """Whether this was a page that the host answered, and that no other vCPU wrote meanwhile."""
-        return self.request is not None and self.answer["run"] == "guest" and not self.raced
+        is_told = "status" in self.answer  # not where the page's address stood in the MSR
+        return is_told and self.answer["run"] == "guest" and not self.raced
 
     @property
     def is_done(self) -> bool:
