@@ -7,7 +7,7 @@ plain text with one of five styles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -77,6 +77,18 @@ def listed(names: Iterator[str] | list[str] | tuple[str, ...], style: Style) -> 
     for name in names:
         spans += [Span(", ")] * bool(spans) + [Span(name, style)]
     return tuple(spans)
+
+
+Mark = Callable[[str], "str | None"]
+"""What a span becomes, from its text; None where the format cannot mark it."""
+
+
+def marked(cell: Cell, escape: Callable[[str], str], marks: Mapping[Style, Mark]) -> str:
+    """A cell in a format's markup. A span that has no mark is its text, escaped."""
+    return "".join(
+        (span.style in marks and marks[span.style](span.text)) or spaced(span.text, escape)
+        for span in cell
+    )
 
 
 def spaced(text: str, escape: Callable[[str], str]) -> str:

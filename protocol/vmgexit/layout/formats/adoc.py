@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ..document import Cell, Grid, Section, Span, Style, printable, spaced
+from ..document import Cell, Grid, Mark, Section, Style, marked, printable
 from ..subjects import Subject, document
 from ..table import GENERATED
 
@@ -61,21 +61,15 @@ def _grid(grid: Grid) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return "".join(map(_span, cell))
+    return marked(cell, escape, _MARKS)
 
 
-def _span(span: Span) -> str:
-    text = escape(span.text)
-    match span.style:
-        case Style.NAME:
-            return f"**{text}**"
-        case Style.RESERVED:
-            return f"__{text}__"
-        case Style.CODE:
-            return f"``{text}``"
-        case Style.LINK:
-            return f"<<{_anchor(span.text)},{text}>>"
-    return spaced(span.text, escape)
+_MARKS: dict[Style, Mark] = {
+    Style.NAME: lambda text: f"**{escape(text)}**",
+    Style.RESERVED: lambda text: f"__{escape(text)}__",
+    Style.CODE: lambda text: f"``{escape(text)}``",
+    Style.LINK: lambda text: f"<<{_anchor(text)},{escape(text)}>>",
+}
 
 
 def _anchor(label: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..document import Cell, Grid, Section, Span, Style, printable, spaced
+from ..document import Cell, Grid, Mark, Section, Style, marked, printable
 from ..subjects import Subject, document
 from ..table import GENERATED
 
@@ -103,16 +103,12 @@ def _shares(grid: Grid) -> list[float]:
 
 
 def _cell(cell: Cell) -> str:
-    return "{}" + "".join(map(_span, cell))
+    return "{}" + marked(cell, escape, _MARKS)
 
 
-def _span(span: Span) -> str:
-    text = escape(span.text)
-    match span.style:
-        case Style.NAME:
-            return f"\\textbf{{{text}}}"
-        case Style.RESERVED:
-            return f"\\textit{{{text}}}"
-        case Style.CODE | Style.LINK:
-            return f"\\texttt{{{text}}}"
-    return spaced(span.text, escape)
+_MARKS: dict[Style, Mark] = {
+    Style.NAME: lambda text: f"\\textbf{{{escape(text)}}}",
+    Style.RESERVED: lambda text: f"\\textit{{{escape(text)}}}",
+    Style.CODE: lambda text: f"\\texttt{{{escape(text)}}}",
+    Style.LINK: lambda text: f"\\texttt{{{escape(text)}}}",
+}

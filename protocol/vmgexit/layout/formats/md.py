@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from ..document import Cell, Document, Grid, Section, Span, Style, spaced
+from ..document import Cell, Document, Grid, Mark, Section, Style, marked
 from ..subjects import Subject, document
 from ..table import GENERATED
 
@@ -62,18 +62,12 @@ def _grid(grid: Grid) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return "".join(map(_span, cell))
+    return marked(cell, escape, _MARKS)
 
 
-def _span(span: Span) -> str:
-    text = escape(span.text)
-    match span.style:
-        case Style.NAME:
-            return f"**{text}**"
-        case Style.RESERVED:
-            return f"*{text}*"
-        case Style.CODE if _CODE.fullmatch(span.text):
-            return f"`{span.text}`"
-        case Style.LINK:
-            return f"[{text}](#{anchor(span.text)})"
-    return spaced(span.text, escape)
+_MARKS: dict[Style, Mark] = {
+    Style.NAME: lambda text: f"**{escape(text)}**",
+    Style.RESERVED: lambda text: f"*{escape(text)}*",
+    Style.CODE: lambda text: f"`{text}`" if _CODE.fullmatch(text) else None,
+    Style.LINK: lambda text: f"[{escape(text)}](#{anchor(text)})",
+}

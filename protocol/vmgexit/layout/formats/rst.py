@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from ..document import Cell, Grid, Section, Span, Style, printable, spaced
+from ..document import Cell, Grid, Mark, Section, Style, marked, printable
 from ..grids import fitted
 from ..subjects import Subject, document
 from ..table import GENERATED
@@ -16,6 +16,9 @@ _BESIDE = 3  # what stands between two cells
 
 # Inline markup, references, and what docutils takes for an address.
 _MARKUP = re.compile(r"[\\`*|@]|:(?=//)|(?<=[a-z]):(?=[^\s/])|_(?![^\W_])|(?<![^\W_])_|\[|\]|<|>")
+
+# What may stand between double backticks.
+_CODE = re.compile(r"[^`\\\s](?:[^`\\]*[^`\\\s])?")
 
 # The first letter of a line may begin a list, a directive, an option or an underline.
 _FIRST = re.compile(r"^(?=[^\w\s\\])|^(?=\w{1,5}[.)])")
@@ -80,21 +83,15 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return "".join(map(_span, cell))
+    return marked(cell, escape, _MARKS)
 
 
-def _span(span: Span) -> str:
-    text = escape(span.text)
-    match span.style:
-        case Style.NAME:
-            return f"**{text}**"
-        case Style.RESERVED:
-            return f"*{text}*"
-        case Style.CODE if re.fullmatch(r"[^`\\\s](?:[^`\\]*[^`\\\s])?", printable(span.text)):
-            return f"``{printable(span.text)}``"
-        case Style.LINK:
-            return f":ref:`{text} <{_anchor(span.text)}>`"
-    return spaced(span.text, escape)
+_MARKS: dict[Style, Mark] = {
+    Style.NAME: lambda text: f"**{escape(text)}**",
+    Style.RESERVED: lambda text: f"*{escape(text)}*",
+    Style.CODE: lambda text: f"``{printable(text)}``" if _CODE.fullmatch(printable(text)) else None,
+    Style.LINK: lambda text: f":ref:`{escape(text)} <{_anchor(text)}>`",
+}
 
 
 def _anchor(label: str) -> str:
