@@ -8,6 +8,7 @@ says less than a broken invariant.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from vmgexit.compare.replay import differences
 from vmgexit.descriptions import Command
@@ -36,12 +37,18 @@ class HostScenarios(Target):
             pass
         return len(commands)
 
-    def _steps(self, commands: list[Command]) -> Steps:
-        return Steps(commands, HostWatch(Session(self.quirks)), self._other())
-
-    def _other(self) -> Session | None:
-        """The reference, to compare with."""
-        return None if self.quirks == REFERENCE else Session(REFERENCE)
+    def _steps(self, commands: list[Command]) -> Iterator[Command]:
+        """Each command, carried out under watch and beside the reference. Raises Finding."""
+        watch = HostWatch(Session(self.quirks))
+        other = None if self.quirks == REFERENCE else Session(REFERENCE)
+        for command in commands:
+            try:
+                answer = watch.execute(command)
+            except Violation as violation:
+                raise finding(violation) from None
+            if other is not None and answer != (expected := other.execute(command)):
+                raise _difference(command, differences(answer, expected))
+            yield command
 
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
         commands = programs.read(data)
@@ -67,31 +74,6 @@ class HostScenarios(Target):
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
         """The beginning of one scenario and the end of the other."""
         return crossover(one, other, longest, seed)
-
-
-class Steps:
-    """Commands that are carried out one by one, on the host and beside the reference."""
-
-    def __init__(self, commands: list[Command], watch: HostWatch, other: Session | None) -> None:
-        self.commands = commands
-        self.watch = watch
-        self.other = other
-
-    def __iter__(self) -> Steps:
-        self.left = iter(self.commands)
-        return self
-
-    def __next__(self) -> Command:
-        command = next(self.left)
-        try:
-            answer = self.watch.execute(command)
-        except Violation as violation:
-            raise finding(violation) from None
-        if self.other is not None:
-            expected = self.other.execute(command)
-            if answer != expected:
-                raise _difference(command, differences(answer, expected))
-        return command
 
 
 def _difference(command: Command, found: dict[str, tuple[object, object]]) -> Finding:
