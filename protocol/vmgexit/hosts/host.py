@@ -61,10 +61,9 @@ class Host:
         if stands or not gpa or not self.vm.memory.holds(gpa, PAGE):
             return {"run": stands or "guest", "page": "untouched", "asked": []}
         self.vm.memory.place(gpa, page.memory)
-        before = bytes(page.memory)
         request = self.last = Request(self.vm, self.quirks, self.vm.vcpus[cpu], page=page, gpa=gpa)
         run = self._carry_out(request)
-        return {"run": run, **_told(page, before), "asked": request.asked}
+        return {"run": run, **_told(page), "asked": request.asked}
 
     def start(self, cpu: int) -> bool:
         """Send a start-up IPI; whether the vCPU was held, and is released by it."""
@@ -156,7 +155,7 @@ def _store(page: SharedPage, words: dict[str, int]) -> None:
     page.store(BITMAP_OFFSET, marked.to_bytes(16, "little"))
 
 
-def _told(page: SharedPage, before: bytes) -> Answer:
+def _told(page: SharedPage) -> Answer:
     """The page after an exit, as an answer tells it."""
     after = bytes(page.memory)
 
@@ -170,5 +169,5 @@ def _told(page: SharedPage, before: bytes) -> Answer:
         "detail": held("sw_exit_info_2"),
         "valid": valid,
         "registers": {name: held(name) for name in RETURNED if name in valid},
-        "buffer": changed_runs(before, after),
+        "buffer": changed_runs(page.given, after),
     }

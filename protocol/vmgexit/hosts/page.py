@@ -22,7 +22,8 @@ class SharedPage:
     differ. `meanwhile` is what the guest does after each access of the host."""
 
     def __init__(self, data: bytes, meanwhile: Callable[[SharedPage], None] | None = None) -> None:
-        self.memory = bytearray(data.ljust(PAGE, b"\0"))
+        self.given = data.ljust(PAGE, b"\0")
+        self.memory = bytearray(self.given)
         self.fetches: list[tuple[int, bytes]] = []  # offset and bytes of each
         self.stores: list[tuple[int, bytes]] = []
         self._meanwhile = meanwhile
@@ -54,9 +55,9 @@ class SharedPage:
             seen |= mask
         return twice
 
-    def as_fetched(self, before: bytes) -> bytes:
-        """The page as the host saw it: `before`, with what each first fetch gave."""
-        page = bytearray(before)
+    def as_fetched(self) -> bytes:
+        """The page as the host saw it: as the guest gave it, with what each first fetch gave."""
+        page = bytearray(self.given)
         for at, data in reversed(self.fetches):
             page[at : at + len(data)] = data
         return bytes(page)

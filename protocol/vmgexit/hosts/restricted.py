@@ -29,6 +29,11 @@ def _event(kind: EventType, vector: int = 0) -> int:
     return int(EventInj(valid=True, type=kind, vector=vector))
 
 
+def interrupt(vector: int) -> int:
+    """An external interrupt as EVENTINJ holds it."""
+    return _event(EventType.EXTERNAL_INTERRUPT, vector)
+
+
 HV = _event(EventType.EXCEPTION, ExceptionVector.HV)
 NMI = _event(EventType.NMI)
 MACHINE_CHECK = _event(EventType.EXCEPTION, ExceptionVector.MC)
@@ -44,7 +49,7 @@ class Pending:
     @property
     def events(self) -> list[int]:
         """What is pending, each as EVENTINJ would hold it."""
-        found = [_event(EventType.EXTERNAL_INTERRUPT, self.vector)] if self.vector else []
+        found = [interrupt(self.vector)] if self.vector else []
         found += [NMI] * self.flags.nmi_pending
         return found + [MACHINE_CHECK] * self.flags.mc_pending
 
@@ -108,7 +113,7 @@ def _direct(cpu: Vcpu) -> int:
     if cpu.waiting_nmi:
         cpu.waiting_nmi = False
         return NMI
-    return _event(EventType.EXTERNAL_INTERRUPT, cpu.waiting_irqs.pop()) if cpu.waiting_irqs else 0
+    return interrupt(cpu.waiting_irqs.pop()) if cpu.waiting_irqs else 0
 
 
 def _present(cpu: Vcpu, pending: Pending, quirks: Quirks) -> bool:
@@ -165,7 +170,7 @@ def _in_one(pending: Pending, quirks: Quirks) -> list[int]:
     """The events of a page. EVENTINJ has room for one."""
     events = pending.events
     if not events and pending.flags.no_further_signal and quirks.cancel_bare_signal_is_vector_0:
-        return [_event(EventType.EXTERNAL_INTERRUPT)]
+        return [interrupt(0)]
     if len(events) > 1 and quirks.cancel_merges_events:
         merged = 0
         for event in events:
@@ -207,4 +212,4 @@ def take(vm: Vm, cpu: Vcpu, tpr: int | None = None) -> list[int]:
         return taken
     stays = pending.vector if pending.vector >> 4 <= tpr else 0
     page.write(stays, int(DoorbellFlags(mc_pending=pending.flags.mc_pending)))
-    return [event for event in taken if event != _event(EventType.EXTERNAL_INTERRUPT, stays)]
+    return [event for event in taken if event != interrupt(stays)]

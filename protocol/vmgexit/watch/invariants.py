@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from ..descriptions import Answer, Command
 from ..machine.machine import Machine
@@ -19,7 +19,7 @@ from ..machine.vm import Reason, Vcpu, Vm
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.svsm import CoreCall, Protocol, ResultCode
-from .judged import Invariant, Violation, Wrong
+from .judged import Invariant, Violation, Wrong, adding_to
 from .ledger import (
     Account,
     Ledger,
@@ -38,17 +38,8 @@ from .memory.invariants import INVARIANTS as ON_MEMORY
 from .memory.keys import KEYS
 from .oracle import documented_code
 
-_Check = Callable[[Vm, Ledger, Step], Wrong | None]
-
 INVARIANTS: list[Invariant] = []
-
-
-def _invariant(name: str, meaning: str, *, when: str) -> Callable[[_Check], _Check]:
-    def add(check: _Check) -> _Check:
-        INVARIANTS.append(Invariant(name, meaning, when, check))
-        return check
-
-    return add
+_invariant = adding_to(INVARIANTS)
 
 
 def _books(vm: Vm, ledger: Ledger, step: Step) -> Iterator[tuple[Vcpu, Account]]:

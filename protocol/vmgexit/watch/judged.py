@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 
 class Violation(Exception):
@@ -41,3 +41,21 @@ class Invariant:
     when: str
     check: Callable[[Any, Any, Any], Wrong | None]
     on_memory: bool = False
+
+
+C = TypeVar("C", bound=Callable[[Any, Any, Any], "Wrong | None"])
+
+
+def adding_to(
+    invariants: list[Invariant], *, on_memory: bool = False
+) -> Callable[..., Callable[[C], C]]:
+    """The decorator that makes a function an invariant of `invariants`: name, sentence, `when`."""
+
+    def invariant(name: str, meaning: str, *, when: str) -> Callable[[C], C]:
+        def add(check: C) -> C:
+            invariants.append(Invariant(name, meaning, when, check, on_memory))
+            return check
+
+        return add
+
+    return invariant

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ...descriptions import U32
+from ...hosts.asked import Asked
 from ...hosts.vm import Setup
 from ...rules.exits import problems_of_request, refusal
 from ...wire.ap_creation import ApCreation, ApOperation
@@ -27,9 +29,8 @@ from ...wire.page_state import (
     PscResult,
 )
 
-U32 = (1 << 32) - 1
-
-Asked = list[int | str | None]
+Run = tuple[int, int, PageOperation]
+"""Pages of one state: first frame, how many, state."""
 
 ANSWERED_OTHERWISE = (ExitCode.TERMINATION_REQUEST,)
 """Exits that no host answers: the guest is gone."""
@@ -250,7 +251,7 @@ INVALID_ENTRY = int(PscResult(error=PscErrorClass.INVALID, detail=2))
 class Work:
     """What a page list asks for: runs of frames with their state, in order; and the error at its end."""
 
-    runs: tuple[tuple[int, int, PageOperation], ...]  # first frame, pages, state
+    runs: tuple[Run, ...]
     result: int  # 0, or what SW_EXITINFO2 holds when all before the error is done
 
 
@@ -262,7 +263,7 @@ def work(page: GhcbPage, gpa: int) -> Work:
     room = (BUFFER_END - BUFFER_OFFSET - start - HEADER_SIZE) // ENTRY_SIZE
     if header.end_entry >= room or header.reserved_63_32:
         return Work((), INVALID_HEADER)
-    runs: list[tuple[int, int, PageOperation]] = []
+    runs: list[Run] = []
     for entry in _entries(data, header):
         if entry.problems():
             return Work(tuple(runs), INVALID_ENTRY)

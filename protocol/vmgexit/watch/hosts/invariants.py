@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable
 
 from ...descriptions import Answer, Command
+from ...hosts.asked import Asked
 from ...hosts.host import INFOS
 from ...hosts.quirks import REFERENCE
-from ...hosts.restricted import HV, is_restricted
-from ...hosts.scenario import Session, page_of
+from ...hosts.restricted import HV, MACHINE_CHECK, NMI, interrupt, is_restricted
+from ...hosts.scenario import Session
 from ...hosts.vm import Vm
 from ...rules import msr
 from ...rules.exits import problems_of_answer
-from ...wire.exit import Exit
 from ...wire.exit_codes import ExitCode, MalformedInput, Status
 from ...wire.exits import find_exit
 from ...wire.ghcb import BITMAP_OFFSET, BUFFER_END, BUFFER_OFFSET, GhcbPage
@@ -34,16 +34,12 @@ from ...wire.ghcb_msr import (
 )
 from ...wire.page_size import PAGE
 from ...wire.vmsa import EventInj, EventType
-from ..judged import Invariant, Violation, Wrong
+from ..judged import Invariant, Violation, Wrong, adding_to
 from . import documented
-from .documented import Asked
+from .documented import Run
 from .steps import (
-    MACHINE_CHECK,
-    NMI,
     Kept,
-    Run,
     Step,
-    interrupt,
     mapped,
     single_pages,
     waiting,
@@ -52,6 +48,7 @@ from .steps import (
 _READS = ("read-memory",)
 
 HOST_INVARIANTS: list[Invariant] = []
+_add_rule = adding_to(HOST_INVARIANTS)
 _Check = Callable[[Step], "str | None"]
 
 
@@ -63,14 +60,10 @@ def _invariant(name: str, meaning: str, *, when: str) -> Callable[[_Check], _Che
             told = check(step)
             return None if told is None else [(step.place(), told)] if told else []
 
-        HOST_INVARIANTS.append(Invariant(name, meaning, when, wrong))
+        _add_rule(name, meaning, when=when)(wrong)
         return check
 
     return add
-
-
-def _row(page: GhcbPage) -> Exit | None:
-    return find_exit(page.sw_exit_code)
 
 
 # --- pages ------------------------------------------------------------------------------------------
@@ -267,7 +260,7 @@ def _returned(step: Step) -> str | None:
     if not step.is_answered:
         return None
     page, after = step.page, step.after
-    row = _row(page)
+    row = find_exit(page.sw_exit_code)
     due: set[str] = set()
     if row is not None and step.is_done:
         due = {one.field for one in row.returns if one.applies(page, after)}
@@ -300,7 +293,7 @@ def _run_goes_on(step: Step) -> str | None:
 
 def _asks_to_end(step: Step) -> bool:
     page = step.page
-    row = _row(page)
+    row = find_exit(page.sw_exit_code)
     # Whatever its words say, a guest that terminates is not run again.
     known = row is not None and row.since <= step.vm.setup.ghcb_version
     is_request = page.sw_exit_code == ExitCode.TERMINATION_REQUEST
@@ -353,7 +346,7 @@ def _events_kept(step: Step) -> str | None:
         return None
     before, after = step.waiting, waiting(step.vm, step.vm.vcpus[step.cpu])
     taken = set(step.answer.get("events", ())) if step.command["op"] == "take" else set()
-    added = _added(step.command)
+    added = _added_by(step.command)
     there = before.all
     if step.command["op"] == "enter":  # what the last entry injected was delivered since
         there -= set(before.injected - before.with_host - before.in_page)
@@ -364,7 +357,7 @@ def _events_kept(step: Step) -> str | None:
     return f"event {min(made):#x} comes from nowhere" if made else ""
 
 
-def _added(command: Command) -> set[int]:
+def _added_by(command: Command) -> set[int]:
     match command["op"]:
         case "irq":
             return {interrupt(command["vector"])}
@@ -424,7 +417,6 @@ class HostWatch:
             return session.execute(command)
         step = Step(self.index, command, vm, Kept.of(vm), waiting(vm, vm.vcpus[cpu]))
         session.host.last = None
-        step.given = self._given(command, vm)
         step.answer = session.execute(command)
         step.request = session.host.last
         for invariant in HOST_INVARIANTS:
@@ -436,10 +428,3 @@ class HostWatch:
                 raise Violation(invariant, *wrong[0], self.index)
         self.index += 1
         return step.answer
-
-    def _given(self, command: Command, vm: Vm) -> bytes:
-        """The page that the guest exits with."""
-        if command["op"] == "vmgexit" and "page" in command:
-            return page_of(command["page"])
-        gpa: int = command["gpa"] if "gpa" in command else command.get("request", 0)
-        return (vm.memory.read(gpa, PAGE) or b"").ljust(PAGE, b"\0")

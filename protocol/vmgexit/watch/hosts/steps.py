@@ -8,21 +8,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...descriptions import Answer, Command
-from ...hosts.asked import PRIVATE_ATTRIBUTE
+from ...hosts.asked import PRIVATE_ATTRIBUTE, Asked
 from ...hosts.request import Request
-from ...hosts.restricted import Doorbell, is_restricted
+from ...hosts.restricted import MACHINE_CHECK, NMI, Doorbell, interrupt, is_restricted
 from ...hosts.vm import Vcpu, Vm
-from ...wire.exceptions import ExceptionVector
 from ...wire.exit_codes import MalformedInput, Status
 from ...wire.exits import find_exit
 from ...wire.ghcb import GhcbPage
 from ...wire.ghcb_msr import GhcbInfo, PageOperation
 from ...wire.page_size import PAGE
-from ...wire.vmsa import EventInj, EventType
-from .documented import Asked, error_of
-
-Run = tuple[int, int, PageOperation]
-"""Pages of one state: first frame, how many, state."""
+from .documented import Run, error_of
 
 
 @dataclass(slots=True)
@@ -53,15 +48,6 @@ def waiting(vm: Vm, cpu: Vcpu) -> Waiting:
         Counter(injected),
         bool(pending and pending.flags.no_further_signal),
     )
-
-
-def interrupt(vector: int) -> int:
-    """An interrupt as EVENTINJ holds it."""
-    return int(EventInj(valid=True, type=EventType.EXTERNAL_INTERRUPT, vector=vector))
-
-
-NMI = int(EventInj(valid=True, type=EventType.NMI))
-MACHINE_CHECK = int(EventInj(valid=True, type=EventType.EXCEPTION, vector=ExceptionVector.MC))
 
 
 @dataclass(slots=True)
@@ -99,7 +85,6 @@ class Step:
     waiting: Waiting
     answer: Answer = field(default_factory=dict)
     request: Request | None = None
-    given: bytes = b""  # the page as the guest gave it
 
     @property
     def cpu(self) -> int:
@@ -119,7 +104,7 @@ class Step:
     def page(self) -> GhcbPage:
         """The request, as the host saw it."""
         assert self.request is not None
-        return GhcbPage.decode(self.request.page.as_fetched(self.given))
+        return GhcbPage.decode(self.request.page.as_fetched())
 
     @cached_property
     def error(self) -> MalformedInput | None:

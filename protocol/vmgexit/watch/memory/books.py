@@ -7,7 +7,6 @@ copied only where the call then writes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ...descriptions import Answer, Command
@@ -21,7 +20,6 @@ from ...machine.vm import Vcpu, Vm
 from ...wire.attestation import AttestServices
 from ...wire.page_size import LARGE_PAGE, PAGE
 from ...wire.svsm import Protocol
-from ..judged import Invariant, Wrong
 
 
 @dataclass(slots=True)
@@ -157,19 +155,3 @@ def is_usable(memory: Memory, page: int) -> bool:
 def operation_of(step: MemoryStep) -> AttestServices:
     """What an attestation is asked for, whether the SVSM could read it or not."""
     return AttestServices.decode(step.before.memory.read(step.command["rcx"], AttestServices.size))
-
-
-Check = Callable[[Vm, Books, MemoryStep], Wrong | None]
-
-
-def adding_to(invariants: list[Invariant]) -> Callable[..., Callable[[Check], Check]]:
-    """The decorator that makes a function an invariant of `invariants`: name, sentence, `when`."""
-
-    def invariant(name: str, meaning: str, *, when: str) -> Callable[[Check], Check]:
-        def add(check: Check) -> Check:
-            invariants.append(Invariant(name, meaning, when, check, on_memory=True))
-            return check
-
-        return add
-
-    return invariant

@@ -29,15 +29,15 @@ from ...wire.page_size import LARGE_PAGE, PAGE
 from ...wire.rmp import PageSize
 from ...wire.svsm import CoreCall, Protocol
 from ...wire.vtpm import VtpmCall, VtpmRequest
-from ..judged import Invariant, Wrong
-from .books import Books, MemoryStep, adding_to, is_usable, operation_of, parts_of
+from ..judged import Invariant, Wrong, adding_to
+from .books import Books, MemoryStep, is_usable, operation_of, parts_of
 
 INVARIANTS: list[Invariant] = []
 
 _ATTESTS = tuple(map(int, AttestationCall))
 _ALL_VMPLS = (1, 2, 3)
 _ZERO = bytes(PAGE)
-_invariant = adding_to(INVARIANTS)
+_invariant = adding_to(INVARIANTS, on_memory=True)
 
 
 # --- isolation of memory -----------------------------------------------------------------------------

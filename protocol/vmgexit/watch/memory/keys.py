@@ -14,13 +14,13 @@ from ...wire.attestation import AttestationCall
 from ...wire.report import AttestationReport
 from ...wire.svsm import Protocol
 from ...wire.vtpm import VtpmCall, VtpmRequest
-from ..judged import Invariant, Wrong
-from .books import Books, MemoryStep, adding_to, operation_of, parts_of
+from ..judged import Invariant, Wrong, adding_to
+from .books import Books, MemoryStep, operation_of, parts_of
 
 KEYS: list[Invariant] = []
 
 _ATTESTS = tuple(map(int, AttestationCall))
-_invariant = adding_to(KEYS)
+_invariant = adding_to(KEYS, on_memory=True)
 _DATA = AttestationReport.declaration["report_data"]
 _DATA_AT = slice(_DATA.bit_offset // 8, (_DATA.bit_offset + _DATA.width) // 8)
 
