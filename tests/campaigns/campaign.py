@@ -52,7 +52,7 @@ def _searched(campaign: Campaign, trial: Trial) -> TrialOutcome:
             )
         if search.found:
             told = search.found
-            size = told["lines"].count("\n") if "lines" in told else len(told["data"]) // 2
+            size = told.get("commands") or len(told["data"]) // 2
             done = inputs + search.inputs
             return TrialOutcome(True, seconds + search.after, done, told["cause"], size)
         seconds, inputs, turn = seconds + order.seconds, inputs + process.inputs, turn + 1

@@ -47,7 +47,7 @@ class Bench:
         for case, of in self.scores().items():
             cells = [self._cell(of[name]) if name in of else "" for name in self.methods]
             size = of[US].size if US in of else 0
-            unit = "commands" if self._is_program(case) else "bytes"
+            unit = "commands" if self._has_commands(case) else "bytes"
             yield [case, *cells, f"{size} {unit}" if size else ""]
 
     def _cell(self, score: Score) -> str:
@@ -58,8 +58,8 @@ class Bench:
         found = f"{score.found}/{len(times)}"
         return f"{found}: {self._seconds(score.median)} s{spread}{runs}"
 
-    def _is_program(self, case: str) -> bool:
-        return find(self.cases[case].target).is_program
+    def _has_commands(self, case: str) -> bool:
+        return find(self.cases[case].target).steps == "commands"
 
     def _seconds(self, value: float) -> str:
         if math.isinf(value):
@@ -91,7 +91,7 @@ class Bench:
         long = [
             f"- {case}: {size} commands"
             for case, size in sizes.items()
-            if size > MOST_COMMANDS and self._is_program(case)
+            if size > MOST_COMMANDS and self._has_commands(case)
         ]
         yield f"Shortened scenarios above {MOST_COMMANDS} commands: {len(long)}."
         yield from long

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from tests.campaigns.planted import bugs, planted
 from vmgexit.hosts.scenario import Session, sequence_of
+from vmgexit_fuzz.campaign.export import to_jsonl
+from vmgexit_fuzz.campaign.findings import Store
+from vmgexit_fuzz.process.minimize import minimized
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.ghcb.hosts import HostScenarios
 from vmgexit_fuzz.targets.ghcb.programs import SIZE, WEIGHTS, code_of, guest_pages, page, read
@@ -89,6 +93,28 @@ def test_the_merge_of_begun_entries_is_found_by_what_was_asked() -> None:
         found = next(filter(None, (first_finding("reference", seed) for seed in range(8))), None)
     assert found is not None
     assert found.cause == "HOST-5 the exit SNP_PAGE_STATE_CHANGE"
+
+
+def test_a_finding_is_made_short_by_whole_operations() -> None:
+    target = ROW.open(Conditions(profile="rdtsc-ends-run"))
+    assert isinstance(target, HostScenarios)
+    data = next(data for data in inputs(target) if target.examine(data)[0])
+    finding, _ = target.examine(data)
+    assert finding is not None
+    short = minimized(target, data, finding.cause)
+    assert target.examine(short)[0].cause == finding.cause  # type: ignore[union-attr]
+    assert len(short) == 2 * SIZE
+    assert target.described(finding, short, "")["commands"] == target.count(short) == 2
+
+
+def test_a_finding_is_exported_with_its_commands(tmp_path: Path) -> None:
+    finding = Finding("a cause")
+    told = TARGET.described(finding, bytes(2 * SIZE), "")
+    store = Store(tmp_path)
+    record, _ = store.keep(told, target=ROW.name)
+    assert record.commands == 2
+    [line] = to_jsonl(store, [record]).splitlines()
+    assert [each["cmd"]["op"] for each in json.loads(line)["ops"]] == ["init", "vmgexit"]
 
 
 def test_a_finding_is_shown_with_its_command_marked() -> None:

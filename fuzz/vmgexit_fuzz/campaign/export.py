@@ -56,7 +56,8 @@ def to_jsonl(store: Store, records: list[Record]) -> str:
         told = dataclasses.asdict(record) | {"data": path.read_bytes().hex()}
         commands = path.with_suffix(".jsonl")
         if commands.exists():
-            told["ops"] = [json.loads(line) for line in commands.read_text().splitlines()]
+            held = map(json.loads, commands.read_text().splitlines())
+            told["ops"] = [each for line in held for each in line.get("ops", [line])]
         lines.append(json.dumps(told) + "\n")
     return "".join(lines)
 

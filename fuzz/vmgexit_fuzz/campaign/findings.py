@@ -82,7 +82,7 @@ class Store:
         if is_new or len(data) < record.size:
             for name in ("message", "clause", "meaning", "place"):
                 setattr(record, name, told[name])
-            record.size, record.commands = len(data), told.get("lines", "").count("\n")
+            record.size, record.commands = len(data), told.get("commands", 0)
             path = self.directory / record.id
             write(path.with_name(f"{record.id}.bin"), data)
             write(path.with_name(f"{record.id}.txt"), f"{told['text']}\n".encode())

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
+from vmgexit.sequences import HOST
 
 from ..campaign.findings import Store, records, target_of
 from ..campaign.folder import Directory
@@ -63,6 +64,8 @@ def _read(path: Path, row: TargetRow) -> bytes:
         with path.open("rb") as stream:
             if path.suffix == ".jsonl" and row.is_program:
                 return _program(stream)
+            if path.suffix == ".jsonl" and row.machine == HOST:
+                raise UsageError(f"{path}: `vmgexit replay --invariants` runs a host's JSON lines")
             data = stream.read(row.longest + 1)
     except OSError as error:
         raise VmgexitError(f"{path}: {error.strerror}") from None

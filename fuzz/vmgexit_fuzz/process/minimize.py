@@ -1,6 +1,6 @@
 """Making a finding short: fewer commands first, then simpler arguments. The cause stays the same.
 
-In an input that is no program, each byte counts as a command.
+In an input that has no operations, each byte counts as a command.
 
 libFuzzer's own minimiser drifts to other bugs; this one runs the target itself and keeps a change
 only where the finding's cause stays what it was. It stops after `RUNS` tries or at a given time, so
@@ -12,14 +12,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from vmgexit.machine.program import PLACES, SIZE
-
 from ..targets import Target, as_finding
 
 RUNS = 1500
-
-# The arguments of an operation, each of which is tried as zero, the least telling first: R8, RDX, RCX, ...
-_ARGUMENTS = tuple(place for name, place in reversed(PLACES.items()) if name != "code")
 
 
 def minimized(
@@ -37,13 +32,13 @@ def minimized(
 
     if not same(data):
         return data
-    unit, arguments = (SIZE, _ARGUMENTS) if target.row.is_program else (1, (slice(0, 1),))
+    unit = target.operation
     operations = [data[at : at + unit] for at in range(0, len(data) - unit + 1, unit)]
     size = len(operations)
     while size >= 1:
         operations, shorter = _without(operations, size, same)
         size = size if shorter and size == 1 else size // 2
-    for candidate in _simpler(operations, arguments):
+    for candidate in _simpler(operations, target.arguments):
         if same(b"".join(candidate)):
             operations[:] = candidate
     return b"".join(operations)

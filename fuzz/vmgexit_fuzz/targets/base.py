@@ -119,6 +119,8 @@ class TargetRow:
 class Target:
     """A target that is open: bytes in; it returns, or raises Finding."""
 
+    operation = 1  # bytes of an operation, which stands or falls as a whole
+    arguments: tuple[slice, ...] = (slice(0, 1),)  # of it, each of which can be tried as zero
     takes_peer = False
     takes_guest = False
 
@@ -160,12 +162,16 @@ class Target:
         }
         told["data"], told["text"] = data.hex(), f"{finding.message}\n{text}"
         if lines := self.lines(data):
-            told["lines"] = lines
+            told["lines"], told["commands"] = lines, self.count(data)
         return told
 
     def ending(self, data: bytes) -> str:
         """Why the guest of a scenario ends itself; empty where it does not, and of other inputs."""
         return ""
+
+    def count(self, data: bytes) -> int:
+        """How many commands a scenario has; of other inputs none."""
+        return 0
 
     def lines(self, data: bytes) -> str:
         """The commands of a scenario as JSON lines; nothing of other inputs."""

@@ -38,6 +38,9 @@ class Execution(Protocol):
 class ProgramTarget(Target):
     """A target that runs each input on a fresh machine. A subclass says what carries it out."""
 
+    operation = program.SIZE
+    # The least telling first: R8, RDX, RCX, ...
+    arguments = tuple(at for name, at in reversed(program.PLACES.items()) if name != "code")
     takes_guest = True
     invariants: Sequence[Invariant] = INVARIANTS  # those that hold for the inputs
 
@@ -96,6 +99,9 @@ class ProgramTarget(Target):
 
     def ending(self, data: bytes) -> str:
         return self._of_guest(data)[1]
+
+    def count(self, data: bytes) -> int:
+        return len(self.commands(data))
 
     def lines(self, data: bytes) -> str:
         return to_lines(self.commands(data))

@@ -27,6 +27,9 @@ from .mutation import crossover, mutate
 class HostScenarios(Target):
     """Scenarios of a host, under all invariants."""
 
+    operation = programs.SIZE
+    arguments = programs.ARGUMENTS
+
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         super().__init__(row, conditions)
         self.quirks = row.quirks(conditions.profile)
@@ -62,6 +65,9 @@ class HostScenarios(Target):
 
     def read(self, data: bytes) -> str:
         return show(programs.read(data))
+
+    def count(self, data: bytes) -> int:
+        return len(programs.read(data))
 
     def lines(self, data: bytes) -> str:
         """The scenario as the one line that `vmgexit replay` takes."""

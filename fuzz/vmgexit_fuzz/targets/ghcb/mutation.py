@@ -162,11 +162,14 @@ def _break_one_rule(pick: random.Random, operations: list[bytearray]) -> None:
 
 
 def _one_bit(pick: random.Random, operations: list[bytearray]) -> None:
-    """A page as it should be, but for a bit of a word that is looked at."""
+    """A page as it should be, but for a bit of a word that is looked at, and sometimes a valid bit."""
     operation = _any_page(pick)
     number = pick.choice(_LOOKED_AT)
     right: int = getattr(programs.page(bytes(operation)), WORDS[number])
-    _put(operation, number, right ^ 1 << pick.choice((pick.randrange(64), pick.randrange(16))))
+    bit = pick.choice((pick.randrange(64), pick.randrange(16), pick.randrange(32, 40)))
+    _put(operation, number, right ^ 1 << bit)
+    if pick.random() < 0.3:  # and something is not marked valid, or is
+        operation[_MASKS + 2 + pick.randrange(2)] |= 1 << pick.randrange(8)
     burst = [operation]
     if programs.page(bytes(operation)).sw_exit_code == ExitCode.HV_DOORBELL_PAGE:
         burst.insert(0, _named("set doorbell", operation[1]))
@@ -197,7 +200,15 @@ def _race(pick: random.Random, operations: list[bytearray]) -> None:
     pick.choice(operations)[-8:] = bytes((0xFF, pick.randrange(64))) + pick.randbytes(6)
 
 
-_EVENTS = ("irq", "irq", "nmi", "machine_check", "enter", "enter", "cancel", "take")
+_EVENTS = ("irq", "irq", "nmi", "machine_check", "enter", "enter", "cancel", "take", "write")
+_LEFT_BY_GUESTS = (0, 0x80)  # PendingEvent: nothing; NoFurtherSignal alone
+
+
+def _event(pick: random.Random, cpu: int) -> bytearray:
+    name = pick.choice(_EVENTS)
+    if name != "write":
+        return _named(name, cpu, pick.getrandbits(8), pick.getrandbits(8))
+    return _named(name, cpu, 1, 0, 0, 0, 0, pick.choice(_LEFT_BY_GUESTS))  # to the doorbell page
 
 
 def _events(pick: random.Random, operations: list[bytearray]) -> None:
@@ -205,10 +216,7 @@ def _events(pick: random.Random, operations: list[bytearray]) -> None:
     operations[0][2] = 1
     cpu = pick.randrange(CPUS)
     burst = [_named("set doorbell", cpu)]
-    burst += [
-        _named(pick.choice(_EVENTS), cpu, pick.getrandbits(8), pick.getrandbits(8))
-        for _ in range(pick.randint(3, 8))
-    ]
+    burst += [_event(pick, cpu) for _ in range(pick.randint(3, 8))]
     _insert_all(pick, operations, burst)
 
 

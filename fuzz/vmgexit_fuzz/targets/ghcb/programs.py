@@ -31,6 +31,12 @@ DOORBELL = 0x9000  # of vCPU 0; vCPU 1 has the page after it
 _HEAD = slice(4, SIZE - 8)  # what an input of `ghcb-exit` has
 _RACE = SIZE - 8  # the last bytes: whether, where and what another vCPU writes meanwhile
 
+ARGUMENTS = (
+    *(slice(at, min(at + 8, SIZE)) for at in reversed(range(14, SIZE, 8))),
+    *(slice(10, 14), slice(4, 10), slice(2, 4), slice(1, 2)),
+)
+"""What of an operation can be tried as zero, the least telling first: race, buffer, words, masks."""
+
 # Each is taken where a byte of the operation is above its threshold, so that zeros are a usual VM.
 RARELY = 0xC0
 RESTRICTED = 1 | 8  # SEV_FEATURES: SNP, restricted injection
