@@ -89,7 +89,9 @@ def _difference(command: Command, found: dict[str, tuple[object, object]]) -> Fi
         row = find_exit(page.sw_exit_code)
         place = f"the exit {row.name}" if row else "an exit that does not exist"
     keys = ", ".join(sorted({key.partition(".")[0] for key in found}))
-    told = "; ".join(f"{key} {ours!r}, {theirs!r}" for key, (ours, theirs) in found.items())
+    told = "; ".join(
+        f"{key}: {ours!r} found, {theirs!r} expected" for key, (ours, theirs) in found.items()
+    )
     return Finding(
         f"differs from the reference at {place}: {keys}",
         f"differs from the reference at {place}: {told}"[:400],
