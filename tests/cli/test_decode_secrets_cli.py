@@ -179,7 +179,7 @@ def test_without_cryptography_one_line_says_so(
     ran = run("decode", "guest-message", "response.bin", "--secrets", "secrets.bin")
     assert ran.code == 2
     assert ran.err == (
-        "vmgexit: opening a message needs cryptography, which is not installed; the extra has it:"
+        "vmgexit: guest messages need cryptography, which is not installed; the extra has it:"
         " vmgexit[open]\n"
     )
 

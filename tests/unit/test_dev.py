@@ -286,7 +286,7 @@ def test_help_needs_no_set_up_and_names_every_command(
 
 @pytest.mark.parametrize("lock", [dev.LOCK, dev.HEAVY_LOCK], ids=lambda lock: lock.name)
 def test_a_lock_holds_names_versions_markers_and_hashes_only(lock: Path) -> None:
-    requirement = re.compile(r"[a-z0-9-]+==[\w.]+( ; [\w.' <>=!()]+)? \\")
+    requirement = re.compile(r"[a-z0-9-]+==[\w.]+( ; [\w.'* <>=!()]+)? \\")
     digest = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
     strange = [
         line

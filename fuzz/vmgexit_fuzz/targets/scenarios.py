@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from vmgexit.descriptions import Answer, Command
+from vmgexit.devices import RECORDED, Devices
 from vmgexit.guests.follow import as_guest
 from vmgexit.guests.profiles import find_guest
 from vmgexit.machine import program
@@ -43,6 +44,7 @@ class ProgramTarget(Target):
     arguments = tuple(at for name, at in reversed(program.PLACES.items()) if name != "code")
     takes_guest = True
     invariants: Sequence[Invariant] = INVARIANTS  # those that hold for the inputs
+    devices: Devices = RECORDED
 
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         super().__init__(row, conditions)
@@ -51,7 +53,7 @@ class ProgramTarget(Target):
 
     def begin(self) -> Execution:
         """What carries out the next input; it raises Violation and Finding."""
-        return Watch(Machine(self.quirks), invariants=self.invariants)
+        return Watch(Machine(self.quirks, self.devices), invariants=self.invariants)
 
     def commands(self, data: bytes) -> list[Command]:
         """The scenario of an input."""

@@ -2,7 +2,7 @@
 
 The bytes are a program, as for `scenario`, of a machine with memory. With `svsm` the host is honest: it
 takes no page, and passes requests to the secure processor on. With `svsm-hostile` it remaps, unassigns,
-splits, joins and lies at any time.
+splits, joins and lies at any time. Guest messages are sealed, and reports signed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from vmgexit.descriptions import Command
+from vmgexit.devices import Devices
+from vmgexit.devices.sealed import Sealed
 from vmgexit.machine import program
 from vmgexit.machine.commands import NOT_ON_MEMORY
 
@@ -34,6 +36,7 @@ class WholeSvsm(ProgramTarget):
     """Any scenario on a machine with memory, whose host takes nothing."""
 
     takes_guest = False
+    devices = Devices(Sealed())
     hostile = False
 
     def commands(self, data: bytes) -> list[Command]:

@@ -14,6 +14,7 @@ from typing import Any
 from ..compare.lockstep import replay_peer
 from ..compare.peer import Peer
 from ..compare.replay import KINDS, Mismatch, Tally, explained, replay
+from ..devices import RECORDED
 from ..errors import ScenarioError, UsageError
 from ..guests.profiles import GUESTS, find_guest
 from ..hosts.scenario import sequence_of
@@ -22,6 +23,7 @@ from ..machine.scenario import sequences
 from ..read.streams import lines
 from ..sequences import SVSM, Sequence
 from .as_guest import check
+from .devices import add_devices, chosen_devices
 from .formatter import examples
 
 SHOWN = 20  # mismatches printed in full; all are counted
@@ -60,6 +62,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help=f"{' or '.join(GUESTS)}: say where a scenario does what that guest never does, and where the"
         " guest ends itself; exits 1 where it never does that",
     )
+    add_devices(parser)
     parser.add_argument(
         "--peer",
         metavar="CMD",
@@ -129,10 +132,16 @@ def _known(profile: str) -> None:
 def _mismatches(arguments: argparse.Namespace, tally: Tally) -> Iterator[Mismatch]:
     """What differs in any of the files, on the machine or on the peer."""
     if arguments.peer is None:
-        for sequence, quirks in _sequences(arguments):
-            found = replay([sequence], quirks, tally, watched=arguments.invariants)
-            with _named(sequence.name):
-                yield from explained(found, quirks) if arguments.explain else found
+        watched = arguments.invariants
+        with chosen_devices(arguments) as devices:
+            if arguments.explain and devices is not RECORDED:
+                raise UsageError(
+                    "--explain compares with recorded devices: not with --psp or --tpm"
+                )
+            for sequence, quirks in _sequences(arguments):
+                found = replay([sequence], quirks, tally, watched=watched, devices=devices)
+                with _named(sequence.name):
+                    yield from explained(found, quirks) if arguments.explain else found
         return
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
         for sequence, quirks in _sequences(arguments):
@@ -190,6 +199,9 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     for option in ("invariants", "explain"):
         if getattr(arguments, option):
             raise UsageError(f"--{option} looks into our own machine: not with --peer")
+    for option in ("psp", "tpm"):
+        if getattr(arguments, option) != "recorded":
+            raise UsageError(f"--{option}: a device of our own machine, not of a peer")
     try:
         words = shlex.split(arguments.peer)
     except ValueError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..descriptions import Answer, Command
+from ..devices import RECORDED, Devices
 from ..errors import ScenarioError, UsageError, VmgexitError, brief
 from ..machine.commands import COMMANDS
 from ..machine.machine import Machine
@@ -21,8 +22,10 @@ from ..machine.typed import FIRST, spelling, typed
 from ..read.streams import lines
 from ..wire.calls import calls, find_call
 from ..wire.svsm import ResultCode
+from .devices import add_devices, chosen_devices
 from .formatter import examples
 from .main import complain
+from .messages import messages_told
 
 PROMPT = "svsm> "
 _REGISTERS = ("rcx", "rdx", "r8")
@@ -40,6 +43,7 @@ state, calling_area              everything that is known of a vCPU; its calling
 init                             begin again; vmsa, adjust, run, host_page, psp and others work, too
 {"op": "page", "gpa": 36864}     a command as scenarios spell it
 cpu=1                            on any of them: another vCPU than 0
+messages, messages FOLDER        with --psp sealed: what the host saw of guest messages; into files
 save FILE                        what was done so far, with the answers, for vmgexit replay
 help COMMAND, help calls         the arguments of a command; the names of calls
 quit                             or the end of the input"""
@@ -65,11 +69,16 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save", metavar="FILE", help="write the session there at its end, for vmgexit replay"
     )
+    add_devices(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    session = Session(arguments.profile)
+    with chosen_devices(arguments) as devices:
+        return _run(arguments, Session(arguments.profile, devices))
+
+
+def _run(arguments: argparse.Namespace, session: Session) -> int:
     if arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty():
         not_understood = 0
         _each(session, _typed_lines(), "")
@@ -122,9 +131,9 @@ def _typed_lines() -> Iterator[str]:
 class Session:
     """A machine, and what was done to it so far with its answers."""
 
-    def __init__(self, quirks: str) -> None:
+    def __init__(self, quirks: str, devices: Devices = RECORDED) -> None:
         """Begins with the machine that `typed.FIRST` describes. Raises UsageError."""
-        self.machine = Machine(profile(quirks))
+        self.machine = Machine(profile(quirks), devices)
         self.done: list[tuple[Command, Answer]] = []
         self._carry_out(dict(FIRST))
 
@@ -138,6 +147,10 @@ class Session:
                 raise UsageError("save: the name of one file expected")
             self.save(rest[0])
             return iter([f"  {len(self.done)} commands in {rest[0]}"])
+        if word == "messages":
+            if len(rest) > 1:
+                raise UsageError("messages: the name of one folder expected, or nothing")
+            return messages_told(self.machine.vm.processor, *rest)
         return iter(self._told(typed(line)))
 
     def save(self, name: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..descriptions import Answer, Command
+from ..devices import RECORDED, Devices
 from ..errors import TOO_DEEP, ScenarioError, cut
 from ..hosts import quirks as host_quirks
 from ..hosts import scenario as host_scenario
@@ -39,14 +40,19 @@ class Kind:
     """A kind of machine: its profiles, and how one begins with some quirks."""
 
     profiles: Profiles[Any]
-    begin: Callable[[Any], Executor]
+    begin: Callable[[Any, Devices], Executor]
     watch: Callable[[Any], Executor]  # the machine under all invariants
     show: Callable[..., str]  # commands for a person, one of them marked
 
 
+def _host(quirks: Any, devices: Devices) -> Executor:
+    """A GHCB host, which has none of an SVSM's devices."""
+    return Session(quirks)
+
+
 KINDS = {
     SVSM: Kind(machine_quirks.PROFILES, Machine, Watch, machine_scenario.show),
-    HOST: Kind(host_quirks.PROFILES, Session, HostWatch, host_scenario.show),
+    HOST: Kind(host_quirks.PROFILES, _host, HostWatch, host_scenario.show),
 }
 """By what a sequence is for."""
 
@@ -122,16 +128,21 @@ class Tally:
 
 
 def replay(
-    sequences: Iterable[Sequence], quirks: Any, tally: Tally, *, watched: bool = False
+    sequences: Iterable[Sequence],
+    quirks: Any,
+    tally: Tally,
+    *,
+    watched: bool = False,
+    devices: Devices = RECORDED,
 ) -> Iterator[Mismatch]:
     """Run every sequence and yield the answers that differ; `tally` counts on the way.
 
     The quirks are those of the sequences' kind of machine. With `watched` a broken invariant ends its
-    sequence and is kept in the tally.
+    sequence and is kept in the tally. `devices` stand behind an SVSM.
     """
     for sequence in sequences:
         tally.sequences += 1
-        executor = _begun(sequence, quirks, watched)
+        executor = _begun(sequence, quirks, watched, devices)
         for index, (command, recorded) in enumerate(
             zip(sequence.commands, sequence.answers, strict=True)
         ):
@@ -149,9 +160,9 @@ def replay(
                 yield Mismatch(sequence, index, differences(answer, recorded))
 
 
-def _begun(sequence: Sequence, quirks: Any, watched: bool) -> Executor:
+def _begun(sequence: Sequence, quirks: Any, watched: bool, devices: Devices) -> Executor:
     kind = KINDS[sequence.machine]
-    machine = kind.begin(quirks)
+    machine = kind.begin(quirks, devices)
     return kind.watch(machine) if watched else machine
 
 

@@ -30,13 +30,13 @@ from ..descriptions import (
     Numbers,
     Piece,
 )
+from ..devices.secure_processor import ANSWERS
 from ..errors import ScenarioError
 from ..wire.page_size import PAGE
 from ..wire.svsm import Protocol
 from .kinds import Posts, Prepared, Row, Rows, Whom
 from .memory import layout
 from .memory.rmp import MOST_ADDRESS
-from .secure_processor import ANSWERS
 from .vm import REQUESTS
 
 MOST_VCPUS = 255

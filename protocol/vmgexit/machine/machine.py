@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..descriptions import Actor, Answer, Command
+from ..devices import RECORDED, Devices
 from ..errors import ScenarioError
 from ..wire.vmsa import VintrCtrl
 from . import memory_commands
@@ -46,8 +47,9 @@ class Machine:
     A machine that stopped answers every later command by its reason.
     """
 
-    def __init__(self, quirks: Quirks | str = REFERENCE) -> None:
-        self.vm = Vm(profile(quirks) if isinstance(quirks, str) else quirks)
+    def __init__(self, quirks: Quirks | str = REFERENCE, devices: Devices = RECORDED) -> None:
+        known = profile(quirks) if isinstance(quirks, str) else quirks
+        self.vm = Vm(known, devices=devices)
         self.stopped: Answer | None = None
 
     def execute(self, command: Command, step: Carries | None = None) -> Answer:
@@ -117,7 +119,15 @@ class Machine:
 
     def _init(self, command: Command) -> Answer:
         ids = command.get("apic_ids") or range(command["cpus"])
-        self.vm = vm = Vm(self.vm.quirks, ids, command.get("reg_count", 0), self.vm.listener)
+        before = self.vm
+        self.vm = vm = Vm(
+            before.quirks,
+            ids,
+            command.get("reg_count", 0),
+            devices=before.devices,
+            listener=before.listener,
+        )
+        vm.devices.tpm.begin()
         self.stopped = None
         answer = {"ok": True, "cpus": command["cpus"]}
         if "reg_count" in command:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..descriptions import Answer, Command
+from ..devices.secure_processor import Certificates
 from ..wire.page_size import PAGE
 from ..wire.vmsa import EFER_SVME, Vmsa
 from .memory import instructions
@@ -18,7 +19,6 @@ from .memory.rmp import ASSIGNED, FRAME, LARGE, READ, VALIDATED, VMSA, WRITE, pe
 from .memory.words import R8, RAX, RCX, RDX, words
 from .rules import core, switch
 from .rules.operands import Registers, memory_of, registry_of
-from .secure_processor import Certificates
 from .vm import Vcpu, Vm
 
 _DIGITS = 16  # of a page's hash

@@ -11,6 +11,8 @@ from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from ..devices import RECORDED, Devices
+from ..devices.secure_processor import SecureProcessor
 from ..schema import Bits
 from ..wire.doorbell import DoorbellHead
 from ..wire.exit_codes import ExitCode
@@ -18,7 +20,6 @@ from ..wire.page_size import PAGE
 from .memory.memory import Memory
 from .memory.registry import Home, Registry
 from .quirks import REFERENCE, Quirks
-from .secure_processor import SecureProcessor
 from .state import outside
 from .vcpu import CallingPage, Entry, Guest, LocalApic, Mailbox, Posting
 
@@ -130,13 +131,14 @@ class Vm:
     quirks: Quirks = field(metadata=outside("they never change"), default=REFERENCE)
     apic_ids: InitVar[Iterable[int]] = ()
     registration_count: int = 0
+    devices: Devices = field(metadata=outside("they stand behind the SVSM"), default=RECORDED)
     listener: Listener | None = field(
         metadata=outside("it watches, and changes nothing"), default=None
     )
     has_apic: bool = field(metadata=outside("it never changes"), default=True)
     memory: Memory | None = field(metadata=_WITH_MEMORY, default=None)
     registry: Registry | None = field(metadata=_WITH_MEMORY, default=None)
-    processor: SecureProcessor = field(metadata=_WITH_MEMORY, default_factory=SecureProcessor)
+    processor: SecureProcessor = field(metadata=_WITH_MEMORY, init=False)
     requests: list[HostRequest] = field(
         metadata=outside("they are told and done"), init=False, default_factory=list
     )
@@ -148,6 +150,7 @@ class Vm:
     )
 
     def __post_init__(self, apic_ids: Iterable[int]) -> None:
+        self.processor = SecureProcessor(self.devices.messages)
         self.vcpus = [
             Vcpu(self, index, apic_id, CallingPage(_first_calling_area(index)))
             for index, apic_id in enumerate(apic_ids)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import DecodeError, UsageError
+from ..devices.sealed import unseal
+from ..errors import DecodeError
 from ..schema import Structure
 from ..wire.guest_message import PAYLOAD_SIZE, GuestMessage
 from ..wire.payloads import payload_of
 from ..wire.secrets import SecretsPage
 
 KEYS = 4
-_TAG_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +52,8 @@ def opened(message: GuestMessage, keys: Mapping[int, bytes]) -> Opened | None:
             f"header.msg_sz: {header.msg_sz} bytes found, a page holds {PAYLOAD_SIZE}",
             path="header.msg_sz",
         )
-    sealed = message.payload[: header.msg_sz] + header.authtag[:_TAG_SIZE]
     for number in sorted(keys, key=lambda number: (number != header.msg_vmpck, number)):
-        payload = _decrypted(keys[number], header.iv, sealed, header.authenticated)
+        payload = unseal(keys[number], message)
         if payload is not None:
             return Opened(number, payload, payload_of(header))
     return None
-
-
-def _decrypted(key: bytes, iv: bytes, sealed: bytes, authenticated: bytes) -> bytes | None:
-    """The plain text; None where the tag says that it is another key's."""
-    try:
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ImportError:
-        raise UsageError(
-            "opening a message needs cryptography, which is not installed; the extra has it:"
-            " vmgexit[open]"
-        ) from None
-    try:
-        return AESGCM(key).decrypt(iv, sealed, authenticated)
-    except InvalidTag:
-        return None

@@ -10,6 +10,15 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from ...devices.secure_processor import (
+    ANSWERED,
+    BUSY,
+    CERTIFICATE_HEADER,
+    CERTIFICATE_PAGES,
+    INVALID,
+    TOO_SHORT,
+    HostError,
+)
 from ...wire.attestation import (
     MANIFEST_GUID,
     MAX_CERTIFICATES,
@@ -26,16 +35,6 @@ from ...wire.page_size import PAGE
 from ...wire.report import AttestationReport
 from ...wire.svsm import ResultCode
 from ..memory.registry import END
-from ..secure_processor import (
-    ANSWERED,
-    BUSY,
-    CERTIFICATE_HEADER,
-    CERTIFICATE_PAGES,
-    INVALID,
-    TOO_SHORT,
-    HostError,
-    report,
-)
 from ..vm import Assertion, Vcpu
 from .operands import Refused, Registers, fetch, memory_of, reach, require_free
 
@@ -213,7 +212,7 @@ def _report(cpu: Vcpu, data: bytes, *, extended: bool) -> bytes:
             processor.has_key = False
         if not quirks.stale_report:
             raise Refused(Result.INVALID_REQUEST)
-    return report(_answered_data(cpu))
+    return _answered(cpu)
 
 
 def _exit(cpu: Vcpu, data: bytes, *, extended: bool) -> HostError | str:
@@ -259,19 +258,18 @@ def _given_up(cpu: Vcpu, failure: HostError | str, *, extended: bool) -> Excepti
     return Refused(Result.INVALID_REQUEST)
 
 
-def _answered_data(cpu: Vcpu) -> bytes:
-    """REPORT_DATA of the response in the shared page. Refuses what is no answer to the last request."""
+def _answered(cpu: Vcpu) -> bytes:
+    """The report in the response page. Refuses what is no answer to the last request."""
     processor = cpu.vm.processor
     response = processor.response
     if response is None or response.number != processor.number:
         processor.has_key = False
         raise Refused(Result.INVALID_FORMAT)
-    match response.kind:
-        case "tamper":
-            processor.has_key = False
-            raise Refused(Result.INVALID_REQUEST)
-        case {"status": status} if status:
-            raise Refused(Result.INVALID_REQUEST)
-        case "size":
-            raise Refused(Result.INVALID_FORMAT)
-    return response.report_data
+    if not response.is_authentic:
+        processor.has_key = False
+        raise Refused(Result.INVALID_REQUEST)
+    if response.status:
+        raise Refused(Result.INVALID_REQUEST)
+    if not response.fits:
+        raise Refused(Result.INVALID_FORMAT)
+    return response.report

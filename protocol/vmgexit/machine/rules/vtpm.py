@@ -15,7 +15,6 @@ from ...wire.vtpm import (
     VtpmRequest,
     VtpmResponse,
 )
-from .. import tpm
 from ..vm import Vcpu
 from .operands import Refused, Registers, fetch, memory_of, reach, require_free
 
@@ -48,7 +47,7 @@ def _command(cpu: Vcpu, address: int) -> None:
     if request.locality or request.input_size > INPUT_SIZE:
         raise Refused(ResultCode.INVALID_PARAMETER)
     memory.did.append(["tpm", request.input_size])
-    response = tpm.execute(request.input[: request.input_size])
+    response = cpu.vm.devices.tpm.execute(request.input[: request.input_size])
     memory.write(address, _answered(cpu, buffer, response))
 
 

@@ -6,16 +6,15 @@ copied only where the call then writes.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 
 from ...descriptions import Answer, Command
+from ...devices.secure_processor import SecureProcessor
 from ...machine.memory.layout import Layout
 from ...machine.memory.memory import Memory, chunk_of, pages_of
 from ...machine.memory.registry import Home, Registration, Registry
 from ...machine.memory.rmp import ASSIGNED, OWNER, VALIDATED
 from ...machine.memory.sparse import Sparse
-from ...machine.secure_processor import SecureProcessor
 from ...machine.vm import Vcpu, Vm
 from ...wire.attestation import AttestServices
 from ...wire.page_size import LARGE_PAGE, PAGE
@@ -41,7 +40,7 @@ class Before:
             [replace(one) for one in registry.entries],
             [cpu.home for cpu in vm.vcpus],
             [cpu.mapped if cpu.in_guest else cpu.home for cpu in vm.vcpus],
-            replace(vm.processor, answers=deque(vm.processor.answers)),
+            vm.processor.copy(),
         )
 
     def find(self, vmsa: int | None) -> Registration | None:
@@ -107,13 +106,14 @@ class Books:
 
     `taken` are guest pages that the host changed since the SVSM last took them up: they are its doing.
     `backed` has for each page that was remapped every system page that was behind it. `noted` says which
-    pages calls have validated, `sealed` what each sequence number of the secure processor encrypted."""
+    pages calls have validated, `sealed` what each sequence number of the secure processor encrypted, in the
+    first `requested` requests."""
 
     taken: set[int] = field(default_factory=set)
     backed: dict[int, set[int]] = field(default_factory=dict)
     noted: Sparse[bool] = field(default_factory=lambda: Sparse(False, ()))
     sealed: dict[int, bytes] = field(default_factory=dict)
-    number: int = 0
+    requested: int = 0
 
     @classmethod
     def begin(cls, command: Command) -> Books:

@@ -1,14 +1,13 @@
 """What reports, sequence numbers and the TPM's answers must hold: the invariant MEM-12.
 
-An attestation that asked the secure processor has read its operation and its nonce: both can be read
-from the memory of before the call.
+An attestation that succeeded has read its operation and its nonce: both can be read from the memory of
+before the call. Requests to the secure processor are judged as the host sees them.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-from ...machine import tpm
 from ...machine.vm import Vm
 from ...wire.attestation import AttestationCall
 from ...wire.report import AttestationReport
@@ -46,27 +45,21 @@ def _reports(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     return [(step.place, "the report is about another nonce or manifest")]
 
 
-_NOT_ADVANCED = ("invalid", "err")
-"""Answers of the host after which the next request has the same sequence number."""
-
-
 @_invariant(
     "MEM-12",
     "a sequence number of the secure processor encrypts one request only",
     when="the secure processor was asked",
 )
 def _numbers(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
-    asked = [line for line in step.answer.get("did", ()) if line[0] == "guest_request"]
+    asked = vm.processor.requests[books.requested :]
     if not asked:
         return None
-    sealed = bytes([step.command["request"]]) + _nonce(step)
-    wrong = []
-    for line in asked:
-        if books.sealed.setdefault(books.number, sealed) != sealed:
-            message = f"the number {books.number + 1} encrypted another request before"
-            wrong.append((step.place, message))
-        books.number += 0 if line[2] in _NOT_ADVANCED else 2
-    return wrong
+    books.requested += len(asked)
+    return [
+        (step.place, f"the number {request.number} encrypted another request before")
+        for request in asked
+        if books.sealed.setdefault(request.number, request.shown) != request.shown
+    ]
 
 
 @_invariant(
@@ -79,7 +72,7 @@ def _tpm_answers(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
         return None
     at = step.command["rcx"]
     request = VtpmRequest.decode(step.before.memory.read(at, VtpmRequest.size))
-    response = tpm.execute(request.input[: request.input_size])
+    response = vm.devices.tpm.answered(request.input[: request.input_size])
     held = parts_of(vm)[0].read(at, VtpmRequest.size)
     if held.startswith(len(response).to_bytes(4, "little") + response):
         return []

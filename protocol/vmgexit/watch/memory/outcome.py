@@ -5,7 +5,6 @@ What it stands on is the processor: the RMP, and the instructions PVALIDATE and 
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 from ...machine.memory.instructions import rmpadjust
@@ -40,7 +39,8 @@ class Outcome:
         self.memory = before.memory.copy()
         self.registered = [replace(one) for one in before.registered]
         self.homes = list(before.homes)
-        self.processor = replace(before.processor, answers=deque(before.processor.answers))
+        self.processor = before.processor.copy()
+        self.tpm = step.cpu.vm.devices.tpm
         self.rcx, self.rdx, self.r8 = command["rcx"], command["rdx"], command["r8"]
         self.memory.running.pop(self.index, None)
         if self.caller.calling_area is not None:

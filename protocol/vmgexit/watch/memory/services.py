@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 from itertools import pairwise
 
-from ...machine import tpm
-from ...machine.memory.registry import END
-from ...machine.secure_processor import (
+from ...devices.secure_processor import (
     ANSWERED,
     BUSY,
     CERTIFICATE_HEADER,
     CERTIFICATE_PAGES,
     TOO_SHORT,
     HostError,
-    report,
 )
+from ...machine.memory.registry import END
 from ...wire.attestation import (
     MANIFEST_GUID,
     MAX_CERTIFICATES,
@@ -135,14 +133,14 @@ def _report(call: Outcome, data: bytes, manifest: bytes, extended: bool) -> byte
     if response is None or response.number != processor.number:
         processor.has_key = False
         raise Refusal(Result.INVALID_FORMAT)
-    if response.kind == "tamper":
+    if not response.is_authentic:
         processor.has_key = False
         raise Refusal(Result.INVALID_REQUEST)
-    if response.kind == "size":
+    if not response.fits:
         raise Refusal(Result.INVALID_FORMAT)
-    if isinstance(response.kind, dict) and response.kind["status"]:
+    if response.status:
         raise Refusal(Result.INVALID_REQUEST)
-    return report(response.report_data)
+    return response.report
 
 
 def _kind(error: HostError) -> int:
@@ -169,7 +167,7 @@ def _command(call: Outcome, at: int) -> None:
     request = VtpmRequest.decode(call.memory.read(at, VtpmRequest.size))
     _require(request.locality == 0 and request.input_size <= INPUT_SIZE)
     call.memory.did.append(["tpm", request.input_size])
-    response = tpm.execute(request.input[: request.input_size])
+    response = call.tpm.answered(request.input[: request.input_size])
     if not 0 < len(response) <= OUTPUT_SIZE:
         raise Refusal(Result.INVALID_REQUEST)
     call.memory.write(at, len(response).to_bytes(4, "little") + response.ljust(OUTPUT_SIZE, b"\0"))

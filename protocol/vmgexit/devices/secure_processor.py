@@ -1,19 +1,17 @@
 """The secure processor as the SVSM meets it through the host: prepared answers, certificates, a report.
 
 A host stands between and may answer what it likes. The SVSM's half, the driver, is in
-`rules.attestation`.
+`machine.rules.attestation`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ..wire.page_size import PAGE
-from ..wire.report import AttestationReport
+from .messages import PLAIN, Messages, Request, Response
 
 ANSWERED, INVALID = "answered", "invalid"
 ANSWERS = ("ok", INVALID, "stale", "tamper", "size")
@@ -24,10 +22,6 @@ CERTIFICATE_PAGES = 4
 CERTIFICATE_HEADER = 24
 TOO_SHORT, BUSY = 1 << 32, 2 << 32
 """Errors of the host: the buffer for certificates is too short; try again later."""
-
-_REPORT_DATA, _SIGNED = (
-    AttestationReport.declaration[name].bit_offset // 8 for name in ("report_data", "signature")
-)
 
 
 class Certificates(NamedTuple):
@@ -45,14 +39,6 @@ class Certificates(NamedTuple):
         return head + bytes([self.fill]) * (size - len(head))
 
 
-class Response(NamedTuple):
-    """What lies in the shared response page: the sequence number, what it is, the report's data."""
-
-    number: int
-    kind: Any  # `ok`, `tamper`, `size`, or {"status": n}
-    report_data: bytes
-
-
 class HostError(NamedTuple):
     """The host did not pass the request on: its error, and RBX."""
 
@@ -64,12 +50,15 @@ class HostError(NamedTuple):
 class SecureProcessor:
     """What it is prepared to answer, and what it shares with the SVSM.
 
+    `requests` is every request that the host was given, and `page` what lies in the response page.
     `delivered` is what lies in the SVSM's buffer for certificates. `has_key` and `number` are the SVSM's
     own: whether it still uses its message key, and the sequence number of the last response."""
 
+    messages: Messages = PLAIN
     answers: deque[Any] = field(default_factory=deque)
     certificates: Certificates = field(default=Certificates(1, 0xCE, has_header=True))
-    response: Response | None = None
+    requests: list[Request] = field(default_factory=list)
+    page: Any = None
     delivered: bytes = b""
     has_key: bool = True
     number: int = 0
@@ -78,6 +67,7 @@ class SecureProcessor:
         """One exit to the host, extended if `pages` for certificates are given; `did` gets its line.
 
         It returns ANSWERED, or INVALID where what the host answered is not valid, or the host's error."""
+        self.requests.append(self.messages.request(self.number + 1, report_data))
         answer = self.answers.popleft() if self.answers else "ok"
         line: list[Any] = ["guest_request", pages]
         did.append(line)
@@ -95,22 +85,14 @@ class SecureProcessor:
             self.delivered = self.certificates.content
         self.number += 2
         if answer != "stale":
-            self.response = Response(self.number, answer, report_data)
+            self.page = self.messages.respond(self.number, answer, report_data)
         return ANSWERED
 
+    @property
+    def response(self) -> Response | None:
+        """What the SVSM reads in the response page, which may be no answer to its last request."""
+        return None if self.page is None else self.messages.read(self.page)
 
-def report(report_data: bytes) -> bytes:
-    """The report of the secure processor; for a signature it has SHA-512 of what is signed."""
-    data = bytearray(_blank())
-    data[_REPORT_DATA : _REPORT_DATA + len(report_data)] = report_data
-    digest = hashlib.sha512(memoryview(data)[:_SIGNED]).digest()
-    data[_SIGNED : _SIGNED + len(digest)] = digest
-    return bytes(data)
-
-
-@cache
-def _blank() -> bytes:
-    """What is the same in every report."""
-    made = AttestationReport.decode(bytes(AttestationReport.size))
-    made.version, made.signature_algo, made.measurement = 2, 1, b"\xa1" * 48
-    return made.encode()
+    def copy(self) -> SecureProcessor:
+        """The same as it is now."""
+        return replace(self, answers=deque(self.answers), requests=list(self.requests))
