@@ -30,6 +30,10 @@ class Posts:
         return ",".join(f"{post['vector']:#x}{' level' * post['level']}" for post in value)
 
 
+def _accepts(argument: Argument, value: Any) -> bool:
+    return argument.kind.accepts(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One list with a value for each of `arguments`, such as the start and the length of a range."""
@@ -41,11 +45,8 @@ class Row:
         return f"[{', '.join(one.name for one in self.arguments)}]"
 
     def accepts(self, value: Any) -> bool:
-        return (
-            isinstance(value, list)
-            and len(value) == len(self.arguments)
-            and all(one.kind.accepts(held) for one, held in zip(self.arguments, value, strict=True))
-        )
+        is_row = isinstance(value, list) and len(value) == len(self.arguments)
+        return is_row and all(map(_accepts, self.arguments, value))
 
     def shown(self, value: list[Any]) -> str:
         parts = zip(self.arguments, value, strict=True)

@@ -75,25 +75,23 @@ class Machine:
         vm = self.vm
         vm.sent.clear()
         if vm.memory is not None or operation in ON_MEMORY:
-            return self._on_memory(command)
+            return self._on_memory(operation, command)
         return self._on_vcpu(command, _HANDLERS[operation])
 
-    def _on_memory(self, command: Command) -> Answer:
+    def _on_memory(self, operation: str, command: Command) -> Answer:
         """Carry out a command of a machine with memory."""
-        operation, memory = command["op"], self.vm.memory
+        memory = self.vm.memory
         if memory is None:
             raise ScenarioError(f"{operation}: the machine has no memory, init had none")
         if operation in NOT_ON_MEMORY:
             raise ScenarioError(f"{operation}: only for a machine without memory")
         if "cpu" in command:
-            handler = memory_commands.OF_VCPU.get(operation)
-            if handler is None:
-                return self._on_vcpu(command, _HANDLERS[operation])
-            return self._on_vcpu(command, lambda machine, cpu, command: handler(cpu, command))
+            return self._on_vcpu(command, _ON_VCPU.get(operation, _with_state))
         if self.stopped is not None:
             return dict(self.stopped)
-        if operation in memory_commands.OF_MEMORY:
-            return memory_commands.OF_MEMORY[operation](memory, command)
+        handler = memory_commands.OF_MEMORY.get(operation)
+        if handler is not None:
+            return handler(memory, command)
         return memory_commands.OF_VM[operation](self.vm, command)
 
     def _on_vcpu(self, command: Command, handler: Handler) -> Answer:
@@ -269,6 +267,11 @@ class Machine:
         }
 
 
+def _with_state(machine: Machine, cpu: Vcpu, command: Command) -> Answer:
+    handler = _HANDLERS[command["op"]]
+    return memory_commands.with_state(cpu, command, lambda cpu, one: handler(machine, cpu, one))
+
+
 def _vmrun(cpu: Vcpu) -> Answer:
     """What VMRUN sees of a vCPU."""
     event, vintr = cpu.guest.event_inj, cpu.guest.vintr
@@ -307,3 +310,11 @@ _HANDLERS: dict[str, Handler] = {
     for name in COMMANDS
     if name != "init" and name not in ON_MEMORY
 }
+
+
+def _plain(handler: Callable[[Vcpu, Command], Answer]) -> Handler:
+    return lambda machine, cpu, command: handler(cpu, command)
+
+
+_ON_VCPU = {name: _plain(handler) for name, handler in memory_commands.OF_VCPU.items()}
+"""What a machine with memory carries out in another way, or what no other one carries out."""

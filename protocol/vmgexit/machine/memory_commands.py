@@ -7,18 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..descriptions import Answer, Command
+from ..descriptions import Actor, Answer, Command
 from ..devices.secure_processor import Certificates
 from ..wire.page_size import PAGE
-from ..wire.vmsa import EFER_SVME, Vmsa
+from ..wire.vmsa import EFER_SVME
+from .commands import COMMANDS
 from .memory import instructions
 from .memory.layout import GUEST_VMPL, Layout
 from .memory.memory import Memory
 from .memory.registry import HEAD, Home, Registration, Registry
 from .memory.rmp import ASSIGNED, FRAME, LARGE, READ, VALIDATED, VMSA, WRITE, permissions
-from .memory.words import R8, RAX, RCX, RDX, words
-from .rules import core, switch
+from .memory.words import (
+    EFER,
+    EXIT_CODE,
+    FEATURES,
+    R8,
+    RAX,
+    RCX,
+    RDX,
+    VINTR,
+    VMPL_BYTE,
+    words,
+)
+from .rules import core, shared, switch
 from .rules.operands import Registers, memory_of, registry_of
+from .vcpu import FRESH_VINTR
 from .vm import Vcpu, Vm
 
 _DIGITS = 16  # of a page's hash
@@ -34,9 +47,12 @@ def begin(vm: Vm, command: Command) -> None:
     )
     boot = layout.boot_vmsa
     memory.pages.fill(boot, 0)
-    state = Vmsa.view(memory.writable(boot))
-    state.vmpl, state.efer = GUEST_VMPL, EFER_SVME
-    state.sev_features = type(state.sev_features).of(command["sev_features"])
+    first = memory.writable(boot)
+    first[VMPL_BYTE] = GUEST_VMPL
+    state = words(first)
+    state[EFER], state[FEATURES] = EFER_SVME, command["sev_features"]
+    if vm.has_apic:
+        state[VINTR] = FRESH_VINTR
     instructions.make_vmsa(memory, boot, core.vmsa_permissions(vm.quirks))
     vm.registry = Registry(memory, Registration(boot, command["caa"], 0, guest_owned=False))
     vm.vcpus[0].home = Home(boot, command["caa"])
@@ -93,6 +109,20 @@ def run(cpu: Vcpu, command: Command) -> Answer:
     return {"ok": True}
 
 
+def with_state(cpu: Vcpu, command: Command, handler: Callable[[Vcpu, Command], Answer]) -> Answer:
+    """A command about interrupts, on the guest's state as its VMSA has it."""
+    if not cpu.in_guest or not switch.can_run(memory_of(cpu), cpu.mapped.vmsa or 0):
+        described = COMMANDS[command["op"]]
+        return handler(cpu, command) if described.by in _NO_GUEST else {"ran": False}
+    shared.load(cpu)
+    answer = handler(cpu, command)
+    shared.store(cpu)
+    return answer
+
+
+_NO_GUEST = (Actor.HOST, Actor.NOBODY)
+
+
 def host_page(memory: Memory, command: Command) -> Answer:
     """What the host does to a page."""
     page, fill = command["gpa"] & -PAGE, command.get("fill")
@@ -138,8 +168,10 @@ def _done(why: str) -> Answer:
     return {"ok": False, "why": why} if why else {"ok": True}
 
 
-_FIELDS = {"exit_code": "guest_exit_code"}
-_NOT_FIELDS = {"op", "gpa", "by", "sev_features"}
+_WORDS = {
+    "rax": RAX, "rcx": RCX, "rdx": RDX, "r8": R8,
+    "efer": EFER, "sev_features": FEATURES, "exit_code": EXIT_CODE,
+}  # fmt: skip
 
 
 def vmsa(memory: Memory, command: Command) -> Answer:
@@ -149,12 +181,10 @@ def vmsa(memory: Memory, command: Command) -> Answer:
     if not why:
         data = memory.writable(page)
         data[:] = bytes(PAGE)
-        state = Vmsa.view(data)
-        for name, value in command.items():
-            if name not in _NOT_FIELDS:
-                setattr(state, _FIELDS.get(name, name), value)
-        if "sev_features" in command:
-            state.sev_features = type(state.sev_features).of(command["sev_features"])
+        data[VMPL_BYTE] = command["vmpl"]
+        state = words(data)
+        for name, word in _WORDS.items():
+            state[word] = command.get(name, 0)
     return _done(why)
 
 

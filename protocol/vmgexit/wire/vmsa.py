@@ -43,6 +43,9 @@ FEATURES_SOURCE = "OpenVMM vm/x86/x86defs/src/snp.rs; edk2 SevSnpMsr.h"
 EFER_SVME = 1 << 12
 """Set in EFER of a VMSA that can be run."""
 
+RFLAGS_IF = 1 << 9
+"""Interrupts are on, in RFLAGS."""
+
 
 class EventType(IntEnum):
     """What kind of event EVENTINJ or EXITINTINFO holds."""

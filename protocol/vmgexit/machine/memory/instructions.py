@@ -14,6 +14,7 @@ from .memory import Memory, chunk_of
 from .rmp import ASSIGNED, FRAME, LARGE, OWNER, VALIDATED, VMSA, permissions, with_permissions
 
 LOWEST_VMPL = 3
+_4K, _2M = map(int, PageSize)
 
 IN_USE = 3
 """RMPADJUST: FAIL_INUSE, the page is the VMSA of a vCPU that executes."""
@@ -22,12 +23,12 @@ IN_USE = 3
 def pvalidate(memory: Memory, page: int, size: int, *, valid: bool) -> tuple[int, bool]:
     """PVALIDATE by the SVSM: the status, and the carry flag, which says that nothing changed."""
     at, entry = _operand(memory, page, size)
-    if size == PageSize.SIZE_2M and not entry & LARGE:
+    if size == _2M and not entry & LARGE:
         status, unchanged = int(PageStatus.FAIL_SIZEMISMATCH), False
     else:
         status, unchanged = 0, bool(entry & VALIDATED) is valid
         memory.rmp[at] = entry | VALIDATED if valid else entry & ~VALIDATED
-    memory.did.append(["pvalidate", page, size, int(valid), status, int(unchanged)])
+    memory.did.append(["pvalidate", page, int(size), int(valid), status, int(unchanged)])
     return status, unchanged
 
 
@@ -37,7 +38,7 @@ def rmpadjust(
     """RMPADJUST by the SVSM: the status. FAIL_INPUT, a page that is not validated, may be #VC: that depends
     on the processor (`Memory.unvalidated_faults`)."""
     at, entry = _operand(memory, page, size)
-    if size == PageSize.SIZE_2M and not entry & LARGE:
+    if size == _2M and not entry & LARGE:
         status = int(PageStatus.FAIL_SIZEMISMATCH)
     elif not entry & VALIDATED:
         status = int(PageStatus.FAIL_INPUT)
@@ -47,7 +48,7 @@ def rmpadjust(
         status = 0
         changed = with_permissions(entry, vmpl, allowed)
         memory.rmp[at] = changed | VMSA if vmsa else changed & ~VMSA
-    memory.did.append(["rmpadjust", page, size, vmpl, allowed, int(vmsa), status])
+    memory.did.append(["rmpadjust", page, int(size), vmpl, allowed, int(vmsa), status])
     return status
 
 
@@ -59,7 +60,7 @@ def _operand(memory: Memory, page: int, size: int) -> tuple[int, int]:
         memory.fault(page)
         memory.did.append(["npf", page])
         entry = memory.rmp[at]
-    if entry & LARGE and size == PageSize.SIZE_4K:
+    if entry & LARGE and size == _4K:
         memory.rmp.smash(at)
         memory.did.append(["psmash", chunk_of(page)])
         entry = memory.rmp[at]

@@ -72,6 +72,10 @@ class Memory:
         """Whether the page is assigned to the guest, at this address."""
         return self.entry(page) & OWNER == ASSIGNED | page
 
+    def is_usable(self, page: int) -> bool:
+        """Whether the page is the guest's and validated."""
+        return self.rmp[self.backing.get(page, page)] & _USABLE == _IS_USABLE | page
+
     def executes(self, page: int) -> bool:
         """Whether a vCPU executes in the VMSA that this page is."""
         return page in self.running.values()
@@ -94,7 +98,7 @@ class Memory:
 
         A page that is not the guest's is a nested page fault."""
         for page in pages_of(start, length):
-            if self.rmp[self.backing.get(page, page)] & _USABLE == _IS_USABLE | page:
+            if self.is_usable(page):
                 continue
             if not self.is_mine(page):
                 self.fault(page)

@@ -13,11 +13,12 @@ from .sparse import Range, Sparse
 class SystemPages:
     """The bytes of system pages, by system-physical address."""
 
-    __slots__ = ("_held", "_unshared")
+    __slots__ = ("_held", "_own", "_unshared")
 
     def __init__(self, fills: Iterable[Range[int]]) -> None:
         """Ranges and the byte that fills each; all else is zero."""
         self._held: Sparse[int | bytearray] = Sparse(0, fills)
+        self._own = self._held.pages
         # Pages whose bytes no copy holds as well; None: there is no copy.
         self._unshared: set[int] | None = None
 
@@ -25,6 +26,7 @@ class SystemPages:
         """The same bytes. A page is copied once one of the two writes to it."""
         other = SystemPages(())
         other._held = self._held.copy()
+        other._own = other._held.pages
         self._unshared, other._unshared = set(), set()
         return other
 
@@ -39,31 +41,30 @@ class SystemPages:
 
     def content(self, page: int) -> bytes | bytearray:
         """The bytes of a page, to be read."""
-        held = self._held.own(page)
+        held = self._own.get(page)
         if held is None:
-            held = self._held.common(page)
+            held = self._own[page] = self._held.common(page)
         return held if isinstance(held, bytearray) else _filled(held)
 
     def writable(self, page: int) -> bytearray:
         """The bytes of a page, to be written in place."""
-        held, unshared = self._held.own(page), self._unshared
+        held, unshared = self._own.get(page), self._unshared
         if not isinstance(held, bytearray) or (unshared is not None and page not in unshared):
-            held = bytearray(self.content(page))
-            self._held.put(page, held)
+            held = self._own[page] = bytearray(self.content(page))
             if unshared is not None:
                 unshared.add(page)
         return held
 
     def fill(self, page: int, byte: int) -> None:
         """Fill a page with one byte."""
-        self._held.put(page, byte)
+        self._own[page] = byte
 
     def clear(self, start: int, length: int) -> None:
         """Fill one page, or a whole chunk, with zero."""
         if length == LARGE_PAGE:
             self._held.put_chunk(start, 0)
         else:
-            self._held.put(start, 0)
+            self._own[start] = 0
 
     def digest(self, page: int) -> str:
         """SHA-256 of a page."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ...wire.page_size import LARGE_PAGE, PAGE, PAGES_IN_LARGE
@@ -62,24 +62,32 @@ class Registry:
 
     def find(self, vmsa: int | None) -> Registration | None:
         """The registration of a VMSA, if there is one."""
-        return next((one for one in self.entries if one.vmsa == vmsa), None)
+        for one in self.entries:
+            if one.vmsa == vmsa:
+                return one
+        return None
 
     def holds(self, vmsa: int | None, cpu: int) -> bool:
         """Whether a VMSA is registered for a vCPU."""
-        return any(one.vmsa == vmsa and one.cpu == cpu for one in self.entries)
+        found = self.find(vmsa)
+        return found is not None and found.cpu == cpu
 
     def is_free(self, start: int, length: int) -> bool:
         """Whether a guest may name this region: it is the guest's memory, and not in use."""
         end = start + length
         if end >= END or (start < HOLE + PAGE and end > HOLE):
             return False
-        return self.memory.in_map(start, length) and not any(
-            one.overlaps(start, end) for one in self.entries
-        )
+        for one in self.entries:
+            if one.overlaps(start, end):
+                return False
+        return self.memory.in_map(start, length)
 
     def rows(self) -> list[list[int | bool]]:
         """The registrations as rows, by the VMSA's address."""
-        return sorted(list(astuple(one)) for one in self.entries)
+        return sorted(
+            [one.vmsa, one.calling_area, one.cpu, one.guest_owned, one.in_use]
+            for one in self.entries
+        )
 
     # --- which pages are validated -------------------------------------------------------------------
 
@@ -88,15 +96,15 @@ class Registry:
         if length == LARGE_PAGE:
             self._validated.put_chunk(start, valid)
         else:
-            self._validated.put(start, valid)
+            self._validated.pages[start] = valid
 
     def noted(self, start: int, length: int) -> bool:
         """Whether a page, or any page of a chunk, is noted as validated."""
         if length != LARGE_PAGE:
-            own = self._validated.own(start)
+            own = self._validated.pages.get(start)
             return self._validated.common(start) if own is None else own
         own_ones = self._validated.own_in(start)
-        if any(map(self._validated.own, own_ones)):
+        if any(map(self._validated.pages.get, own_ones)):
             return True
         return len(own_ones) < PAGES_IN_LARGE and self._common(start)
 

@@ -50,19 +50,20 @@ def with_permissions(entry: int, vmpl: int, allowed: int) -> int:
 class Rmp:
     """The entries of all system pages, by address. Those of a 2 MiB page are all alike."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "_own")
 
     def __init__(self, ranges: Iterable[Range[int]]) -> None:
         """The entries at first. They name each page by its own address; their FRAME is empty."""
         self._entries = Sparse(0, _unmixed(ranges))
+        self._own = self._entries.pages
 
     def __getitem__(self, page: int) -> int:
-        entry = self._entries.own(page)
+        entry = self._own.get(page)
         if entry is None:
             entry = self._entries.common(page)
             if entry:
                 entry |= page
-            self._entries.put(page, entry)
+            self._own[page] = entry
         return entry
 
     def __setitem__(self, page: int, entry: int) -> None:
@@ -70,12 +71,13 @@ class Rmp:
         if entry & LARGE:
             self._entries.put_chunk(page & -LARGE_PAGE, entry & ~FRAME)
         else:
-            self._entries.put(page, entry)
+            self._own[page] = entry
 
     def copy(self) -> Rmp:
         """Another RMP with the same entries."""
         other = Rmp(())
         other._entries = self._entries.copy()
+        other._own = other._entries.pages
         return other
 
     def changes(self, before: Rmp) -> Iterator[tuple[int, int, int]]:
@@ -88,7 +90,7 @@ class Rmp:
 
     def assign(self, page: int, gpa: int) -> None:
         """RMPUPDATE: the page is the guest's, and what it was is gone."""
-        self._entries.put(page, ASSIGNED | gpa)
+        self._own[page] = ASSIGNED | gpa
 
     def assign_chunk(self, chunk: int) -> None:
         """RMPUPDATE of a 2 MiB page, which is backed by itself."""
@@ -103,14 +105,15 @@ class Rmp:
         return self._entries.own_in(chunk)
 
 
-def _unmixed(ranges: Iterable[Range[int]]) -> Iterator[Range[int]]:
+def _unmixed(ranges: Iterable[Range[int]]) -> list[Range[int]]:
     """The ranges, with what is left of a 2 MiB page under a later range as 4 KiB pages."""
     before: list[Range[int]] = []
     for first, end, entry in ranges:
         for edge in (first, end):
             chunk = edge & -LARGE_PAGE
-            under = Sparse(0, before).common(chunk) if edge != chunk else 0
-            if under & LARGE:
-                before.append((chunk, chunk + LARGE_PAGE, under & ~LARGE))
+            if edge != chunk:
+                under = Sparse(0, before).common(chunk)
+                if under & LARGE:
+                    before.append((chunk, chunk + LARGE_PAGE, under & ~LARGE))
         before.append((first, end, entry))
-    return iter(before)
+    return before

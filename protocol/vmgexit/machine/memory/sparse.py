@@ -15,40 +15,36 @@ Range = tuple[int, int, Value]
 class Sparse(Generic[Value]):
     """A value for each page. A page's own value goes before its chunk's, and that before the ranges'.
 
-    Pages are named by the address of their first byte, chunks likewise.
+    Pages are named by the address of their first byte, chunks likewise. `pages` has the pages' own values.
     """
 
-    __slots__ = ("_chunks", "_default", "_pages", "_ranges")
+    __slots__ = ("_chunks", "_default", "_ranges", "pages")
 
     def __init__(self, default: Value, ranges: Iterable[Range[Value]]) -> None:
         """Of ranges that overlap the last one counts."""
         self._default = default
         self._ranges = tuple(ranges)[::-1]
         self._chunks: dict[int, Value] = {}
-        self._pages: dict[int, Value] = {}
+        self.pages: dict[int, Value] = {}
 
     def copy(self) -> Sparse[Value]:
         """Another one with the same values."""
         other = Sparse(self._default, ())
         other._ranges = self._ranges
-        other._chunks, other._pages = dict(self._chunks), dict(self._pages)
+        other._chunks, other.pages = dict(self._chunks), dict(self.pages)
         return other
 
     def differing(self, other: Sparse[Value]) -> set[int]:
         """Where the two, of which one is a copy of the other, can differ: pages, and the first pages of
         chunks."""
-        if self._pages == other._pages and self._chunks == other._chunks:
+        if self.pages == other.pages and self._chunks == other._chunks:
             return set()
         return {
             page
-            for ours, theirs in ((self._pages, other._pages), (self._chunks, other._chunks))
+            for ours, theirs in ((self.pages, other.pages), (self._chunks, other._chunks))
             for page in ours.keys() | theirs.keys()
             if ours.get(page) is not theirs.get(page)
         }
-
-    def own(self, page: int) -> Value | None:
-        """The page's own value, if it has one."""
-        return self._pages.get(page)
 
     def common(self, page: int) -> Value:
         """What the page has unless it has a value of its own."""
@@ -60,19 +56,15 @@ class Sparse(Generic[Value]):
                 return value
         return self._default
 
-    def put(self, page: int, value: Value) -> None:
-        """Give a page a value of its own."""
-        self._pages[page] = value
-
     def put_chunk(self, chunk: int, value: Value) -> None:
         """Give all pages of a chunk one value."""
         for page in self.own_in(chunk):
-            del self._pages[page]
+            del self.pages[page]
         self._chunks[chunk] = value
 
     def own_in(self, chunk: int) -> list[int]:
         """The pages of a chunk that have values of their own."""
         pages = range(chunk, chunk + LARGE_PAGE, PAGE)
-        if len(self._pages) < len(pages):
-            return [page for page in self._pages if page & -LARGE_PAGE == chunk]
-        return [page for page in pages if page in self._pages]
+        if len(self.pages) < len(pages):
+            return [page for page in self.pages if page & -LARGE_PAGE == chunk]
+        return [page for page in pages if page in self.pages]

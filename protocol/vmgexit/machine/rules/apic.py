@@ -207,6 +207,15 @@ def reset(cpu: Vcpu) -> None:
 # --- handing over to the host ----------------------------------------------------------------------
 
 
+def leave_calling_area(cpu: Vcpu) -> None:
+    """Take back what was presented; the guest goes on with another calling area, which is zero."""
+    rewind(cpu)
+    if not cpu.vm.quirks.remap_loses_lazy_eoi:
+        # Its next EOI is an explicit one.
+        cpu.apic.lazy_eoi_pending = False
+        cpu.calling.no_eoi_required = 0
+
+
 def disable(cpu: Vcpu) -> None:
     """Give this vCPU's interrupts to the host through the descriptor, once (EXIT-1, INV-7)."""
     quirks, apic, guest = cpu.vm.quirks, cpu.apic, cpu.guest

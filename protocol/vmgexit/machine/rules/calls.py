@@ -106,11 +106,7 @@ def _remap(cpu: Vcpu, address: int) -> ResultCode:
         return Result.INVALID_PARAMETER
     if any((other.new_calling or other.calling).address == address for other in cpu.vm.vcpus):
         return Result.INVALID_ADDRESS  # in use, by the caller itself or by another vCPU
-    apic.rewind(cpu)
-    if not cpu.vm.quirks.remap_loses_lazy_eoi:
-        # The guest will look at the new page, which is zero: its next EOI is an explicit one.
-        cpu.apic.lazy_eoi_pending = False
-        cpu.calling.no_eoi_required = 0
+    apic.leave_calling_area(cpu)
     cpu.new_calling = CallingPage(address)
     return Result.SUCCESS
 

@@ -17,6 +17,7 @@ from ..memory.rmp import READ, permissions
 from ..memory.words import EFER, FEATURES, VMPL_BYTE, words
 from ..quirks import Quirks
 from ..vm import Assertion, Vcpu
+from . import apic
 from .operands import (
     PROTOCOLS_OWN,
     SIZES,
@@ -53,6 +54,8 @@ def remap(cpu: Vcpu, address: int) -> None:
         require_free(cpu, address, HEAD)
     reach(cpu, address, HEAD)
     memory_of(cpu).writable(address)[:HEAD] = bytes(HEAD)
+    if cpu.vm.has_apic:
+        apic.leave_calling_area(cpu)
     for one in registry_of(cpu).entries:
         if one.calling_area == cpu.home.calling_area:
             one.calling_area = address
@@ -83,7 +86,7 @@ def pvalidate_list(cpu: Vcpu, address: int) -> None:
         at = address + header_size + header.next * PvalidateEntry.size
         try:
             _reach_list(cpu, at)
-            word = int.from_bytes(memory.read(at, PvalidateEntry.size), "little")
+            word = words(memory.writable(page))[(at - page) // PvalidateEntry.size]
             _validate_entry(cpu, PvalidateEntry.of(word), page)
             header.next += 1
         except Refused as error:
@@ -96,7 +99,10 @@ def pvalidate_list(cpu: Vcpu, address: int) -> None:
 
 def _reach_list(cpu: Vcpu, address: int) -> None:
     """Touch the list, of which an entry may have taken the page away."""
-    if cpu.vm.quirks.list_invalidates_itself and not memory_of(cpu).touch(address, 1):
+    page = address & -PAGE
+    if memory_of(cpu).is_usable(page):
+        return
+    if cpu.vm.quirks.list_invalidates_itself and memory_of(cpu).is_mine(page):
         raise Assertion(f"#VC at {address:#x}, in the list")
     reach(cpu, address, 1)
 
@@ -131,7 +137,7 @@ def _validate(cpu: Vcpu, address: int, size: int, *, ignore_cf: bool, wipes: boo
     require_success(status)
     if unchanged and not ignore_cf:
         raise Refused(Result.FAIL_NOCHANGE)
-    if not unchanged and registry.noted(address, length) and not quirks.validated_twice:
+    if not (unchanged or quirks.validated_twice) and registry.noted(address, length):
         # The page that was validated here is still so, wherever the host keeps it.
         pvalidate(memory, address, size, valid=False)
         raise Refused(Result.FAIL_NOCHANGE)

@@ -82,13 +82,14 @@ def fetch(cpu: Vcpu, start: int, length: int) -> bytes:
     return memory_of(cpu).read(start, length)
 
 
-def reach_own(cpu: Vcpu, start: int, length: int) -> None:
-    """Touch a VMSA or a calling area. Only the host, or the SVSM itself, can have taken it."""
-    if memory_of(cpu).touch(start, length):
-        return
-    if cpu.vm.quirks.taken_page_panics:
-        raise Assertion(f"#VC at {start:#x}, a page of vCPU {cpu.index}")
-    raise Termination(Reason.PAGE_TAKEN)
+def own_page(cpu: Vcpu, page: int) -> bytearray:
+    """Touch a VMSA or a calling area: its bytes. Only the host, or the SVSM itself, can have taken it."""
+    memory = memory_of(cpu)
+    if not memory.is_usable(page) and not memory.touch(page, 1):
+        if cpu.vm.quirks.taken_page_panics:
+            raise Assertion(f"#VC at {page:#x}, a page of vCPU {cpu.index}")
+        raise Termination(Reason.PAGE_TAKEN)
+    return memory.writable(page)
 
 
 def adjust(cpu: Vcpu, page: int, size: int, vmpl: int, allowed: int, *, vmsa: bool = False) -> None:
@@ -96,7 +97,8 @@ def adjust(cpu: Vcpu, page: int, size: int, vmpl: int, allowed: int, *, vmsa: bo
     status = rmpadjust(memory_of(cpu), page, size, vmpl, allowed, vmsa=vmsa)
     if status == IN_USE and cpu.vm.quirks.delete_running_stops:
         raise Assertion("RMPADJUST: the VMSA is in use")
-    require_success(status)
+    if status:
+        raise Refused(ResultCode(PROTOCOLS_OWN + status))
 
 
 def require_success(status: int) -> None:

@@ -7,18 +7,18 @@ kernel/src/cpu/percpu.rs.
 from __future__ import annotations
 
 from ...wire.exit_codes import ExitCode
-from ...wire.page_size import PAGE
 from ...wire.rmp import PageSize
 from ...wire.svsm import CallingArea
 from ...wire.vmsa import EFER_SVME
 from ..memory.layout import GUEST_VMPL
 from ..memory.memory import Memory
-from ..memory.registry import HEAD
+from ..memory.registry import Home
 from ..memory.rmp import ASSIGNED, LARGE, OWNER, VALIDATED, VMSA, WRITE
 from ..memory.words import EFER, EXIT_CODE, R8, RAX, RCX, RDX, words
 from ..vm import Vcpu
+from . import entry, shared
 from .calls import dispatch
-from .operands import Registers, adjust, memory_of, reach_own, registry_of
+from .operands import Registers, adjust, memory_of, own_page, registry_of
 
 CALL_PENDING = CallingArea.declaration["call_pending"].bit_offset // 8
 
@@ -57,11 +57,16 @@ def can_run(memory: Memory, vmsa: int) -> bool:
 
 def enter(cpu: Vcpu, code: int = 0, registers: Registers | None = None) -> None:
     """Enter the guest where the vCPU is at home now, with the answer to a call if there is one."""
+    left = cpu.mapped
     vmsa = _move_in(cpu)
     cpu.in_guest = vmsa is not None
     if vmsa is None:
         return
-    guest = _state(cpu, vmsa)
+    guest = words(own_page(cpu, vmsa))
+    if cpu.vm.has_apic:
+        if left != cpu.mapped:
+            shared.move(cpu, left)
+        shared.store(cpu)
     if registers is not None:
         _put(guest, code, registers)
     guest[EFER] |= EFER_SVME
@@ -72,6 +77,7 @@ def leave(cpu: Vcpu) -> None:
     """The vCPU is back in the SVSM: serve what the guest called, and enter it again."""
     memory, registry, quirks = memory_of(cpu), registry_of(cpu), cpu.vm.quirks
     memory.running.pop(cpu.index, None)
+    left = cpu.mapped
     if quirks.replaced_call_lost:
         _move_in(cpu)
     elif not registry.holds(cpu.mapped.vmsa, cpu.index):
@@ -81,8 +87,10 @@ def leave(cpu: Vcpu) -> None:
     if vmsa is None:
         cpu.in_guest = False
         return
-    guest = _state(cpu, vmsa)
+    guest = words(own_page(cpu, vmsa))
     guest[EFER] &= ~EFER_SVME
+    if cpu.vm.has_apic:
+        _look_at_interrupts(cpu, left)
     if not _calls(cpu, guest, area):
         enter(cpu)
         return
@@ -90,28 +98,34 @@ def leave(cpu: Vcpu) -> None:
     memory.did.append(["request", protocol, request])
     registers = Registers(guest[RCX], guest[RDX], guest[R8])
     code = dispatch(cpu, protocol, request, registers)
+    if cpu.vm.has_apic and registry.holds(vmsa, cpu.index):
+        shared.store(cpu)
     if cpu.home.vmsa == vmsa or quirks.answer_in_new_vmsa:
         enter(cpu, code, registers)
         return
     if registry.holds(vmsa, cpu.index):
-        _put(_state(cpu, vmsa), code, registers)
+        _put(words(own_page(cpu, vmsa)), code, registers)
     enter(cpu)
+
+
+def _look_at_interrupts(cpu: Vcpu, left: Home) -> None:
+    """What the SVSM does for its APIC emulation once the guest has left, before it serves a call."""
+    if left != cpu.mapped:
+        shared.move(cpu, left)
+    else:
+        shared.load(cpu)
+    cpu.guest.exit_int_info = 0
+    cpu.guest.vintr.busy = False
+    entry.answer_signal(cpu)
 
 
 def _calls(cpu: Vcpu, guest: memoryview, area: int | None) -> bool:
     """Whether the guest left for a call that waits; it waits no longer."""
     if guest[EXIT_CODE] != ExitCode.VMGEXIT or area is None:
         return False
-    reach_own(cpu, area, HEAD)
-    calling = memory_of(cpu).writable(area)
+    calling = own_page(cpu, area)
     pending, calling[CALL_PENDING] = calling[CALL_PENDING], 0
     return pending != 0
-
-
-def _state(cpu: Vcpu, vmsa: int) -> memoryview:
-    """The VMSA, touched, as words."""
-    reach_own(cpu, vmsa, PAGE)
-    return words(memory_of(cpu).writable(vmsa))
 
 
 def _put(guest: memoryview, rax: int, registers: Registers) -> None:
