@@ -98,7 +98,7 @@ class MemoryModel:
             (memory.rmp[page], _content(memory, page, page in in_guests)) for page in SYSTEM_PAGES
         )
         noted = tuple(
-            (registry.noted(page, 1), books.noted.own(page), books.noted.common(page))
+            (registry.noted(page, 1), books.noted.pages.get(page), books.noted.common(page))
             for page in NAMED
         )
         seen = (

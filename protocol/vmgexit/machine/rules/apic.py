@@ -209,8 +209,9 @@ def reset(cpu: Vcpu) -> None:
 
 def leave_calling_area(cpu: Vcpu) -> None:
     """Take back what was presented; the guest goes on with another calling area, which is zero."""
+    is_offered = cpu.apic.lazy_eoi_pending
     rewind(cpu)
-    if not cpu.vm.quirks.remap_loses_lazy_eoi:
+    if is_offered and not cpu.vm.quirks.remap_loses_lazy_eoi:
         # Its next EOI is an explicit one.
         cpu.apic.lazy_eoi_pending = False
         cpu.calling.no_eoi_required = 0

@@ -54,8 +54,10 @@ def remap(cpu: Vcpu, address: int) -> None:
         require_free(cpu, address, HEAD)
     reach(cpu, address, HEAD)
     memory_of(cpu).writable(address)[:HEAD] = bytes(HEAD)
-    if cpu.vm.has_apic:
+    if cpu.vm.emulated(cpu):
         apic.leave_calling_area(cpu)
+    if address == cpu.mapped.calling_area:
+        cpu.calling.no_eoi_required = 0  # a part of the head
     for one in registry_of(cpu).entries:
         if one.calling_area == cpu.home.calling_area:
             one.calling_area = address

@@ -172,7 +172,7 @@ def delete_vcpu(call: Outcome, vmsa: int) -> None:
 def _is_noted(noted: Sparse[bool], start: int, length: int) -> bool:
     """Whether a page, or any page of a chunk, was validated by a call or at the launch."""
     return any(
-        noted.common(page) if (own := noted.own(page)) is None else own
+        noted.common(page) if (own := noted.pages.get(page)) is None else own
         for page in range(start, start + length, PAGE)
     )
 
@@ -181,4 +181,4 @@ def _note(noted: Sparse[bool], start: int, length: int, *, valid: bool) -> None:
     if length == LARGE_PAGE:
         noted.put_chunk(start, valid)
     else:
-        noted.put(start, valid)
+        noted.pages[start] = valid
