@@ -8,23 +8,20 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from ..compare.lockstep import replay_peer
 from ..compare.peer import Peer
 from ..compare.replay import KINDS, Mismatch, Tally, explained, replay
 from ..devices import RECORDED
-from ..errors import ScenarioError, UsageError
+from ..errors import UsageError
 from ..guests.profiles import GUESTS, find_guest
-from ..hosts.scenario import sequence_of
 from ..machine.quirks import profile
-from ..machine.scenario import sequences
-from ..read.streams import lines
 from ..sequences import SVSM, Sequence
 from .as_guest import check
 from .devices import add_devices, chosen_devices
 from .formatter import examples
+from .sequence_files import named, read_sequences
 
 SHOWN = 20  # mismatches printed in full; all are counted
 
@@ -140,7 +137,7 @@ def _mismatches(arguments: argparse.Namespace, tally: Tally) -> Iterator[Mismatc
                 )
             for sequence, quirks in _sequences(arguments):
                 found = replay([sequence], quirks, tally, watched=watched, devices=devices)
-                with _named(sequence.name):
+                with named(sequence.name):
                     yield from explained(found, quirks) if arguments.explain else found
         return
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
@@ -169,7 +166,7 @@ def _sequences(arguments: argparse.Namespace) -> Iterator[tuple[Sequence, Any]]:
     """Each sequence of the files, with the quirks that the profile means for its kind of machine."""
     quirks: dict[str, Any] = {}
     for name in arguments.files:
-        for sequence in _read(name):
+        for sequence in read_sequences(name):
             if sequence.machine not in quirks:
                 try:
                     quirks[sequence.machine] = KINDS[sequence.machine].profiles.profile(
@@ -178,20 +175,6 @@ def _sequences(arguments: argparse.Namespace) -> Iterator[tuple[Sequence, Any]]:
                 except UsageError as error:
                     raise UsageError(f"{name} line {sequence.line}: {error}") from None
             yield sequence, quirks[sequence.machine]
-
-
-def _read(name: str) -> Iterator[Sequence]:
-    with _named(name):
-        yield from sequences(lines(name), name, sequence_of)
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Put a file's name before the line that an error tells."""
-    try:
-        yield
-    except ScenarioError as error:
-        raise ScenarioError(f"{name} {error}") from None
 
 
 def _command(arguments: argparse.Namespace) -> list[str]:

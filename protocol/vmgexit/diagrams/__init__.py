@@ -1,0 +1,1 @@
+"""Drawings: states that the explorer visited, and sequence charts of scenarios."""

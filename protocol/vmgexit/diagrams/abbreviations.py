@@ -1,0 +1,58 @@
+"""The abbreviations that drawings use, explained beneath each drawing that has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+ABBREVIATIONS: dict[str, str] = {
+    "#HV": "hypervisor injection exception, by which the host signals",
+    "#MC": "machine check exception",
+    "#VC": "VMM communication exception",
+    "AP": "application processor, any vCPU but the first",
+    "APIC": "advanced programmable interrupt controller",
+    "CR8": "control register 8, the task priority",
+    "EFER": "extended feature enable register",
+    "EOI": "end of interrupt",
+    "EVENTINJ": "VMSA field: the event that VMRUN injects",
+    "EXITINTINFO": "VMSA field: the event whose delivery an exit cut short",
+    "GHCB": "guest-hypervisor communication block",
+    "gpa": "guest-physical address",
+    "HOST": "invariant of a GHCB host, a rule of specs/ghcb-host.md",
+    "ICR": "interrupt command register",
+    "IF": "interrupt flag of the guest: 1 lets interrupts in",
+    "info1": "SW_EXITINFO1, the first word of an exit",
+    "info2": "SW_EXITINFO2, the second word of an exit",
+    "INV": "invariant, a rule of specs/alternate-injection.md",
+    "IPI": "inter-processor interrupt",
+    "IRR": "interrupt request register: vectors that wait",
+    "ISR": "in-service register: vectors that are being handled",
+    "MEM": "invariant of an SVSM with memory, a rule of specs/memory.md",
+    "MSR": "model-specific register, here that of the GHCB",
+    "NMI": "non-maskable interrupt",
+    "PSMASH": "splits a 2 MiB page in the RMP",
+    "PVALIDATE": "makes a page of guest memory valid or not valid",
+    "RMP": "reverse map table: who owns each page",
+    "RMPADJUST": "changes what a VMPL may do with a page",
+    "SHA-256": "hash of the page's bytes",
+    "SVSM": "secure VM service module, which runs in the guest at VMPL 0",
+    "TMR": "trigger mode register: vectors that are level-triggered",
+    "TPM": "trusted platform module",
+    "TPR": "task priority register",
+    "V_IRQ": "virtual interrupt of VINTR_CTRL, taken when the guest can",
+    "VMGEXIT": "instruction by which a guest exits to its host",
+    "VMPL": "virtual machine privilege level, 0 to 3",
+    "VMSA": "VM save area: the state of a vCPU at one VMPL",
+    "vCPU": "virtual processor",
+}
+
+_WORD = re.compile(r"(?<![A-Za-z0-9_])(#?[A-Za-z][A-Za-z_]*(?:-256|[0-9])?)")
+
+
+def explained(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """The abbreviations that stand in the texts, with their meanings, in the order of the alphabet."""
+    found = set()
+    for text in texts:
+        for word in _WORD.findall(text):
+            found.update({word, word.rstrip("0123456789"), word.rstrip("s"), *word.split("_")})
+    return [(short, meaning) for short, meaning in ABBREVIATIONS.items() if short in found]

@@ -1,0 +1,43 @@
+"""Charts as Mermaid text, which many Markdown viewers draw."""
+
+from __future__ import annotations
+
+import re
+
+from .chart import Chart, Lane, Mark, Message
+
+_SPECIAL = re.compile(r"[#;<>&{}%\"\\]")
+
+
+def render(chart: Chart) -> str:
+    """The chart's Mermaid source."""
+    names = {lane: f"lane{number}" for number, lane in enumerate(chart.lanes)}
+    lines = [f"%% {' '.join(chart.title.split())}", "sequenceDiagram"]
+    lines += [
+        f"    participant {name} as {escaped(chart.name(lane))}" for lane, name in names.items()
+    ]
+    for item in chart.items:
+        if isinstance(item, Message):
+            arrow = _arrow(item)
+            ends = f"{names[item.source]}{arrow}{names[item.target]}"
+            lines.append(f"    {ends}: {item.index} {escaped(item.text)}")
+        else:
+            over = names[item.over] if item.over else _across(names)
+            lines.append(f"    Note over {over}: {item.index} {escaped(item.text)}")
+    return "\n".join([*lines, ""])
+
+
+def _arrow(item: Message) -> str:
+    line = "--" if item.is_answer else "-"
+    return f"{line}x" if item.mark is Mark.REFUSED else f"{line}>>"
+
+
+def _across(names: dict[Lane, str]) -> str:
+    every = list(names.values())
+    return every[0] if len(every) == 1 else f"{every[0]},{every[-1]}"
+
+
+def escaped(text: str) -> str:
+    """Text without what Mermaid reads as its own, lines kept apart by its line feed."""
+    lines = (_SPECIAL.sub(lambda found: f"#{ord(found[0])};", line) for line in text.split("\n"))
+    return "<br/>".join(lines)
