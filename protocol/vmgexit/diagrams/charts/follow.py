@@ -14,6 +14,7 @@ from typing import Any
 
 from ...compare.replay import KINDS, Executor, Mismatch, differences, same
 from ...counting import count_of
+from ...devices import RECORDED
 from ...errors import ScenarioError, UsageError
 from ...hosts.scenario import Session
 from ...machine.machine import Machine
@@ -65,8 +66,8 @@ def charted(
 def _items(sequence: Sequence, profile: str, first: int, last: int) -> Iterator[Item]:
     kind = KINDS[sequence.machine]
     quirks = kind.profiles.profile(profile)
-    machine = kind.begin(quirks)
-    watched: Executor | None = kind.watch(kind.begin(quirks))
+    machine = kind.begin(quirks, RECORDED)
+    watched: Executor | None = kind.watch(kind.begin(quirks, RECORDED))
     refuses: list[tuple[int, str]] = []
     for index in range(last + 1):
         command, recorded = sequence.commands[index], sequence.answers[index]
