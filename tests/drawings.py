@@ -7,11 +7,16 @@ the arrow or box that they belong to, which has the same `data-of`.
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LETTER = 0.602  # DejaVu Sans Mono, Menlo, Courier: of the size
-_PIECE = re.compile(r"([MLHVhlZ])([^MLHVhlZ]*)")
+_PIECE = re.compile(r"([MLHVhlCZ])([^MLHVhlCZ]*)")
+_PARTS = 32  # of a curve or a slanting line, each of which is taken for its rectangle
+
+
+Point = tuple[float, float]
 
 
 class Thing(NamedTuple):
@@ -65,12 +70,44 @@ def _pieces(d: str, of: str) -> Iterator[Thing]:
                 x = numbers[0]
             case "V":
                 y = numbers[0]
+            case "C":
+                yield from _curve((x, y), numbers, of)
+                x, y = numbers[-2:]
+                continue
             case "h":
                 x += numbers[0]
             case "l":
                 x, y = x + numbers[0], y + numbers[1]
         if letter not in "MZ":
-            yield Thing(min(was[0], x), min(was[1], y), max(was[0], x), max(was[1], y), of)
+            yield from _straight(was, (x, y), of)
+
+
+def _straight(one: Point, other: Point, of: str) -> Iterator[Thing]:
+    if one[0] == other[0] or one[1] == other[1]:
+        yield _around(one, other, of)
+    else:
+        yield from _curve(one, [*one, *other, *other], of)
+
+
+def _around(one: Point, other: Point, of: str) -> Thing:
+    (x1, y1), (x2, y2) = one, other
+    return Thing(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2), of)
+
+
+def _curve(start: Point, numbers: list[float], of: str) -> Iterator[Thing]:
+    """Bezier pieces of three points each."""
+    points = [start, *zip(numbers[::2], numbers[1::2], strict=True)]
+    for at in range(0, len(points) - 1, 3):
+        places = [_on(points[at : at + 4], part / _PARTS) for part in range(_PARTS + 1)]
+        for one, other in pairwise(places):
+            yield _around(one, other, of)
+
+
+def _on(points: list[Point], t: float) -> Point:
+    """A place on a Bezier piece, `t` from 0 at its start to 1 at its end."""
+    shares = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+    x = sum(share * point[0] for share, point in zip(shares, points, strict=True))
+    return x, sum(share * point[1] for share, point in zip(shares, points, strict=True))
 
 
 def meetings(svg: str) -> list[tuple[Thing, Thing]]:

@@ -6,9 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..diagrams import charts
+from ..diagrams import DRAWINGS, SUFFIXES, charts, formats, pages
 from ..errors import ScenarioError, UsageError
-from ..explore.diagrams import DIAGRAMS, FORMATS, pages
 from ..files import check_folder_of, write, write_output
 from ..sequences import Sequence
 from .formatter import examples
@@ -30,7 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="F",
-        help=f"{', '.join(FORMATS)}; of a scenario {', '.join(charts.FORMATS)} (default: mermaid)",
+        help=f"{', '.join(SUFFIXES)} (default: mermaid); dot and json are of states, text is of charts",
     )
     parser.add_argument(
         "-o",
@@ -74,20 +73,22 @@ def run(arguments: argparse.Namespace) -> int:
             write(Path(arguments.output) / name, text.encode())
         print(f"{len(made)} files in {arguments.output}")
         return 0
-    names = list(DIAGRAMS) if arguments.all else arguments.names
+    names = list(DRAWINGS) if arguments.all else arguments.names
     if not names:
-        print("\n".join(DIAGRAMS))
+        print("\n".join(DRAWINGS))
         return 0
     if arguments.output and len(names) > 1:
         raise UsageError(f"-o {arguments.output}: one diagram expected, or --all")
-    form = arguments.format or "mermaid"
-    if form not in FORMATS:
-        raise UsageError(f"unknown format {form}; there are {', '.join(FORMATS)}")
     for name in names:
-        if name not in DIAGRAMS:
-            raise UsageError(f"unknown diagram {name}; there are {', '.join(DIAGRAMS)}")
-        _, render = FORMATS[form]
-        _put(render(DIAGRAMS[name]()), arguments.output)
+        if name not in DRAWINGS:
+            raise UsageError(f"unknown diagram {name}; there are {', '.join(DRAWINGS)}")
+        drawing = DRAWINGS[name]()
+        form = arguments.format or "mermaid"
+        render = formats(drawing).get(form)
+        if render is None:
+            there = ", ".join(formats(drawing))
+            raise UsageError(f"unknown format {form} of {name}; there are {there}")
+        _put(render(drawing), arguments.output)
     return 0
 
 

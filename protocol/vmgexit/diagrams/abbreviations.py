@@ -11,6 +11,7 @@ ABBREVIATIONS: dict[str, str] = {
     "#VC": "VMM communication exception",
     "AP": "application processor, any vCPU but the first",
     "APIC": "advanced programmable interrupt controller",
+    "CPU": "processor",
     "CR8": "control register 8, the task priority",
     "EFER": "extended feature enable register",
     "EOI": "end of interrupt",

@@ -1,1 +1,1 @@
-"""Exploring every interleaving of small systems, and drawing diagrams of what was visited."""
+"""Exploring every interleaving of small systems."""

@@ -7,11 +7,11 @@ lifelines end at the boxes of notes and go on beneath. So no label meets another
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ..abbreviations import explained
+from ..sheet import wrapped
 from .chart import Chart, Item, Lane, Mark, Message, Note
 
 PITCH = 26
@@ -23,8 +23,6 @@ GUTTER = 5
 _GAP = 2  # characters between a label and a lifeline
 _LOOP = 4  # characters that a party's message to itself reaches out
 _LEAST_BOX = 46  # characters of a box across all lanes
-
-_BREAKS = re.compile(r"\s+|(?<=[_,/])(?=\w)")
 
 
 class Anchor(Enum):
@@ -93,40 +91,6 @@ class Grid:
     life: list[tuple[int, int, int]] = field(default_factory=list)
     numbers: list[tuple[int, str]] = field(default_factory=list)  # line, number of the command
     legend: list[tuple[str, str]] = field(default_factory=list)
-
-
-def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Lines of at most `width` characters, broken at spaces and after `_`, else anywhere."""
-    found: list[str] = []
-    for paragraph in text.split("\n"):
-        line = ""
-        for word in _words(paragraph, width):
-            glue = " " if line and not word.startswith("\b") else ""
-            word = word.removeprefix("\b")
-            if len(line) + len(glue) + len(word) <= width:
-                line += glue + word
-                continue
-            if line:
-                found.append(line)
-            while len(word) > width:
-                found.append(word[:width])
-                word = word[width:]
-            line = word
-        found.append(line)
-    return tuple(found)
-
-
-def _words(paragraph: str, width: int) -> list[str]:
-    """The words; a piece that belongs to the one before without a space begins with a backspace. A number
-    stays with the word before it."""
-    words: list[str] = []
-    for word in paragraph.split():
-        if words and word[0].isdigit() and len(words[-1]) + 1 + len(word) <= width:
-            words[-1] += f" {word}"
-            continue
-        first, *rest = [piece for piece in _BREAKS.split(word) if piece]
-        words += [first, *(f"\b{piece}" for piece in rest)]
-    return words
 
 
 def placed(chart: Chart, pitch: int = PITCH) -> Grid:

@@ -210,11 +210,11 @@ def told(step: HostStep) -> Iterator[Item]:
     row = EXCHANGES.get(described.name) or derived(described)
     at, cpu = step.index, command.get("cpu", 0)
     mark = Mark.REFUSED if row.is_refused(step) else Mark.PLAIN
-    sender = row.sender(command)
-    if sender is None or row.target is None:
+    sender, receiver = row.sender(command), row.receiver(step)
+    if sender is None or receiver is None:
         yield Note(at, lane(sender, cpu) if sender else None, row.says(step), mark)
         return
-    source, target = lane(sender, cpu), lane(row.target, cpu)
+    source, target = lane(sender, cpu), lane(receiver, cpu)
     answer = row.answers(step)
     yield Message(at, source, target, row.says(step), mark=Mark.PLAIN if answer else mark)
     for asked in step.answer.get("asked", ()):

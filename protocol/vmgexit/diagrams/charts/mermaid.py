@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
+from ..escaped import escaped
 from .chart import Chart, Lane, Mark, Message
-
-_SPECIAL = re.compile(r"[#;<>&{}%\"\\]")
 
 
 def render(chart: Chart) -> str:
@@ -35,9 +32,3 @@ def _arrow(item: Message) -> str:
 def _across(names: dict[Lane, str]) -> str:
     every = list(names.values())
     return every[0] if len(every) == 1 else f"{every[0]},{every[-1]}"
-
-
-def escaped(text: str) -> str:
-    """Text without what Mermaid reads as its own, lines kept apart by its line feed."""
-    lines = (_SPECIAL.sub(lambda found: f"#{ord(found[0])};", line) for line in text.split("\n"))
-    return "<br/>".join(lines)

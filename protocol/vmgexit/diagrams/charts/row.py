@@ -38,10 +38,13 @@ class Row:
     """
 
     source: Whose | None
-    target: Party | None
+    target: Party | Callable[[Any], Party] | None
     says: Says
     answers: Says = why
     is_refused: Callable[[Any], bool] = is_not_ok
+
+    def receiver(self, step: Any) -> Party | None:
+        return self.target if isinstance(self.target, Party | None) else self.target(step)
 
     def sender(self, command: Command) -> Party | None:
         return self.source if isinstance(self.source, Party | None) else self.source(command)

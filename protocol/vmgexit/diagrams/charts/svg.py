@@ -1,92 +1,17 @@
-"""Charts as SVG drawings, readable in light and dark.
-
-The letters are of a fixed width, which is given to the browser's layout as an upper bound: a label that
-fits by it fits in every common monospace font. Names of classes begin with `c-`, and the styles hold
-within the drawing alone, so that a page can have many drawings.
-"""
+"""Charts as SVG drawings, readable in light and dark."""
 
 from __future__ import annotations
 
-from html import escape
-
-from ...layout.measure import width as text_width
+from ..sheet import CHARACTER, LINE, Sheet, text
 from .chart import Chart, Mark
-from .grid import PITCH, Anchor, Arrow, Box, Grid, Label, Loop, placed, wrapped
-
-SIZE = 12  # pixels of a letter
-LINE = 16
-CHARACTER = text_width("0", SIZE, monospace=True)
-_TOP = 58  # of the first line, beneath the title
-_LEGEND_LINE = 17
-
-_STYLE = """
-.c-chart { background: #ffffff; }
-.c-chart text { font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #1b1f24; }
-.c-chart .c-title { font-weight: bold; font-size: 14px; }
-.c-chart .c-faint { fill: #57606a; }
-.c-chart .c-paper { fill: #ffffff; }
-.c-chart .c-life { stroke: #8b95a1; stroke-dasharray: 2 4; }
-.c-chart .c-box { fill: #fff8e1; stroke: #b58a1b; }
-.c-chart .c-head { fill: #e9f0fb; stroke: #3f66a6; }
-.c-chart .c-head-text { font-weight: bold; }
-.c-chart .c-line { fill: none; stroke: #38424d; stroke-width: 1.3; }
-.c-chart .c-tip { fill: #38424d; stroke: none; }
-.c-chart .c-open { fill: none; stroke: #38424d; stroke-width: 1.3; }
-.c-chart .c-answer { stroke-dasharray: 6 3; }
-.c-chart .c-refused { fill: #9a4a00; }
-.c-chart .c-line.c-refused, .c-chart .c-open.c-refused { fill: none; stroke: #9a4a00; }
-.c-chart .c-box.c-broken { fill: #fdecea; stroke: #a3231f; stroke-width: 2.5; }
-.c-chart text.c-broken { fill: #8c1a16; }
-@media (prefers-color-scheme: dark) {
-.c-chart { background: #0d1117; }
-.c-chart text { fill: #e6edf3; }
-.c-chart .c-faint { fill: #9aa7b4; }
-.c-chart .c-paper { fill: #0d1117; }
-.c-chart .c-life { stroke: #6b7682; }
-.c-chart .c-box { fill: #2b2511; stroke: #c9a13a; }
-.c-chart .c-head { fill: #18263b; stroke: #7aa2e3; }
-.c-chart .c-line, .c-chart .c-open { stroke: #b4c0cc; }
-.c-chart .c-tip { fill: #b4c0cc; }
-.c-chart .c-refused { fill: #ffb066; }
-.c-chart .c-line.c-refused, .c-chart .c-open.c-refused { fill: none; stroke: #ffb066; }
-.c-chart .c-box.c-broken { fill: #3a1917; stroke: #ff8f88; }
-.c-chart text.c-broken { fill: #ffb3ae; }
-}"""
+from .grid import PITCH, Anchor, Arrow, Box, Grid, Label, Loop, placed
 
 
 def render(chart: Chart, pitch: int = PITCH) -> str:
     """The drawing; lanes stand `pitch` characters apart."""
     grid = placed(chart, pitch)
-    head = (
-        wrapped(chart.title, int(grid.width * SIZE / 14) - 3),
-        wrapped(chart.about, grid.width - 2),
-    )
-    down = 22.0
-    body = []
-    for kind, lines in zip(("c-title", "c-faint"), head, strict=True):
-        for line in lines:
-            body.append(_text(CHARACTER, down, line, kind))
-            down += 19
-    top = down + 2
-    body += [*_drawn(grid, top)]
-    down = top + grid.height * LINE + 14
-    for line in _legend(grid):
-        body.append(_text(CHARACTER, down, line, "c-faint"))
-        down += _LEGEND_LINE
-    width, height = round(grid.width * CHARACTER + CHARACTER), round(down + 2)
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="c-chart" viewBox="0 0 {width} {height}"'
-            f' width="{width}" height="{height}" role="img">',
-            f"<title>{escape(chart.title)}</title>",
-            f"<desc>{escape(chart.about)}</desc>",
-            f"<style>{_STYLE}\n</style>",
-            f'<rect class="c-paper" width="{width}" height="{height}"/>',
-            *body,
-            "</svg>",
-            "",
-        ]
-    )
+    sheet = Sheet(chart.title, chart.about, (grid.width + 1) * CHARACTER)
+    return sheet.render(_drawn(grid, sheet.top), grid.height * LINE, _legend(grid))
 
 
 def _legend(grid: Grid) -> list[str]:
@@ -98,8 +23,7 @@ def _legend(grid: Grid) -> list[str]:
     if Mark.REFUSED in marks:
         lines[0] += " Cross: refused."
     lines[0] += " At the left: the number of the command."
-    lines += [f"{short}: {meaning}" for short, meaning in grid.legend]
-    return [part for line in lines for part in wrapped(line, grid.width - 2)]
+    return lines + [f"{short}: {meaning}" for short, meaning in grid.legend]
 
 
 def _drawn(grid: Grid, top: float) -> list[str]:
@@ -117,7 +41,7 @@ def _drawn(grid: Grid, top: float) -> list[str]:
         body += _label(label, top, {box.of for box in grid.boxes if box.is_head})
     for y, number in grid.numbers:
         x = (len("000") + 0.5) * CHARACTER
-        body.append(_text(x, _base(y, top), number, "c-faint", anchor="end"))
+        body.append(text(x, _base(y, top), number, "c-faint", anchor="end"))
     return body
 
 
@@ -134,18 +58,12 @@ def _base(y: int, top: float) -> float:
     return top + y * LINE + 12
 
 
-def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "", of: int = -1) -> str:
-    placed_at = f'x="{x:.1f}" y="{y:.1f}"' + f' text-anchor="{anchor}"' * bool(anchor)
-    owner = f' data-of="{of}"' if of >= 0 else ""
-    return f'<text class="{kind}" {placed_at}{owner}>{escape(text)}</text>'
-
-
 def _label(label: Label, top: float, heads: set[int]) -> list[str]:
     kind = "c-head-text" if label.of in heads else f"c-text{_kind(label.mark)}"
     is_middle = label.anchor is Anchor.MIDDLE
     x = (label.x + 0.5) * CHARACTER if is_middle else label.x * CHARACTER
     return [
-        _text(x, _base(label.y + row, top), line, kind, anchor="middle" * is_middle, of=label.of)
+        text(x, _base(label.y + row, top), line, kind, anchor="middle" * is_middle, of=label.of)
         for row, line in enumerate(label.lines)
     ]
 

@@ -209,6 +209,11 @@ def _svsm_step(step: Step) -> str:
     return "\n".join(lines)
 
 
+def _stepped_to(step: Step) -> Party:
+    """The last step of an entry leads to the guest."""
+    return Party.GUEST if step.answer.get("next") == "entered" else Party.SVSM
+
+
 _TAKEN = {
     "event": "takes vector {0:#x} from EVENTINJ",
     "nmi": "takes an NMI",
@@ -300,7 +305,7 @@ EXCHANGES: dict[str, Row] = {
     "host_refuse": Row(_HOST, _HOST, _refuse),
     "set_doorbell": Row(_HOST, _SVSM, _overwritten),
     "enter": Row(_SVSM, _GUEST, _entered),
-    "svsm_step": Row(_SVSM, _SVSM, _svsm_step),
+    "svsm_step": Row(_SVSM, _stepped_to, _svsm_step),
     "guest_take": Row(_GUEST, _GUEST, _take),
     "guest": Row(_GUEST, _GUEST, _guest),
     "guest_lazy_eoi": Row(_GUEST, _GUEST, _lazy_eoi),
@@ -320,11 +325,11 @@ def told(step: Step) -> Iterator[Item]:
     row = EXCHANGES.get(described.name) or derived(described)
     at, cpu = step.index, command.get("cpu", 0)
     yield from _finished_entry(step)
-    sender = row.sender(command)
-    if sender is None or row.target is None:
+    sender, receiver = row.sender(command), row.receiver(step)
+    if sender is None or receiver is None:
         yield Note(at, lane(sender, cpu) if sender else None, row.says(step), _mark(row, step))
     else:
-        source, target = lane(sender, cpu), lane(row.target, cpu)
+        source, target = lane(sender, cpu), lane(receiver, cpu)
         answer = row.answers(step)
         yield Message(
             at, source, target, row.says(step), mark=_mark(row, step) if not answer else Mark.PLAIN

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ..sheet import wrapped
 from .chart import Chart, Mark
-from .grid import GUTTER, PITCH, Anchor, Grid, placed, wrapped
+from .grid import GUTTER, PITCH, Anchor, Grid, placed
 
 _MARKS = {Mark.PLAIN: "", Mark.REFUSED: "x", Mark.BROKEN: "!"}
 
