@@ -198,13 +198,14 @@ def test_a_cause_is_told_once_and_its_smaller_inputs(monkeypatch: pytest.MonkeyP
     assert [bytes.fromhex(finding["data"]) for finding in findings] == [data + ENTER * 2, data]
     assert lines[0]["inputs"] == 1
     assert counting.counts == {"INV-6 read PPR": 4}
+    assert counting.steps == 4 * 6  # the last of its 6 commands breaks the invariant
 
     # Another process of the campaign is told what is kept already.
     counting, log = counter(monkeypatch, known={"INV-6 read PPR": len(data)}, conditions=QUIRKY)
     counting.one(data)
     assert told(log) == []
     counting.tell_counts()
-    assert told(log) == [{"inputs": 1, "steps": 0, "counts": {"INV-6 read PPR": 1}}]
+    assert told(log) == [{"inputs": 1, "steps": 6, "counts": {"INV-6 read PPR": 1}}]
 
 
 def test_one_run_of_the_minimised_input_says_all_that_is_told(

@@ -93,7 +93,9 @@ class Counter:
         try:
             self.steps += self.run(data)
         except (Exception, SystemExit) as error:
-            self.found(as_finding(error), data)
+            finding = as_finding(error)
+            self.steps += finding.steps
+            self.found(finding, data)
         self.inputs += 1
         if self.inputs == self.next_look:
             self.look()
@@ -114,8 +116,10 @@ class Counter:
             try:
                 steps += run(data)
             except (Exception, SystemExit) as error:
+                finding = as_finding(error)
+                steps += finding.steps
                 settle()
-                self.found(as_finding(error), data)
+                self.found(finding, data)
             left -= 1
             if not left:
                 settle()

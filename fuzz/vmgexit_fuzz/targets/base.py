@@ -34,13 +34,22 @@ class Finding(Exception):
     """A broken invariant. `cause` is what two findings of the same defect share; it is the message too,
     where none is given.
 
-    `clause` and `meaning` are the invariant's, where it has a name; `place` is where it broke.
+    `clause` and `meaning` are the invariant's, where it has a name; `place` is where it broke. `steps` is
+    how many commands or structures of the input were run, the failing one too.
     """
 
     def __init__(
-        self, cause: str, message: str = "", *, clause: str = "", meaning: str = "", place: str = ""
+        self,
+        cause: str,
+        message: str = "",
+        *,
+        clause: str = "",
+        meaning: str = "",
+        place: str = "",
+        steps: int = 1,
     ) -> None:
         super().__init__(message or cause)
+        self.steps = steps
         self.cause, self.message = cause, message or cause
         self.clause, self.meaning, self.place = clause, meaning, place
 

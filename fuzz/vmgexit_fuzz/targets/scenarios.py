@@ -135,4 +135,5 @@ def finding(violation: Violation) -> Finding:
         clause=violation.invariant.name,
         meaning=violation.invariant.meaning,
         place=violation.place,
+        steps=violation.index + 1,
     )

@@ -44,13 +44,13 @@ class HostScenarios(Target):
         """Each command, carried out under watch and beside the reference. Raises Finding."""
         watch = HostWatch(Session(self.quirks))
         other = None if self.quirks == REFERENCE else Session(REFERENCE)
-        for command in commands:
+        for index, command in enumerate(commands):
             try:
                 answer = watch.execute(command)
             except Violation as violation:
                 raise finding(violation) from None
             if other is not None and answer != (expected := other.execute(command)):
-                raise _difference(command, differences(answer, expected))
+                raise _difference(command, differences(answer, expected), index + 1)
             yield command
 
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
@@ -82,7 +82,8 @@ class HostScenarios(Target):
         return crossover(one, other, longest, seed)
 
 
-def _difference(command: Command, found: dict[str, tuple[object, object]]) -> Finding:
+def _difference(command: Command, found: dict[str, tuple[object, object]], steps: int) -> Finding:
+    """The difference of the last of so many commands."""
     place = command["op"]
     if place == "vmgexit":
         page = programs.page_in(command)
@@ -96,4 +97,5 @@ def _difference(command: Command, found: dict[str, tuple[object, object]]) -> Fi
         f"differs from the reference at {place}: {keys}",
         f"differs from the reference at {place}: {told}"[:400],
         place=place,
+        steps=steps,
     )
