@@ -26,6 +26,7 @@ COMMANDS = {
     "layout": ("layout", "print tables and drawings of structures"),
     "source": ("source", "print the Python that decodes and encodes a structure"),
     "replay": ("replay", "run recordings or scenarios and compare the answers"),
+    "peer": ("peer", "begin, check and record adapters of other implementations"),
     "svsm": ("svsm", "try calls on an SVSM, typed one by one or from a script"),
     "explore": ("explore", "try every interleaving of a small system"),
     "diagram": ("diagram", "draw states and sequences from what the explorer visited"),

@@ -1,0 +1,29 @@
+"""`vmgexit peer new`: a project for an adapter, around a small SVSM that is meant to be replaced."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..kits.project import LANGUAGES, write
+from .formatter import examples
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a project whose `sh build.sh` makes ./adapter. It answers for a small SVSM of its own, which"
+        " is meant to be replaced; README.md in the folder says where."
+    )
+    parser.epilog = examples("vmgexit peer new --lang c my-adapter")
+    parser.add_argument(
+        "--lang", choices=[*LANGUAGES], default="c", help="language (default: %(default)s)"
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="a new folder, or an empty one")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    for path in write(arguments.lang, arguments.folder):
+        print(path)
+    print(f"next: sh {arguments.folder / 'build.sh'}")
+    return 0

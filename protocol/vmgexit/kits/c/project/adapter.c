@@ -1,0 +1,24 @@
+/*
+ * The adapter of your SVSM: which of its functions answer which commands.
+ *
+ * Replace svsm.c by your SVSM, or by calls into it. A function that your SVSM does not have is left out
+ * here; its commands are then answered by "unsupported", and never count as wrong.
+ */
+#include "svsm.h"
+#include "vmgexit_adapter.h"
+
+static const struct vmgexit_svsm svsm = {
+    .name = "a small SVSM",   /* your SVSM and its version */
+    .profile = "reference",
+    .init = svsm_init,
+    .knows = svsm_knows,
+    .call = svsm_call,
+    .enter = svsm_enter,
+    /* .left, .new_vmsa, .apic: this SVSM does not have them */
+    .reg_count = svsm_reg_count,
+};
+
+int main(void)
+{
+    return vmgexit_answer_commands(&svsm);
+}

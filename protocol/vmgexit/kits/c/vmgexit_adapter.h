@@ -1,0 +1,453 @@
+/*
+ * The adapter: it reads commands, does what the host and the guest do, and asks the SVSM for the rest.
+ *
+ * adapter.c includes this one, and no other file does. It fills in a `struct vmgexit_svsm`, and ends with
+ * `return vmgexit_answer_commands(&svsm);`. A function that is left out makes its commands unsupported.
+ */
+#ifndef VMGEXIT_ADAPTER_H
+#define VMGEXIT_ADAPTER_H
+
+#include "vmgexit_vm.h"
+
+#define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
+
+/* The calls into an SVSM. `init` is needed, the others may be NULL. */
+struct vmgexit_svsm {
+    const char *name, *profile; /* for the hello */
+    /* A fresh SVSM for this VM. */
+    void (*init)(struct vmgexit_vm *vm);
+    /* Whether it has such a call; NULL: it answers all of them itself, by codes where it does not. */
+    bool (*knows)(uint32_t protocol, uint32_t request);
+    /* The guest calls. If NoFurtherSignal is set, the #HV handler runs first. */
+    void (*call)(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registers);
+    /* From the #HV handler to VMGEXIT: take interrupts, present them, vmgexit_window. */
+    void (*enter)(struct vmgexit_vcpu *cpu);
+    /* The guest left for the host's own reasons: the #HV handler, and what EXITINTINFO holds. */
+    void (*left)(struct vmgexit_vcpu *cpu);
+    /* The guest got a new VMSA, which is in cpu->guest; its calling area is still the old one. */
+    void (*new_vmsa)(struct vmgexit_vcpu *cpu);
+    const struct vmgexit_apic *(*apic)(struct vmgexit_vcpu *cpu);
+    /* Registrations for Alternate Injection that stand. */
+    uint64_t (*reg_count)(struct vmgexit_vm *vm);
+};
+
+static struct vmgexit_vm vmgexit_vm;
+static struct vmgexit_reader vmgexit_reader;
+static struct vmgexit_answer vmgexit_answer;
+
+/* --- answers ------------------------------------------------------------------------------------ */
+
+static inline void vmgexit_begin_answer(void)
+{
+    vmgexit_answer.length = 0;
+    vmgexit_answer.is_full = vmgexit_answer.needs_comma = false;
+    vmgexit_open(&vmgexit_answer, '{');
+}
+
+static inline void vmgexit_send_answer(void)
+{
+    vmgexit_close(&vmgexit_answer, '}');
+    if (vmgexit_answer.is_full) {
+        fputs("vmgexit kit: an answer of more than 1 MiB\n", stderr);
+        exit(3);
+    }
+    vmgexit_answer.data[vmgexit_answer.length++] = '\n';
+    fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
+    fflush(stdout); /* the driver waits for it */
+}
+
+static inline void vmgexit_only(const char *key, const char *text)
+{
+    vmgexit_begin_answer();
+    vmgexit_text(&vmgexit_answer, key, text);
+    vmgexit_send_answer();
+}
+
+_Noreturn void vmgexit_panic(const char *text)
+{
+    vmgexit_only("panic", text);
+    exit(0);
+}
+
+_Noreturn void vmgexit_terminate(const char *text)
+{
+    vmgexit_only("terminated", text);
+    exit(0);
+}
+
+static inline void vmgexit_put_set(const char *key, const uint32_t set[8])
+{
+    vmgexit_key(&vmgexit_answer, key);
+    vmgexit_open(&vmgexit_answer, '[');
+    for (int i = 0; i < 8; i++)
+        vmgexit_put_number(&vmgexit_answer, set[i]);
+    vmgexit_close(&vmgexit_answer, ']');
+}
+
+/* What VMRUN sees. */
+static inline void vmgexit_put_vmrun(const struct vmgexit_vcpu *cpu)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+    const uint64_t event = cpu->guest.event_inj, vintr = cpu->guest.vintr;
+    const bool is_valid = event & VMGEXIT_EVENT_INJ_VALID_MASK;
+    const uint64_t type = VMGEXIT_GET(event, VMGEXIT_EVENT_INJ_TYPE);
+
+    vmgexit_number(answer, "event_inj", event);
+    vmgexit_flag(answer, "event_valid", is_valid);
+    vmgexit_number(answer, "event_type", type);
+    vmgexit_number(answer, "event_vector", VMGEXIT_GET(event, VMGEXIT_EVENT_INJ_VECTOR));
+    vmgexit_flag(answer, "nmi", is_valid && type == VMGEXIT_EVENT_TYPE_CODE_NMI);
+    vmgexit_flag(answer, "v_irq", vintr & VMGEXIT_VINTR_CTRL_V_IRQ_MASK);
+    vmgexit_number(answer, "v_intr_vector", VMGEXIT_GET(vintr, VMGEXIT_VINTR_CTRL_V_INTR_VECTOR));
+    vmgexit_number(answer, "v_intr_prio", VMGEXIT_GET(vintr, VMGEXIT_VINTR_CTRL_V_INTR_PRIO));
+    vmgexit_flag(answer, "v_ign_tpr", vintr & VMGEXIT_VINTR_CTRL_V_IGN_TPR_MASK);
+    vmgexit_number(answer, "v_tpr", VMGEXIT_GET(vintr, VMGEXIT_VINTR_CTRL_V_TPR));
+    vmgexit_number(answer, "no_eoi_required", cpu->calling.no_eoi_required);
+}
+
+static inline void vmgexit_put_flags(const struct vmgexit_apic *apic)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+
+    vmgexit_key(answer, "flags");
+    vmgexit_open(answer, '{');
+    vmgexit_flag(answer, "update_required", apic->update_required);
+    vmgexit_flag(answer, "interrupt_delivered", apic->interrupt_delivered);
+    vmgexit_flag(answer, "interrupt_queued", apic->interrupt_queued);
+    vmgexit_flag(answer, "lazy_eoi_pending", apic->lazy_eoi_pending);
+    vmgexit_flag(answer, "nmi_pending", apic->nmi_pending);
+    vmgexit_close(answer, '}');
+}
+
+static inline void vmgexit_put_apic(const struct vmgexit_apic *apic)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+
+    vmgexit_key(answer, "apic");
+    vmgexit_open(answer, '{');
+    vmgexit_number(answer, "icr", apic->icr);
+    vmgexit_put_set("irr", apic->irr);
+    vmgexit_put_set("allowed", apic->allowed);
+    vmgexit_key(answer, "isr_stack");
+    vmgexit_open(answer, '[');
+    for (uint32_t i = 0; i < apic->isr_count && i < sizeof apic->isr_stack; i++)
+        vmgexit_put_number(answer, apic->isr_stack[i]);
+    vmgexit_close(answer, ']');
+    vmgexit_put_set("tmr", apic->tmr);
+    vmgexit_put_set("host_tmr", apic->host_tmr);
+    vmgexit_close(answer, '}');
+    vmgexit_put_flags(apic);
+    vmgexit_put_set("ipi_irr", apic->ipi_irr);
+    vmgexit_flag(answer, "ipi_pending", apic->ipi_pending);
+    vmgexit_flag(answer, "ipi_nmi", apic->ipi_nmi);
+}
+
+/* The GHCB requests from `first` on. */
+static inline void vmgexit_put_requests(const char *key, const struct vmgexit_vm *vm, uint32_t first)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+
+    vmgexit_key(answer, key);
+    vmgexit_open(answer, '[');
+    for (uint32_t i = first; i < vm->request_count; i++) {
+        const struct vmgexit_host_request *made = &vm->requests[i];
+        vmgexit_open(answer, '{');
+        vmgexit_number(answer, "cpu", made->cpu);
+        vmgexit_text(answer, "call", vmgexit_request_names[made->request]);
+        vmgexit_number(answer, "info1", made->info1);
+        vmgexit_number(answer, "info2", 0);
+        vmgexit_close(answer, '}');
+    }
+    vmgexit_close(answer, ']');
+}
+
+/* --- commands ----------------------------------------------------------------------------------- */
+
+static inline void vmgexit_do_init(const struct vmgexit_svsm *svsm, const struct vmgexit_init_command *command)
+{
+    struct vmgexit_vm *vm = &vmgexit_vm;
+
+    vm->cpus = (uint32_t)command->cpus;
+    vm->reg_count = command->reg_count;
+    vm->request_count = 0;
+    for (uint32_t i = 0; i < vm->cpus; i++) {
+        struct vmgexit_vcpu *cpu = &vm->vcpus[i];
+        memset(cpu, 0, sizeof *cpu);
+        cpu->vm = vm;
+        cpu->index = i;
+        cpu->apic_id = i < command->apic_ids.count ? (uint32_t)command->apic_ids.at[i] : i;
+        cpu->guest.alternate_injection = true;
+        cpu->guest.vintr = VMGEXIT_VINTR_CTRL_VGIF_MASK;
+        cpu->calling_address = i ? VMGEXIT_OTHER_CALLING_AREAS + i * UINT64_C(4096) : VMGEXIT_FIRST_CALLING_AREA;
+    }
+    svsm->init(vm);
+    vmgexit_flag(&vmgexit_answer, "ok", true);
+    vmgexit_number(&vmgexit_answer, "cpus", command->cpus);
+    vmgexit_number(&vmgexit_answer, "reg_count", command->reg_count);
+}
+
+/* Before the SVSM runs for a vCPU: a new VMSA and a moved calling area are used from here on. */
+static inline void vmgexit_take_up(const struct vmgexit_svsm *svsm, struct vmgexit_vcpu *cpu)
+{
+    if (cpu->has_new_guest) {
+        cpu->has_new_guest = false;
+        cpu->new_guest.alternate_injection = cpu->guest.alternate_injection;
+        cpu->guest = cpu->new_guest;
+        vmgexit_move_calling_area(cpu, cpu->calling_address);
+        svsm->new_vmsa(cpu);
+    }
+    if (cpu->has_new_calling) {
+        cpu->has_new_calling = false;
+        cpu->calling_address = cpu->new_calling_address;
+        memset(&cpu->calling, 0, sizeof cpu->calling);
+    }
+}
+
+static inline void vmgexit_do_call(const struct vmgexit_svsm *svsm, struct vmgexit_vcpu *cpu,
+                                   const struct vmgexit_call_command *command)
+{
+    struct vmgexit_registers registers = {
+        .protocol = (uint32_t)command->protocol, .request = (uint32_t)command->request,
+        .rcx = command->rcx, .rdx = command->rdx, .r8 = command->r8,
+    };
+
+    vmgexit_take_up(svsm, cpu);
+    cpu->guest.exit_int_info = 0;
+    cpu->guest.vintr &= ~VMGEXIT_VINTR_CTRL_BUSY_MASK;
+    svsm->call(cpu, &registers);
+    vmgexit_number(&vmgexit_answer, "rax", registers.rax);
+    vmgexit_number(&vmgexit_answer, "rcx", registers.rcx);
+    vmgexit_number(&vmgexit_answer, "rdx", registers.rdx);
+    vmgexit_number(&vmgexit_answer, "r8", registers.r8);
+}
+
+static inline void vmgexit_do_enter(const struct vmgexit_svsm *svsm, struct vmgexit_vcpu *cpu,
+                                    const struct vmgexit_enter_command *command)
+{
+    vmgexit_take_up(svsm, cpu);
+    cpu->late = command->late;
+    cpu->cancelled = 0;
+    svsm->enter(cpu);
+    vmgexit_window(cpu); /* where the SVSM opened none, it comes too late to cancel anything */
+    cpu->guest.exit_int_info = 0;
+    if (!svsm->apic)
+        vmgexit_text(&vmgexit_answer, "unsupported", "flags");
+    vmgexit_put_vmrun(cpu);
+    if (svsm->apic)
+        vmgexit_put_flags(svsm->apic(cpu));
+    vmgexit_number(&vmgexit_answer, "cancelled", cpu->cancelled);
+}
+
+static inline void vmgexit_do_intercept(const struct vmgexit_svsm *svsm, struct vmgexit_vcpu *cpu,
+                                        const struct vmgexit_intercept_command *command)
+{
+    vmgexit_take_up(svsm, cpu);
+    cpu->guest.exit_int_info = command->exitintinfo;
+    cpu->guest.vintr = VMGEXIT_PUT(cpu->guest.vintr, VMGEXIT_VINTR_CTRL_BUSY, command->busy);
+    svsm->left(cpu);
+    vmgexit_put_vmrun(cpu);
+}
+
+static inline void vmgexit_do_host_irq(struct vmgexit_vcpu *cpu, const struct vmgexit_host_irq_command *command)
+{
+    bool signals, posted = vmgexit_post(cpu, (unsigned)command->vector, command->level, &signals);
+
+    vmgexit_flag(&vmgexit_answer, "posted", posted);
+    vmgexit_flag(&vmgexit_answer, "hv", signals);
+    vmgexit_number(&vmgexit_answer, "status", cpu->doorbell.words[VMGEXIT_STATUS_WORD]);
+}
+
+static inline void vmgexit_do_guest_take(struct vmgexit_vcpu *cpu, const struct vmgexit_guest_take_command *command)
+{
+    uint64_t vector;
+    enum vmgexit_taken taken = vmgexit_take(&cpu->guest, &vector);
+
+    if (taken != VMGEXIT_TAKEN_NONE && command->gate)
+        cpu->guest.interrupts_enabled = false;
+    vmgexit_text(&vmgexit_answer, "taken", vmgexit_taken_names[taken]);
+    vmgexit_number(&vmgexit_answer, "vector", vector);
+}
+
+static inline void vmgexit_do_guest(struct vmgexit_vcpu *cpu, const struct vmgexit_guest_command *command)
+{
+    cpu->guest.interrupts_enabled = command->if_;
+    cpu->guest.vintr = VMGEXIT_PUT(cpu->guest.vintr, VMGEXIT_VINTR_CTRL_INT_SHADOW, command->shadow);
+    if (command->has_cr8)
+        cpu->guest.vintr = VMGEXIT_PUT(cpu->guest.vintr, VMGEXIT_VINTR_CTRL_V_TPR, command->cr8);
+    vmgexit_flag(&vmgexit_answer, "ok", true);
+}
+
+static inline void vmgexit_do_set_vmsa(struct vmgexit_vcpu *cpu, const struct vmgexit_set_vmsa_command *command)
+{
+    cpu->has_new_guest = true;
+    cpu->new_guest = (struct vmgexit_guest){
+        .event_inj = command->event_inj,
+        .vintr = command->has_vintr ? command->vintr : VMGEXIT_VINTR_CTRL_VGIF_MASK,
+    };
+    vmgexit_flag(&vmgexit_answer, "ok", true);
+}
+
+static inline void vmgexit_do_state(const struct vmgexit_svsm *svsm, struct vmgexit_vcpu *cpu)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+
+    if (!svsm->apic || !svsm->reg_count)
+        vmgexit_text(answer, "unsupported", "state");
+    if (svsm->apic)
+        vmgexit_put_apic(svsm->apic(cpu));
+    vmgexit_put_vmrun(cpu);
+    vmgexit_flag(answer, "if", cpu->guest.interrupts_enabled);
+    vmgexit_flag(answer, "shadow", cpu->guest.vintr & VMGEXIT_VINTR_CTRL_INT_SHADOW_MASK);
+    if (svsm->reg_count)
+        vmgexit_number(answer, "reg_count", svsm->reg_count(cpu->vm));
+    vmgexit_flag(answer, "alt_inj", cpu->guest.alternate_injection);
+    vmgexit_put_requests("history", cpu->vm, 0);
+}
+
+/* Whether the APIC ids are one for each vCPU, and all different. */
+static inline bool vmgexit_has_ids(const struct vmgexit_init_command *command)
+{
+    const struct vmgexit_numbers ids = command->apic_ids;
+
+    if (ids.count && ids.count != command->cpus)
+        return false;
+    for (size_t i = 0; i < ids.count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (ids.at[i] == ids.at[j])
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Whether the SVSM has what a command needs. */
+static inline bool vmgexit_supports(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
+{
+    switch (command->operation) {
+    case VMGEXIT_OP_INIT:
+        return vmgexit_has_ids(&command->as.init);
+    case VMGEXIT_OP_CALL:
+        return svsm->call && (!svsm->knows || svsm->knows((uint32_t)command->as.call.protocol,
+                                                         (uint32_t)command->as.call.request));
+    case VMGEXIT_OP_ENTER:
+        return svsm->enter;
+    case VMGEXIT_OP_INTERCEPT:
+        return svsm->left;
+    case VMGEXIT_OP_SET_VMSA:
+        return svsm->new_vmsa;
+    case VMGEXIT_OP_HOST_BEGIN:
+    case VMGEXIT_OP_HOST_STEP:
+    case VMGEXIT_OP_SVSM_STEP:
+        return false; /* steps of the machine of vmgexit */
+    default:
+        return true;
+    }
+}
+
+static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+    struct vmgexit_vcpu *cpu = &vmgexit_vm.vcpus[vmgexit_cpu_of(command)];
+
+    switch (command->operation) {
+    case VMGEXIT_OP_INIT:
+        vmgexit_do_init(svsm, &command->as.init);
+        break;
+    case VMGEXIT_OP_CALL:
+        vmgexit_do_call(svsm, cpu, &command->as.call);
+        break;
+    case VMGEXIT_OP_ENTER:
+        vmgexit_do_enter(svsm, cpu, &command->as.enter);
+        break;
+    case VMGEXIT_OP_INTERCEPT:
+        vmgexit_do_intercept(svsm, cpu, &command->as.intercept);
+        break;
+    case VMGEXIT_OP_HOST_IRQ:
+        vmgexit_do_host_irq(cpu, &command->as.host_irq);
+        break;
+    case VMGEXIT_OP_GUEST_TAKE:
+        vmgexit_do_guest_take(cpu, &command->as.guest_take);
+        break;
+    case VMGEXIT_OP_GUEST:
+        vmgexit_do_guest(cpu, &command->as.guest);
+        break;
+    case VMGEXIT_OP_GUEST_LAZY_EOI:
+        vmgexit_number(answer, "was", cpu->calling.no_eoi_required);
+        cpu->calling.no_eoi_required = 0;
+        break;
+    case VMGEXIT_OP_SET_VMSA:
+        vmgexit_do_set_vmsa(cpu, &command->as.set_vmsa);
+        break;
+    case VMGEXIT_OP_DOORBELL:
+        vmgexit_key(answer, "hex");
+        vmgexit_put_hex(answer, cpu->doorbell.bytes, sizeof cpu->doorbell.bytes);
+        break;
+    case VMGEXIT_OP_SET_DOORBELL:
+        memcpy(cpu->doorbell.bytes, command->as.set_doorbell.hex.at, sizeof cpu->doorbell.bytes);
+        vmgexit_flag(answer, "ok", true);
+        break;
+    case VMGEXIT_OP_HOST_REFUSE:
+        cpu->refusing[command->as.host_refuse.call]++;
+        vmgexit_flag(answer, "ok", true);
+        break;
+    case VMGEXIT_OP_STATE:
+        vmgexit_do_state(svsm, cpu);
+        break;
+    default:
+        break; /* not supported */
+    }
+}
+
+static inline void vmgexit_do_line(const struct vmgexit_svsm *svsm, const char *line, size_t length)
+{
+    static struct vmgexit_command command;
+    uint32_t made = vmgexit_vm.request_count;
+    const char *name = vmgexit_read_command(&vmgexit_reader, line, length, &command);
+
+    if (name) {
+        vmgexit_only("unsupported", name); /* what the line is, where it is no command of this kit */
+        return;
+    }
+    name = vmgexit_operation_names[command.operation];
+    if ((command.operation != VMGEXIT_OP_INIT && vmgexit_cpu_of(&command) >= vmgexit_vm.cpus) ||
+        !vmgexit_supports(svsm, &command)) {
+        vmgexit_only("unsupported", name);
+        return;
+    }
+    vmgexit_begin_answer();
+    vmgexit_carry_out(svsm, &command);
+    if (command.operation != VMGEXIT_OP_INIT && vmgexit_vm.request_count > made)
+        vmgexit_put_requests("calls", &vmgexit_vm, made);
+    vmgexit_send_answer();
+}
+
+/* Say hello, and answer every line until standard input ends. The exit code of `main`. */
+static inline int vmgexit_answer_commands(const struct vmgexit_svsm *svsm)
+{
+    static char line[VMGEXIT_LONGEST_LINE];
+    size_t length = 0;
+    int letter;
+
+    vmgexit_begin_answer();
+    vmgexit_number(&vmgexit_answer, "vmgexit", VMGEXIT_VERSION);
+    vmgexit_text(&vmgexit_answer, "name", svsm->name);
+    if (svsm->profile)
+        vmgexit_text(&vmgexit_answer, "profile", svsm->profile);
+    vmgexit_send_answer();
+    while ((letter = getchar()) != EOF) {
+        if (letter != '\n') {
+            if (length < sizeof line)
+                line[length] = (char)letter;
+            length++; /* beyond its end a line is read, and not kept */
+            continue;
+        }
+        if (length <= sizeof line)
+            vmgexit_do_line(svsm, line, length);
+        else
+            vmgexit_only("unsupported", "a line of more than 1 MiB");
+        length = 0;
+    }
+    return 0;
+}
+
+#endif /* VMGEXIT_ADAPTER_H */

@@ -1,0 +1,33 @@
+"""What an adapter's kit has: the commands that it reads, and the structures that its sources use."""
+
+from __future__ import annotations
+
+from ..descriptions import Description
+from ..layout.subjects import Subject, subject
+from ..machine.commands import WITHOUT_MEMORY
+
+COMMANDS: dict[str, Description] = WITHOUT_MEMORY
+"""Those of an SVSM without memory. A kit answers that it does not support others."""
+
+CALLED = {"host_refuse.call": "request"}
+"""What a choice among names is called, where its argument's name says too little."""
+
+_STRUCTURES = (
+    "doorbell-head",
+    "calling-area",
+    "vintr-ctrl",
+    "event-inj",
+    "apic-icr",
+    "apic-register-number",
+    "apic-configure-vector",
+    "specific-eoi",
+    "disable-injection",
+    "svsm-protocol-query",
+    "svsm-version-range",
+)
+_CODES = ("core-calls", "apic-calls", "result-codes")
+
+
+def subjects() -> list[Subject]:
+    """The structures and codes, as `vmgexit layout` knows them."""
+    return [subject(name) for name in (*_STRUCTURES, *_CODES)]

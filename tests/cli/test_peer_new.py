@@ -1,0 +1,174 @@
+"""`vmgexit peer new`: projects that compile without a warning and answer whatever they are asked."""
+
+import json
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.peers.made import BUGS, built, project
+from vmgexit.cli import main
+from vmgexit.descriptions import Command
+from vmgexit.machine.commands import call
+from vmgexit.machine.scenario import sequences, to_lines
+from vmgexit.read.streams import lines
+
+pytestmark = pytest.mark.slow
+
+RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings"
+COMPILED = [pytest.param("c", marks=pytest.mark.needs("cc"))]
+
+Made = Callable[[str, bool], Path]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The adapter of a language, around the small SVSM or the one with bugs; each is built once."""
+    known: dict[tuple[str, bool], Path] = {}
+
+    def made(language: str, filled_in: bool) -> Path:
+        if (language, filled_in) not in known:
+            folder = tmp_path_factory.mktemp("peer") / "project"
+            known[language, filled_in] = built(project(language, folder, filled_in=filled_in))
+        return known[language, filled_in]
+
+    return made
+
+
+def asked(kind: str, folder: Path, most: int = 60) -> str:
+    """The commands of recorded sequences, without COCONUT's answers: the reference gives the right ones."""
+    name = str(RECORDINGS / f"{kind}.jsonl.xz")
+    path = folder / f"{kind}.jsonl"
+    recorded = list(sequences(lines(name), name))[:most]
+    path.write_text("".join(to_lines(sequence.commands) for sequence in recorded))
+    return str(path)
+
+
+def replayed(peer: Path, file: str, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    """What `vmgexit replay` prints of a file on a peer."""
+    capsys.readouterr()
+    main(["replay", file, "--peer", " ".join([str(peer), *words])])
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("filled_in", [False, True], ids=["as made", "with an APIC"])
+@pytest.mark.parametrize("kind", ["host", "hostile", "fuzzed"])
+@pytest.mark.parametrize("language", COMPILED)
+def test_an_adapter_answers_as_the_reference(
+    language: str,
+    filled_in: bool,
+    kind: str,
+    made: Made,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = replayed(made(language, filled_in), asked(kind, tmp_path), capsys)
+    assert len(told) == 1
+    assert ", 0 mismatches" in told[0]
+
+
+IPI_REFUSED: list[Command] = [
+    {"op": "init", "cpus": 2, "reg_count": 1, "apic_ids": [16, 33]},
+    {"op": "host_refuse", "cpu": 0, "call": "hv_ipi"},
+    call(0, 3, 0x830, 33 << 32 | 0x61),
+]
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("language", COMPILED)
+def test_each_bug_is_one(
+    language: str, bug: str, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if bug == "refused":
+        path = tmp_path / "refused.jsonl"
+        path.write_text(to_lines(IPI_REFUSED))
+        file = str(path)
+    else:
+        file = asked("hostile", tmp_path, 120)
+    told = replayed(made(language, True), file, capsys, "--bugs", bug)
+    assert ", 0 mismatches" not in told[-1]
+
+
+STRANGE = [
+    b"",
+    b"\0\0\0",
+    b"\xff\xfe{}",
+    b"{",
+    b"null",
+    b'"' + b"a" * 1_000_000 + b'"',
+    b"x" * 3_000_000,
+    b"[" * 500_000,
+    b'{"a": ' * 9 + b"1" + b"}" * 9,
+    b'{"op": null}',
+    b'{"op": "init\0", "cpus": 2}',
+    b'{"op": "init", "cpus": 0, "reg_count": 1}',
+    b'{"op": "init", "cpus": 256, "reg_count": 1}',
+    b'{"op": "init", "cpus": "2", "reg_count": 1}',
+    b'{"op": "init", "cpus": 2, "cpus": 2, "reg_count": 1}',
+    b'{"op": "init", "cpus": 2, "reg_count": 1, "more": 1}',
+    b'{"op": "init", "cpus": 2, "reg_count": 1, "apic_ids": [1, 1]}',
+    b'{"op": "init", "cpus": 2, "reg_count": 1, "apic_ids": [1]}',
+    b'{"op": "init", "cpus": 2, "reg_count": 4294967296}',
+    b'{"op": "state", "cpu": 2}',
+    b'{"op": "state", "cpu": 18446744073709551616}',
+    b'{"op": "state", "cpu": -1}',
+    b'{"op": "state", "cpu": 1e0}',
+    b'{"op": "state", "cpu": 00}',
+    b'{"op": "state", "cpu": 0} {}',
+    b'{"op": "set_doorbell", "cpu": 0, "hex": "' + b"0g" * 256 + b'"}',
+    b'{"op": "set_doorbell", "cpu": 0, "hex": "' + b"00" * 255 + b'"}',
+    b'{"op": "enter", "cpu": 0, "late": ['
+    + b",".join([b'{"vector": 1, "level": true}'] * 20_000)
+    + b"]}",
+    b'{"op": "host_refuse", "cpu": 0, "call": "nothing"}',
+]
+
+
+def damaged(number: int) -> list[bytes]:
+    """Commands with bytes changed and left out."""
+    chance = random.Random(number)
+    made = []
+    for _ in range(2000):
+        text = bytearray(to_lines([call(1, 3, 0x830, 1)]).strip().encode())
+        for _ in range(chance.randrange(1, 4)):
+            place = chance.randrange(len(text))
+            text[place : place + 1] = bytes([chance.randrange(256)] * chance.randrange(2))
+        made.append(bytes(text).replace(b"\n", b""))
+    return made
+
+
+@pytest.mark.parametrize("language", COMPILED)
+def test_every_line_has_one_answer(language: str, made: Made) -> None:
+    """One that is no command is not supported, and changes nothing."""
+    init = b'{"op": "init", "cpus": 2, "reg_count": 7}'
+    state = b'{"op": "state", "cpu": 0}'
+    sent = [init, *STRANGE, state, *damaged(1), state]
+    run = subprocess.run(
+        [made(language, True)], input=b"".join(line + b"\n" for line in sent), capture_output=True
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    answers = [json.loads(line) for line in run.stdout.splitlines()][1:]
+    assert len(answers) == len(sent)
+    assert all(list(answer) == ["unsupported"] for answer in answers[1 : 1 + len(STRANGE)])
+    assert answers[1 + len(STRANGE)]["reg_count"] == 7
+
+
+@pytest.mark.needs("cc", "clang")
+@pytest.mark.parametrize("filled_in", [False, True], ids=["as made", "with an APIC"])
+def test_no_compiler_warns(filled_in: bool, tmp_path: Path) -> None:
+    folder = project("c", tmp_path / "project", filled_in=filled_in)
+    for compiler in ("gcc", "clang"):
+        built(folder, CC=compiler, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion")
+
+
+def test_a_folder_that_holds_something_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").write_text("")
+    assert main(["peer", "new", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"vmgexit: {tmp_path}: an empty folder, or a new one, expected\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
