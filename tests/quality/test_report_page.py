@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NAMES
-from tests.unit.test_fuzz_report import HOSTILE, campaign
+from tests.unit.test_fuzz_report import HOSTILE, SCENARIO, campaign, finding
 from vmgexit_fuzz.report import write
 
 CHROMIUM = next(filter(None, map(shutil.which, NAMES["chromium"])), "")
-WIDTHS = (360, 800, 1800)  # CSS pixels
+WIDTHS = (360, 400, 800, 1800)  # CSS pixels
 LIGHT, DARK = 1, 0  # what Chromium calls the colour schemes
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.slow]
@@ -56,7 +56,9 @@ def browse(folder: Path, page: Path, *options: str, scheme: int = LIGHT) -> tupl
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with everything on it, hostile texts too."""
     folder = tmp_path_factory.mktemp("report")
-    return write(campaign(folder / "c", seeds=3, text=" ".join(HOSTILE)), folder / "report.html")
+    made = campaign(folder / "c", seeds=3, text=" ".join(HOSTILE))
+    finding(made, "drawn", commands=SCENARIO)
+    return write(made, folder / "report.html")
 
 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK])

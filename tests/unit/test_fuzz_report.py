@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,16 +13,20 @@ from typing import Any
 import pytest
 
 import vmgexit_fuzz.report
+from tests.drawings import meetings
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
+from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.statistics import Line
-from vmgexit_fuzz.report import replay, write
+from vmgexit_fuzz.campaign.status import Status
+from vmgexit_fuzz.report import drawn, replay, write
 from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
 from vmgexit_fuzz.report.load import LARGEST_TEXT, load
 from vmgexit_fuzz.report.sections import MOST_FINDINGS, Subject, course, head
 from vmgexit_fuzz.report.text import decoded, one_line, visible
 from vmgexit_fuzz.targets import TARGETS, find
+from vmgexit_fuzz.targets.base import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +94,7 @@ def statistics(worker: int, kind: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def finding(folder: Path, name: str, *, text: str = "", **more: Any) -> None:
+def finding(folder: Path, name: str, *, text: str = "", commands: str = "", **more: Any) -> None:
     """A finding with a text that is no UTF-8."""
     told = {
         "id": "elsewhere",
@@ -103,6 +108,8 @@ def finding(folder: Path, name: str, *, text: str = "", **more: Any) -> None:
         told[key] = f"{key} of {name} {text}"
     path = folder / "findings" / f"{name}.json"
     path.write_text(json.dumps(told))
+    if commands:
+        path.with_suffix(".jsonl").write_text(commands)
     path.with_suffix(".txt").write_bytes(
         f"-> step {text}\n".encode(errors="replace") + b"\xc3\x28\xff"
     )
@@ -217,7 +224,7 @@ ELEMENTS = {
         "dd",
     ),
     *("table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary"),
-    *("figure", "figcaption", "svg", "path", "line", "rect", "text"),
+    *("figure", "figcaption", "svg", "path", "line", "rect", "text", "desc"),
 }
 
 
@@ -285,8 +292,9 @@ def test_what_the_page_says_of_a_campaign(tmp_path: Path) -> None:
     seen = page(campaign(tmp_path, seeds=3))
     text = " ".join(seen.text.split())
     assert "1 finding is not marked as known, the newest after 5 s of campaign time." in text
-    assert "executions 4,000 40,000 commands" in text
-    assert "executions a second 100" in text
+    assert "inputs 4,000 40,000 commands" in text
+    for name, figure in Status.of(Directory.at(tmp_path)).figures().items():
+        assert f" {name} {figure} " in text
     assert "campaign time 40 s in 2 runs; 1 h of pauses left out" in text
     assert "worker time 1 min 20 s 2 workers, 0 restarts" in text
     assert "Upright lines are pauses, which are left out of the time: 1 h after 20 s." in text
@@ -314,10 +322,10 @@ def test_the_same_folder_makes_the_same_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("known", "lines", "verdict"),
     [
-        (None, 2, "No finding in 4,000 executions; coverage last grew 0 s before the end."),
+        (None, 2, "No finding in 4,000 inputs; coverage last grew 0 s before the end."),
         (None, 0, "There are no statistics, so nothing is known of how this campaign went."),
-        (None, 1, "No finding in 2,000 executions; no worker measured coverage."),
-        (True, 2, "Nothing new in 4,000 executions: all 2 findings are marked as known; coverage"),
+        (None, 1, "No finding in 2,000 inputs; no worker measured coverage."),
+        (True, 2, "Nothing new in 4,000 inputs: all 2 findings are marked as known; coverage"),
         (False, 2, "2 findings are not marked as known, the newest after 5 s of campaign time."),
     ],
 )
@@ -338,6 +346,84 @@ def test_a_codec_campaign_has_no_protocol_map(tmp_path: Path) -> None:
     assert "an input of codec is no scenario" in seen.text
     assert "Races" not in seen.text
     assert len(seen.all("table")) == 1  # workers
+
+
+QUIRK = "handoff-drops-vector-31"
+SCENARIO = (REPOSITORY / "corpus" / "quirks" / f"{QUIRK}.jsonl").read_text()
+OPENING = '{"op": "init", "cpus": 1, "reg_count": 1}\n'
+
+
+def charts(seen: Page) -> list[str]:
+    return re.findall(r'<svg xmlns="[^"]*" class="c-chart".*?</svg>', seen.raw, re.DOTALL)
+
+
+def test_a_finding_has_its_sequence_chart(tmp_path: Path, no_replay: None) -> None:
+    folder = campaign(tmp_path, profile=QUIRK)
+    finding(folder, "drawn", commands=SCENARIO)
+    [picture] = charts(page(folder))
+    assert "posts edge" in picture
+    assert "INV-1 is broken at" in picture
+    assert "<style" not in picture  # the page has it once
+    assert meetings(picture) == []
+
+
+def test_what_a_chart_does_not_break_is_told_from_the_record(
+    tmp_path: Path, no_replay: None
+) -> None:
+    folder = campaign(tmp_path, text="<b>", plant="tests:none")
+    finding(folder, "planted", commands=SCENARIO, text="<b>\u202e")
+    [picture] = charts(page(folder))
+    words = "".join(ET.fromstring(picture).itertext())
+    assert "found: message of" in words
+    assert "planted <b>" in words
+    assert "\u202e" not in words
+
+
+@pytest.mark.parametrize(
+    ("commands", "why"),
+    [
+        ('{"op": "dance"}', "op 'dance': not one of"),
+        ("<b>", "not JSON"),
+        ("\n", "no command found"),
+        (OPENING + '{"op": "enter", "cpu": 9}', "vCPU 9 does not exist"),
+        ('{"ops": [], "kind": "<i>"}', "no command found"),
+    ],
+)
+def test_a_finding_without_a_chart_says_why(
+    tmp_path: Path, commands: str, why: str, no_replay: None
+) -> None:
+    folder = campaign(tmp_path)
+    finding(folder, "odd", commands=commands)
+    finding(folder, "even", commands=SCENARIO)
+    seen = page(folder)
+    assert "There is no sequence chart: " in seen.text
+    assert why in seen.text
+    assert len(charts(seen)) == 1
+    assert not {"b", "i"} & set(seen.tags)
+
+
+def test_recorded_answers_of_a_stranger_are_not_drawn(tmp_path: Path, no_replay: None) -> None:
+    folder = campaign(tmp_path)
+    lie = {"cmd": {"op": "enter", "cpu": 0}, "ans": {"panic": "of a stranger"}}
+    finding(folder, "told", commands=OPENING + json.dumps(lie))
+    [picture] = charts(page(folder))
+    assert "stranger" not in picture
+
+
+def test_of_a_long_scenario_the_end_is_drawn(tmp_path: Path, no_replay: None) -> None:
+    folder = campaign(tmp_path)
+    finding(folder, "long", commands=OPENING + '{"op": "enter", "cpu": 0}\n' * 500)
+    [picture] = charts(page(folder))
+    assert "commands 461 to 500 of 501" in picture
+
+
+def test_what_takes_too_long_is_left_out(
+    tmp_path: Path, no_replay: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawn, "_ALL_SECONDS", 0.001)
+    folder = campaign(tmp_path)
+    finding(folder, "slow", commands=SCENARIO)
+    assert "drawing it did not come to an end" in page(folder).text
 
 
 @pytest.mark.parametrize("target", [name for name, target in TARGETS.items() if target.is_program])
@@ -367,7 +453,7 @@ def test_numbers_of_the_wrong_type_are_passed_over(tmp_path: Path, no_replay: No
     text = " ".join(page(folder).text.split())
     assert "8 findings are not marked as known" in text  # one says that it is known, truly
     assert "records of findings" in text
-    assert "executions 4,000" in text
+    assert "inputs 4,000" in text
 
 
 def test_links_are_not_followed(tmp_path: Path, no_replay: None) -> None:

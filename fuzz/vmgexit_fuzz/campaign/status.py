@@ -11,6 +11,7 @@ from . import statistics
 from .findings import Record, records
 from .folder import Directory
 from .statistics import Line
+from .untrusted import files
 
 RECENT_SECONDS = 20.0  # over which a rate is taken
 
@@ -35,7 +36,7 @@ class Status:
     @classmethod
     def of(cls, directory: Directory) -> Status:
         """Read it. Raises OSError where it cannot be read."""
-        times = [entry.stat().st_mtime for entry in directory.corpus.glob("[!.]*")]
+        times = [path.stat().st_mtime for path in files(directory.corpus)]
         return cls(
             directory,
             statistics.read(directory.statistics),
@@ -48,15 +49,21 @@ class Status:
 
     def facts(self) -> dict[str, str]:
         """The campaign as a whole, each fact under its name."""
+        figures = self.figures()
+        found = {name: figures.pop(name) for name in ("findings", "unseen")}
+        state = f"running, process {self.process}" if self.process else "not running"
+        newest = _ago(self.now - self.newest) if self.newest else "-"
+        return {"state": state, **figures, "last new": newest, **found}
+
+    def figures(self) -> dict[str, str]:
+        """The facts that are the same whenever they are looked at: those of the report, too."""
         known = sum(record.known for record in self.findings)
         unseen = statistics.unseen(self.lines)
         return {
-            "state": f"running, process {self.process}" if self.process else "not running",
             "inputs": f"{sum(line.inputs for line in self.lines):,}",
             "inputs/s": f"{self._rate(self.lines):,.0f}",
             "coverage": f"{max((line.coverage for line in self.lines), default=0):,}",
             "corpus": f"{self.corpus:,}",
-            "last new": _ago(self.now - self.newest) if self.newest else "-",
             "findings": str(len(self.findings) - known) + (f", {known} known" if known else ""),
             "unseen": f"{unseen[0]:.2%} of {unseen[1]:,}" if unseen else "not measured",
         }

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.guests.profiles import find_guest
 
-from ..campaign.findings import Record
+from ..campaign.findings import Record, records
 from ..campaign.folder import Directory
 from ..campaign.statistics import Line, read_lines
-from ..campaign.untrusted import files, filled, is_file, object_of, typed
+from ..campaign.status import Status
+from ..campaign.untrusted import files, is_file, typed
 from ..targets import TargetRow, find
 from .text import decoded, one_line
 
@@ -30,10 +31,11 @@ LARGEST_LOG = 4 << 10  # bytes of a log that are shown: the last
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One finding: its record, and its scenario as text."""
+    """One finding: its record, its scenario as text, and the file with its commands, if it has one."""
 
     record: Record
     text: str
+    commands: Path | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Loaded:
     lines: list[Line]  # by time
     unreadable: int  # lines
     corpus: list[Path]  # by name
+    status: Status  # of these lines and findings
     findings: list[Found]  # those not marked as known first, the latest of them at the top
     unreadable_findings: int
     logs: list[tuple[str, str]]  # name, and the end of what is in it
@@ -69,6 +72,8 @@ def load(path: Path) -> Loaded:
         raise VmgexitError(one_line(f"{path / 'campaign.json'}: {error}")) from None
     lines, unreadable = read_lines(directory.statistics)
     findings, unreadable_findings = _findings(directory.findings)
+    told = [found.record for found in findings]
+    status = replace(Status.of(directory), lines=lines, findings=told)
     return Loaded(
         path,
         target,
@@ -80,6 +85,7 @@ def load(path: Path) -> Loaded:
         lines,
         unreadable,
         [file for file in files(directory.corpus) if file.stat().st_size <= LARGEST],
+        status,
         findings,
         unreadable_findings,
         [(file.name, _end(file)) for file in files(directory.logs, "*.log")],
@@ -87,17 +93,16 @@ def load(path: Path) -> Loaded:
 
 
 def _findings(folder: Path) -> tuple[list[Found], int]:
-    """The findings, and how many records could not be read. A record's name is its file's."""
-    found, unreadable = [], 0
-    for path in files(folder, "*.json"):
-        told = object_of(path.read_bytes()) if path.stat().st_size <= LARGEST else None
-        if told is None:
-            unreadable += 1
-            continue
-        record = filled(Record(id=path.stem, cause="", message="", target=""), told, "id")
-        found.append(Found(record, _start(path.with_name(f"{path.stem}.txt"))))
+    """The findings, and how many records could not be read."""
+    found = [_found(folder, record) for record in records(folder)]
     found.sort(key=lambda one: (one.record.known, -one.record.first, one.record.id))
-    return found, unreadable
+    return found, len(files(folder, "*.json")) - len(found)
+
+
+def _found(folder: Path, record: Record) -> Found:
+    commands = folder / f"{record.id}.jsonl"
+    is_there = is_file(commands) and commands.stat().st_size <= LARGEST
+    return Found(record, _start(folder / f"{record.id}.txt"), commands if is_there else None)
 
 
 def _start(path: Path) -> str:

@@ -1,7 +1,8 @@
 """The page: the sections, drawn by the template.
 
 Everything that the template prints is escaped twice: Jinja lets no text become markup, and
-`text.visible` lets no character hide. The page's own policy forbids scripts and requests.
+`text.visible` lets no character hide. Sequence charts are markup of our own making (`drawn`). The page's
+own policy forbids scripts and requests.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from .drawn import STYLE, drawn
 from .load import load
 from .replay import replayed
 from .sections import Subject, about, head, sections, utc, verdict
@@ -25,11 +28,12 @@ def render(directory: Path, seconds: float) -> bytes:
         replay = replayed(
             campaign.corpus, campaign.target.name, campaign.profile, seconds, campaign.guest
         )
-    subject = Subject(campaign, replay)
+    subject = Subject(campaign, replay, drawn(campaign))
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
+            chart_style=Markup(STYLE),
             title=f"{campaign.target.name}, profile {campaign.profile}",
             verdict=verdict(subject),
             alarm=any(not found.record.known for found in campaign.findings),

@@ -112,29 +112,29 @@ def _reach(order: dict[str, Any]) -> Reach:
 
     row, reach = find(order["target"]), Reach()
     target: Any = row.open(Conditions(profile=order["profile"], guest=order["guest"]))
-    with _limited(order["seconds"]):
+    with limited(order["seconds"]):
         for path in order["corpus"]:
             commands = target.commands(Path(path).read_bytes()[: row.longest])
             reach.add(commands, target.quirks, target.invariants)
     return reach
 
 
-class _TimeUp(BaseException):
+class TimeUp(BaseException):
     """No Exception, so that nothing on the way takes it for a failure of the machine."""
 
 
 @contextmanager
-def _limited(seconds: float) -> Iterator[None]:
+def limited(seconds: float) -> Iterator[None]:
     """End what is inside after so many seconds, without an error."""
 
     def end(*_: object) -> None:
-        raise _TimeUp
+        raise TimeUp
 
     signal.signal(signal.SIGALRM, end)
     try:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would be for ever
         yield
-    except _TimeUp:
+    except TimeUp:
         pass
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -17,8 +17,10 @@ from typing import Any
 from vmgexit.counting import count_of
 
 from ..campaign.statistics import Line, unseen
+from ..campaign.status import RECENT_SECONDS
 from . import maps
 from .chart import Clock, chart, duration
+from .drawn import Drawn
 from .load import Loaded
 from .maps import Cell, Table
 from .reach import Reach
@@ -36,6 +38,7 @@ class Subject:
 
     campaign: Loaded
     replayed: Replayed | None  # None where an input is no scenario
+    drawings: dict[str, Drawn] = field(default_factory=dict)  # of findings, by their names
     clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ def verdict(subject: Subject) -> str:
     campaign, clock = subject.campaign, subject.clock
     known = sum(found.record.known for found in campaign.findings)
     news = len(campaign.findings) - known
-    inputs = sum(line.inputs for line in campaign.lines)
+    inputs = campaign.status.figures()["inputs"]
     if news:
         newest = max(found.record.first for found in campaign.findings if not found.record.known)
         when = f", the newest after {duration(clock.at(newest))}" if newest and clock.lines else ""
@@ -73,8 +76,8 @@ def verdict(subject: Subject) -> str:
     growth = _last_growth(subject)
     if known:
         all_known = "the finding is" if known == 1 else f"all {known} findings are"
-        return f"Nothing new in {inputs:,} executions: {all_known} marked as known; {growth}."
-    return f"No finding in {inputs:,} executions; {growth}."
+        return f"Nothing new in {inputs} inputs: {all_known} marked as known; {growth}."
+    return f"No finding in {inputs} inputs; {growth}."
 
 
 def _last_growth(subject: Subject) -> str:
@@ -90,24 +93,30 @@ _count = partial(count_of, separator=",")
 
 
 def head(subject: Subject) -> Iterator[Block]:
-    """The figures of the whole campaign."""
+    """The figures of the whole campaign: those of `fuzz status`, and how long it ran."""
     campaign, clock = subject.campaign, subject.clock
     lines = campaign.lines
-    inputs, steps = sum(line.inputs for line in lines), sum(line.steps for line in lines)
-    known = sum(found.record.known for found in campaign.findings)
+    steps = sum(line.steps for line in lines)
     workers = _count(len({line.worker for line in lines}), "worker")
     restarts = _count(sum(line.restarts for line in lines), "restart")
-    worked = duration(sum(line.seconds for line in lines))
-    rate = inputs / clock.seconds if clock.seconds else 0.0
+    words = {
+        "inputs": f"{steps:,} {campaign.target.steps}",
+        "inputs/s": f"all workers together, over the last {RECENT_SECONDS:g} s",
+        "coverage": "the most counters that a worker reached",
+        "corpus": "inputs kept, each reaching something new",
+        "unseen": "share of states, of inputs from nothing",
+    }
+    figures = campaign.status.figures()
     yield (
         "facts",
         [
-            ("findings", str(len(campaign.findings) - known), f"and {known} known"),
-            ("executions", f"{inputs:,}", f"{steps:,} {campaign.target.steps}"),
-            ("executions a second", f"{rate:,.0f}", "of campaign time, all workers together"),
+            *((name, figure, words.get(name, "")) for name, figure in figures.items()),
             ("campaign time", duration(clock.seconds), _runs(clock)),
-            ("worker time", worked, f"{workers}, {restarts}"),
-            ("corpus", f"{len(campaign.corpus):,}", "inputs kept, each reaching something new"),
+            (
+                "worker time",
+                duration(sum(line.seconds for line in lines)),
+                f"{workers}, {restarts}",
+            ),
         ],
     )
     if campaign.unreadable or campaign.unreadable_findings:
@@ -197,7 +206,7 @@ def _coverage(lines: list[Line], start: float = 0.0) -> dict[str, list[tuple[flo
 
 
 def workers(subject: Subject) -> Iterator[Block]:
-    """Executions by worker and kind."""
+    """Inputs by worker and kind."""
     groups: dict[tuple[str, str], list[Line]] = {}
     for line in subject.campaign.lines:
         groups.setdefault((str(line.worker), line.kind), []).append(line)
@@ -223,8 +232,8 @@ def workers(subject: Subject) -> Iterator[Block]:
                 Cell(f"{rate:,.0f}", "number", share=100 * rate / fastest),
             ]
         )
-    measured = ("time", "executions", subject.campaign.target.steps, "restarts", "a second")
-    yield "table", Table("Executions a second of worker time", ["worker", "kind", *measured], rows)
+    measured = ("time", "inputs", subject.campaign.target.steps, "restarts", "a second")
+    yield "table", Table("Inputs a second of worker time", ["worker", "kind", *measured], rows)
 
 
 def _by_worker(group: tuple[tuple[str, str], list[Line]]) -> tuple[bool, int, str]:
@@ -296,7 +305,11 @@ def findings(subject: Subject) -> Iterator[Block]:
     yield (
         "findings",
         [
-            (found, f"vmgexit fuzz replay {shlex.quote(found.record.id)} --dir {folder}")
+            (
+                found,
+                f"vmgexit fuzz replay {shlex.quote(found.record.id)} --dir {folder}",
+                subject.drawings.get(found.record.id),
+            )
             for found in campaign.findings[:MOST_FINDINGS]
         ],
     )

@@ -19,7 +19,7 @@ _TITLE_CHARACTER = text_width("0", TITLE_SIZE, monospace=True)
 _MARGIN = CHARACTER
 _HEAD_LINE, _LEGEND_LINE = 19, 17
 
-_STYLE = """
+STYLE = """
 .c-chart { background: #ffffff; }
 .c-chart text { font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #1b1f24; }
 .c-chart .c-title { font-weight: bold; font-size: 14px; }
@@ -53,6 +53,7 @@ _STYLE = """
 .c-chart .c-box.c-broken { fill: #3a1917; stroke: #ff8f88; }
 .c-chart text.c-broken { fill: #ffb3ae; }
 }"""
+"""Of every drawing; a page with many has it once."""
 
 _BREAKS = re.compile(r"\s+|(?<=[_,/])(?=\w)")
 
@@ -119,7 +120,9 @@ class Sheet:
             self._parts.append(text(_MARGIN, self._down, line, kind))
             self._down += step
 
-    def render(self, body: Iterable[str], height: float, legend: Iterable[str]) -> str:
+    def render(
+        self, body: Iterable[str], height: float, legend: Iterable[str], *, style: str = STYLE
+    ) -> str:
         """The whole drawing; the body is `height` pixels high."""
         self._parts += body
         self._down = self.top + height + 14
@@ -129,10 +132,11 @@ class Sheet:
         return "\n".join(
             [
                 f'<svg xmlns="http://www.w3.org/2000/svg" class="c-chart" viewBox="0 0 {wide} {high}"'
-                f' width="{wide}" height="{high}" role="img">',
+                f' width="{wide}" height="{high}" role="img"'
+                f' aria-label="{escape(self.title)}">',
                 f"<title>{escape(self.title)}</title>",
                 f"<desc>{escape(self.about)}</desc>",
-                f"<style>{_STYLE}\n</style>",
+                *([f"<style>{style}\n</style>"] if style else []),
                 f'<rect class="c-paper" width="{wide}" height="{high}"/>',
                 *self._parts,
                 "</svg>",

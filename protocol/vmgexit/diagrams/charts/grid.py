@@ -98,6 +98,14 @@ def placed(chart: Chart, pitch: int = PITCH) -> Grid:
     return _Placing(chart, pitch).grid
 
 
+def _half_head(name: str) -> int:
+    return len(name) // 2 + 2
+
+
+def _half_box(lines: tuple[str, ...]) -> int:
+    return (max(map(len, lines)) + 1) // 2 + 1
+
+
 class _Placing:
     """Places one item below the other."""
 
@@ -105,10 +113,11 @@ class _Placing:
         self.chart, self.pitch, self.grid = chart, pitch, Grid()
         self.names = {lane: chart.name(lane) for lane in chart.lanes}
         self.widest = pitch - 2 * _GAP  # of a note beside a lane
-        half = self.widest // 2 + 1
-        self.x = {lane: GUTTER + half + at * pitch for at, lane in enumerate(chart.lanes)}
-        self.right = max(self.x.values(), default=GUTTER) + half
-        self.right = max(self.right, GUTTER + _LEAST_BOX)
+        halves = {lane: self._half(lane) for lane in chart.lanes}
+        start = GUTTER + next(iter(halves.values()), 0)
+        self.x = {lane: start + at * pitch for at, lane in enumerate(chart.lanes)}
+        ends = (x + halves[lane] for lane, x in self.x.items())
+        self.right = max([*ends, GUTTER + _LEAST_BOX])
         self.y, self.of = 0, 0
         self.covered: dict[Lane, list[tuple[int, int]]] = {lane: [] for lane in chart.lanes}
         self._heads()
@@ -123,13 +132,19 @@ class _Placing:
         self.grid.legend = explained([chart.title, chart.about, *map(" ".join, [texts]), *texts])
         self.grid.width, self.grid.height = self.right + 1, self.y + 1
 
+    def _half(self, lane: Lane) -> int:
+        """How far the head of a lane and the notes on it reach to each side."""
+        notes = (one.text for one in self.chart.items if isinstance(one, Note) and one.over == lane)
+        boxes = (_half_box(wrapped(text, self.widest - 2)) for text in notes)
+        return max(_half_head(self.names[lane]), *boxes, 0)
+
     def _next(self) -> int:
         self.of += 1
         return self.of
 
     def _heads(self) -> None:
         for lane, name in self.names.items():
-            half = len(name) // 2 + 2
+            half = _half_head(name)
             of = self._next()
             x = self.x[lane]
             self.grid.boxes.append(Box(x - half, x + half, 0, 2, of, Mark.PLAIN, is_head=True))
@@ -175,7 +190,7 @@ class _Placing:
             lines = wrapped(item.text, x2 - x1 - 3)
         else:
             lines = wrapped(item.text, self.widest - 2)
-            half = (max(map(len, lines)) + 1) // 2 + 1
+            half = _half_box(lines)
             x1, x2 = self.x[item.over] - half, self.x[item.over] + half
             covered = [item.over]
         y2 = self.y + len(lines) + 1

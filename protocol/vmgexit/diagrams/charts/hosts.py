@@ -52,11 +52,11 @@ def _answered(step: HostStep) -> str:
     """How the guest goes on, the status, and the registers that come back."""
     told = step.answer
     lines = []
-    if told.get("run") != "guest":
-        lines.append(_run(told.get("run")))
     if told.get("page") == "untouched":
         lines.append("the page stays as it is")
-    if "status" in told:
+    if told.get("run") != "guest":
+        lines.append(_run(told.get("run")))
+    elif "status" in told:
         lines.append(_status(told["status"], told["detail"]))
         registers = (f"{name.upper()} {number(value)}" for name, value in told["registers"].items())
         lines.append(", ".join(registers))

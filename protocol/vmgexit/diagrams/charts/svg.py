@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ..sheet import CHARACTER, LINE, Sheet, text
+from ..sheet import CHARACTER, LINE, STYLE, Sheet, text
 from .chart import Chart, Mark
 from .grid import PITCH, Anchor, Arrow, Box, Grid, Label, Loop, placed
 
 
-def render(chart: Chart, pitch: int = PITCH) -> str:
-    """The drawing; lanes stand `pitch` characters apart."""
+def render(chart: Chart, pitch: int = PITCH, *, style: str = STYLE) -> str:
+    """The drawing; lanes stand `pitch` characters apart. Without `style` the page around it has that."""
     grid = placed(chart, pitch)
     sheet = Sheet(chart.title, chart.about, (grid.width + 1) * CHARACTER)
-    return sheet.render(_drawn(grid, sheet.top), grid.height * LINE, _legend(grid))
+    return sheet.render(_drawn(grid, sheet.top), grid.height * LINE, _legend(grid), style=style)
 
 
 def _legend(grid: Grid) -> list[str]:
