@@ -14,6 +14,7 @@ import time
 import zlib
 from typing import Any
 
+from vmgexit.errors import ScenarioError
 from vmgexit.machine.commands import checked
 from vmgexit.machine.machine import Machine
 
@@ -65,7 +66,11 @@ def main() -> None:
     machine = Machine(arguments.profile)
     say({"vmgexit": 2, "name": "python_peer", "profile": arguments.profile})
     for line in sys.stdin:
-        command = checked(json.loads(line))
+        try:
+            command = checked(json.loads(line))
+        except ScenarioError as error:
+            say({"unsupported": str(error)})
+            continue
         answer = planted(arguments.plant, command, machine.execute(command))
         say(answer | {"hits": sorted(hits)} if arguments.hits else answer)
         hits.clear()

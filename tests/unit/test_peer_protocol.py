@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from vmgexit.compare.conformance.page import refreshed as with_rules
 from vmgexit.compare.operations import refreshed
 from vmgexit.compare.peer import LONGEST_ANSWER, VERSION
 from vmgexit.descriptions import Command
@@ -23,8 +24,9 @@ def names(cell: str) -> list[str]:
     return re.findall(r"`([a-z0-9_?]+)`", cell)
 
 
-def test_the_table_of_operations_is_current() -> None:
+def test_the_table_of_operations_and_the_rules_are_current() -> None:
     assert refreshed(PAGE) == PAGE
+    assert with_rules(PAGE) == PAGE
 
 
 # The groups that answers have, and calls of each kind.
@@ -58,4 +60,4 @@ def test_every_key_of_every_group() -> None:
 def test_version_and_limit() -> None:
     assert f'{{"vmgexit": {VERSION},' in PAGE
     assert LONGEST_ANSWER == 1 << 20
-    assert "up to 1 MiB" in PAGE
+    assert "at most 1 MiB" in PAGE

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from ..sequences import SVSM, Sequence
 from .as_guest import check
 from .devices import add_devices, chosen_devices
 from .formatter import examples
+from .peer import add_timeout, words_of
 from .sequence_files import named, read_sequences
 
 SHOWN = 20  # mismatches printed in full; all are counted
@@ -65,24 +64,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="CMD",
         help="the program to run instead, with its arguments (specs/peer-protocol.md)",
     )
-    parser.add_argument(
-        "--peer-timeout",
-        type=_seconds,
-        metavar="S",
-        default=10.0,
-        help="seconds for one answer of the peer (default: %(default)g)",
-    )
+    add_timeout(parser)
     parser.set_defaults(run=run)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -185,13 +168,7 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     for option in ("psp", "tpm"):
         if getattr(arguments, option) != "recorded":
             raise UsageError(f"--{option}: a device of our own machine, not of a peer")
-    try:
-        words = shlex.split(arguments.peer)
-    except ValueError as error:
-        raise UsageError(f"--peer {arguments.peer}: {error}") from None
-    if not words:
-        raise UsageError("--peer: a program and its arguments expected")
-    return words
+    return words_of(arguments)
 
 
 def _show_violation(sequence: Sequence, index: int, message: str, meaning: str) -> None:

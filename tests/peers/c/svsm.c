@@ -438,6 +438,24 @@ static uint64_t versions(struct vmgexit_vcpu *cpu, uint64_t query)
     return has && (uint32_t)query == 1 ? UINT64_C(1) << 32 | 1 : 0;
 }
 
+/* REMAP_CA: what is presented is taken back, and a lazy EOI that is offered is no longer. */
+static uint32_t remap(struct vmgexit_vcpu *cpu, struct local *local, uint64_t address)
+{
+    const bool is_offered = local->apic.lazy_eoi_pending;
+
+    if (address % 4096)
+        return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
+    if (vmgexit_is_calling_area(cpu->vm, address))
+        return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
+    rewind_all(cpu, local);
+    if (is_offered) {
+        local->apic.lazy_eoi_pending = false;
+        cpu->calling.no_eoi_required = 0;
+    }
+    vmgexit_move_calling_area(cpu, address);
+    return VMGEXIT_RESULT_CODE_SUCCESS;
+}
+
 /* --- what the adapter calls --------------------------------------------------------------------- */
 
 void svsm_init(struct vmgexit_vm *vm)
@@ -446,19 +464,22 @@ void svsm_init(struct vmgexit_vm *vm)
     registrations = vm->reg_count;
 }
 
-/* Core calls other than this one are not its business. */
+/* Calls on memory and attestation are not its business. */
 bool svsm_knows(uint32_t protocol, uint32_t request)
 {
-    return protocol == VMGEXIT_PROTOCOL_CODE_APIC ||
-           (protocol == VMGEXIT_PROTOCOL_CODE_CORE && request == VMGEXIT_CORE_CALL_CODE_QUERY_PROTOCOL);
+    if (protocol == VMGEXIT_PROTOCOL_CODE_CORE)
+        return request == VMGEXIT_CORE_CALL_CODE_REMAP_CA || request == VMGEXIT_CORE_CALL_CODE_QUERY_PROTOCOL;
+    return protocol != VMGEXIT_PROTOCOL_CODE_ATTESTATION;
 }
 
 void svsm_call(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registers)
 {
     handle_hv(cpu);
-    if (registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE)
+    if (registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE && registers->request)
         registers->rcx = versions(cpu, registers->rcx);
-    else if (cpu->guest.alternate_injection)
+    else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE)
+        registers->rax = remap(cpu, &locals[cpu->index], registers->rcx);
+    else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_APIC && cpu->guest.alternate_injection)
         registers->rax = apic_call(cpu, &locals[cpu->index], registers);
     else
         registers->rax = VMGEXIT_RESULT_CODE_UNSUPPORTED_PROTOCOL;

@@ -1,0 +1,254 @@
+"""Holding a peer against the rules: what holds, what is broken and how, and how fast the peer is.
+
+A rule's exchange is run on the peer, command by command. A broken one names the rule and the key. An
+adapter that hangs or answers twice breaks the rule of one answer, whichever exchange shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ...descriptions import Answer, Command
+from ...errors import PeerError, brief
+from ...machine.commands import call
+from ...wire.apic import ApicCall, ApicRegister
+from ...wire.calls import find_call
+from ..lockstep import UNSUPPORTED, Answering
+from ..peer import STOPS, Peer
+from ..replay import same
+from .rule import Rule, begin, on, post, runs
+from .rules import RULES
+
+END = 1.0  # seconds in which an adapter exits once its input has ended
+_OF_HELLO, _OF_ANSWERS, _OF_END = RULES["Hello"], RULES["One answer"], RULES["The end"]
+_EVERY_EXCHANGE = {"number": "two answers", "garbage": "no answer", "hang": "no answer in time"}
+"""Kinds of PeerError that break the rule of one answer."""
+
+
+class Outcome(StrEnum):
+    """What a rule came to."""
+
+    HOLDS = "holds"
+    UNSUPPORTED = "not supported"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A rule, what it came to, and why."""
+
+    rule: Rule
+    outcome: Outcome
+    why: str = ""
+    step: int = -1  # of the rule's exchange
+
+
+@dataclass(slots=True)
+class Support:
+    """What a peer answered, by operation or call: all, or a part only; and what it does not know."""
+
+    whole: dict[str, None] = field(default_factory=dict)
+    part: dict[str, None] = field(default_factory=dict)
+    none: dict[str, None] = field(default_factory=dict)
+
+    def note(self, command: Command, answer: Answer) -> None:
+        is_known = set(answer) != {UNSUPPORTED}
+        holder = self.whole if UNSUPPORTED not in answer else self.part if is_known else self.none
+        holder[_name(command)] = None
+
+
+def _name(command: Command) -> str:
+    if command["op"] != "call":
+        return str(command["op"])
+    known = find_call(command["protocol"], command["request"])
+    return known.name if known else "unknown calls"
+
+
+def check(words: Sequence[str], timeout: float, support: Support) -> Iterator[Result]:
+    """Hold the peer that `words` start against each rule, in order. `support` is filled on the way.
+
+    `timeout` is in seconds, for one answer. It ends where the peer cannot be started, and where it does not
+    give one answer to each command.
+    """
+    peer = Peer(words, timeout)
+    try:
+        peer.restart()
+    except PeerError as error:
+        yield Result(_OF_HELLO, Outcome.BROKEN, str(error))
+        return
+    with contextlib.closing(peer):
+        yield Result(_OF_HELLO, Outcome.HOLDS, _said(peer))
+        for rule in RULES.values():
+            if rule is _OF_END:
+                yield _ends(rule, words)
+            elif rule.steps:
+                peer.forget()
+                try:
+                    result = held(rule, peer, support)
+                except PeerError as error:  # of kind start
+                    yield Result(_OF_HELLO, Outcome.BROKEN, f"started again: {error}")
+                    return
+                if rule is _OF_ANSWERS and result.outcome is Outcome.HOLDS:
+                    result = _at_once(rule, words, timeout)
+                yield result
+                if rule is _OF_ANSWERS and result.outcome is Outcome.BROKEN:
+                    return
+
+
+def _said(peer: Peer) -> str:
+    profile = f", profile {peer.hello.profile}" if peer.hello.profile else ""
+    return f"{peer.hello.name}{profile}"
+
+
+def held(rule: Rule, peer: Answering, support: Support) -> Result:
+    """Run a rule's exchange. Raises PeerError where the peer cannot be started again."""
+    for step, (command, expected) in enumerate(rule.steps):
+        try:
+            answer = peer.execute(command)
+        except PeerError as error:
+            if error.kind == "start":
+                raise
+            broken = _OF_ANSWERS if error.kind in _EVERY_EXCHANGE else rule
+            return Result(broken, Outcome.BROKEN, f"{error} ({rule.title.lower()})", step)
+        if UNSUPPORTED not in expected:
+            support.note(command, answer)
+            if set(answer) == {UNSUPPORTED}:
+                return Result(rule, Outcome.UNSUPPORTED, _name(command), step)
+        wrong = differences(answer, expected)
+        if wrong:
+            return Result(rule, Outcome.BROKEN, "; ".join(wrong), step)
+    return Result(rule, Outcome.HOLDS)
+
+
+def differences(answer: Answer, expected: Answer) -> list[str]:
+    """Where an answer is not as a rule expects, a text for each key. A key that it says nothing of because
+    it does not support all of the operation is no difference."""
+    if any(stop in expected for stop in STOPS):
+        kind = next(iter(expected))
+        return [] if same(answer, expected) else [f"{brief(answer)} found, {kind} expected"]
+    stop = next((stop for stop in STOPS if stop in answer), None)
+    if stop is not None:
+        return [f"{stop}: {brief(answer[stop])} found, an answer expected"]
+    if UNSUPPORTED in expected:
+        is_right = set(answer) == {UNSUPPORTED}
+        return [] if is_right else [f"{brief(answer)} found, unsupported and no other key expected"]
+    return [
+        f"{key}: {_differing(answer.get(key), value)}"
+        for key, value in expected.items()
+        if _spelled(answer.get(key)) != _spelled(value)
+        and not (UNSUPPORTED in answer and key not in answer)
+    ]
+
+
+def _spelled(value: object) -> str:
+    """A value as JSON spells it: true is not 1."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _differing(found: object, expected: object) -> str:
+    if isinstance(found, str) and isinstance(expected, str) and len(found) == len(expected) > 64:
+        at = next(i for i in range(len(found)) if found[i] != expected[i]) // 2
+        ours, theirs = (text[2 * at : 2 * at + 2] for text in (found, expected))
+        return f"byte {at:#x} is {ours}, {theirs} expected"
+    return f"{_told(found)} found, {_told(expected)} expected"
+
+
+def _told(value: object) -> str:
+    is_large = isinstance(value, int) and not isinstance(value, bool) and value > 9
+    return "nothing" if value is None else f"{value:#x}" if is_large else brief(value)
+
+
+# --- several commands at once ----------------------------------------------------------------------
+
+
+def _at_once(rule: Rule, words: Sequence[str], timeout: float) -> Result:
+    """Three commands in one write, and the end of the input: as many answers, one a line."""
+    commands = [begin(2)[0], on("doorbell"), begin(1)[0]]
+    output, _ = _given(words, commands, timeout)
+    answers = output.splitlines()[1:]
+    if len(answers) != len(commands):
+        why = f"{len(answers)} lines found after three commands at once, 3 expected"
+        return Result(rule, Outcome.BROKEN, why)
+    return Result(rule, Outcome.HOLDS)
+
+
+def _ends(rule: Rule, words: Sequence[str]) -> Result:
+    _, ended = _given(words, [], END)
+    outcome = Outcome.HOLDS if ended else Outcome.BROKEN
+    return Result(rule, outcome, "" if ended else f"it still runs after {END:g} s")
+
+
+def _given(words: Sequence[str], commands: Sequence[Command], timeout: float) -> tuple[bytes, bool]:
+    """All that a new process writes when it gets these commands and no more, and whether it ended."""
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        lines = b"".join(json.dumps(command).encode() + b"\n" for command in commands)
+        return process.communicate(lines, timeout)[0], True
+    except subprocess.TimeoutExpired as late:
+        return late.output or b"", False
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+# --- how fast --------------------------------------------------------------------------------------
+
+_MIXED: list[Command] = [
+    begin()[0],
+    call(0, ApicCall.CONFIGURE_VECTOR, 1 << 8 | 0x61),
+    runs(interrupts=True)[0],
+    *(
+        command
+        for _ in range(9)
+        for command in (
+            post(0x61),
+            on("enter"),
+            on("guest_take"),
+            call(0, ApicCall.WRITE_REGISTER, ApicRegister.EOI),
+        )
+    ),
+]
+"""A sequence of 39 commands, of the kinds that a campaign sends most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Commands in a second: each sent after the answer before, and all written at once."""
+
+    one_by_one: float
+    at_once: float
+
+
+def speed(words: Sequence[str], timeout: float, seconds: float = 0.5) -> Speed:
+    """How fast a peer answers. Raises PeerError."""
+    with Peer(words, timeout) as peer:
+        sent, start = 0, time.perf_counter()
+        while (took := time.perf_counter() - start) < seconds:
+            peer.forget()
+            for command in _MIXED:
+                peer.execute(command)
+            sent += len(_MIXED)
+    start = time.perf_counter()
+    _given(words, [], timeout)
+    starting = time.perf_counter() - start
+    several = max(1, round(sent / len(_MIXED))) * 4
+    start = time.perf_counter()
+    _given(words, _MIXED * several, timeout)
+    return Speed(
+        sent / took, several * len(_MIXED) / max(time.perf_counter() - start - starting, 1e-6)
+    )

@@ -1,0 +1,154 @@
+"""The rules of adapters: our machine keeps each, and a mistake breaks the rule that says so."""
+
+from collections.abc import Callable
+
+import pytest
+
+from vmgexit.compare.conformance.check import Outcome, Support, held
+from vmgexit.compare.conformance.rule import Rule
+from vmgexit.compare.conformance.rules import CHAPTERS, RULES
+from vmgexit.descriptions import Answer, Command
+from vmgexit.machine.commands import COMMANDS
+from vmgexit.machine.machine import Machine
+from vmgexit.machine.vcpu import STATUS_WORD
+
+WITH_EXCHANGE = [rule for rule in RULES.values() if rule.steps]
+
+Mistake = Callable[[Machine, Command, Answer], Answer]
+
+
+class Adapter:
+    """Our machine as a peer, with a mistake."""
+
+    def __init__(self, mistake: Mistake = lambda machine, command, answer: answer) -> None:
+        self.machine, self.mistake = Machine(), mistake
+
+    def execute(self, command: Command) -> Answer:
+        if command["op"] not in COMMANDS:
+            return {"unsupported": "it"}
+        return self.mistake(self.machine, command, self.machine.execute(command))
+
+
+@pytest.mark.parametrize("rule", WITH_EXCHANGE, ids=lambda rule: rule.title)
+def test_our_machine_keeps_each_rule(rule: Rule) -> None:
+    assert held(rule, Adapter(), Support()).outcome is Outcome.HOLDS
+
+
+def test_ids_are_the_places_on_the_page() -> None:
+    rules = [rule for chapter in CHAPTERS for rule in chapter.rules]
+    assert [rule.id for rule in rules] == [f"PEER-{n}" for n in range(1, len(rules) + 1)]
+    assert len(RULES) == len(rules)
+
+
+def test_every_operation_of_an_svsm_without_memory_is_in_an_exchange() -> None:
+    asked = {command["op"] for rule in WITH_EXCHANGE for command, _ in rule.steps}
+    steps = {"host_begin", "host_step", "svsm_step"}  # of our machine only
+    assert asked & COMMANDS.keys() == {
+        *("init", "call", "host_irq", "enter", "guest_take", "guest", "guest_lazy_eoi"),
+        *("intercept", "set_vmsa", "doorbell", "set_doorbell", "state", "host_refuse"),
+    }
+    assert not asked & steps
+
+
+# --- mistakes --------------------------------------------------------------------------------------
+
+
+def no_event_bit(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "host_irq":
+        machine.vm.vcpus[0].page[3] = 0
+    return answer
+
+
+def always_signals(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return answer | {"hv": True} if answer.get("posted") else answer
+
+
+def signals_in_the_wrong_type(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return answer | {"posted": 1} if answer.get("posted") else answer
+
+
+def keeps_the_field(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] != "host_irq" or answer["status"] != 0x4000:
+        return answer
+    words = machine.vm.vcpus[0].words
+    words[STATUS_WORD] |= 0x61
+    return answer | {"status": words[STATUS_WORD]}
+
+
+def a_gate_that_does_nothing(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "guest_take" and answer["taken"] != "none":
+        machine.vm.vcpus[0].guest.interrupts_enabled = True
+    return answer
+
+
+def only_low_words(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return {
+        key: value & 0xFFFFFFFF if key in ("rdx", "r8") else value for key, value in answer.items()
+    }
+
+
+def no_calls(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return {key: value for key, value in answer.items() if key != "calls"}
+
+
+def no_stop(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return {"rax": 0} if "terminated" in answer else answer
+
+
+def lazy_eoi_stays(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "guest_lazy_eoi":
+        machine.vm.vcpus[0].calling.no_eoi_required = answer["was"]
+    return answer
+
+
+def late_is_early(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return answer | {"cancelled": 0} if "cancelled" in answer else answer
+
+
+@pytest.mark.parametrize(
+    ("mistake", "title", "why"),
+    [
+        (no_event_bit, "An edge interrupt alone", "hex: byte 0x3 is 00, 02 expected"),
+        (always_signals, "The same again", "hv: True found, False expected"),
+        (
+            signals_in_the_wrong_type,
+            "What is not supported",
+            "posted: 1 found, True expected",
+        ),
+        (keeps_the_field, "More than one", "status: 0x4061 found, 0x4000 expected"),
+        (a_gate_that_does_nothing, "Taking an event", "if: True found, False expected"),
+        (
+            only_low_words,
+            "Numbers",
+            "rdx: 0xffffffff found, 0xffffffffffffffff expected",
+        ),
+        (no_calls, "Requests", "calls: nothing found, [{'cpu': 0"),
+        (no_stop, "A termination request", "{'rax': 0} found, terminated expected"),
+        (lazy_eoi_stays, "Lazy EOI", "was: 1 found, 0 expected"),
+        (late_is_early, "The switch window", "cancelled: 0 found, 1 expected"),
+    ],
+)
+def test_a_mistake_breaks_the_rule_that_says_so(mistake: Mistake, title: str, why: str) -> None:
+    result = held(RULES[title], Adapter(mistake), Support())
+    assert result.outcome is Outcome.BROKEN
+    assert why in result.why
+
+
+def test_what_is_not_supported_is_not_held_against_it() -> None:
+    support = Support()
+    adapter = Adapter(lambda machine, command, answer: {"unsupported": "it"})
+    rule = RULES["A new VMSA"]
+    assert held(rule, adapter, support).outcome is Outcome.UNSUPPORTED
+    assert list(support.none) == ["init"]
+
+
+def test_a_part_of_an_answer_is_held_against_the_rule() -> None:
+    def part(machine: Machine, command: Command, answer: Answer) -> Answer:
+        if command["op"] != "state":
+            return answer
+        return {"unsupported": "flags", "if": True}
+
+    support = Support()
+    result = held(RULES["The guest"], Adapter(part), support)
+    assert (result.outcome, result.why) == (Outcome.BROKEN, "if: True found, False expected")
+    assert list(support.part) == ["state"]
