@@ -8,6 +8,7 @@ is a raw 64-bit value.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..schema import Bits, locate
 from ..wire.doorbell import DoorbellFlags, DoorbellHead, ExtIntStatus, VmplEvents
@@ -51,6 +52,7 @@ EVENT_VALID = mask(EventInj, "valid")
 EVENT_TYPE = mask(EventInj, "type")
 EVENT_VECTOR = mask(EventInj, "vector")
 FRESH_VINTR = mask(VintrCtrl, "vgif")  # VINTR_CTRL of a new VMSA
+_FRESH_BYTES = FRESH_VINTR.to_bytes(VintrCtrl.size, "little")
 _TYPE_AT = EventInj.declaration["type"].bit_offset
 NMI_EVENT = EVENT_VALID | EventType.NMI << _TYPE_AT
 
@@ -75,7 +77,7 @@ class Guest:
     """What the hardware runs: the VMSA as far as interrupts go."""
 
     interrupts_enabled: bool = False  # RFLAGS.IF
-    vintr: VintrCtrl = field(default_factory=lambda: VintrCtrl.of(FRESH_VINTR))
+    vintr: VintrCtrl = field(default_factory=partial(VintrCtrl.decode, _FRESH_BYTES))
     event_inj: int = 0
     exit_int_info: int = 0
     alternate_injection: bool = True  # SEV_FEATURES bit 4

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from ..devices import RECORDED, Devices
@@ -95,7 +96,7 @@ class Vcpu:
     guest: Guest = field(default_factory=Guest)
     apic: LocalApic = field(default_factory=LocalApic)
     mailbox: Mailbox = field(default_factory=Mailbox)
-    page: bytearray = field(default_factory=lambda: bytearray(DoorbellHead.size), repr=False)
+    page: bytearray = field(default_factory=partial(bytearray, DoorbellHead.size), repr=False)
     words: memoryview = field(metadata=outside("it is the page"), init=False, repr=False)
     hv_raised: bool = False  # a #HV that the SVSM has not handled
     # A remapped calling area and a new VMSA are taken up when the vCPU next runs the SVSM.

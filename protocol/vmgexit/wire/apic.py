@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ..schema import Bits, bit, bits, members, reserved, structure
+from ..schema import Bits, bit, bits, reserved, structure
 from .svsm import Call, Operand, Protocol, Refusal, ResultCode
 
 SOURCE = "COCONUT-SVSM kernel/src/protocols/apic.rs"
@@ -92,9 +92,13 @@ READ_WRITE = frozenset({ApicRegister.TPR, ApicRegister.ICR})
 
 def access(register: int) -> str:
     """`RO`, `RW` or `WO`; "" for a number that is no register."""
-    if register not in members(ApicRegister):
-        return ""
-    return "WO" if register in WRITE_ONLY else "RW" if register in READ_WRITE else "RO"
+    return _ACCESS.get(register, "")
+
+
+_ACCESS = {
+    int(one): "WO" if one in WRITE_ONLY else "RW" if one in READ_WRITE else "RO"
+    for one in ApicRegister
+}
 
 
 @structure("apic-register-number", size=8, source=REGISTERS_SOURCE)

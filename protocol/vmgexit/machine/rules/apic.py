@@ -7,6 +7,9 @@ by name (`quirks`) beside the rule it breaks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 from ...schema import set_numbers
 from ...wire.apic import BROADCAST, ApicIcr, ApicRegister, MessageType, Shorthand, access
 from ...wire.doorbell import LOWEST_VECTOR
@@ -37,7 +40,11 @@ from . import host
 LOWEST_IPI = 16
 """Vectors below are never deliverable: their class is 0."""
 
-_ISR, _TMR, _IRR = ApicRegister.ISR0, ApicRegister.TMR0, ApicRegister.IRR0
+_ISR, _TMR, _IRR = int(ApicRegister.ISR0), int(ApicRegister.TMR0), int(ApicRegister.IRR0)
+_SUCCESS, _REFUSED = ResultCode.SUCCESS, ResultCode.INVALID_PARAMETER
+_FIXED, _NMI = MessageType.FIXED, MessageType.NMI
+_SELF, _ALL = Shorthand.SELF, Shorthand.ALL
+_icr_of = lru_cache(1024)(ApicIcr.of)
 _ICR_REFUSED = sum(
     ((1 << field.width) - 1) << field.bit_offset
     for field in ApicIcr.declaration.fields
@@ -191,7 +198,12 @@ def end_of_interrupt(cpu: Vcpu) -> None:
 
 def specific_eoi(cpu: Vcpu, vector: int) -> None:
     """Tell the host that a level-triggered interrupt ended. Its refusal is only logged."""
-    cpu.vm.request(cpu, ExitCode.SPECIFIC_EOI, SpecificEoi(vector=vector, vmpl=GUEST_VMPL))
+    cpu.vm.request(cpu, ExitCode.SPECIFIC_EOI, _eoi_word(vector))
+
+
+@lru_cache(256)
+def _eoi_word(vector: int) -> SpecificEoi:
+    return SpecificEoi(vector=vector, vmpl=GUEST_VMPL)
 
 
 def reset(cpu: Vcpu) -> None:
@@ -287,22 +299,26 @@ def read_register(cpu: Vcpu, number: int) -> tuple[ResultCode, int]:
     if not allowed:
         return ResultCode.INVALID_ADDRESS, 0
     if allowed == "WO":
-        return ResultCode.INVALID_PARAMETER, 0
+        return _REFUSED, 0
     apic = cpu.apic
     if _ISR <= number < _ISR + 8:
         in_service = sum({1 << vector for vector in apic.isr})
-        return ResultCode.SUCCESS, in_service >> 32 * (number - _ISR) & 0xFFFFFFFF
+        return _SUCCESS, in_service >> 32 * (number - _ISR) & 0xFFFFFFFF
     if _TMR <= number < _TMR + 8:
-        return ResultCode.SUCCESS, trigger_modes(apic) >> 32 * (number - _TMR) & 0xFFFFFFFF
+        return _SUCCESS, trigger_modes(apic) >> 32 * (number - _TMR) & 0xFFFFFFFF
     if _IRR <= number < _IRR + 8:
-        return ResultCode.SUCCESS, apic.irr >> 32 * (number - _IRR) & 0xFFFFFFFF
-    return ResultCode.SUCCESS, {
-        ApicRegister.ID: lambda: cpu.apic_id,
-        ApicRegister.TPR: lambda: task_priority(cpu),
-        ApicRegister.PPR: lambda: processor_priority(cpu),
-        ApicRegister.LDR: lambda: logical_id(cpu.apic_id),
-        ApicRegister.ICR: lambda: apic.icr,
-    }[ApicRegister(number)]()
+        return _SUCCESS, apic.irr >> 32 * (number - _IRR) & 0xFFFFFFFF
+    return _SUCCESS, _READ[number](cpu)
+
+
+_READ: dict[int, Callable[[Vcpu], int]] = {
+    ApicRegister.ID: lambda cpu: cpu.apic_id,
+    ApicRegister.TPR: lambda cpu: task_priority(cpu),
+    ApicRegister.PPR: lambda cpu: processor_priority(cpu),
+    ApicRegister.LDR: lambda cpu: logical_id(cpu.apic_id),
+    ApicRegister.ICR: lambda cpu: cpu.apic.icr,
+}
+"""The registers of one number that can be read."""
 
 
 def trigger_modes(apic: LocalApic, *, from_host: bool = False) -> int:
@@ -320,21 +336,40 @@ def write_register(cpu: Vcpu, number: int, value: int) -> ResultCode:
     if not allowed:
         return ResultCode.INVALID_ADDRESS
     if allowed == "RO":
-        return ResultCode.INVALID_PARAMETER
-    match number:
-        case ApicRegister.TPR if value <= 0xFF:
-            cpu.guest.vintr.v_tpr = value >> 4
-            cpu.apic.tpr_low = (value >> 4, value & 15)
-        case ApicRegister.EOI if value == 0:
-            end_of_interrupt(cpu)
-        case ApicRegister.SELF_IPI if value <= 0xFF and _may_send(cpu, value):
-            cpu.vm.note_sent(cpu, value)
-            accept(cpu.apic, value)
-        case ApicRegister.ICR:
-            return write_icr(cpu, value)
-        case _:
-            return ResultCode.INVALID_PARAMETER
-    return ResultCode.SUCCESS
+        return _REFUSED
+    return _WRITE[number](cpu, value)
+
+
+def _write_tpr(cpu: Vcpu, value: int) -> ResultCode:
+    if value > 0xFF:
+        return _REFUSED
+    cpu.guest.vintr.v_tpr = value >> 4
+    cpu.apic.tpr_low = (value >> 4, value & 15)
+    return _SUCCESS
+
+
+def _write_eoi(cpu: Vcpu, value: int) -> ResultCode:
+    if value:
+        return _REFUSED
+    end_of_interrupt(cpu)
+    return _SUCCESS
+
+
+def _write_self_ipi(cpu: Vcpu, value: int) -> ResultCode:
+    if value > 0xFF or not _may_send(cpu, value):
+        return _REFUSED
+    cpu.vm.note_sent(cpu, value)
+    accept(cpu.apic, value)
+    return _SUCCESS
+
+
+_WRITE: dict[int, Callable[[Vcpu, int], ResultCode]] = {
+    ApicRegister.TPR: _write_tpr,
+    ApicRegister.EOI: _write_eoi,
+    ApicRegister.SELF_IPI: _write_self_ipi,
+    ApicRegister.ICR: lambda cpu, value: write_icr(cpu, value),
+}
+"""The registers that can be written."""
 
 
 def _may_send(cpu: Vcpu, vector: int) -> bool:
@@ -346,39 +381,42 @@ def _may_send(cpu: Vcpu, vector: int) -> bool:
 
 def write_icr(cpu: Vcpu, value: int) -> ResultCode:
     """Check, store and send an interrupt command."""
-    icr = ApicIcr.of(value)
-    if value & _ICR_REFUSED or icr.message_type not in (MessageType.FIXED, MessageType.NMI):
-        return ResultCode.INVALID_PARAMETER
-    if icr.message_type is MessageType.FIXED and not _may_send(cpu, icr.vector):
-        return ResultCode.INVALID_PARAMETER
+    icr = _icr_of(value)
+    if value & _ICR_REFUSED or icr.message_type not in (_FIXED, _NMI):
+        return _REFUSED
+    if icr.message_type is _FIXED and not _may_send(cpu, icr.vector):
+        return _REFUSED
     cpu.apic.icr = value
     targets, ask = _targets(cpu, icr)
     for target in targets:
         _deliver(cpu, target, icr)
     if ask:
-        to_all = icr.shorthand == Shorthand.ALL
-        notification = ApicIcr(
-            vector=NOTIFY_VECTOR,
-            logical=icr.logical,
-            shorthand=Shorthand.ALL_BUT_SELF if to_all else icr.shorthand,
-            destination=icr.destination,
-        )
-        accepted = cpu.vm.request(cpu, ExitCode.HV_IPI, notification)
+        accepted = cpu.vm.request(cpu, ExitCode.HV_IPI, _notification(value))
         if not accepted and cpu.vm.quirks.refused_ipi_crashes:
             raise Assertion("the host refused an IPI")
-    return ResultCode.SUCCESS
+    return _SUCCESS
+
+
+@lru_cache(1024)
+def _notification(value: int) -> ApicIcr:
+    """What the host is asked to send for an interrupt command: a notification of the same vCPUs."""
+    icr = _icr_of(value)
+    to_all = icr.shorthand == Shorthand.ALL
+    return ApicIcr(
+        vector=NOTIFY_VECTOR,
+        logical=icr.logical,
+        shorthand=Shorthand.ALL_BUT_SELF if to_all else icr.shorthand,
+        destination=icr.destination,
+    )
 
 
 def _targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
     """The vCPUs that an interrupt command reaches, and whether the host must be asked."""
     others = [other for other in cpu.vm.vcpus if other is not cpu]
-    match icr.shorthand:
-        case Shorthand.SELF:
-            return [cpu], False
-        case Shorthand.ALL:
-            return [*others, cpu], True
-        case Shorthand.ALL_BUT_SELF:
-            return others, True
+    if icr.shorthand == _SELF:
+        return [cpu], False
+    if icr.shorthand:
+        return ([*others, cpu] if icr.shorthand == _ALL else others), True
     if icr.destination == BROADCAST:
         return [*others, cpu], True
     if icr.logical:
@@ -396,7 +434,7 @@ def _is_logical(cpu: Vcpu, destination: int) -> bool:
 
 def _deliver(sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
     """Make one target's interrupt pending: at once on the sender, by mailbox on others."""
-    is_nmi = icr.message_type is MessageType.NMI
+    is_nmi = icr.message_type is _NMI
     target.vm.note_sent(target, icr.vector, nmi=is_nmi)
     if target is sender:
         if is_nmi:

@@ -8,6 +8,7 @@ INVALID_PARAMETER.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from ...wire.apic import ApicCall, ConfigureVector
 from ...wire.core import ProtocolQuery, VersionRange
@@ -23,45 +24,46 @@ ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
 _VERSION_1 = int(VersionRange(lowest=1, highest=1))
 
 Result = ResultCode
+# What most calls ask for: in Python 3.11 a member of an enum takes as long to name as a call.
+_SUCCESS, _NO_CALL = Result.SUCCESS, Result.UNSUPPORTED_CALL
+_NO_PROTOCOL = Result.UNSUPPORTED_PROTOCOL
+_APIC_PROTOCOL = int(Protocol.APIC)
+_ANSWER_NO_CALL = frozenset({int(Protocol.CORE), _APIC_PROTOCOL})
+
+_vector_request = lru_cache(1024)(ConfigureVector.of)
+_protocol_query = lru_cache(1024)(ProtocolQuery.of)
 
 
 def dispatch(cpu: Vcpu, protocol: int, call: int, registers: Registers) -> ResultCode:
     """Carry out one call of the guest and answer its result code."""
     if cpu.vm.memory is not None and protocol in _ON_MEMORY:
         try:
-            return _ON_MEMORY[protocol](cpu, call, registers) or Result.SUCCESS
+            return _ON_MEMORY[protocol](cpu, call, registers) or _SUCCESS
         except Refused as refused:
             return refused.code
-    match protocol:
-        case Protocol.CORE:
-            return _core(cpu, call, registers)
-        case Protocol.ATTESTATION:
-            # No operation structure can be read. Any other call: COCONUT answers so, and only here.
-            return Result.INVALID_PARAMETER if call < 2 else Result.UNSUPPORTED_PROTOCOL
-        case Protocol.APIC if cpu.vm.emulated(cpu):
-            return _apic(cpu, call, registers)
-    return Result.UNSUPPORTED_PROTOCOL
+    if protocol == _APIC_PROTOCOL and not cpu.vm.emulated(cpu):
+        return _NO_PROTOCOL
+    carry_out = _CALLS.get((protocol, call))
+    if carry_out is not None:
+        return carry_out(cpu, registers)
+    # Of the attestation protocol any call from 2 on: COCONUT answers so, and only here.
+    return _NO_CALL if protocol in _ANSWER_NO_CALL else _NO_PROTOCOL
 
 
-def _core(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
-    match call:
-        case CoreCall.REMAP_CA:
-            return _remap(cpu, registers.rcx)
-        case CoreCall.QUERY_PROTOCOL:
-            registers.rcx = _versions(cpu, registers.rcx)
-            return Result.SUCCESS
-        case CoreCall.CONFIGURE_VTOM if registers.rcx & 1:
-            registers.rcx = 0
-            return Result.SUCCESS
-        case CoreCall.CONFIGURE_VTOM:
-            return Result.INVALID_REQUEST
-        case CoreCall.PVALIDATE:
-            return Result.INVALID_PARAMETER if registers.rcx % 8 else Result.INVALID_ADDRESS
-        case CoreCall.CREATE_VCPU:
-            return Result.INVALID_ADDRESS
-        case CoreCall.DELETE_VCPU:
-            return Result.INVALID_PARAMETER
-    return Result.UNSUPPORTED_CALL
+def _query_protocol(cpu: Vcpu, registers: Registers) -> ResultCode:
+    registers.rcx = _versions(cpu, registers.rcx)
+    return _SUCCESS
+
+
+def _configure_vtom(cpu: Vcpu, registers: Registers) -> ResultCode:
+    if not registers.rcx & 1:
+        return Result.INVALID_REQUEST
+    registers.rcx = 0
+    return _SUCCESS
+
+
+def _pvalidate(cpu: Vcpu, registers: Registers) -> ResultCode:
+    return Result.INVALID_PARAMETER if registers.rcx % 8 else Result.INVALID_ADDRESS
 
 
 def _core_on_memory(cpu: Vcpu, call: int, registers: Registers) -> ResultCode | None:
@@ -78,7 +80,8 @@ def _core_on_memory(cpu: Vcpu, call: int, registers: Registers) -> ResultCode | 
         case CoreCall.DELETE_VCPU:
             core.delete_vcpu(cpu, registers.rcx)
             return None
-    return _core(cpu, call, registers)
+    carry_out = _CALLS.get((Protocol.CORE, call))
+    return _NO_CALL if carry_out is None else carry_out(cpu, registers)
 
 
 _ON_MEMORY: dict[int, Callable[[Vcpu, int, Registers], ResultCode | None]] = {
@@ -91,7 +94,7 @@ _ON_MEMORY: dict[int, Callable[[Vcpu, int, Registers], ResultCode | None]] = {
 
 def _versions(cpu: Vcpu, query: int) -> int:
     """QUERY_PROTOCOL: highest and lowest version, or 0. Every protocol here is version 1 only."""
-    asked = ProtocolQuery.of(query)
+    asked = _protocol_query(query)
     present = (
         asked.protocol in (Protocol.CORE, Protocol.ATTESTATION)
         or (asked.protocol == Protocol.VTPM and cpu.vm.memory is not None)
@@ -108,33 +111,30 @@ def _remap(cpu: Vcpu, address: int) -> ResultCode:
         return Result.INVALID_ADDRESS  # in use, by the caller itself or by another vCPU
     apic.leave_calling_area(cpu)
     cpu.new_calling = CallingPage(address)
-    return Result.SUCCESS
+    return _SUCCESS
 
 
-def _apic(cpu: Vcpu, call: int, registers: Registers) -> ResultCode:
-    match call:
-        case ApicCall.QUERY_FEATURES:
-            registers.rcx = 0
-            return Result.SUCCESS
-        case ApicCall.CONFIGURE_EMULATION:
-            result, off = registration.configure(cpu, registers.rcx)
-            if off:
-                apic.disable(cpu)
-            return result
-        case ApicCall.READ_REGISTER:
-            result, value = apic.read_register(cpu, registers.rcx)
-            if result is Result.SUCCESS:
-                registers.rdx = value
-            return result
-        case ApicCall.WRITE_REGISTER:
-            return apic.write_register(cpu, registers.rcx, registers.rdx)
-        case ApicCall.CONFIGURE_VECTOR:
-            return _configure_vector(cpu, registers.rcx)
-    return Result.UNSUPPORTED_CALL
+def _query_features(cpu: Vcpu, registers: Registers) -> ResultCode:
+    registers.rcx = 0
+    return _SUCCESS
+
+
+def _configure_emulation(cpu: Vcpu, registers: Registers) -> ResultCode:
+    result, off = registration.configure(cpu, registers.rcx)
+    if off:
+        apic.disable(cpu)
+    return result
+
+
+def _read_register(cpu: Vcpu, registers: Registers) -> ResultCode:
+    result, value = apic.read_register(cpu, registers.rcx)
+    if result is _SUCCESS:
+        registers.rdx = value
+    return result
 
 
 def _configure_vector(cpu: Vcpu, value: int) -> ResultCode:
-    request = ConfigureVector.of(value)
+    request = _vector_request(value)
     if request.reserved_63_10:
         return Result.INVALID_PARAMETER
     if request.all_vectors:
@@ -145,4 +145,27 @@ def _configure_vector(cpu: Vcpu, value: int) -> ResultCode:
         cpu.apic.allowed |= 1 << request.vector
     else:
         return Result.INVALID_PARAMETER
-    return Result.SUCCESS
+    return _SUCCESS
+
+
+_CALLS: dict[tuple[int, int], Callable[[Vcpu, Registers], ResultCode]] = {
+    (Protocol.CORE, CoreCall.REMAP_CA): lambda cpu, registers: _remap(cpu, registers.rcx),
+    (Protocol.CORE, CoreCall.QUERY_PROTOCOL): _query_protocol,
+    (Protocol.CORE, CoreCall.CONFIGURE_VTOM): _configure_vtom,
+    (Protocol.CORE, CoreCall.PVALIDATE): _pvalidate,
+    (Protocol.CORE, CoreCall.CREATE_VCPU): lambda cpu, registers: Result.INVALID_ADDRESS,
+    (Protocol.CORE, CoreCall.DELETE_VCPU): lambda cpu, registers: Result.INVALID_PARAMETER,
+    # No operation structure can be read.
+    (Protocol.ATTESTATION, 0): lambda cpu, registers: Result.INVALID_PARAMETER,
+    (Protocol.ATTESTATION, 1): lambda cpu, registers: Result.INVALID_PARAMETER,
+    (Protocol.APIC, ApicCall.QUERY_FEATURES): _query_features,
+    (Protocol.APIC, ApicCall.CONFIGURE_EMULATION): _configure_emulation,
+    (Protocol.APIC, ApicCall.READ_REGISTER): _read_register,
+    (Protocol.APIC, ApicCall.WRITE_REGISTER): (
+        lambda cpu, registers: apic.write_register(cpu, registers.rcx, registers.rdx)
+    ),
+    (Protocol.APIC, ApicCall.CONFIGURE_VECTOR): (
+        lambda cpu, registers: _configure_vector(cpu, registers.rcx)
+    ),
+}
+"""The calls that a machine without memory knows, by protocol and number."""
