@@ -55,41 +55,48 @@ STYLE = """
 }"""
 """Of every drawing; a page with many has it once."""
 
-_BREAKS = re.compile(r"\s+|(?<=[_,/])(?=\w)")
+_PIECES = re.compile(r"(?<=[_,/])(?=\w)")
+"""Where a word is broken that is too long for a line."""
 
 
 def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Lines of at most `width` characters, broken at spaces and after `_`, else anywhere."""
+    """Lines of at most `width` characters: broken at spaces, a longer word after `_`, else anywhere. A
+    number stays with the word before it."""
     found: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
         for word in _words(paragraph, width):
-            glue = " " if line and not word.startswith("\b") else ""
-            word = word.removeprefix("\b")
-            if len(line) + len(glue) + len(word) <= width:
-                line += glue + word
+            if line and len(line) + 1 + len(word) <= width:
+                line += f" {word}"
                 continue
             if line:
                 found.append(line)
-            while len(word) > width:
-                found.append(word[:width])
-                word = word[width:]
-            line = word
+            *full, line = _parts(word, width)
+            found += full
         found.append(line)
     return tuple(found)
 
 
 def _words(paragraph: str, width: int) -> list[str]:
-    """The words; a piece that belongs to the one before without a space begins with a backspace. A number
-    stays with the word before it."""
     words: list[str] = []
     for word in paragraph.split():
         if words and word[0].isdigit() and len(words[-1]) + 1 + len(word) <= width:
             words[-1] += f" {word}"
-            continue
-        first, *rest = [piece for piece in _BREAKS.split(word) if piece]
-        words += [first, *(f"\b{piece}" for piece in rest)]
+        else:
+            words.append(word)
     return words
+
+
+def _parts(word: str, width: int) -> list[str]:
+    """A word in as few parts as fit."""
+    parts = [""]
+    for piece in _PIECES.split(word) if len(word) > width else [word]:
+        if len(parts[-1]) + len(piece) > width and parts[-1]:
+            parts.append("")
+        parts[-1] += piece
+        while len(parts[-1]) > width:
+            parts[-1:] = [parts[-1][:width], parts[-1][width:]]
+    return parts
 
 
 def text(x: float, y: float, words: str, kind: str, *, anchor: str = "", of: object = "") -> str:

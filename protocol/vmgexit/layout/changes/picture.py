@@ -1,6 +1,7 @@
 """What a draft changed as one picture: parts before at the left, after at the right, pairs joined.
 
-Each kind of change has its colour and its word, so that it can be read in print. A run of parts that
+Each kind of change has its colour and its word, so that it can be read in print. The word stands in the
+corner of the box after the change, or of the box that was removed. A run of parts that
 nothing happened to is one box. Text is measured by widths that hold for any usual font.
 """
 
@@ -21,6 +22,7 @@ _GAP = 8
 _LINE = 16
 _PAD = 8
 _MOST_LINES = 3
+_BOLD = 1.15  # a bold letter to a plain one
 _LEFT = _MARGIN
 _RIGHT = _MARGIN + _SIDE + _BETWEEN
 
@@ -44,6 +46,7 @@ class _Box:
     lines: list[str]
     remarks: list[str]
     kind: str
+    word: str = ""  # in the corner
     y: float = 0.0
 
     @property
@@ -74,13 +77,14 @@ def render(before: Layout, after: Layout) -> str:
     for group in groups:
         olds = [change.before for change in group.changes]
         news = [change.after for change in group.changes]
-        group.left = _box(group, olds) if any(olds) else None
-        group.right = _box(group, news) if any(news) else None
+        group.right = _box(group, news, ", ".join(group.kinds)) if any(news) else None
+        removed = "" if group.right else ", ".join(group.kinds)
+        group.left = _box(group, olds, removed) if any(olds) else None
     left = [each for each in _by_place(groups, 0) if each.left]
     right = [each for each in _by_place(groups, 1) if each.right]
     bottom = max(_stack([each.left for each in left]), _stack([each.right for each in right]))
     elements = [*_heading(before, _LEFT), *_heading(after, _RIGHT)]
-    for draw in (_join, _boxes, _word):  # a word stands above whatever line passes it
+    for draw in (_join, _boxes):
         elements += [element for group in groups for element in draw(group)]
     wide, high = _RIGHT + _SIDE + _MARGIN, round(bottom) + _MARGIN
     title = f"{before.label} and {after.label}: what changed"
@@ -118,7 +122,7 @@ def _by_place(groups: Sequence[_Group], side: int) -> list[_Group]:
     return sorted(groups, key=place)
 
 
-def _box(group: _Group, parts_of: list[tuple[Part, ...]]) -> _Box:
+def _box(group: _Group, parts_of: list[tuple[Part, ...]], word: str) -> _Box:
     if len(group.changes) > 1:
         named = ", ".join(names(parts) for parts in parts_of)
         span = [places(parts_of[0][:1]), places(parts_of[-1][-1:])]
@@ -128,11 +132,18 @@ def _box(group: _Group, parts_of: list[tuple[Part, ...]]) -> _Box:
     if shown := paths(parts):
         remarks.append(shown)
     remarks = [line for remark in remarks for line in _short(remark, 11)]
-    return _Box(_short(names(parts)), remarks, group.kinds[0] if group.kinds else "same")
+    kind = group.kinds[0] if group.kinds else "same"
+    return _Box(_short(names(parts), beside=_wide(word)), remarks, kind, word)
 
 
-def _short(text: str, size: float = 13) -> list[str]:
-    lines = wrapped(text, size, _SIDE - 2 * _PAD)
+def _wide(word: str) -> float:
+    """How wide a word is in the corner of a box, with the gap before it."""
+    return width(word, 12) * _BOLD + _PAD if word else 0
+
+
+def _short(text: str, size: float = 13, beside: float = 0) -> list[str]:
+    """The first lines of a text, where `beside` pixels are left for the word of the box."""
+    lines = wrapped(text, size, _SIDE - 2 * _PAD - beside)
     return lines if len(lines) <= _MOST_LINES else [*lines[: _MOST_LINES - 1], "..."]
 
 
@@ -162,6 +173,11 @@ def _boxes(group: _Group) -> Iterator[str]:
         kinds = ["name"] * len(box.lines) + ["remark"] * len(box.remarks)
         for at, (kind, line) in enumerate(zip(kinds, box.lines + box.remarks, strict=True)):
             yield _text(x + _PAD, box.y + _PAD + 12 + _LINE * at, kind, line)
+        if box.word:
+            yield (
+                f'<text class="word {box.kind}" x="{x + _SIDE - _PAD}" y="{box.y + _PAD + 12:g}"'
+                f' text-anchor="end">{box.word}</text>'
+            )
 
 
 def _join(group: _Group) -> Iterator[str]:
@@ -172,27 +188,6 @@ def _join(group: _Group) -> Iterator[str]:
             f'<path class="join {group.left.kind}" d="M{start} {y:g}C{start + bend:g} {y:g}'
             f' {end - bend:g} {to:g} {end} {to:g}"/>'
         )
-
-
-def _word(group: _Group) -> Iterator[str]:
-    """What happened, on a patch of paper: beside the one box, or between the two."""
-    word = ", ".join(group.kinds)
-    if not word:
-        return
-    wide = width(word, 12) * 1.15 + 6  # the word is bold
-    kind = group.kinds[0]
-    if group.left and group.right:
-        x, y = (_LEFT + _SIDE + _RIGHT) / 2, (group.left.middle + group.right.middle) / 2 + 4
-        anchor, left = "middle", x - wide / 2
-    elif group.left:
-        x, y = _LEFT + _SIDE + _PAD, group.left.middle + 4
-        anchor, left = "start", x - 3
-    else:
-        assert group.right is not None
-        x, y = _RIGHT - _PAD, group.right.middle + 4
-        anchor, left = "end", x - wide + 3
-    yield f'<rect class="paper" x="{left:g}" y="{y - 12:g}" width="{wide:g}" height="16"/>'
-    yield f'<text class="word {kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{word}</text>'
 
 
 def _text(x: float, y: float, kind: str, content: str) -> str:
