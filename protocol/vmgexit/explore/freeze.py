@@ -19,6 +19,8 @@ from ..machine.state import OUTSIDE, PASSIVE
 from ..schema import Bits
 
 Frozen = tuple[tuple[Any, ...], tuple[Any, ...]]
+Only = frozenset[str] | None
+"""Names of fields; None for all."""
 
 # What can be changed: the expression of its frozen form, and the statement that restores it.
 _CONTAINERS: dict[Any, tuple[str, str]] = {
@@ -84,19 +86,23 @@ def _is_unchanging(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, _UNCHANGING)
 
 
+def _chosen(cls: Any, only: Only) -> tuple[Part, ...]:
+    return tuple(part for part in parts(cls) if only is None or part.name in only)
+
+
 @cache
-def freezer(cls: Any) -> Callable[[Any], Frozen]:
-    """The function that freezes an object of a state class."""
+def freezer(cls: Any, only: Only = None) -> Callable[[Any], Frozen]:
+    """The function that freezes an object of a state class, or `only` these of its fields."""
     function: Callable[[Any], Frozen] = eval(  # noqa: S307
-        f"lambda state: ({', '.join(_frozen(cls, 'state'))})"
+        f"lambda state: ({', '.join(_frozen(cls, 'state', only))})"
     )
     return function
 
 
-def _frozen(cls: Any, state: str) -> tuple[str, str]:
+def _frozen(cls: Any, state: str, only: Only = None) -> tuple[str, str]:
     """The expressions of both halves."""
     halves: tuple[list[str], list[str]] = ([], [])
-    for part in parts(cls):
+    for part in _chosen(cls, only):
         value = f"{state}.{part.name}"
         if part.held is not None:
             for half, inner in zip(halves, _frozen(part.held, value), strict=True):
@@ -113,12 +119,13 @@ def _frozen(cls: Any, state: str) -> tuple[str, str]:
 
 
 @cache
-def restorer(cls: Any) -> Callable[[Any, Any, Any], Any]:
-    """The function that puts an object into a frozen state, given both halves, and returns it."""
+def restorer(cls: Any, only: Only = None) -> Callable[[Any, Any, Any], Any]:
+    """The function that puts an object, or `only` these of its fields, into a frozen state, given both
+    halves, and returns it."""
     names: dict[str, Any] = {}
     targets: tuple[list[str], list[str]] = ([], [])
     statements = []
-    for number, part in enumerate(parts(cls)):
+    for number, part in enumerate(_chosen(cls, only)):
         field, value = f"state.{part.name}", f"value_{number}"
         if part.held is not None:
             active, passive = f"{value}_active", "()"

@@ -1,4 +1,4 @@
-"""The VM as a model to search: every interleaving of a small system under the invariants.
+"""The VM of a small system: every interleaving under the invariants.
 
 A state is the whole machine with the ledger's books. From each state, every actor makes every move
 that it can: the host posts access by access, each SVSM walks the steps of `entry`, each guest
@@ -7,6 +7,9 @@ shortest scenario, which `vmgexit replay --invariants` repeats.
 
 Two states are one when they differ only in the numbers of their vCPUs. A step that no other actor
 can see is taken together with the step before it, so that it does not multiply the interleavings.
+
+`exact` visits the states fast. `VmModel` makes every move on one machine: it turns what `exact` found
+into commands, and shows its machine where something is to be drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..descriptions import Answer, Command
+from ..descriptions import Command
 from ..guests.follow import opening
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, Quirks
@@ -24,6 +27,7 @@ from ..watch.judged import Violation
 from ..watch.ledger import Account
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.svsm import Protocol
+from .exact import Exact, Halted
 from .freeze import freeze, freezer, restore, restorer, thawer
 from .moves import enabled, walk
 from .search import Limits, Move, Outcome, Progress, search
@@ -47,7 +51,19 @@ def explore(
     With a `projection` the outcome's edges are the transitions between its values, each with the
     scenario that first made it; this is what diagrams are drawn from.
     """
-    return search(VmModel(system, quirks, projection), limits or Limits(), progress)
+    limits = limits or Limits()
+    if projection is not None:
+        return search(VmModel(system, quirks, projection), limits, progress)
+    exact = Exact(system, quirks, limits, progress)
+    exact.run()
+    model = VmModel(system, quirks, None)
+    outcome = exact.outcome
+    outcome.endings = {
+        ended: model.scenario(exact, halted)[0] for ended, halted in exact.endings.items()
+    }
+    if exact.broken is not None:
+        outcome.path, outcome.broken = model.scenario(exact, exact.broken)
+    return outcome
 
 
 class VmModel:
@@ -57,7 +73,7 @@ class VmModel:
         self.system = system
         self.projection = projection
         self.watch = Watch(Machine(quirks))
-        self.words = system.words
+        self.numbers: dict[Any, int] = {}  # of the states of vCPUs
 
     def start(self) -> tuple[Commands, State]:
         """A machine whose vCPUs let every vector through and are about to enter their guests."""
@@ -79,7 +95,7 @@ class VmModel:
             try:
                 for command in commands:
                     done.append(command)
-                    ended = self._ended(command, self.watch.execute(command))
+                    ended = self.system.ended(command, self.watch.execute(command))
                 if ended:
                     yield Move(tuple(done), ended=ended)
                     continue
@@ -98,27 +114,37 @@ class VmModel:
             edge = (before, self._seen(left_after), label) if self.projection else None
             yield Move(commands, self._freeze(after, left_after), edge=edge)
 
-    def key(self, state: State) -> int:
-        """One number for all states that differ only by which vCPU is which."""
+    def key(self, state: State) -> State:
+        """The same for all states that differ only by which vCPU is which."""
         shared, left, vcpus, _ = state
-        return hash((shared, left, tuple(sorted(map(hash, vcpus)))))
+        numbers = (self.numbers.setdefault(vcpu, len(self.numbers)) for vcpu in vcpus)
+        return shared, left, tuple(sorted(numbers))
 
-    def _ended(self, command: Command, answer: Answer) -> str:
-        """Why nothing follows: the SVSM asked for termination, or a guest ended itself."""
-        if "terminated" in answer:
-            return f"the SVSM asks for termination: {answer['terminated']}"
-        guest = self.system.guest
-        why = guest.ending(command, answer) if guest else ""
-        return f"{guest.name} ends itself: {why}" if guest and why else ""
+    def scenario(self, exact: Exact, halted: Halted) -> tuple[list[Command], Exception | None]:
+        """The commands that lead through states to where something stopped, and what broke there."""
+        path, state = self.start()
+        scenario = list(path)
+        for following in halted.states[1:]:
+            for move in self.moves(state):
+                if move.state is not None and self._exactly(exact, move.state) == following:
+                    break
+            else:
+                raise AssertionError("no move of the machine leads to a state that was visited")
+            scenario += move.steps
+            state = move.state
+        for move in self.moves(state):
+            if move.broken is not None or (move.ended and move.ended == halted.stop.ended):
+                return [*scenario, *move.steps], move.broken
+        raise AssertionError("the machine does not stop where it was found to")
+
+    def _exactly(self, exact: Exact, state: State) -> int:
+        _, left, vcpus, _ = state
+        return exact.state(self.watch, tuple(vcpu[0] for vcpu in vcpus), left)
 
     def _private(self, cpu: Vcpu) -> Iterator[str]:
         """The steps of an entry, one after the other, that no other actor can see."""
-        while cpu.entry is not None:
-            step = cpu.entry.step
-            unused_word = step == "take_irr" and cpu.entry.word not in self.words
-            if step not in ("present", "cancel") and not unused_word:
-                return
-            yield step
+        while cpu.entry is not None and self.system.is_private(cpu.entry):
+            yield cpu.entry.step
 
     def _seen(self, left: Left) -> str:
         return "" if self.projection is None else self.projection(self.watch, left)

@@ -28,39 +28,13 @@ _CALLING_AREAS = (0x30000000, 0x30001000, 0x30002000, 0x30003000, 0x30004000)
 
 def enabled(watch: Watch, system: System, running: Running, left: Left) -> Enabled:
     """Every move from a state."""
-    guest = system.guest
-    for cpu in watch.machine.vm.vcpus:
-        index, stopped = cpu.index, stop(running, cpu.index)
-        yield from _host(cpu, running, left)
-        if not running[index]:
-            yield walk(index), running, left
-        elif cpu.hv_raised:  # VMPL0 runs next (SCHED-1)
-            yield walk(index), stopped, left
-        elif can_take(cpu.guest):  # the hardware waits for nobody
-            yield _one("guest_take", index), running, left
-            if left.intercepts:
-                yield (
-                    _cut_short(index, _delivered(cpu)),
-                    stopped,
-                    left._replace(intercepts=left.intercepts - 1),
-                )
-        else:
-            if cpu.mailbox.pending:  # another vCPU's IPI: the host notifies
-                yield walk(index), stopped, left
-            toggled = {"if": not cpu.guest.interrupts_enabled, "shadow": False}
-            yield _one("guest", index, **toggled), running, left
-            account = watch.ledger.accounts[index]
-            if guest is None:
-                yield from _any_guest(cpu, account, running, left)
-            else:
-                yield from _known(guest, system.words, cpu, account, running, left)
-            if left.creations and (guest is None or _is_quiet(cpu, account)):
-                fewer = left._replace(creations=left.creations - 1)
-                yield _one("set_vmsa", index), stopped, fewer
+    for cpu, account in zip(watch.machine.vm.vcpus, watch.ledger.accounts, strict=True):
+        yield from of_host(cpu, running, left)
+        yield from of_vcpu(cpu, account, system, running, left)
 
 
-def _host(cpu: Vcpu, running: Running, left: Left) -> Enabled:
-    """The host goes on with a post or starts one; or it will refuse a request."""
+def of_host(cpu: Vcpu, running: Running, left: Left) -> Enabled:
+    """What the host does to a vCPU: it goes on with a post or starts one; or it will refuse a request."""
     if cpu.posting is not None:
         yield _one("host_step", cpu.index), running, left
     else:
@@ -71,6 +45,32 @@ def _host(cpu: Vcpu, running: Running, left: Left) -> Enabled:
         fewer = left._replace(refusals=left.refusals - 1)
         for name in REFUSABLE:
             yield _one("host_refuse", cpu.index, call=name), running, fewer
+
+
+def of_vcpu(cpu: Vcpu, account: Account, system: System, running: Running, left: Left) -> Enabled:
+    """What a vCPU does: its SVSM takes a step, its hardware delivers, or its guest goes on."""
+    index, stopped, guest = cpu.index, stop(running, cpu.index), system.guest
+    if not running[index]:
+        yield walk(index), running, left
+    elif cpu.hv_raised:  # VMPL0 runs next (SCHED-1)
+        yield walk(index), stopped, left
+    elif can_take(cpu.guest):  # the hardware waits for nobody
+        yield _one("guest_take", index), running, left
+        if left.intercepts:
+            fewer = left._replace(intercepts=left.intercepts - 1)
+            yield _cut_short(index, _delivered(cpu)), stopped, fewer
+    else:
+        if cpu.mailbox.pending:  # another vCPU's IPI: the host notifies
+            yield walk(index), stopped, left
+        toggled = {"if": not cpu.guest.interrupts_enabled, "shadow": False}
+        yield _one("guest", index, **toggled), running, left
+        if guest is None:
+            yield from _any_guest(cpu, account, running, left)
+        else:
+            yield from _known(guest, system.words, cpu, account, running, left)
+        if left.creations and (guest is None or _is_quiet(cpu, account)):
+            fewer = left._replace(creations=left.creations - 1)
+            yield _one("set_vmsa", index), stopped, fewer
 
 
 def _any_guest(cpu: Vcpu, account: Account, running: Running, left: Left) -> Enabled:

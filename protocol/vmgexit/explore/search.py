@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -29,6 +29,7 @@ class Limits:
     depth: int = 200
     states: int = 2_000_000
     megabytes: int = 1900
+    seconds: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class Model(Protocol[State, Step]):
     def moves(self, state: State) -> Iterator[Move[State, Step]]:
         """Every move from a state."""
 
-    def key(self, state: State) -> int:
-        """A number that is the same for states that are the same for the search."""
+    def key(self, state: State) -> Hashable:
+        """What is the same for states that are the same for the search, and for no others."""
 
 
 @dataclass(slots=True)
@@ -88,19 +89,46 @@ def search(
     model: Model[State, Step], limits: Limits, progress: Progress[Step] | None = None
 ) -> Outcome[Step]:
     """Visit every state within the limits, nearest first. Stops at the first thing that breaks."""
-    return _Search(model, limits, progress or (lambda outcome: None)).run()
+    return _Search(model, limits, progress).run()
 
 
-class _Search(Generic[State, Step]):
-    def __init__(self, model: Model[State, Step], limits: Limits, progress: Progress[Step]) -> None:
-        self.model, self.limits, self.progress = model, limits, progress
-        # Parent and steps of each state, by its number; enough to tell how it was reached.
-        self.parents: list[int] = []
-        self.steps: list[tuple[Step, ...]] = []
-        self.seen: set[int] = set()
+class Bounded(Generic[Step]):
+    """A search under way: what it came to so far, and the bounds that end it."""
+
+    def __init__(self, limits: Limits, progress: Progress[Step] | None) -> None:
+        self.limits, self.progress = limits, progress or (lambda outcome: None)
         self.outcome: Outcome[Step] = Outcome()
         self.next_look = 0
         self.started, self.memory = time.perf_counter(), resident()
+
+    def _look(self) -> None:
+        """Whether a bound is reached; and tell how far it is."""
+        outcome, limits = self.outcome, self.limits
+        self.next_look = min(outcome.states + LOOK_EVERY, max(limits.states, outcome.states + 1))
+        self._measure()
+        if outcome.states >= limits.states:
+            outcome.stopped_by = f"{limits.states} states"
+        elif outcome.megabytes >= limits.megabytes:
+            outcome.stopped_by = f"{limits.megabytes} MB"
+        elif outcome.seconds >= limits.seconds:
+            outcome.stopped_by = f"{limits.seconds} s"
+        self.progress(outcome)
+
+    def _measure(self) -> None:
+        self.outcome.seconds = time.perf_counter() - self.started
+        self.outcome.megabytes = max(self.outcome.megabytes, resident() - self.memory)
+
+
+class _Search(Bounded[Step], Generic[State, Step]):
+    def __init__(
+        self, model: Model[State, Step], limits: Limits, progress: Progress[Step] | None
+    ) -> None:
+        super().__init__(limits, progress)
+        self.model = model
+        # Parent and steps of each state, by its number; enough to tell how it was reached.
+        self.parents: list[int] = []
+        self.steps: list[tuple[Step, ...]] = []
+        self.seen: set[Hashable] = set()
 
     def run(self) -> Outcome[Step]:
         outcome = self.outcome
@@ -144,7 +172,7 @@ class _Search(Generic[State, Step]):
             if key not in self.seen:
                 yield self._add(key, number, move.steps), move.state
 
-    def _add(self, key: int, parent: int, steps: tuple[Step, ...]) -> int:
+    def _add(self, key: Hashable, parent: int, steps: tuple[Step, ...]) -> int:
         """Note a new state and how it was reached; its number."""
         self.seen.add(key)
         self.parents.append(parent)
@@ -159,21 +187,6 @@ class _Search(Generic[State, Step]):
             moves.append(self.steps[number])
             number = self.parents[number]
         return [step for steps in reversed(moves) for step in steps]
-
-    def _look(self) -> None:
-        """Whether a bound is reached; and tell how far it is."""
-        outcome, limits = self.outcome, self.limits
-        self.next_look = min(outcome.states + LOOK_EVERY, max(limits.states, outcome.states + 1))
-        self._measure()
-        if outcome.states >= limits.states:
-            outcome.stopped_by = f"{limits.states} states"
-        elif outcome.megabytes >= limits.megabytes:
-            outcome.stopped_by = f"{limits.megabytes} MB"
-        self.progress(outcome)
-
-    def _measure(self) -> None:
-        self.outcome.seconds = time.perf_counter() - self.started
-        self.outcome.megabytes = max(self.outcome.megabytes, resident() - self.memory)
 
 
 def resident() -> float:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..descriptions import Command
+from ..descriptions import Answer, Command
 from ..guests.guest import Guest
+from ..machine.vcpu import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ class System:
     def words(self) -> frozenset[int]:
         """The 32-bit words of IRR, ISR and TMR that hold its vectors."""
         return frozenset(vector // 32 for vector in (*self.edge, *self.level, *self.ipis))
+
+    def ended(self, command: Command, answer: Answer) -> str:
+        """Why nothing follows: the SVSM asked for termination, or a guest ended itself; else empty."""
+        if "terminated" in answer:
+            return f"the SVSM asks for termination: {answer['terminated']}"
+        why = self.guest.ending(command, answer) if self.guest else ""
+        return f"{self.guest.name} ends itself: {why}" if self.guest and why else ""
+
+    def is_private(self, entry: Entry) -> bool:
+        """Whether no other actor can see the next step of an entry."""
+        unused_word = entry.step == "take_irr" and entry.word not in self.words
+        return entry.step in ("present", "cancel") or unused_word
 
 
 class Left(NamedTuple):

@@ -9,7 +9,7 @@ What a guest that runs has in the registers of its VMSA is no part of a state: i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -57,6 +57,7 @@ class MemoryModel:
     def __init__(self, system: MemorySystem, quirks: Quirks) -> None:
         self.system = system
         self.watch = Watch(Machine(quirks))
+        self.numbers: dict[Hashable, int] = {}
         self.of_guests = tuple(system.moves())
         self.of_host = tuple(system.of_host())
 
@@ -90,12 +91,13 @@ class MemoryModel:
                 return Move(commands[:done], ended=f"the VM stops: {stopped.partition(' at ')[0]}")
         return Move(commands, self._state(host_moves))
 
-    def key(self, state: MemoryState) -> int:
-        """One number for all states that are the same for the search."""
+    def key(self, state: MemoryState) -> Hashable:
+        """The same for all states that are the same for the search, and for no others."""
         memory, registry, books = state.memory, state.registry, state.books
         in_guests = {mapped.vmsa for _, mapped, inside in state.vcpus if inside}
         system_pages = tuple(
-            (memory.rmp[page], _content(memory, page, page in in_guests)) for page in SYSTEM_PAGES
+            (memory.rmp[page], self._content(memory, page, page in in_guests))
+            for page in SYSTEM_PAGES
         )
         noted = tuple(
             (registry.noted(page, 1), books.noted.pages.get(page), books.noted.common(page))
@@ -108,9 +110,25 @@ class MemoryModel:
         backing = tuple(sorted(memory.backing.items()))
         running = tuple(sorted(memory.running.items()))
         rows = tuple(map(tuple, registry.rows()))
-        return hash(
+        return self._number(
             (system_pages, noted, seen, backing, running, rows, state.vcpus, state.host_moves)
         )
+
+    def _content(self, memory: Memory, page: int, runs: bool) -> int:
+        """A number for the bytes of a system page; of the VMSA of a guest that runs, without its
+        registers."""
+        content = memory.pages.content(page)
+        if runs:
+            held = bytearray(content)
+            registers = words(held)
+            for at in _OF_A_CALL:
+                registers[at] = 0
+            content = held
+        return self._number(bytes(content))
+
+    def _number(self, value: Hashable) -> int:
+        """The number of a value: another for each."""
+        return self.numbers.setdefault(value, len(self.numbers))
 
     # --- states --------------------------------------------------------------------------------------
 
@@ -143,15 +161,3 @@ def _books(books: Books) -> Books:
         noted=books.noted.copy(),
         sealed=copy(books.sealed),
     )
-
-
-def _content(memory: Memory, page: int, runs: bool) -> int:
-    """A number for the bytes of a system page; of the VMSA of a guest that runs, without its registers."""
-    content = memory.pages.content(page)
-    if not runs:
-        return hash(bytes(content))
-    held = bytearray(content)
-    registers = words(held)
-    for at in _OF_A_CALL:
-        registers[at] = 0
-    return hash(bytes(held))
