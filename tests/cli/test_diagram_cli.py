@@ -35,6 +35,9 @@ def test_a_scenario_in_each_format(capsys: pytest.CaptureFixture[str], tmp_path:
     made = tmp_path / "chart.svg"
     assert drawn(capsys, "--scenario", SCENARIO, "--format", "svg", "-o", made) == ""
     assert made.read_text().startswith("<svg ")
+    for name, begins in (("a.svg", "<svg "), ("a.txt", "handoff"), ("a.mmd", "%%"), ("a", "%%")):
+        assert drawn(capsys, "--scenario", SCENARIO, "-o", tmp_path / name) == ""
+        assert (tmp_path / name).read_text().startswith(begins)
 
 
 def test_a_quirk_breaks_what_the_chart_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="F",
-        help=f"{', '.join(SUFFIXES)} (default: mermaid); dot and json are of states, text is of charts",
+        help=f"{', '.join(SUFFIXES)} (default: as the output's name ends, else mermaid); states have no"
+        " text, and charts no dot and json",
     )
     parser.add_argument(
         "-o",
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         if name not in DRAWINGS:
             raise UsageError(f"unknown diagram {name}; there are {', '.join(DRAWINGS)}")
         drawing = DRAWINGS[name]()
-        form = arguments.format or "mermaid"
+        form = _format(arguments)
         render = formats(drawing).get(form)
         if render is None:
             there = ", ".join(formats(drawing))
@@ -96,7 +97,7 @@ def _chart(arguments: argparse.Namespace) -> int:
     """Draw one sequence of a file."""
     if arguments.names or arguments.all:
         raise UsageError("--scenario: a diagram's name and --all are not for a scenario")
-    form = arguments.format or "mermaid"
+    form = _format(arguments)
     if form not in charts.FORMATS:
         raise UsageError(
             f"unknown format {form}; of a scenario there are {', '.join(charts.FORMATS)}"
@@ -108,7 +109,7 @@ def _chart(arguments: argparse.Namespace) -> int:
             arguments.profile or "reference",
             first=arguments.first or 0,
             last=arguments.last,
-            title=arguments.title,
+            title=arguments.title or ("standard input" if arguments.scenario == "-" else ""),
         )
     _put(charts.FORMATS[form](chart), arguments.output)
     return 0
@@ -129,6 +130,13 @@ def _chosen(name: str, wanted: int | None) -> Sequence:
     if found is None:
         raise ScenarioError(f"{name}: no command found")
     return found
+
+
+def _format(arguments: argparse.Namespace) -> str:
+    """The format asked for; else what the name of the output says."""
+    named = {suffix: form for form, suffix in SUFFIXES.items()}
+    by_name = named.get(Path(arguments.output or "").suffix, "mermaid")
+    return str(arguments.format or by_name)
 
 
 def _put(text: str, output: str | None) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...counting import count_of
 from ...hosts.asked import ASKED, Asked
 from ...hosts.asked import shown as asked_shown
 from ...hosts.commands import COMMANDS
 from ...hosts.scenario import page_of
+from ...hosts.vm import KEYS
 from ...schema import members
 from ...wire.exit_codes import MalformedInput, Status, exit_name
 from ...wire.exits import find_exit
@@ -42,7 +44,7 @@ def _exits(step: HostStep) -> str:
         f"{name.upper()} {number(int(getattr(page, name)))}" for name in others[:_MOST_REGISTERS]
     ]
     if len(others) > _MOST_REGISTERS:
-        lines.append(f"and {len(others) - _MOST_REGISTERS} fields more")
+        lines.append(f"and {count_of(len(others) - _MOST_REGISTERS, 'field')} more")
     if command.get("meanwhile"):
         lines.append("the page changes meanwhile")
     return "\n".join(lines)
@@ -167,9 +169,15 @@ def _sipi(step: HostStep) -> str:
 
 
 def _begins(step: HostStep) -> str:
+    """What is set up otherwise than by default."""
     described = COMMANDS["init"]
-    told = words.arguments(step.command, described, without=("memory", "cpuid")).split("\n")
-    return "a fresh VM: " + (", ".join(filter(None, told)) or "as set up by default")
+    given = {
+        name: value
+        for name, value in step.command.items()
+        if name in KEYS and value != KEYS[name].default and name not in ("memory", "cpuid")
+    }
+    told = words.arguments(given, described).replace("\n", ", ")
+    return f"a fresh VM: {told or 'as set up by default'}"
 
 
 def _state(step: HostStep) -> str:

@@ -16,8 +16,8 @@ def render(chart: Chart) -> str:
     _lines(canvas, grid)
     for label in grid.labels:
         for row, line in enumerate(label.lines):
-            start = label.x if label.anchor is Anchor.START else label.x - len(line) / 2
-            _put(canvas, round(start), label.y + row, line)
+            back = 0 if label.anchor is Anchor.START else len(line) // 2
+            _put(canvas, int(label.x) - back, label.y + row, line)
     for y, number in grid.numbers:
         _put(canvas, 0, y, number.rjust(GUTTER - 2))
     legend = [

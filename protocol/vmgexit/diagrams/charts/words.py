@@ -6,6 +6,7 @@ from typing import Any
 
 from ...descriptions import Command, Description
 from ...schema import Bits, Field, members
+from ...wire.exceptions import exception
 from ...wire.page_size import PAGE
 from ...wire.vmsa import EventInj, EventType
 
@@ -61,7 +62,7 @@ def _field(field: Field, value: Any, *, alone: bool) -> str:
 
 
 def event(value: int) -> str:
-    """EVENTINJ or EXITINTINFO: `vector 0x31`, `NMI`, `exception 0xe`; nothing without an event."""
+    """EVENTINJ or EXITINTINFO: `vector 0x31`, `NMI`, `exception #HV`; nothing without an event."""
     held = EventInj.of(value)
     if not held.valid:
         return ""
@@ -69,17 +70,18 @@ def event(value: int) -> str:
         return f"vector {held.vector:#x}"
     if held.type == EventType.NMI:
         return "NMI"
+    if held.type == EventType.EXCEPTION and (known := exception(held.vector)):
+        return f"exception {known.partition(',')[0]}"
     name = getattr(members(EventType).get(held.type), "name", f"type {held.type}")
     return f"{name.lower().replace('_', ' ')} {held.vector:#x}"
 
 
-def arguments(command: Command, described: Description, *, without: tuple[str, ...] = ()) -> str:
+def arguments(command: Command, described: Description) -> str:
     """The arguments of a command as the description shows them, one a line; vCPUs are lanes."""
-    left_out = {"op", "cpu", *without}
     lines = (
         f"{name} {_cut(described.kinds[name].shown(value))}"
         for name, value in command.items()
-        if name not in left_out
+        if name not in ("op", "cpu")
     )
     return "\n".join(lines)
 
