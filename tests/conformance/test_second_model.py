@@ -99,9 +99,10 @@ def test_the_switch_window(options: tuple[str, ...], breaks: str, tmp_path: Path
     assert breaks in told
 
 
-def test_the_explorer_finds_the_same_without_the_check() -> None:
-    system = System(vcpus=1, edge=(0x31,))
+@pytest.mark.parametrize(("handler", "breaks"), [(False, "INV-3"), (True, "INV-1")])
+def test_the_explorer_finds_the_same_without_the_check(handler: bool, breaks: str) -> None:
+    system = System(vcpus=1, edge=(0x31,), handler_in_window=handler)
     broken = explore(system, only("switch-window-unchecked")).broken
     assert isinstance(broken, Violation)
-    assert broken.invariant.name == "INV-3"
+    assert broken.invariant.name == breaks
     assert explore(system).broken is None

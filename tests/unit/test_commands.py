@@ -112,6 +112,7 @@ SPELLED: list[tuple[Command, str, str]] = [
     ),
     ({"op": "host_step", "cpu": 1}, operation("0e 01 00 00"), "cpu=1"),
     ({"op": "svsm_step", "cpu": 1}, operation("0f 01 00 00"), "cpu=1"),
+    ({"op": "svsm_hv", "cpu": 1}, operation("25 01 00 00"), "cpu=1"),
 ]
 
 

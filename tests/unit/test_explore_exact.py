@@ -22,6 +22,7 @@ from vmgexit.watch.judged import Violation
 SYSTEMS = {
     "two edge": System(vcpus=1, edge=(0x31, 0x51)),
     "vector 31 and others": System(vcpus=1, edge=(31, 0x31, 0x51)),
+    "the handler in the window": System(vcpus=1, edge=(0x31, 0x51), handler_in_window=True),
     "a hand-over": System(vcpus=1, edge=(0x31,), calls=2),
     "a hand-over with a level": System(vcpus=1, level=(0x61,), calls=1),
     "cut short": System(vcpus=1, edge=(0x31,), intercepts=2),

@@ -108,6 +108,19 @@ def test_without_the_check_in_the_window_a_shortest_counterexample() -> None:
     assert again.index == len(scenario) - 1
 
 
+@pytest.mark.clause("SCHED-3", "INV-1")
+def test_what_the_check_in_the_window_protects_from_is_a_lost_interrupt() -> None:
+    """Where the #HV handler runs inside the window, nothing signals the vector any more."""
+    system = System(vcpus=1, edge=(0x31,), handler_in_window=True)
+    proved(system)
+    violation, scenario = broken(system, "switch-window-unchecked")
+    assert violation.invariant.name == "INV-1"
+    assert [command["op"] for command in scenario[-3:]] == ["host_step", "svsm_hv", "svsm_step"]
+    assert len(scenario) == 14
+    again = repeated(scenario, "switch-window-unchecked")
+    assert (again.invariant.name, again.index) == ("INV-1", 13)
+
+
 @pytest.mark.parametrize(
     ("quirk", "system", "invariant"),
     [

@@ -129,6 +129,22 @@ def test_the_host_does_not_refuse_a_switch_the_duty_is_the_svsms() -> None:
     assert careless.vcpu().page[1] & 0x80  # the guest runs, and nobody stopped it
 
 
+@pytest.mark.clause("SCHED-3", "INV-1")
+@pytest.mark.parametrize(
+    ("profile", "leads_to"), [("reference", "cancel"), ("switch-window-unchecked", "vmgexit")]
+)
+def test_the_handler_in_the_window_has_the_switch_start_over(profile: str, leads_to: str) -> None:
+    vm = Driven(profile=profile)
+    assert vm.do("svsm_hv", cpu=0) == {"next": "none"}  # no entry is under way
+    while vm.do("svsm_step", cpu=0)["next"] != "vmgexit":
+        assert vm.do("svsm_hv", cpu=0) == {"next": "none"}
+    assert vm.do("svsm_hv", cpu=0) == {"next": "none"}  # no #HV was raised
+    assert vm.do("host_irq", cpu=0, vector=0x61, level=False)["hv"]
+    assert vm.do("svsm_hv", cpu=0) == {"next": leads_to}
+    assert not vm.vcpu().page[1] & 0x80  # NoFurtherSignal
+    assert vm.vcpu().page[3] & 2  # the event bit of VMPL 2 stays
+
+
 @pytest.mark.clause("SCHED-1")
 def test_after_a_signal_the_svsm_runs_before_the_guest_gets_the_interrupt() -> None:
     vm = Driven()

@@ -42,7 +42,7 @@ def test_ids_are_the_places_on_the_page() -> None:
 
 def test_every_operation_of_an_svsm_without_memory_is_in_an_exchange() -> None:
     asked = {command["op"] for rule in WITH_EXCHANGE for command, _ in rule.steps}
-    steps = {"host_begin", "host_step", "svsm_step"}  # of our machine only
+    steps = {"host_begin", "host_step", "svsm_step", "svsm_hv"}  # of our machine only
     assert asked & COMMANDS.keys() == {
         *("init", "call", "host_irq", "enter", "guest_take", "guest", "guest_lazy_eoi"),
         *("intercept", "set_vmsa", "doorbell", "set_doorbell", "state", "host_refuse"),

@@ -26,7 +26,8 @@ from .formatter import examples
 from .names import number
 
 _OF_INTERRUPTS = (
-    "guest", "edge", "level", "ipis", "calls", "intercepts", "refusals", "creations"
+    "guest", "edge", "level", "ipis", "calls", "intercepts", "refusals", "creations",
+    "handler_in_window",
 )  # fmt: skip
 
 
@@ -120,6 +121,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(option, type=number, default=0, metavar="N", help=f"how many {what}")
     parser.add_argument(
+        "--handler-in-window",
+        action="store_true",
+        help="the SVSM's #HV handler can run inside the switch window, as where its interrupts are on",
+    )
+    parser.add_argument(
         "--states", type=number, default=2_000_000, metavar="N", help="at most so many states"
     )
     parser.add_argument(
@@ -199,7 +205,7 @@ def _with_memory(arguments: argparse.Namespace) -> MemorySystem:
     """The system of --memory. Raises UsageError on an option of the others."""
     for option in _OF_INTERRUPTS:
         if getattr(arguments, option):
-            raise UsageError(f"--{option}: not with --memory")
+            raise UsageError(f"--{option.replace('_', '-')}: not with --memory")
     return MemorySystem(
         vcpus=arguments.vcpus,
         host_moves=arguments.host_moves,
@@ -229,6 +235,7 @@ def _system(arguments: argparse.Namespace, guest: Guest | None) -> System:
         intercepts=arguments.intercepts,
         refusals=arguments.refusals,
         creations=arguments.creations,
+        handler_in_window=arguments.handler_in_window,
         guest=guest,
     )
 

@@ -156,6 +156,8 @@ class VmModel:
         match command["op"]:
             case "svsm_step":
                 return f"SVSM: {cpu.entry.step if cpu.entry else 'handle_hv'}"
+            case "svsm_hv":
+                return "SVSM: #HV handler"
             case "host_step":
                 return f"host: {cpu.posting.step if cpu.posting else 'read_status'}"
             case "guest_take":

@@ -13,8 +13,9 @@ from ..descriptions import Command
 from ..guests.guest import Guest, Makes, When
 from ..guests.values import Setting
 from ..machine.commands import REFUSABLE, call
+from ..machine.rules.entry import WINDOW
 from ..machine.rules.guest import can_take
-from ..machine.vcpu import EVENT_VALID
+from ..machine.vcpu import EVENT_VALID, Entry
 from ..machine.vm import Vcpu
 from ..watch.invariants import Watch
 from ..watch.ledger import Account
@@ -50,7 +51,9 @@ def of_host(cpu: Vcpu, running: Running, left: Left) -> Enabled:
 def of_vcpu(cpu: Vcpu, account: Account, system: System, running: Running, left: Left) -> Enabled:
     """What a vCPU does: its SVSM takes a step, its hardware delivers, or its guest goes on."""
     index, stopped, guest = cpu.index, stop(running, cpu.index), system.guest
-    if not running[index]:
+    if system.handler_in_window and cpu.hv_raised and in_window(cpu.entry):
+        yield _one("svsm_hv", index), running, left  # the hardware waits for nobody
+    elif not running[index]:
         yield walk(index), running, left
     elif cpu.hv_raised:  # VMPL0 runs next (SCHED-1)
         yield walk(index), stopped, left
@@ -71,6 +74,11 @@ def of_vcpu(cpu: Vcpu, account: Account, system: System, running: Running, left:
         if left.creations and (guest is None or _is_quiet(cpu, account)):
             fewer = left._replace(creations=left.creations - 1)
             yield _one("set_vmsa", index), stopped, fewer
+
+
+def in_window(entry: Entry | None) -> bool:
+    """Whether an entry is in the switch window."""
+    return entry is not None and entry.step == WINDOW
 
 
 def _any_guest(cpu: Vcpu, account: Account, running: Running, left: Left) -> Enabled:

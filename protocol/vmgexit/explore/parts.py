@@ -168,6 +168,7 @@ STEPS: dict[str, Touches] = {
     "svsm test_signal": _touches("entry signal", "entry"),
     "svsm vmgexit": _touches("count entry signal events status irr body", "entry body"),
     "svsm vmgexit during a post": _touches("count entry signal body", "entry body"),
+    "svsm_hv": _touches("entry signal"),
     "svsm cancel": _touches("count entry body", "entry body"),
     "guest": _touches("body"),
     "guest_take": _touches("body"),

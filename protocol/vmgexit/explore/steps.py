@@ -18,7 +18,7 @@ from ..machine.quirks import Quirks
 from ..machine.vcpu import Entry
 from ..watch.invariants import Watch
 from ..watch.judged import Violation
-from .moves import of_host, of_vcpu
+from .moves import in_window, of_host, of_vcpu
 from .parts import NAMES, PARTS, REACHED, STEPS, Touches, Values, step_of
 from .system import Commands, Left, System
 
@@ -125,10 +125,11 @@ class Steps:
         left, count = self.shared.values[shared]
         values = (count, *parts)
         moves = Moves()
-        of_vcpu = ("vcpu", runs, values[_SIGNAL], values[_BODY], left)
+        window = in_window(self.entries[values[_ENTRY]])
+        guard = ("vcpu", runs, window, values[_SIGNAL], values[_BODY], left)
         for commands, runs_then, left_then in (
             *self._guarded(("host", runs, values[_POSTING], left), values, runs, left),
-            *self._guarded(of_vcpu, values, runs, left),
+            *self._guarded(guard, values, runs, left),
         ):
             if self._name(values, commands[0]) == "send":
                 moves.sends.append((commands[0], runs_then, left_then))

@@ -28,6 +28,7 @@ class System:
     intercepts: int = 0  # deliveries that an intercept cuts short
     refusals: int = 0  # requests of an SVSM that the host refuses
     creations: int = 0  # vCPUs that are created anew
+    handler_in_window: bool = False  # the #HV handler can run inside the switch window
     guest: Guest | None = None
 
     @property

@@ -242,6 +242,10 @@ _DESCRIPTIONS = (
         "the SVSM makes one atomic step towards the guest",
     ),
     Description(
+        "svsm_hv", 37, _SVSM, (_CPU,), "next",
+        "in the switch window of an entry, the SVSM's #HV handler runs if a #HV was raised",
+    ),
+    Description(
         "host_refuse", 12, _HOST, (_CPU, _REQUEST), "ok",
         "the host answers this vCPU's next request of that name by a refusal",
     ),

@@ -199,6 +199,13 @@ class Machine:
             cpu.entry = None
         return {"next": under_way.step}
 
+    def _svsm_hv(self, cpu: Vcpu, command: Command) -> Answer:
+        under_way = cpu.entry
+        if under_way is None or under_way.step != entry.WINDOW or not cpu.hv_raised:
+            return {"next": "none"}
+        entry.interrupt(cpu, under_way)
+        return {"next": under_way.step}
+
     def _entry(self, cpu: Vcpu) -> Entry:
         """The entry that is under way, or a new one."""
         if cpu.entry is not None:

@@ -55,7 +55,7 @@ def _books(vm: Vm, ledger: Ledger, step: Step) -> Iterator[tuple[Vcpu, Account]]
     "INV-1",
     "no interrupt is lost",
     when="the guest was owed an interrupt, or one was on its way between vCPUs; or a hand-over found"
-    " something pending or in service",
+    " something pending or in service; or a guest was entered with its VMPL's event bit set",
 )
 def _nothing_lost(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     wrong: Wrong | None = None
@@ -69,12 +69,26 @@ def _nothing_lost(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
             for vector in (*account.owed, *account.mailed)
             if not there >> vector & 1
         ]
+    if step.entered and step.emulated_before and step.account.honest:
+        wrong = _nothing_unsignalled(step, wrong)
     given = step.at_hand_over
     if given is None or not given.honest:
         return wrong
     if given.owed or given.delivered or given.nmi_owed:
         wrong = [*(wrong or ()), *_handed_over(step.cpu, given)]
     return wrong
+
+
+def _nothing_unsignalled(step: Step, wrong: Wrong | None) -> Wrong | None:
+    """What the host has signalled and the SVSM has not taken comes only with a #HV that is still raised."""
+    cpu = step.cpu
+    if not cpu.page[EVENTS_AT] & GUEST_EVENT or cpu.posting is not None or step.meddled:
+        return wrong
+    waiting = descriptor(cpu).pending & step.account.allowed
+    if not waiting or cpu.hv_raised:
+        return wrong or []
+    message = f"{listed(waiting)} waits in the descriptor, and its #HV is answered already"
+    return [*(wrong or ()), (step.place(), message)]
 
 
 def _handed_over(cpu: Vcpu, account: Account) -> Iterator[tuple[str, str]]:

@@ -184,6 +184,11 @@ def _entered(step: Step) -> str:
     return "\n".join(lines)
 
 
+def _handled(step: Step) -> str:
+    """The #HV handler in the switch window."""
+    return "\n".join(("#HV handler in the switch window", *_doorbell_changes(step)))
+
+
 def _svsm_step(step: Step) -> str:
     """One step of an entry, and what it changed."""
     was = step.before.entries[step.cpu.index] or "handle_hv"
@@ -306,6 +311,7 @@ EXCHANGES: dict[str, Row] = {
     "set_doorbell": Row(_HOST, _SVSM, _overwritten),
     "enter": Row(_SVSM, _GUEST, _entered),
     "svsm_step": Row(_SVSM, _stepped_to, _svsm_step),
+    "svsm_hv": Row(_SVSM, _SVSM, _handled),
     "guest_take": Row(_GUEST, _GUEST, _take),
     "guest": Row(_GUEST, _GUEST, _guest),
     "guest_lazy_eoi": Row(_GUEST, _GUEST, _lazy_eoi),

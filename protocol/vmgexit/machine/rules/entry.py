@@ -180,6 +180,18 @@ def vmgexit(cpu: Vcpu, entry: Entry) -> str:
     return "entered"
 
 
+WINDOW = vmgexit.__name__
+"""The step before which the switch window is open."""
+
+
+def interrupt(cpu: Vcpu, entry: Entry) -> None:
+    """The #HV handler inside the window, where the SVSM has interrupts on: what it answers is seen by
+    nobody but the switch, which starts over (SCHED-3)."""
+    answer_signal(cpu)
+    if not cpu.vm.quirks.switch_window_unchecked:
+        entry.step = "cancel"
+
+
 def cancel(cpu: Vcpu, entry: Entry) -> str:
     """Start over as if the guest had run and left."""
     entry.cancelled += 1
