@@ -63,14 +63,14 @@ def broken(
     watch = Watch(machine, invariants=[one for one in INVARIANTS if wanted in ("", one.name)])
     carry_out(watch, commands[:-1])
     if spoil is not None:
-        execute = machine.execute
+        last = machine.carry_out
 
         def spoilt(command: Command) -> Command:
-            answer = execute(command)
+            answer = last(command)
             spoil(machine.vm)
             return answer
 
-        machine.execute = spoilt  # type: ignore[assignment, method-assign]
+        machine.carry_out = spoilt  # type: ignore[method-assign]
     try:
         watch.execute(commands[-1])
     except Violation as violation:

@@ -52,7 +52,8 @@ CLASSES: tuple[tuple[tuple[int, ...], int], ...] = (
 )
 """Pages to name, by what they are, and how often."""
 
-FEATURES = 1
+FEATURES = 0x11
+"""SEV_FEATURES of every VMSA: SNP, and Alternate Injection, which counts where the SVSM emulates APICs."""
 _SINGLE, _ALL = AttestationCall.ATTEST_SINGLE_SERVICE, AttestationCall.ATTEST_SERVICES
 _INVALID, _VALID, _IGNORE_CF, _LARGE = 0, 4, 8, 1
 _ANSWER_LENGTH = 0x20000001  # of the TPM: as many bytes as asked for
@@ -110,7 +111,7 @@ def layout(pick: Pick) -> Command:
         "unvalidated": pick.choice(("input", "vc")),
         "pages": pages,
     }
-    if pick.random() < 0.3:
+    if pick.random() < 0.5:
         made["reg_count"] = pick.choice((1, 2, 0))
     return made
 
@@ -353,7 +354,7 @@ BURSTS: dict[Burst, int] = {
     _tpm: 4,
     _any_calls: 2,
     _long_list: 1,
-    _of_the_apic: 1,
+    _of_the_apic: 4,
 }
 
 

@@ -47,7 +47,7 @@ class WholeSvsm(ProgramTarget):
         """The command as this host may give it; None where it may not, or where it has no use."""
         match command["op"]:
             case "init" if "memory" not in command:
-                return OPENING | {"cpus": command["cpus"]}
+                return OPENING | {key: command[key] for key in ("cpus", "reg_count")}
             case "host_page" if not self.hostile:
                 return None
             case "psp" if not self.hostile:

@@ -113,14 +113,16 @@ def with_state(cpu: Vcpu, command: Command, handler: Callable[[Vcpu, Command], A
     """A command about interrupts, on the guest's state as its VMSA has it."""
     if not cpu.in_guest or not switch.can_run(memory_of(cpu), cpu.mapped.vmsa or 0):
         described = COMMANDS[command["op"]]
-        return handler(cpu, command) if described.by in _NO_GUEST else {"ran": False}
+        return handler(cpu, command) if described.by in _ANYWHERE else dict(NO_GUEST)
     shared.load(cpu)
     answer = handler(cpu, command)
     shared.store(cpu)
     return answer
 
 
-_NO_GUEST = (Actor.HOST, Actor.NOBODY)
+_ANYWHERE = (Actor.HOST, Actor.NOBODY)
+NO_GUEST: Answer = {"ran": False}
+"""The answer where there is no guest that could run."""
 
 
 def host_page(memory: Memory, command: Command) -> Answer:

@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..descriptions import Answer, Command
+from ..machine.commands import ON_MEMORY
 from ..machine.machine import Machine
+from ..machine.memory_commands import NO_GUEST
 from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, ISR_WORD, NO_FURTHER_SIGNAL
 from ..machine.vm import Reason, Vcpu, Vm
 from ..wire.apic import ApicCall, ApicRegister
@@ -34,7 +36,8 @@ from .ledger import (
 )
 from .memory.books import Before, Books, MemoryStep
 from .memory.documented import AS_DOCUMENTED
-from .memory.invariants import INVARIANTS as ON_MEMORY
+from .memory.interrupts import LedgerOnMemory
+from .memory.invariants import INVARIANTS as OF_MEMORY
 from .memory.keys import KEYS
 from .oracle import documented_code
 
@@ -318,6 +321,8 @@ def _as_documented(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, answer = step.cpu, step.answer
     if step.command["op"] != "call" or "rax" not in answer:
         return None
+    if cpu.vm.memory is not None and step.command["protocol"] != Protocol.APIC:
+        return None  # `AS_DOCUMENTED` judges it
     wrong = []
     code = documented_code(cpu, step)
     if answer["rax"] != code:
@@ -365,7 +370,7 @@ def _vectors(vectors: Iterable[int]) -> str:
     return ", ".join(f"{vector:#x}" for vector in vectors) or "none"
 
 
-INVARIANTS += [*ON_MEMORY, *KEYS, AS_DOCUMENTED]
+INVARIANTS += [*OF_MEMORY, *KEYS, AS_DOCUMENTED]
 
 
 class Watch:
@@ -376,7 +381,7 @@ class Watch:
 
     def __init__(self, machine: Machine, *, invariants: Iterable[Invariant] | None = None) -> None:
         self.machine = machine
-        self.ledger = Ledger()
+        self.ledger: Ledger = Ledger()
         machine.vm.listener = self.ledger
         held = tuple(INVARIANTS if invariants is None else invariants)
         self.invariants = tuple(one for one in held if not one.on_memory)
@@ -389,11 +394,14 @@ class Watch:
 
     def execute(self, command: Command) -> Answer:
         """Carry out one command, then check everything. Where there is memory, calls are judged."""
-        if "memory" in command or (command["op"] != "init" and self.machine.vm.memory is not None):
-            answer = self._on_memory(command)
+        begins = command["op"] == "init"
+        if "memory" in command or (not begins and self.machine.vm.memory is not None):
+            answer = self._begin_on_memory(command) if begins else self._on_memory(command)
             self.index += 1
             return answer
-        if command["op"] == "init":
+        if begins:
+            if isinstance(self.ledger, LedgerOnMemory):
+                self.ledger = Ledger()
             self.machine.vm.listener = self.ledger
         elif command.get("cpu", 0) >= len(self.machine.vm.vcpus):
             return self.machine.execute(command)  # refuses it
@@ -405,7 +413,7 @@ class Watch:
         step = self.ledger.before(self.machine.vm, self.index, command)
         stopped = self.machine.stopped is not None and command["op"] != "init"
         answer = self.machine.carry_out(command)
-        if stopped:
+        if stopped or answer == NO_GUEST:
             return answer
         step.answer = answer
         if "panic" in answer or "terminated" in answer:
@@ -415,26 +423,47 @@ class Watch:
         self._hold(self.of_any_step if command["op"] == "init" else self.invariants, step)
         return answer
 
-    def _on_memory(self, command: Command) -> Answer:
-        machine, operation = self.machine, command["op"]
-        if operation == "init":
-            answer = machine.execute(command)
-            machine.vm.listener = None  # the ledger's books are of machines without memory
-            self.books = Books.begin(command)
-            return answer
-        if operation != "call" or machine.stopped or command["cpu"] >= len(machine.vm.vcpus):
-            answer = machine.execute(command)
-            if operation == "host_page":
-                self.books.of_host(command, answer)
-            return answer
-        before = Before.of(machine.vm)
+    def _begin_on_memory(self, command: Command) -> Answer:
+        machine, self.ledger = self.machine, (books := LedgerOnMemory())
+        machine.vm.listener = None
         answer = machine.execute(command)
-        step = MemoryStep(self.index, command, answer, machine.vm.vcpus[command["cpu"]], before)
-        if machine.stopped:
+        self.books = Books.begin(command)
+        if machine.vm.has_apic:
+            machine.vm.listener = self.ledger
+            books.begin(machine.vm)
+        return answer
+
+    def _on_memory(self, command: Command) -> Answer:
+        """Carry out one command of a machine with memory. What is no call changes no page of it."""
+        machine, operation = self.machine, command["op"]
+        if machine.stopped or command.get("cpu", 0) >= len(machine.vm.vcpus):
+            return machine.execute(command)
+        if operation == "call":
+            return machine.execute(command, self._call_on_memory)
+        if machine.vm.has_apic and operation not in ON_MEMORY:
+            return machine.execute(command, self._step)
+        answer = machine.execute(command)
+        if operation == "host_page":
+            self.books.of_host(command, answer)
+        return answer
+
+    def _call_on_memory(self, command: Command) -> Answer:
+        if command["op"] != "call":  # an entry that was under way comes to its end first
+            carry_out = self._step if self.machine.vm.has_apic else self.machine.carry_out
+            return carry_out(command)
+        vm, before = self.machine.vm, Before.of(self.machine.vm)
+        entry = self.ledger.before(vm, self.index, command) if vm.has_apic else None
+        answer = self.machine.carry_out(command)
+        step = MemoryStep(self.index, command, answer, vm.vcpus[command["cpu"]], before)
+        if self.machine.stopped:
             self._hold(self.stops_on_memory, step)
             return answer
-        self.books.after(machine.vm, step)
+        self.books.after(vm, step)
         self._hold(self.on_memory, step)
+        if entry is not None:
+            entry.answer = answer if step.result is not None else step.without_registers
+            self.ledger.after(vm, entry)
+            self._hold(self.invariants, entry)
         return answer
 
     def _hold(self, invariants: Iterable[Invariant], step: Step | MemoryStep) -> None:

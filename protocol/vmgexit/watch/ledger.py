@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..descriptions import Answer, Command
+from ..machine.rules.shared import NO_EOI_REQUIRED
 from ..machine.state import outside, passive
 from ..machine.vcpu import (
     EVENT_VALID,
@@ -93,6 +94,9 @@ class Account:
     meddled: bool = False  # the host rewrote the page while an entry was under way
     closed: bool = False  # handed over: the host's from there on
     disables: int = 0
+    # With memory: the VMSA that it was in last, and whether its calling area offered a lazy EOI then.
+    vmsa: int | None = None
+    offered: bool = False
 
 
 @dataclass(slots=True)
@@ -171,7 +175,7 @@ class Ledger:
         step.emulated_before = cpu.guest.alternate_injection
         step.event_before = 0 if cpu.new_guest is not None else cpu.guest.event_inj
         if command["op"] in _TAKES_UP and cpu.entry is None:
-            _new_vmsa(step, account)
+            new_vmsa(step, account)
         if command["op"] == "call" and cpu.new_guest is None and cpu.new_calling is None:
             step.visible = visible(cpu)
         if command["op"] == "enter":
@@ -195,7 +199,7 @@ class Ledger:
         last_taken, account.last_taken = account.last_taken, None
         match operation:
             case "call":
-                _call(step, cpu, account)
+                self.called(step)
             case "enter" | "svsm_step":
                 step.to_acknowledge += self.dropped
                 self.dropped = []
@@ -206,7 +210,7 @@ class Ledger:
             case "guest_take" if not account.closed:
                 _take(step, account)
             case "guest_lazy_eoi" if answer.get("was"):
-                _lazy_eoi(account)
+                ended_lazily(account)
             case "guest" if step.command.get("cr8", account.tpr >> 4) != account.tpr >> 4:
                 # CR8 written with the class it has is not to be told from CR8 not written.
                 account.tpr = step.command["cr8"] << 4
@@ -217,17 +221,26 @@ class Ledger:
             case "set_doorbell":
                 account.honest = False
                 account.meddled = cpu.entry is not None
+        account = step.account
         for sent in vm.sent:
             _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
         if step.handed_over:
             _look(account)
             step.at_hand_over = account
             self.accounts[cpu.index] = Account(
-                closed=True, disables=account.disables, tpr=account.tpr, honest=account.honest
+                closed=True,
+                disables=account.disables,
+                tpr=account.tpr,
+                honest=account.honest,
+                vmsa=account.vmsa,
             )
 
+    def called(self, step: Step) -> None:
+        """What a call means."""
+        served(step, step.cpu, step.account)
 
-def _new_vmsa(step: Step, account: Account) -> None:
+
+def new_vmsa(step: Step, account: Account) -> None:
     """A new vCPU starts empty; what the host waits for is acknowledged."""
     if account.new_tpr is None:
         return
@@ -265,7 +278,8 @@ def _look(account: Account) -> None:
     account.nmi_mailed = False
 
 
-def _call(step: Step, cpu: Vcpu, account: Account) -> None:
+def served(step: Step, cpu: Vcpu, account: Account) -> None:
+    """A call was served, the one of the command."""
     command, answer = step.command, step.answer
     done = answer.get("rax") == ResultCode.SUCCESS
     if any(call["call"] == "disable_alternate_injection" for call in answer.get("calls", ())):
@@ -347,7 +361,7 @@ def _take(step: Step, account: Account) -> None:
     account.last_taken = (taken, vector)
 
 
-def _lazy_eoi(account: Account) -> None:
+def ended_lazily(account: Account) -> None:
     """The guest wrote 0 to the calling area: it ended the interrupt that this was offered for."""
     token, account.token = account.token, None
     if account.delivered and account.delivered[-1][0] == token:
@@ -410,11 +424,19 @@ def nmi_located(cpu: Vcpu) -> bool:
     return cpu.apic.nmi_pending or cpu.mailbox.nmi or in_event
 
 
+def offered(cpu: Vcpu) -> int:
+    """NoEoiRequired as it stands in the calling area; a guest may write there at any time."""
+    memory, area = cpu.vm.memory, cpu.mapped.calling_area
+    if memory is None:
+        return cpu.calling.no_eoi_required
+    return 0 if area is None else memory.read(area + NO_EOI_REQUIRED, 1)[0]
+
+
 def settled(cpu: Vcpu) -> list[int]:
     """What is in service once the SVSM has looked: without what the guest has not taken, and without
     what it has ended lazily."""
     vectors = list(cpu.apic.isr)
-    if carried(cpu) is not None or (cpu.apic.lazy_eoi_pending and not cpu.calling.no_eoi_required):
+    if carried(cpu) is not None or (cpu.apic.lazy_eoi_pending and not offered(cpu)):
         vectors = vectors[:-1]
     # A re-injected interrupt is in service for the SVSM and not taken by the guest.
     event = cpu.guest.event_inj
@@ -428,7 +450,7 @@ def visible(cpu: Vcpu) -> tuple[object, ...]:
     pending = _in_guest(cpu)
     event = cpu.guest.event_inj
     nmi = cpu.apic.nmi_pending or cpu.mailbox.nmi or (event if not is_external(event) else 0)
-    tokens = tuple(other.calling.no_eoi_required for other in cpu.vm.vcpus)
+    tokens = tuple(map(offered, cpu.vm.vcpus))
     bits = tuple(other.guest.alternate_injection for other in cpu.vm.vcpus)
     kept = (cpu.apic.icr, cpu.apic.allowed, cpu.guest.vintr.v_tpr, cpu.vm.registration_count)
     return (pending, nmi, settled(cpu), tokens, bits, kept)

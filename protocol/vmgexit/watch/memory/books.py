@@ -55,6 +55,9 @@ def parts_of(vm: Vm) -> tuple[Memory, Registry]:
     return vm.memory, vm.registry
 
 
+_REGISTERS = ("rax", "rcx", "rdx", "r8")
+
+
 @dataclass(slots=True)
 class MemoryStep:
     """One command and what was answered; `before` is there where the command is a call."""
@@ -91,6 +94,11 @@ class MemoryStep:
         """Whether this call, one of those, was served."""
         command = self.command
         return command["protocol"] == protocol and command["request"] in numbers and self.is_served
+
+    @property
+    def without_registers(self) -> Answer:
+        """The answer, where it is not in the registers of the vCPU."""
+        return {key: value for key, value in self.answer.items() if key not in _REGISTERS}
 
     @property
     def result(self) -> int | None:
