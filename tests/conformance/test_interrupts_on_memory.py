@@ -103,9 +103,12 @@ def test_a_guest_ends_an_interrupt_by_a_write_to_its_calling_area() -> None:
     offer: Command = {"op": "read", "gpa": NO_EOI_REQUIRED, "len": 1}
     assert watch.execute(offer)["hex"] == "01"
     watch.execute({"op": "write", "gpa": NO_EOI_REQUIRED, "hex": "00", "by": 2})
-    watch.execute(core(0, CoreCall.QUERY_PROTOCOL, 1))
+    in_service = call(0, 2, ApicRegister.ISR1, protocol=Protocol.APIC)
+    assert watch.execute(in_service)["rdx"] == 0
+    watch.execute({"op": "host_irq", "cpu": 0, "vector": 0x32, "level": False})
     watch.execute({"op": "enter", "cpu": 0})
-    assert watch.execute({"op": "state", "cpu": 0})["apic"]["isr_stack"] == []
+    watch.execute({"op": "guest_take", "cpu": 0})
+    assert watch.execute({"op": "state", "cpu": 0})["apic"]["isr_stack"] == [0x32]
 
 
 @pytest.mark.clause("INV-4")

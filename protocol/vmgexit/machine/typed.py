@@ -25,7 +25,7 @@ FIRST: Command = {
     "memory": [[0, 0x1000000]],
     "svsm": [0x800000, 0x200000],
     "caa": 0x8000,
-    "sev_features": 1,
+    "sev_features": 0x11,
     "npf": "stop",
     "unvalidated": "input",
     "pages": [
