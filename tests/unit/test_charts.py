@@ -234,7 +234,7 @@ def test_mermaid_takes_no_text_for_its_own() -> None:
         "sequenceDiagram",
         "    participant lane0 as host",
         "    participant lane1 as SVSM",
-        "    lane0-xlane1: 3 #35;HV#59; #60;b#62;<br/>end",
+        "    lane0-xlane1: (3) #35;HV#59; #60;b#62;<br/>end",
     ]
 
 

@@ -5,6 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+CLAUSES: dict[str, str] = {
+    "DESC": "a clause of specs/alternate-injection.md, on the doorbell page",
+    "EXIT": "a clause of specs/alternate-injection.md, on exits to the host",
+    "HOST": "an invariant of GHCB hosts, in specs/ghcb-host.md",
+    "INV": "an invariant of Alternate Injection, in specs/alternate-injection.md",
+    "MEM": "an invariant of SVSMs with memory, in specs/memory.md",
+    "REG": "a clause of specs/alternate-injection.md, on registration",
+    "SCHED": "a clause of specs/alternate-injection.md, on entering the guest",
+}
+"""What a clause is, by the beginning of its id."""
+
 ABBREVIATIONS: dict[str, str] = {
     "#HV": "hypervisor injection exception, by which the host signals",
     "#MC": "machine check exception",
@@ -19,16 +30,13 @@ ABBREVIATIONS: dict[str, str] = {
     "EXITINTINFO": "VMSA field: the event whose delivery an exit cut short",
     "GHCB": "guest-hypervisor communication block",
     "gpa": "guest-physical address",
-    "HOST": "invariant of a GHCB host, a rule of specs/ghcb-host.md",
     "ICR": "interrupt command register",
     "IF": "interrupt flag of the guest: 1 lets interrupts in",
     "info1": "SW_EXITINFO1, the first word of an exit",
     "info2": "SW_EXITINFO2, the second word of an exit",
-    "INV": "invariant, a rule of specs/alternate-injection.md",
     "IPI": "inter-processor interrupt",
     "IRR": "interrupt request register: vectors that wait",
     "ISR": "in-service register: vectors that are being handled",
-    "MEM": "invariant of an SVSM with memory, a rule of specs/memory.md",
     "MSR": "model-specific register, here that of the GHCB",
     "NMI": "non-maskable interrupt",
     "PSMASH": "splits a 2 MiB page in the RMP",
@@ -47,13 +55,16 @@ ABBREVIATIONS: dict[str, str] = {
     "vCPU": "virtual processor",
 }
 
+_CLAUSE = re.compile(r"\b([A-Z]+)-[0-9]")
 _WORD = re.compile(r"(?<![A-Za-z0-9_])(#?[A-Za-z][A-Za-z_]*(?:-256|[0-9])?)")
 
 
 def explained(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """The abbreviations that stand in the texts, with their meanings, in the order of the alphabet."""
-    found = set()
+    """The abbreviations that stand in the texts, with their meanings: clauses first, then by the alphabet."""
+    found, clauses = set(), set()
     for text in texts:
+        clauses.update(_CLAUSE.findall(text))
         for word in _WORD.findall(text):
             found.update({word, word.rstrip("0123456789"), word.rstrip("s"), *word.split("_")})
-    return [(short, meaning) for short, meaning in ABBREVIATIONS.items() if short in found]
+    told = [(f"{name}-n", meaning) for name, meaning in CLAUSES.items() if name in clauses]
+    return told + [(short, meaning) for short, meaning in ABBREVIATIONS.items() if short in found]

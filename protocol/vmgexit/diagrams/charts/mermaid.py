@@ -17,10 +17,10 @@ def render(chart: Chart) -> str:
         if isinstance(item, Message):
             arrow = _arrow(item)
             ends = f"{names[item.source]}{arrow}{names[item.target]}"
-            lines.append(f"    {ends}: {item.index} {escaped(item.text)}")
+            lines.append(f"    {ends}: ({item.index}) {escaped(item.text)}")
         else:
             over = names[item.over] if item.over else _across(names)
-            lines.append(f"    Note over {over}: {item.index} {escaped(item.text)}")
+            lines.append(f"    Note over {over}: ({item.index}) {escaped(item.text)}")
     return "\n".join([*lines, ""])
 
 
