@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from . import c
+from . import in_c, in_python, in_rust
 
 _HERE = Path(__file__).parent
 
@@ -24,10 +24,24 @@ class Language:
 LANGUAGES = {
     "c": Language(
         "kit",
-        {"vmgexit_layouts.h": c.layouts, "vmgexit_commands.h": c.commands},
+        {"vmgexit_layouts.h": in_c.layouts, "vmgexit_commands.h": in_c.commands},
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_vm.h` says what they are given: the doorbell page, the VMSA and the\n"
         "calling area of a vCPU.",
+    ),
+    "rust": Language(
+        "kit",
+        {"layouts.rs": in_rust.layouts, "commands.rs": in_rust.commands},
+        "`svsm.rs` is a small SVSM: replace it by yours, or by calls into yours. `impl Svsm` there says\n"
+        "which functions answer which commands. `kit/vm.rs` says what they are given: the doorbell page,\n"
+        "the VMSA and the calling area of a vCPU.",
+    ),
+    "python": Language(
+        "kit",
+        {"layouts.py": in_python.layouts, "commands.py": in_python.commands},
+        "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
+        "functions answer which commands. `kit/vm.py` says what they are given: the doorbell page, the\n"
+        "VMSA and the calling area of a vCPU.",
     ),
 }
 

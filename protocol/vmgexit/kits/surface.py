@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..descriptions import Description
+from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
 from ..layout.subjects import Subject, subject
 from ..machine.commands import WITHOUT_MEMORY
+from ..machine.kinds import Posts
 
 COMMANDS: dict[str, Description] = WITHOUT_MEMORY
 """Those of an SVSM without memory. A kit answers that it does not support others."""
@@ -31,3 +32,14 @@ _CODES = ("core-calls", "apic-calls", "result-codes")
 def subjects() -> list[Subject]:
     """The structures and codes, as `vmgexit layout` knows them."""
     return [subject(name) for name in (*_STRUCTURES, *_CODES)]
+
+
+Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts
+"""The kinds of arguments that a kit reads."""
+
+
+def known(argument: Argument) -> Known:
+    """The argument's kind."""
+    kind = argument.kind
+    assert isinstance(kind, Known)
+    return kind

@@ -234,7 +234,7 @@ class Speed:
     at_once: float
 
 
-def speed(words: Sequence[str], timeout: float, seconds: float = 0.5) -> Speed:
+def speed(words: Sequence[str], timeout: float, seconds: float = 0.2) -> Speed:
     """How fast a peer answers. Raises PeerError."""
     with Peer(words, timeout) as peer:
         sent, start = 0, time.perf_counter()

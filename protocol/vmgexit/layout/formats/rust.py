@@ -34,7 +34,7 @@ abstract as async await become box break const continue do dyn else enum extern 
 for gen if impl in let loop macro match mod move mut override priv pub ref return static struct
 trait true try type typeof union unsafe unsized use virtual where while yield
 """
-_KEYWORDS = frozenset(_RESERVED.split())
+KEYWORDS = frozenset(_RESERVED.split())
 _NEVER_RAW = frozenset({"self", "super", "crate", "_"})
 _OURS = frozenset({"from_bytes", "into_bytes"})
 
@@ -69,7 +69,7 @@ def member(field: Field) -> str:
     name = snake(field.name)
     if name in _NEVER_RAW or name in _OURS:
         return f"{name}_"
-    return f"r#{name}" if name in _KEYWORDS else name
+    return f"r#{name}" if name in KEYWORDS else name
 
 
 def constant(field: Field) -> str:

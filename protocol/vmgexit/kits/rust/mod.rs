@@ -1,0 +1,12 @@
+//! The kit: it reads commands, does what the host and the guest do, and writes answers. All of it but
+//! `process` uses `core` alone.
+
+#![allow(dead_code)]
+
+pub mod adapter;
+pub mod commands;
+pub mod json;
+pub mod layouts;
+pub mod process;
+pub mod reading;
+pub mod vm;

@@ -1,0 +1,98 @@
+//! The adapter as a process: lines from standard input, answers to standard output.
+
+use crate::kit::adapter::{answer_line, hello, Stop, Svsm};
+use crate::kit::commands::Request;
+use crate::kit::json::Answer;
+use crate::kit::reading::Interrupt;
+use crate::kit::vm::{HostRequest, Vcpu, Vm, MOST_VCPUS};
+use std::any::Any;
+use std::io::{self, BufRead, Read, Write};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+const LONGEST_LINE: usize = 1 << 20;
+const MOST_REQUESTS: usize = 1 << 13;
+
+/// Say hello, and answer every line until standard input ends, or the SVSM stops.
+pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
+    let mut vcpus = vec![Vcpu::fresh(0, 0); MOST_VCPUS];
+    let no_request = HostRequest { cpu: 0, request: Request::SpecificEoi, info1: 0 };
+    let mut vm = Vm {
+        vcpus: &mut vcpus,
+        cpus: 0,
+        reg_count: 0,
+        requests: &mut vec![no_request; MOST_REQUESTS],
+        request_count: 0,
+        late: &mut vec![Interrupt::default(); LONGEST_LINE / 24],
+        late_count: 0,
+        cancelled: 0,
+    };
+    let mut buffer = vec![0; LONGEST_LINE + 2];
+    let mut answer = Answer::new(&mut buffer);
+    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let mut line = Vec::new();
+    hello(svsm, &mut answer);
+    output.write_all(answer.finished())?;
+    output.flush()?;
+    while read_line(&mut input, &mut line)? {
+        answer.restart();
+        let is_long = line.len() > LONGEST_LINE;
+        let run = || answer_line(svsm, &mut vm, &line, &mut answer);
+        let stopped = if is_long {
+            answer.text("unsupported", "a line of more than 1 MiB");
+            None
+        } else {
+            match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(Ok(())) => None,
+                Ok(Err(Stop::Panic(text))) => Some(("panic", text.to_string())),
+                Ok(Err(Stop::Terminated(text))) => Some(("terminated", text.to_string())),
+                Err(thrown) => Some(("panic", text_of(thrown.as_ref()))),
+            }
+        };
+        if let Some((stop, text)) = &stopped {
+            answer.restart();
+            answer.text(stop, text);
+        }
+        let told = answer.finished();
+        output.write_all(told)?;
+        output.flush()?; // the driver waits for it
+        if answer.is_full {
+            return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
+        }
+        if stopped.is_some() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What a Rust panic said.
+fn text_of(thrown: &(dyn Any + Send)) -> String {
+    let text = thrown.downcast_ref::<&str>().map(|text| text.to_string());
+    text.or_else(|| thrown.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// Read a line without its end, of which no more is kept than shows that it is too long. False at the end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    input.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+        return Ok(true);
+    }
+    if line.len() <= LONGEST_LINE {
+        return Ok(false); // the input has ended
+    }
+    loop {
+        let held = input.fill_buf()?;
+        let end = held.iter().position(|letter| *letter == b'\n');
+        let used = end.map_or(held.len(), |at| at + 1);
+        let is_over = used == 0;
+        input.consume(used);
+        if end.is_some() {
+            return Ok(true);
+        }
+        if is_over {
+            return Ok(false);
+        }
+    }
+}
