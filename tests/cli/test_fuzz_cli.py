@@ -27,21 +27,21 @@ PLANTS = """
 import os
 import sys
 
-from vmgexit.machine.machine import Machine
+from vmgexit.machine.machine import ACTS
 
-original = Machine.carry_out
+original = ACTS["guest_lazy_eoi"]
 calls = 0
 
 
 def at_call(number, act):
-    def execute(self, command):
+    def execute(machine, cpu, command):
         global calls
         calls += 1
-        if calls >= number and command["op"] == "guest_lazy_eoi":
+        if calls >= number:
             act()
-        return original(self, command)
+        return original(machine, cpu, command)
 
-    Machine.carry_out = execute
+    ACTS["guest_lazy_eoi"] = execute
 
 
 def hang():
@@ -49,11 +49,11 @@ def hang():
         while True:
             pass
 
-    at_call(3000, act)
+    at_call(60, act)
 
 
 def exit_at_once():
-    at_call(3000, lambda: os._exit(9))
+    at_call(60, lambda: os._exit(9))
 
 
 def leave():

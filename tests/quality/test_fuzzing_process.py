@@ -13,18 +13,15 @@ from vmgexit_fuzz.targets import Conditions
 pytestmark = pytest.mark.slow
 
 HANGS = """
-from vmgexit.machine.machine import Machine
+from vmgexit.machine.machine import ACTS
 
 
 def hang():
-    original = Machine.carry_out
-
-    def carry_out(self, command):
-        while command["op"] == "guest_lazy_eoi":
+    def carry_out(machine, cpu, command):
+        while True:
             pass
-        return original(self, command)
 
-    Machine.carry_out = carry_out
+    ACTS["guest_lazy_eoi"] = carry_out
 """
 
 

@@ -13,7 +13,8 @@ import vmgexit
 from vmgexit import DoorbellHead, ExtIntStatus
 from vmgexit.errors import UsageError
 from vmgexit.machine import program
-from vmgexit.machine.machine import Machine
+from vmgexit.machine.machine import ACTS
+from vmgexit.machine.vm import Assertion
 from vmgexit.wire.registry import structures
 from vmgexit_fuzz.targets import TARGETS, USUAL, Finding, as_finding, differential, find, plant
 from vmgexit_fuzz.targets.codec import Codec
@@ -111,13 +112,11 @@ def test_scenario_counts_commands_and_stops_at_the_failing_one(
 ) -> None:
     data = INIT + ENTER * 3
     assert SCENARIO.run(data) == 4
-    original = Machine.carry_out
 
-    def execute(self: Machine, command: dict[str, object]) -> dict[str, object]:
-        answer = original(self, command)
-        return answer if command["op"] != "enter" else {"panic": "planted"}
+    def enter(*_: object) -> None:
+        raise Assertion("planted")
 
-    monkeypatch.setattr(Machine, "carry_out", execute)
+    monkeypatch.setitem(ACTS, "enter", enter)
     with pytest.raises(Finding) as found:
         SCENARIO.run(data)
     assert found.value.cause == "INV-10 enter"

@@ -139,7 +139,7 @@ def test_what_registers_read_is_booked(
 def test_a_code_that_is_not_listed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where the oracle of INV-9 has the same mistake."""
 
-    def wrong(*_: object) -> ResultCode:
+    def wrong(*_: object, **__: object) -> ResultCode:
         return ResultCode.BUSY
 
     monkeypatch.setattr(svsm, "dispatch", wrong)

@@ -173,8 +173,7 @@ def answerable(protocol: int, number: int, register: int | None = None) -> froze
         rcxs if register is None else (register,), (0, 0x40, U64), (0, 1, U32), (False, True)
     ):
         command = call(0, number, rcx, rdx, protocol=protocol)
-        step = Step(0, command, {}, count_before=count, emulated_before=emulated)
-        found.add(documented_code(cpu, step))
+        found.add(documented_code(cpu, command, emulated=emulated, count=count))
     return frozenset(found)
 
 

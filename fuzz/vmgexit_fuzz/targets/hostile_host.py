@@ -51,6 +51,7 @@ class HostileHost(ProgramTarget):
     """Scenarios in which the host follows no rule."""
 
     takes_guest = False
+    is_quick = True
     invariants = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
     def commands(self, data: bytes) -> list[Command]:

@@ -21,6 +21,7 @@ from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.machine.scenario import to_lines
 from vmgexit.watch.invariants import INVARIANTS, Watch
 from vmgexit.watch.judged import Invariant, Violation
+from vmgexit.watch.quick import Quick
 from vmgexit.watch.snapshot import snapshot
 
 from ..inputs import programs
@@ -43,6 +44,7 @@ class ProgramTarget(Target):
     # The least telling first: R8, RDX, RCX, ...
     arguments = tuple(at for name, at in reversed(program.PLACES.items()) if name != "code")
     takes_guest = True
+    is_quick = False  # whether `Quick` stands for what `begin` gives
     invariants: Sequence[Invariant] = INVARIANTS  # those that hold for the inputs
     devices: Devices = RECORDED
 
@@ -52,7 +54,7 @@ class ProgramTarget(Target):
         self.guest = find_guest(conditions.guest)
 
     def begin(self) -> Execution:
-        """What carries out the next input; it raises Violation and Finding."""
+        """What carries out an input command by command; it raises Violation and Finding."""
         return Watch(Machine(self.quirks, self.devices), invariants=self.invariants)
 
     def commands(self, data: bytes) -> list[Command]:
@@ -68,19 +70,24 @@ class ProgramTarget(Target):
 
     def run(self, data: bytes) -> int:
         """Run a program; how many commands it has."""
-        commands, execution, observe = self.commands(data), self.begin(), self.observe
-        execute = execution.execute
+        commands = self.commands(data)
         try:
-            if observe is None:
-                for command in commands:
-                    execute(command)
-            else:
-                for command in commands:
-                    execute(command)
-                    observe(execution.machine, command)
+            self.carry_out(commands)
         except Violation as violation:
             raise finding(violation) from None
         return len(commands)
+
+    def carry_out(self, commands: list[Command]) -> None:
+        """Carry out a scenario, and tell the observer. Raises Violation and Finding."""
+        if self.is_quick:
+            Quick(Machine(self.quirks, self.devices), self.invariants, self.observe).run(commands)
+            return
+        execution, observe = self.begin(), self.observe
+        execute = execution.execute
+        for command in commands:
+            execute(command)
+            if observe is not None:
+                observe(execution.machine, command)
 
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
         """What it finds; the scenario up to the failing command, and the state around that."""
@@ -118,6 +125,8 @@ class ProgramTarget(Target):
 
 class Scenario(ProgramTarget):
     """Any scenario, under all invariants."""
+
+    is_quick = True
 
 
 def _state(machine: Machine, command: Command) -> str:

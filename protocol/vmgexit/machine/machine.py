@@ -6,11 +6,14 @@ no threads: each command is carried out to its end, an entry of the guest by the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from ..descriptions import Actor, Answer, Command
 from ..devices import RECORDED, Devices
 from ..errors import ScenarioError
+from ..wire.svsm import ResultCode
 from ..wire.vmsa import VintrCtrl
 from . import memory_commands
 from .commands import COMMANDS, NOT_ON_MEMORY, ON_MEMORY, no_such_vcpu
@@ -38,7 +41,8 @@ _CODES = {name: code for code, name in REQUESTS.items()}
 Carries = Callable[[Command], Answer]
 """What carries out one command and nothing else."""
 Handler = Callable[["Machine", Vcpu, Command], Answer]
-_NEEDS_A_RUNNING_GUEST = frozenset(one.name for one in COMMANDS.values() if one.by is Actor.GUEST)
+Act = Callable[["Machine", Vcpu, Command], Any]
+NEEDS_A_RUNNING_GUEST = frozenset(one.name for one in COMMANDS.values() if one.by is Actor.GUEST)
 
 
 class Machine:
@@ -56,7 +60,7 @@ class Machine:
         """Carry out one command, by `step` where one is given. What only a guest that runs can cause first
         finishes an entry that is under way. Raises ScenarioError on a vCPU that does not exist."""
         step = step or self.carry_out
-        if command["op"] not in _NEEDS_A_RUNNING_GUEST or self.stopped is not None:
+        if command["op"] not in NEEDS_A_RUNNING_GUEST or self.stopped is not None:
             return step(command)
         cpu, vcpus = command["cpu"], self.vm.vcpus
         if cpu >= len(vcpus) or vcpus[cpu].entry is None:
@@ -76,7 +80,7 @@ class Machine:
         vm.sent.clear()
         if vm.memory is not None or operation in ON_MEMORY:
             return self._on_memory(operation, command)
-        return self._on_vcpu(command, _HANDLERS[operation])
+        return self._on_vcpu(command, _answering)
 
     def _on_memory(self, operation: str, command: Command) -> Answer:
         """Carry out a command of a machine with memory."""
@@ -103,17 +107,16 @@ class Machine:
         cpu, made = vm.vcpus[command["cpu"]], len(vm.requests)
         try:
             answer = handler(self, cpu, command)
-        except Assertion as reason:
-            self.stopped = {"panic": str(reason)}
-            return dict(self.stopped)
-        except (Termination, NestedPageFault) as reason:
-            self.stopped = {"terminated": str(reason)}
+        except (Assertion, Termination, NestedPageFault) as reason:
+            self.stopped = {"panic" if isinstance(reason, Assertion) else "terminated": str(reason)}
             return dict(self.stopped)
         if len(vm.requests) > made:
             answer["calls"] = [request.as_dict() for request in vm.requests[made:]]
         return answer
 
     # --- commands ----------------------------------------------------------------------------------
+    #
+    # Each method carries a command out; what it returns is what `_ANSWERS` makes the answer of.
 
     def _init(self, command: Command) -> Answer:
         ids = command.get("apic_ids") or range(command["cpus"])
@@ -136,23 +139,16 @@ class Machine:
             memory_commands.begin(vm, command)
         return answer
 
-    def _call(self, cpu: Vcpu, command: Command) -> Answer:
+    def _call(self, cpu: Vcpu, command: Command) -> tuple[ResultCode, Registers]:
         entry.take_up(cpu)
         cpu.guest.exit_int_info = 0
         cpu.guest.vintr.busy = False
         entry.answer_signal(cpu)
         registers = Registers(command["rcx"], command["rdx"], command["r8"])
-        result = dispatch(cpu, command["protocol"], command["request"], registers)
-        return {
-            "rax": int(result),
-            "rcx": registers.rcx,
-            "rdx": registers.rdx,
-            "r8": registers.r8,
-        }
+        return dispatch(cpu, command["protocol"], command["request"], registers), registers
 
-    def _host_irq(self, cpu: Vcpu, command: Command) -> Answer:
-        accepted, raised = self._post(cpu, command)
-        return {"posted": accepted, "hv": raised, "status": cpu.words[STATUS_WORD]}
+    def _host_irq(self, cpu: Vcpu, command: Command) -> tuple[bool, bool]:
+        return self._post(cpu, command)
 
     def _post(self, cpu: Vcpu, wanted: Command) -> tuple[bool, bool]:
         """A whole post; one that is under way is finished first."""
@@ -162,49 +158,47 @@ class Machine:
         post = Posting(wanted["vector"], wanted["level"])
         return host.finish(cpu, post), post.raised
 
-    def _host_begin(self, cpu: Vcpu, command: Command) -> Answer:
+    def _host_begin(self, cpu: Vcpu, command: Command) -> str:
         if cpu.posting is not None:
             host.finish(cpu, cpu.posting)
         cpu.posting = Posting(command["vector"], command["level"])
-        return {"next": cpu.posting.step}
+        return cpu.posting.step
 
-    def _host_step(self, cpu: Vcpu, command: Command) -> Answer:
+    def _host_step(self, cpu: Vcpu, command: Command) -> str:
         post = cpu.posting
         if post is None:
-            return {"next": "none"}
+            return "none"
         host.advance(cpu, post)
         if post.step in host.ENDS:
             cpu.posting = None
-        return {"next": post.step}
+        return post.step
 
-    def _host_refuse(self, cpu: Vcpu, command: Command) -> Answer:
+    def _host_refuse(self, cpu: Vcpu, command: Command) -> None:
         cpu.refusing.append(_CODES[command["call"]])
-        return {"ok": True}
 
-    def _enter(self, cpu: Vcpu, command: Command) -> Answer:
-        under_way = self._entry(cpu)
-
-        def late() -> None:
-            for post in command.get("late", ()):
-                self._post(cpu, post)
-
+    def _enter(self, cpu: Vcpu, command: Command) -> Entry:
+        under_way, posts = self._entry(cpu), command.get("late")
         cpu.entry = None
-        entry.enter(cpu, under_way, late)
-        return {**_vmrun(cpu), "flags": _flags(cpu.apic), "cancelled": under_way.cancelled}
+        entry.enter(cpu, under_way, partial(self._late, cpu, posts) if posts else None)
+        return under_way
 
-    def _svsm_step(self, cpu: Vcpu, command: Command) -> Answer:
+    def _late(self, cpu: Vcpu, posts: Iterable[Command]) -> None:
+        for post in posts:
+            self._post(cpu, post)
+
+    def _svsm_step(self, cpu: Vcpu, command: Command) -> str:
         under_way = cpu.entry = self._entry(cpu)
         entry.advance(cpu, under_way)
         if under_way.step == "entered":
             cpu.entry = None
-        return {"next": under_way.step}
+        return under_way.step
 
-    def _svsm_hv(self, cpu: Vcpu, command: Command) -> Answer:
+    def _svsm_hv(self, cpu: Vcpu, command: Command) -> str:
         under_way = cpu.entry
         if under_way is None or under_way.step != entry.WINDOW or not cpu.hv_raised:
-            return {"next": "none"}
+            return "none"
         entry.interrupt(cpu, under_way)
-        return {"next": under_way.step}
+        return under_way.step
 
     def _entry(self, cpu: Vcpu) -> Entry:
         """The entry that is under way, or a new one."""
@@ -213,42 +207,38 @@ class Machine:
         entry.take_up(cpu)
         return Entry()
 
-    def _guest_take(self, cpu: Vcpu, command: Command) -> Answer:
+    def _guest_take(self, cpu: Vcpu, command: Command) -> tuple[str, int]:
         taken, vector = take(cpu.guest)
         if taken != "none" and command.get("gate"):
             cpu.guest.interrupts_enabled = False
-        return {"taken": taken, "vector": vector}
+        return taken, vector
 
-    def _guest(self, cpu: Vcpu, command: Command) -> Answer:
+    def _guest(self, cpu: Vcpu, command: Command) -> None:
         cpu.guest.interrupts_enabled = command["if"]
         cpu.guest.vintr.int_shadow = command["shadow"]
         if "cr8" in command:
             cpu.guest.vintr.v_tpr = command["cr8"]
-        return {"ok": True}
 
-    def _guest_lazy_eoi(self, cpu: Vcpu, command: Command) -> Answer:
+    def _guest_lazy_eoi(self, cpu: Vcpu, command: Command) -> int:
         was, cpu.calling.no_eoi_required = cpu.calling.no_eoi_required, 0
-        return {"was": was}
+        return was
 
-    def _intercept(self, cpu: Vcpu, command: Command) -> Answer:
+    def _intercept(self, cpu: Vcpu, command: Command) -> None:
         entry.take_up(cpu)
         cpu.guest.exit_int_info = command["exitintinfo"]
         cpu.guest.vintr.busy = command["busy"]
         entry.answer_signal(cpu)
         entry.left_guest(cpu)
-        return _vmrun(cpu)
 
-    def _set_vmsa(self, cpu: Vcpu, command: Command) -> Answer:
+    def _set_vmsa(self, cpu: Vcpu, command: Command) -> None:
         vintr = VintrCtrl.of(command.get("vintr", FRESH_VINTR))
         cpu.new_guest = Guest(vintr=vintr, event_inj=command.get("event_inj", 0))
-        return {"ok": True}
 
-    def _doorbell(self, cpu: Vcpu, command: Command) -> Answer:
-        return {"hex": cpu.page.hex()}
+    def _doorbell(self, cpu: Vcpu, command: Command) -> str:
+        return cpu.page.hex()
 
-    def _set_doorbell(self, cpu: Vcpu, command: Command) -> Answer:
+    def _set_doorbell(self, cpu: Vcpu, command: Command) -> None:
         cpu.page[:] = bytes.fromhex(command["hex"])
-        return {"ok": True}
 
     def _state(self, cpu: Vcpu, command: Command) -> Answer:
         local, guest = cpu.apic, cpu.guest
@@ -274,9 +264,16 @@ class Machine:
         }
 
 
+def _answering(machine: Machine, cpu: Vcpu, command: Command) -> Answer:
+    operation = command["op"]
+    return _ANSWERS[operation](cpu, ACTS[operation](machine, cpu, command))
+
+
 def _with_state(machine: Machine, cpu: Vcpu, command: Command) -> Answer:
-    handler = _HANDLERS[command["op"]]
-    return memory_commands.with_state(cpu, command, lambda cpu, one: handler(machine, cpu, one))
+    return memory_commands.with_state(cpu, command, lambda cpu, one: _answering(machine, cpu, one))
+
+
+# --- answers -----------------------------------------------------------------------------------------
 
 
 def _vmrun(cpu: Vcpu) -> Answer:
@@ -311,12 +308,51 @@ def _words(vectors: int) -> list[int]:
     return [vectors >> 32 * word & 0xFFFFFFFF for word in range(8)]
 
 
-# Each command is carried out by the method of its name.
-_HANDLERS: dict[str, Handler] = {
+ACTS: dict[str, Act] = {
     name: getattr(Machine, f"_{name}")
     for name in COMMANDS
     if name != "init" and name not in ON_MEMORY
 }
+"""Each command is carried out by the method of its name."""
+
+
+def _ok(cpu: Vcpu, outcome: object) -> Answer:
+    return {"ok": True}
+
+
+def _next(cpu: Vcpu, step: str) -> Answer:
+    return {"next": step}
+
+
+def _called(cpu: Vcpu, outcome: tuple[ResultCode, Registers]) -> Answer:
+    result, registers = outcome
+    return {"rax": int(result), "rcx": registers.rcx, "rdx": registers.rdx, "r8": registers.r8}
+
+
+def _posted(cpu: Vcpu, outcome: tuple[bool, bool]) -> Answer:
+    accepted, raised = outcome
+    return {"posted": accepted, "hv": raised, "status": cpu.words[STATUS_WORD]}
+
+
+def _entered(cpu: Vcpu, under_way: Entry) -> Answer:
+    return {**_vmrun(cpu), "flags": _flags(cpu.apic), "cancelled": under_way.cancelled}
+
+
+_ANSWERS: dict[str, Callable[[Vcpu, Any], Answer]] = dict.fromkeys(ACTS, _ok) | {
+    "call": _called,
+    "host_irq": _posted,
+    "enter": _entered,
+    "guest_take": lambda cpu, outcome: {"taken": outcome[0], "vector": outcome[1]},
+    "guest_lazy_eoi": lambda cpu, was: {"was": was},
+    "intercept": lambda cpu, outcome: _vmrun(cpu),
+    "doorbell": lambda cpu, text: {"hex": text},
+    "state": lambda cpu, told: told,
+    "host_begin": _next,
+    "host_step": _next,
+    "svsm_step": _next,
+    "svsm_hv": _next,
+}
+"""What is answered, from the vCPU after the command and what its method returned."""
 
 
 def _plain(handler: Callable[[Vcpu, Command], Answer]) -> Handler:

@@ -324,7 +324,8 @@ def _as_documented(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     if cpu.vm.memory is not None and step.command["protocol"] != Protocol.APIC:
         return None  # `AS_DOCUMENTED` judges it
     wrong = []
-    code = documented_code(cpu, step)
+    emulated, count = step.emulated_before, step.count_before
+    code = documented_code(cpu, step.command, emulated=emulated, count=count)
     if answer["rax"] != code:
         wrong.append(f"answered {answer['rax']:#x}, {code:#x} is documented")
     if answer["rax"]:

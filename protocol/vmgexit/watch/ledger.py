@@ -142,12 +142,12 @@ class Ledger:
     mail: bool = field(metadata=outside("each step starts with it"), default=False)
     dropped: list[int] = field(default_factory=list)  # level-triggered, taken and not allowed
 
-    def before_step(self, cpu: Vcpu) -> None:
-        """Note what stands in the shared memory before one atomic step of the SVSM."""
+    def before_steps(self, cpu: Vcpu) -> None:
+        """Note what stands in the shared memory before the SVSM makes steps that nobody disturbs."""
         self.found = descriptor(cpu)
         self.mail = cpu.mailbox.pending
 
-    def after_step(self, cpu: Vcpu) -> None:
+    def after_steps(self, cpu: Vcpu) -> None:
         """What left the descriptor is the SVSM's to deliver, if it was allowed; else it is gone."""
         account, before, now = self.accounts[cpu.index], self.found, descriptor(cpu)
         if self.mail and not cpu.mailbox.pending:

@@ -6,12 +6,15 @@ emulated), and not at how the machine carries the call out.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from ..descriptions import Command
 from ..machine.vm import Vcpu
 from ..wire.apic import ApicCall, ApicRegister, access
 from ..wire.svsm import CoreCall, Protocol, ResultCode
-from .ledger import Step
 
 Result = ResultCode
+_APIC, _CONFIGURE_EMULATION = int(Protocol.APIC), int(ApicCall.CONFIGURE_EMULATION)
 _FULL = (1 << 32) - 1
 
 # ICR bits that must be 0: 12 and 13, 17:16, 31:20.
@@ -21,21 +24,29 @@ _LOWEST_IPI = 16
 _LOWEST_ALLOWED = 31
 
 
-def documented_code(cpu: Vcpu, step: Step) -> ResultCode:
-    """The code that the call of `step` must answer."""
-    command = step.command
-    protocol, call, rcx, rdx = (command[k] for k in ("protocol", "request", "rcx", "rdx"))
+def documented_code(cpu: Vcpu, command: Command, *, emulated: bool, count: int) -> ResultCode:
+    """The code that a call must answer, where the vCPU was `emulated` before it or not, and `count`
+    registrations stood."""
+    protocol, call = command["protocol"], command["request"]
+    if protocol == _APIC:
+        if not emulated:
+            return Result.UNSUPPORTED_PROTOCOL
+        if call == _CONFIGURE_EMULATION:
+            return _configure(command["rcx"], count)
+        return _apic(call, command["rcx"], command["rdx"])
     if protocol == Protocol.CORE:
-        return _core(cpu, call, rcx)
-    if protocol == Protocol.ATTESTATION:
-        return Result.INVALID_PARAMETER if call < 2 else Result.UNSUPPORTED_PROTOCOL
-    if protocol != Protocol.APIC or not step.emulated_before:
-        return Result.UNSUPPORTED_PROTOCOL
+        return _core(cpu, call, command["rcx"])
+    if protocol == Protocol.ATTESTATION and call < 2:
+        return Result.INVALID_PARAMETER
+    return Result.UNSUPPORTED_PROTOCOL
+
+
+@lru_cache(4096)
+def _apic(call: int, rcx: int, rdx: int) -> ResultCode:
+    """Of the calls whose code is up to their registers."""
     match call:
         case ApicCall.QUERY_FEATURES:
             return Result.SUCCESS
-        case ApicCall.CONFIGURE_EMULATION:
-            return _configure(rcx, step.count_before)
         case ApicCall.READ_REGISTER:
             return _register(rcx, "WO")
         case ApicCall.WRITE_REGISTER:

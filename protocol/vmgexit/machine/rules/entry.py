@@ -264,24 +264,28 @@ STEPS: dict[str, Callable[[Vcpu, Entry], str]] = {
 
 def advance(cpu: Vcpu, entry: Entry) -> None:
     """Make one step; a listener hears of what it took from the descriptor."""
-    step = STEPS[entry.step]
-    if cpu.vm.listener is None:
-        entry.step = step(cpu, entry)
-    else:
-        cpu.vm.listener.before_step(cpu)
-        entry.step = step(cpu, entry)
-        cpu.vm.listener.after_step(cpu)
+    listener = cpu.vm.listener
+    if listener is not None:
+        listener.before_steps(cpu)
+    entry.step = STEPS[entry.step](cpu, entry)
+    if listener is not None:
+        listener.after_steps(cpu)
 
 
-def enter(cpu: Vcpu, entry: Entry, late: Callable[[], None]) -> None:
-    """Run the steps in order. `late` is called once, inside the first window."""
-    waiting = True
-    listened = cpu.vm.listener is not None
+def enter(cpu: Vcpu, entry: Entry, late: Callable[[], None] | None = None) -> None:
+    """Run the steps in order. `late` is called once, inside the first window. Nobody else writes to the
+    page but there: a listener hears of the steps before it as one, and of those after it."""
+    listener = cpu.vm.listener
+    if listener is not None:
+        listener.before_steps(cpu)
     while entry.step != "entered":
-        if entry.step == "vmgexit" and waiting:
+        if late is not None and entry.step == "vmgexit":
+            if listener is not None:
+                listener.after_steps(cpu)
             late()
-            waiting = False
-        if listened:
-            advance(cpu, entry)
-        else:
-            entry.step = STEPS[entry.step](cpu, entry)
+            late = None
+            if listener is not None:
+                listener.before_steps(cpu)
+        entry.step = STEPS[entry.step](cpu, entry)
+    if listener is not None:
+        listener.after_steps(cpu)

@@ -130,9 +130,10 @@ def advance(cpu: Vcpu, post: Posting) -> None:
 
 def finish(cpu: Vcpu, post: Posting) -> bool:
     """Carry a post to its end: whether it was accepted. A refused one has changed nothing."""
-    while post.step not in ENDS:
-        advance(cpu, post)
-    return post.step == "posted"
+    step = post.step
+    while step not in ENDS:
+        post.step = step = STEPS[step](cpu, post)
+    return step == "posted"
 
 
 def set_irr_bit(cpu: Vcpu, vector: int) -> None:
