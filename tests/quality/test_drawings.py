@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.test_quirks import BROKEN, COMPANIONS
-from vmgexit.diagrams.charts import charted, svg
+from tests.conftest import NODE_MODULES
+from vmgexit.diagrams.charts import Chart, charted, mermaid, svg
 from vmgexit.diagrams.charts.grid import NARROW, PITCH
 from vmgexit.hosts.scenario import sequence_of
 from vmgexit.machine.scenario import sequences
@@ -87,10 +88,8 @@ def test_no_label_of_the_specification_meets_another_or_a_line(page: Any) -> Non
     assert not {name: met for name, met in found.items() if met}
 
 
-@pytest.mark.parametrize("pitch", [NARROW, PITCH])
-def test_no_label_of_a_chart_meets_another_or_a_line(page: Any, pitch: int) -> None:
+def charts() -> Iterator[tuple[str, Chart]]:
     """Each scenario of the corpus: of quirks with the quirk, of hosts, guests and regressions."""
-    found = {}
     folders = ("quirks", "hosts", "provoked", "regressions", "scenarios")
     files = [path for name in folders for path in sorted((ROOT / "corpus" / name).rglob("*.jsonl"))]
     assert len(files) > 100
@@ -98,10 +97,27 @@ def test_no_label_of_a_chart_meets_another_or_a_line(page: Any, pitch: int) -> N
         sequence = next(sequences(lines(str(path)), path.name, sequence_of))
         quirk = path.stem if path.stem in BROKEN and path.parent.name == "quirks" else ""
         profile = ",".join(filter(None, (quirk, COMPANIONS.get(quirk)))) or "reference"
-        drawing = svg.render(charted(sequence, profile), pitch)
-        if met := meetings(page, drawing):
-            found[str(path)] = met
-    assert found == {}
+        yield str(path), charted(sequence, profile)
+
+
+@pytest.mark.parametrize("pitch", [NARROW, PITCH])
+def test_no_label_of_a_chart_meets_another_or_a_line(page: Any, pitch: int) -> None:
+    found = {name: meetings(page, svg.render(chart, pitch)) for name, chart in charts()}
+    assert not {name: met for name, met in found.items() if met}
+
+
+@pytest.mark.needs("mermaid")
+def test_mermaid_reads_what_we_write_for_it(page: Any) -> None:
+    page.add_script_tag(path=NODE_MODULES / "mermaid" / "dist" / "mermaid.min.js")
+    texts = {name: mermaid.render(chart) for name, chart in charts()}
+    for path in (ROOT / "specs" / "diagrams").glob("*.mmd"):
+        texts[str(path)] = path.read_text(encoding="utf-8")
+    parse = """async text => {
+      try { await mermaid.parse(text); return ""; } catch (error) { return String(error); }
+    }"""
+    said = {name: page.evaluate(parse, text) for name, text in texts.items()}
+    assert not {name: what for name, what in said.items() if what}
+    assert page.evaluate(parse, "sequenceDiagram\n  a->>b") != ""
 
 
 def test_the_browser_sees_what_meets(page: Any) -> None:

@@ -215,6 +215,13 @@ def test_a_part_of_a_long_scenario() -> None:
         charted(made, first=1000)
 
 
+def test_of_very_many_vcpus_no_chart_is_made() -> None:
+    entries = [{"op": "enter", "cpu": cpu} for cpu in range(150)]
+    with pytest.raises(UsageError, match="300 lanes; one chart has 20 at most: choose fewer"):
+        chart(INIT | {"cpus": 150}, *entries)
+    assert len(chart(INIT | {"cpus": 150}, *entries[:10]).lanes) == 20
+
+
 def test_lines_are_broken_at_words_and_never_too_long() -> None:
     assert wrapped("RDX vector 0x31, level", 12) == ("RDX", "vector 0x31,", "level")
     assert wrapped("APIC_CONFIGURE_EMULATION", 20) == ("APIC_CONFIGURE_", "EMULATION")

@@ -60,7 +60,7 @@ _WORD = re.compile(r"(?<![A-Za-z0-9_])(#?[A-Za-z][A-Za-z_]*(?:-256|[0-9])?)")
 
 
 def explained(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """The abbreviations that stand in the texts, with their meanings: clauses first, then by the alphabet."""
+    """The abbreviations that stand in the texts, with their meanings; clauses come first."""
     found, clauses = set(), set()
     for text in texts:
         clauses.update(_CLAUSE.findall(text))

@@ -18,7 +18,7 @@ from ...devices import RECORDED
 from ...errors import ScenarioError, UsageError
 from ...hosts.scenario import Session
 from ...machine.machine import Machine
-from ...sequences import Sequence
+from ...sequences import HOST, Sequence
 from ...watch.judged import Violation
 from . import hosts, svsm
 from .chart import GUEST_FIRST, Chart, Item, Mark, Note, Party, lanes_of
@@ -26,6 +26,7 @@ from .step import Before, HostStep, Step
 
 MOST = 200
 """Commands of one chart."""
+MOST_LANES = 20
 
 
 def charted(
@@ -38,7 +39,8 @@ def charted(
 ) -> Chart:
     """The chart of commands `first` to `last` of a sequence; those before are carried out, not drawn.
 
-    Raises UsageError where there are more than MOST, and ScenarioError where a command cannot be told.
+    Raises UsageError where there are more than MOST of them, or of lanes more than MOST_LANES, and
+    ScenarioError where a command cannot be carried out.
     """
     count = len(sequence.commands)
     if not count:
@@ -52,15 +54,18 @@ def charted(
             " choose them by --from N --to N"
         )
     items = list(_items(sequence, profile, first, end))
+    lanes = lanes_of(items, GUEST_FIRST if sequence.machine == HOST else Party)
+    if len(lanes) > MOST_LANES:
+        raise UsageError(
+            f"{sequence.name}: {len(lanes)} lanes; one chart has {MOST_LANES} at most: choose fewer"
+            " commands by --from N --to N"
+        )
     is_part = end - first + 1 < count
     part = f"commands {first} to {end} of {count}" if is_part else count_of(count, "command")
-    order = Party if any(one.party is Party.SVSM for one in lanes_of(items, Party)) else GUEST_FIRST
     about = f"Profile {profile}; {part}"
     if sequence.kind:
         about = f"Recording of kind {sequence.kind}. {about}"
-    return Chart(
-        title or Path(sequence.name).name, f"{about}.", lanes_of(items, order), tuple(items)
-    )
+    return Chart(title or Path(sequence.name).name, f"{about}.", lanes, tuple(items))
 
 
 def _items(sequence: Sequence, profile: str, first: int, last: int) -> Iterator[Item]:
