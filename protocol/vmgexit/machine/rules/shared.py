@@ -47,9 +47,10 @@ def move(cpu: Vcpu, left: Home) -> None:
         _load_calling(cpu)
         return
     cpu.new_guest = new = _guest(cpu)
-    is_emulated = new.alternate_injection
+    says_emulated = new.alternate_injection
     entry.take_up(cpu)
-    cpu.guest.alternate_injection = is_emulated
+    # A vCPU that was handed over stays so (REG-3), whatever its next VMSA says.
+    cpu.guest.alternate_injection &= says_emulated
     _load_calling(cpu)
 
 
