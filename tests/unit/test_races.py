@@ -1,66 +1,80 @@
 """Calls of two vCPUs that hold no lock: the races of COCONUT-SVSM are found, by every order of steps."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.cli.conftest import Run, run  # noqa: F401
 from vmgexit.descriptions import Command
 from vmgexit.explore.memory.races import races
-from vmgexit.explore.memory.system import INVALID, LIST, OTHER, MemorySystem
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
-from vmgexit.machine.quirks import REFERENCE, only
-from vmgexit.watch.invariants import run
+from vmgexit.machine.quirks import REFERENCE, Quirks, only
+from vmgexit.machine.scenario import sequences
+from vmgexit.watch import invariants
 from vmgexit.wire.svsm import CoreCall, Protocol
 
-AREA, VMSA = 0x202000, 0x203000  # in the chunk, which is valid
+SCENARIOS = Path(__file__).parents[2] / "corpus" / "races"
+GRANTS = "refused-create-changes-permissions"
 
-
-def state(page: int, efer: int = 0x1000) -> Command:
-    return {"op": "vmsa", "gpa": page, "by": 2, "vmpl": 2, "efer": efer, "sev_features": 1}
-
-
-def create(cpu: int, vmsa: int, area: int, target: int) -> Command:
-    return call(cpu, CoreCall.CREATE_VCPU, vmsa, area, target, protocol=Protocol.CORE)
-
-
-def core(cpu: int, number: CoreCall, rcx: int) -> Command:
-    return call(cpu, number, rcx, protocol=Protocol.CORE)
-
-
-OPENING = [
-    MemorySystem().opening(), state(VMSA), create(0, VMSA, AREA, 1), core(1, CoreCall.QUERY_PROTOCOL, 0)
-]  # fmt: skip
-ONE_ENTRY = (1).to_bytes(8, "little") + (INVALID | 4).to_bytes(8, "little")
-LISTED: Command = {"op": "write", "gpa": LIST, "hex": ONE_ENTRY.hex(), "by": 2}
-NEW, NEXT = 0x204000, 0x205000
-GRANTS = only("refused-create-changes-permissions")
-
-# What is prepared, both calls, the quirks of the SVSM, and the invariant that an order breaks.
-FOUND = {
+# Of each scenario the quirks of the SVSM, and the invariant that an order of its last two calls breaks.
+FOUND: dict[str, tuple[str, str]] = {
     # COCONUT-SVSM 4139ce4c: checked, then registered.
-    "a VMSA is created twice": (
-        state(OTHER), (create(0, OTHER, NEW, 0), create(1, OTHER, NEXT, 1)), REFERENCE, "MEM-7"
-    ),
+    "vmsa-created-twice": ("", "MEM-7"),
     # COCONUT-SVSM d162b9df (pull request 320): a refused creation grants what is not yet cleared.
-    "a page is validated and refused as a VMSA": (
-        LISTED, (create(0, INVALID, NEW, 0), core(1, CoreCall.PVALIDATE, LIST)), GRANTS, "MEM-2"
-    ),
+    "validated-and-refused": (GRANTS, "MEM-2"),
     # COCONUT-SVSM 994a5590: creation and remapping exclude each other.
-    "a calling area is created and remapped": (
-        state(OTHER), (create(0, OTHER, NEW, 0), core(1, CoreCall.REMAP_CA, NEW)), REFERENCE, "MEM-7"
-    ),
-}  # fmt: skip
+    "area-created-and-remapped": ("", "MEM-7"),
+}
+
+
+def scenario(name: str) -> list[Command]:
+    with (SCENARIOS / f"{name}.jsonl").open("rb") as file:
+        (found,) = sequences(file, name)
+    return found.commands
+
+
+def quirks(names: str) -> Quirks:
+    return only(*names.split()) if names else REFERENCE
 
 
 @pytest.mark.parametrize("name", FOUND)
 def test_a_race_is_found_where_calls_hold_no_lock(name: str) -> None:
-    prepared, calls, quirks, invariant = FOUND[name]
-    found = next(races([*OPENING, prepared], calls, quirks))
+    names, invariant = FOUND[name]
+    *before, one, other = scenario(name)
+    found = next(races(before, (one, other), quirks(names)))
     assert found.invariant == invariant
     assert set(found.order) == {0, 1}
-    for order in (calls, calls[::-1]):
-        run([*OPENING, prepared, *order], Machine())  # one after the other nothing breaks
+    assert len(found.order) == len(found.steps)
+    for order in ((one, other), (other, one)):
+        invariants.run([*before, *order], Machine())  # one after the other nothing breaks
+
+
+def test_steps_are_changes_of_what_is_shared_flushes_and_the_hand_over() -> None:
+    *before, one, other = scenario("area-created-and-remapped")
+    steps = next(races(before, (one, other))).steps
+    told = ("changes what is registered", "changes an RMP entry", "flushes a vCPU", "hands vCPU 0 over",
+            "flushes all", "enters the guest")  # fmt: skip
+    for what in told:
+        assert any(step.startswith(what) for step in steps), what
 
 
 def test_calls_that_share_nothing_have_no_race() -> None:
-    calls = core(0, CoreCall.REMAP_CA, NEW), core(1, CoreCall.REMAP_CA, NEXT)
-    assert list(races(OPENING, calls)) == []
+    before = scenario("vmsa-created-twice")[:-3]
+    calls = tuple(
+        call(cpu, CoreCall.REMAP_CA, page, protocol=Protocol.CORE)
+        for cpu, page in ((0, 0x204000), (1, 0x205000))
+    )
+    assert list(races(before, (calls[0], calls[1]))) == []
+
+
+def test_the_command_line(run: Run) -> None:  # noqa: F811
+    twice = str(SCENARIOS / "vmsa-created-twice.jsonl")
+    ran = run("explore", "--races", twice)
+    assert ran.code == 1
+    assert "last two calls, MEM-7 breaks: 0xa000 is in use twice\n   vCPU 0 begins\n" in ran.out
+    refused = str(SCENARIOS / "validated-and-refused.jsonl")
+    assert run("explore", "--races", refused).code == 0
+    assert run("explore", "--profile", GRANTS, "--races", refused).code == 1
+    other = run("explore", "--races", "corpus/quirks/nonce-reused.jsonl")
+    assert "whose last two commands are calls of two vCPUs" in other.complaint

@@ -24,6 +24,7 @@ from ..machine.scenario import show, to_lines
 from ..watch.judged import Violation
 from .formatter import examples
 from .names import number
+from .races import show_races
 
 _OF_INTERRUPTS = (
     "guest", "edge", "level", "ipis", "calls", "intercepts", "refusals", "creations",
@@ -156,6 +157,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a processor on which RMPADJUST of a page that is not validated is #VC",
     )
+    memory.add_argument(
+        "--races",
+        metavar="FILE",
+        help="instead: the last two calls of this scenario at once, in every order of their steps, as if"
+        " the SVSM held no lock",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
     parser.set_defaults(run=run)
 
@@ -166,6 +173,8 @@ def run(arguments: argparse.Namespace) -> int:
     guest = find_guest(arguments.guest)
     limits = Limits(arguments.depth, arguments.states, arguments.megabytes)
     quirks = profile(arguments.profile)
+    if arguments.races:
+        return show_races(arguments.races, quirks)
     if arguments.memory:
         outcome = explore_memory(
             _with_memory(arguments), quirks, limits=limits, progress=_progress()

@@ -1,8 +1,9 @@
 """Calls of two vCPUs at once: every order of their atomic steps, under the invariants of memory.
 
 A step of a call ends before each change of what vCPUs share: an RMP entry, a cleared page, the registered
-VMSAs. An SVSM whose calls exclude each other has no such order, and the machine is one: `races` says what
-happens if two calls hold no lock. Each order is a run of its own, from the same scenario.
+VMSAs, where a vCPU is to go on; and before what others see: a flush, an entry. An SVSM whose calls exclude
+each other has no such order, and the machine is one: `races` says what happens if two calls hold no lock.
+Each order is a run of its own, from the same scenario.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 
 from ...descriptions import Command
 from ...machine.machine import Machine
-from ...machine.memory.pages import SystemPages
-from ...machine.memory.registry import Registration
-from ...machine.memory.rmp import Rmp
+from ...machine.memory.memory import Memory
+from ...machine.memory.registry import Home, Registration
 from ...machine.quirks import REFERENCE, Quirks
+from ...machine.vm import Vcpu
 from ...watch.judged import Invariant
 from ...watch.memory.books import Before, Books, MemoryStep, parts_of
 from ...watch.memory.invariants import INVARIANTS
@@ -28,9 +29,11 @@ _AT_THE_END = ("MEM-1", "MEM-2", "MEM-7", "MEM-8", "MEM-9")
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """An order of two calls that breaks an invariant: which of them took each step, and what is wrong."""
+    """An order of two calls that breaks an invariant: which of them took each step, what the step began
+    with, and what is wrong."""
 
     order: tuple[int, ...]
+    steps: tuple[str, ...]
     invariant: str
     wrong: str
 
@@ -45,7 +48,7 @@ def races(
         run = _Run(scenario, calls, quirks, begun)
         order = run.order
         if run.wrong is not None:
-            yield Race(tuple(order), *run.wrong)
+            yield Race(tuple(order), tuple(run.steps), *run.wrong)
         waiting += [
             (*order[:at], 1 - order[at])
             for at in range(len(begun), len(order))
@@ -68,6 +71,7 @@ class _Run:
             self.machine.execute(command)
         self.begun = begun
         self.order: list[int] = []
+        self.steps = ["begins"]
         self.could_switch: list[bool] = []
         self.wrong: tuple[str, str] | None = None
         self.before = Before.of(self.machine.vm)
@@ -76,6 +80,7 @@ class _Run:
         self.done = [False, False]
         self.baton = threading.Condition()
         self._make_shared()
+        self.waits = ["begins", "begins"]
         self.turn = self._next(begun[0] if begun else 0)
         threads = [threading.Thread(target=self._call, args=(who,)) for who in (0, 1)]
         for thread in threads:
@@ -87,9 +92,11 @@ class _Run:
     def _make_shared(self) -> None:
         """Every change of what vCPUs share ends a step."""
         memory, registry = parts_of(self.machine.vm)
-        memory.rmp = _stepping(Rmp, memory.rmp, ("__setitem__", "assign", "smash"), self.step)
-        memory.pages = _stepping(SystemPages, memory.pages, ("clear",), self.step)
-        registry.entries = _Entries(registry.entries, self.step)
+        memory.rmp = _stepping(memory.rmp, _RMP, self.step)
+        memory.pages = _stepping(memory.pages, _PAGES, self.step)
+        registry.entries = _Stepping(registry.entries, _registered, self.step)
+        self.machine.vm.memory = registry.memory = _telling(memory, self.step)
+        self.machine.vm.vcpus = [_moving(cpu, self.step) for cpu in self.machine.vm.vcpus]
 
     def _call(self, who: int) -> None:
         with self.baton:
@@ -100,16 +107,23 @@ class _Run:
                 self.done[who] = True
                 if not self.done[1 - who]:
                     self.turn = self._next(1 - who)
+                    self._note("goes on")
                 self.baton.notify_all()
 
-    def step(self) -> None:
-        """A step of a call ends; the other call may go on."""
+    def step(self, what: str) -> None:
+        """A step of a call ends; the other call may go on. The next one begins with `what`."""
         who = self.turn
         self._judge(_ALWAYS)
         self.turn = self._next(who)
+        self.waits[who] = what
+        self._note(what)
         if self.turn != who:
             self.baton.notify_all()
             self.baton.wait_for(lambda: self.turn == who)
+
+    def _note(self, what: str) -> None:
+        """What the call whose turn it is begins its step with: what it waited for, or `what`."""
+        self.steps.append(self.waits[self.turn] or what)
 
     def _next(self, who: int) -> int:
         """Who takes the next step, if nothing else is said `who`."""
@@ -137,36 +151,88 @@ def _named(names: tuple[str, ...]) -> Iterator[Invariant]:
     return (one for one in INVARIANTS if one.name in names)
 
 
-def _stepping(cls: Any, held: Any, names: tuple[str, ...], step: Callable[[], None]) -> Any:
+_RMP = {
+    "__setitem__": "changes an RMP entry",
+    "assign": "assigns pages",
+    "smash": "splits a 2 MiB page",
+}
+_PAGES = {"clear": "clears a page"}
+_DID = {"flush": "flushes a vCPU", "flush_all": "flushes all", "enter": "enters the guest"}
+
+
+def _stepping(held: Any, names: dict[str, str], step: Callable[[str], None]) -> Any:
     """An object like `held`, of which these methods end a step before they change anything."""
+    cls = type(held)
 
     def ending(name: str) -> Callable[..., Any]:
         def method(self: Any, *arguments: Any) -> Any:
-            step()
+            at = f" of {arguments[0]:#x}" if arguments and isinstance(arguments[0], int) else ""
+            step(names[name] + at)
             return getattr(cls, name)(self, *arguments)
 
         return method
 
-    made: Any = type(
-        cls.__name__, (cls,), {"__slots__": (), **{name: ending(name) for name in names}}
-    )
+    return _become(held, {name: ending(name) for name in names})
+
+
+def _become(held: Any, members: dict[str, Any]) -> Any:
+    """An object with the slots of `held`, and other members."""
+    cls = type(held)
+    made: Any = type(cls.__name__, (cls,), {"__slots__": (), **members})
     other = made.__new__(made)
     for slot in cls.__slots__:
         setattr(other, slot, getattr(held, slot))
     return other
 
 
-class _Entries(list[Registration]):
-    """The registered VMSAs, of which each change ends a step."""
+def _telling(memory: Memory, step: Callable[[str], None]) -> Any:
+    """A memory whose `did` ends a step before what others see."""
+    did: Any = vars(Memory)["did"]
 
-    def __init__(self, entries: list[Registration], step: Callable[[], None]) -> None:
-        super().__init__(entries)
-        self.step = step
+    def put(self: Memory, lines: list[list[Any]]) -> None:
+        did.__set__(self, _Stepping(lines, lambda line: _DID.get(line[0], ""), step))
 
-    def append(self, entry: Registration) -> None:
-        self.step()
-        super().append(entry)
+    return _become(memory, {"did": property(did.__get__, put)})
 
-    def remove(self, entry: Registration) -> None:
-        self.step()
-        super().remove(entry)
+
+def _moving(cpu: Vcpu, step: Callable[[str], None]) -> Any:
+    """A vCPU that is told where to go on in a step."""
+    home: Any = vars(Vcpu)["home"]
+
+    def put(self: Vcpu, new: Home) -> None:
+        if hasattr(self, "mapped"):
+            step(f"hands vCPU {self.index} over")
+        home.__set__(self, new)
+
+    return _become(cpu, {"home": property(home.__get__, put)})
+
+
+def _registered(one: Registration) -> str:
+    return f"changes what is registered: {one.vmsa:#x}"
+
+
+class _Stepping(list[Any]):
+    """A list of which each change that `says` something ends a step."""
+
+    def __init__(
+        self, held: list[Any], says: Callable[[Any], str], step: Callable[[str], None]
+    ) -> None:
+        super().__init__(held)
+        self.says, self.step = says, step
+
+    def _before(self, one: Any) -> None:
+        if what := self.says(one):
+            self.step(what)
+
+    def append(self, one: Any) -> None:
+        self._before(one)
+        super().append(one)
+
+    def remove(self, one: Any) -> None:
+        self._before(one)
+        super().remove(one)
+
+    def __iadd__(self, more: Any) -> Any:  # type: ignore[misc]
+        for one in more:
+            self.append(one)
+        return self
