@@ -164,6 +164,10 @@ def test_the_switch_window_is_cancelled_and_then_entered() -> None:
     signalled = ("host", "SVSM", "signal\nNoFurtherSignal set")
     assert told.index(opened) < told.index(signalled) < told.index(cancelled)
     assert told[-1] == ("SVSM", "guest", "vmgexit\nthe guest runs")
+    assert ("test signal", "the last look at NoFurtherSignal") in drawn.terms
+    assert {text.partition("\n")[0] for _, _, text in told} - {
+        "begins to post edge vector 0x31"
+    } == {name for name, _ in drawn.terms}
     assert drawings.meetings(formats(drawn)["svg"](drawn)) == []
 
 

@@ -84,6 +84,6 @@ def explained(texts: Iterable[str]) -> list[tuple[str, str]]:
             found.update({word, word.rstrip("0123456789"), word.rstrip("s"), *word.split("_")})
     told = [(f"{name}-n", meaning) for name, meaning in CLAUSES.items() if name in clauses]
     if registers := [name for name in REGISTERS if name in found]:
-        told.append((", ".join(registers), "registers of the vCPU"))
+        told.append((", ".join(registers), f"register{'s' * (len(registers) > 1)} of the vCPU"))
     short = [name for name in ABBREVIATIONS if name in found]
     return told + [(name, ABBREVIATIONS[name]) for name in sorted(short, key=str.casefold)]

@@ -18,6 +18,7 @@ from ..watch.ledger import descriptor
 from ..wire.apic import LockRequest
 from ..wire.svsm import ResultCode
 from .charts import Chart, charted
+from .charts.words import sentence
 from .states.diagram import States, graph
 
 VECTOR = 0x31
@@ -133,9 +134,8 @@ def _steps(labels: Iterable[str]) -> Iterable[tuple[str, str]]:
     }
     for label in sorted(set(labels)):
         actor, _, name = label.partition(": ")
-        step = (entry.STEPS if actor == "SVSM" else host.STEPS).get(name)
-        said = told.get(label) or (step.__doc__ or "" if step is not None else "")
-        yield label, said[:1].lower() + said.partition(".")[0][1:]
+        steps = entry.STEPS if actor == "SVSM" else host.STEPS
+        yield label, told.get(label) or sentence(steps[name])
 
 
 def switch_window() -> Chart:

@@ -75,12 +75,14 @@ Item = Message | Note
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The lanes that take part, from the left to the right, and the items from top to bottom."""
+    """The lanes that take part, from the left to the right, and the items from top to bottom. `terms` are
+    words of the items that are explained beneath."""
 
     title: str
     about: str
     lanes: tuple[Lane, ...]
     items: tuple[Item, ...]
+    terms: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_several_vcpus(self) -> bool:

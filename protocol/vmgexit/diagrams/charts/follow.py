@@ -53,7 +53,8 @@ def charted(
             f"{sequence.name}: {count_of(count, 'command')}; one chart has {MOST} at most:"
             " choose them by --from N --to N"
         )
-    items = list(_items(sequence, profile, first, end))
+    terms: dict[str, str] = {}
+    items = list(_items(sequence, profile, first, end, terms))
     lanes = lanes_of(items, GUEST_FIRST if sequence.machine == HOST else Party)
     if len(lanes) > MOST_LANES:
         raise UsageError(
@@ -65,10 +66,19 @@ def charted(
     about = f"Profile {profile}; {part}"
     if sequence.kind:
         about = f"Recording of kind {sequence.kind}. {about}"
-    return Chart(title or Path(sequence.name).name, f"{about}.", lanes, tuple(items))
+    return Chart(
+        title or Path(sequence.name).name,
+        f"{about}.",
+        lanes,
+        tuple(items),
+        tuple(sorted(terms.items())),
+    )
 
 
-def _items(sequence: Sequence, profile: str, first: int, last: int) -> Iterator[Item]:
+def _items(
+    sequence: Sequence, profile: str, first: int, last: int, terms: dict[str, str]
+) -> Iterator[Item]:
+    """The items of these commands; `terms` gets what is to be explained."""
     kind = KINDS[sequence.machine]
     quirks = kind.profiles.profile(profile)
     machine = kind.begin(quirks, RECORDED)
@@ -91,7 +101,9 @@ def _items(sequence: Sequence, profile: str, first: int, last: int) -> Iterator[
             drawn = answer if recorded is None else recorded
             if isinstance(machine, Machine):
                 sent = list(machine.vm.sent)
-                yield from svsm.told(Step(index, command, drawn, machine.vm, before, sent, refuses))
+                step = Step(index, command, drawn, machine.vm, before, sent, refuses)
+                terms.update(svsm.terms(step))
+                yield from svsm.told(step)
             elif isinstance(machine, Session):
                 yield from hosts.told(HostStep(index, command, drawn))
             if recorded is not None and not same(answer, recorded):

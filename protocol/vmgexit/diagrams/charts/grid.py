@@ -129,7 +129,8 @@ class _Placing:
             self._item(item)
         self._lifelines()
         texts = [line for label in self.grid.labels for line in label.lines]
-        self.grid.legend = explained([chart.title, chart.about, *map(" ".join, [texts]), *texts])
+        said = [chart.title, chart.about, " ".join(texts), *texts, *map(" ".join, chart.terms)]
+        self.grid.legend = [*chart.terms, *explained(said)]
         self.grid.width, self.grid.height = self.right + 1, self.y + 1
 
     def _half(self, lane: Lane) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from ...counting import count_of
 from ...descriptions import Actor, Command
 from ...machine.commands import COMMANDS
+from ...machine.rules import entry, host
 from ...machine.vcpu import GUEST_VMPL, STATUS_WORD
 from ...machine.vm import REQUESTS
 from ...schema import Bits, Place, get, leaves, members, set_numbers
@@ -23,7 +24,7 @@ from . import on_memory
 from .chart import Item, Mark, Message, Note, Party, lane
 from .row import Row, derived
 from .step import Step
-from .words import event, fields, listed, number
+from .words import event, fields, listed, number, sentence
 
 _REGISTERS = ("rcx", "rdx", "r8")
 _OF_A_PROTOCOL = 0x80001000  # codes from here on belong to the protocol called
@@ -322,6 +323,19 @@ EXCHANGES: dict[str, Row] = {
     **on_memory.EXCHANGES,
 }
 """By the name of the command."""
+
+
+def terms(step: Step) -> Iterator[tuple[str, str]]:
+    """What the atomic step of a command is, as its rule says."""
+    before = step.before
+    for op, names, rules in (
+        ("svsm_step", before.entries, entry.STEPS),
+        ("host_step", before.postings, host.STEPS),
+    ):
+        if step.command["op"] == op:
+            name = names[step.cpu.index] or ("handle_hv" if op == "svsm_step" else "")
+            if name in rules:
+                yield name.replace("_", " "), sentence(rules[name])
 
 
 def told(step: Step) -> Iterator[Item]:

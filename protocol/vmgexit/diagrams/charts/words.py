@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...descriptions import Command, Description
@@ -17,6 +18,12 @@ SHOWN_BYTES = 8
 def number(value: int) -> str:
     """Up to 9 in decimal, which reads the same in hex."""
     return str(value) if 0 <= value < 10 else f"{value:#x}"
+
+
+def sentence(function: Callable[..., Any]) -> str:
+    """The first sentence of what a function says of itself, as the end of a sentence."""
+    said = (function.__doc__ or "").partition(".")[0]
+    return f"{said[:1].lower()}{said[1:]}"
 
 
 def listed(values: list[int]) -> str:
