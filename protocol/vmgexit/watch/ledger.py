@@ -222,8 +222,6 @@ class Ledger:
                 account.honest = False
                 account.meddled = cpu.entry is not None
         account = step.account
-        for sent in vm.sent:
-            _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
         if step.handed_over:
             _look(account)
             step.at_hand_over = account
@@ -238,6 +236,12 @@ class Ledger:
     def called(self, step: Step) -> None:
         """What a call means."""
         served(step, step.cpu, step.account)
+        self.sent(step.cpu)
+
+    def sent(self, cpu: Vcpu) -> None:
+        """What the call of a vCPU sent."""
+        for sent in cpu.vm.sent:
+            _send(self.accounts[sent.target], sent, to_self=sent.target == cpu.index)
 
 
 def new_vmsa(step: Step, account: Account) -> None:

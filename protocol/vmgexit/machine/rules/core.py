@@ -263,3 +263,7 @@ def delete_vcpu(cpu: Vcpu, vmsa: int) -> None:
         keeps = cpu.vm.quirks.deleted_keeps_calling_area
         owner.home = Home(None, owner.home.calling_area if keeps else None)
     registry.entries.remove(found)
+    if not cpu.vm.quirks.replaced_call_lost:
+        for other in cpu.vm.vcpus:  # its guest is gone; another one may be created in the same page
+            if other is not cpu and other.mapped.vmsa == vmsa:
+                other.mapped = Home()

@@ -32,7 +32,7 @@ def call(cpu: Vcpu, protocol: int, request: int, registers: Registers, *, pendin
     `pending`: the guest sets call_pending, if it may write to its calling area. Afterwards the guest is in,
     or the vCPU is idle."""
     memory = memory_of(cpu)
-    if not cpu.in_guest:
+    if not cpu.in_guest or cpu.mapped.vmsa is None:
         enter(cpu)
     vmsa, area = cpu.mapped
     if vmsa is None or not cpu.in_guest:

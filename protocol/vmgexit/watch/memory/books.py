@@ -39,13 +39,18 @@ class Before:
             memory.copy(),
             [replace(one) for one in registry.entries],
             [cpu.home for cpu in vm.vcpus],
-            [cpu.mapped if cpu.in_guest else cpu.home for cpu in vm.vcpus],
+            [_caller(cpu) for cpu in vm.vcpus],
             vm.processor.copy(),
         )
 
     def find(self, vmsa: int | None) -> Registration | None:
         """The registration of a VMSA, if there is one."""
         return next((one for one in self.registered if one.vmsa == vmsa), None)
+
+
+def _caller(cpu: Vcpu) -> Home:
+    """Where the next call of a vCPU is made: its guest, unless that was deleted meanwhile."""
+    return cpu.mapped if cpu.in_guest and cpu.mapped.vmsa is not None else cpu.home
 
 
 def parts_of(vm: Vm) -> tuple[Memory, Registry]:

@@ -49,5 +49,6 @@ class LedgerOnMemory(Ledger):
                 new_vmsa(step, account)
             elif what == "request" and numbers == [command["protocol"], command["request"]]:
                 served(step, cpu, account)
+                self.sent(cpu)
             elif what == "request":
                 account.closed = True  # a call that stood in the VMSA
