@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 
 from . import probes
-from .process.child import from_nothing, mutators
+from .process.child import mutators
 from .targets import REPOSITORY, TARGETS, Conditions, TargetRow, find
 
 PLANT = "VMGEXIT_PLANT"
@@ -96,7 +96,7 @@ def seeds(row: TargetRow) -> Iterator[tuple[str, bytes]]:
         yield from _scenarios(row.has_memory)
     target = row.open()
     for number in range(FROM_NOTHING):
-        yield f"{row.name}-{number}.bin", from_nothing(target, random.Random(number))
+        yield f"{row.name}-{number}.bin", target.make(random.Random(number))
 
 
 def _scenarios(has_memory: bool) -> Iterator[tuple[str, bytes]]:

@@ -16,7 +16,6 @@ from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
 from vmgexit_fuzz.inputs import memory
 from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
-from vmgexit_fuzz.process import child
 from vmgexit_fuzz.targets import Target, as_finding, find
 from vmgexit_fuzz.targets.whole_svsm import WholeSvsm
 
@@ -147,8 +146,8 @@ def _on_memory(pick: random.Random) -> bytes:
 def from_nothing(trial: Trial) -> TrialOutcome:
     """What our own mutator makes from nothing, in the order of our campaign's first turn."""
     target, pick = _target(trial), random.Random(trial.first)
-    child.from_nothing(target, random.Random())  # imports the mutator
-    return _plain_loop(trial, target, lambda: child.from_nothing(target, pick))
+    target.make(random.Random())  # imports the mutator
+    return _plain_loop(trial, target, lambda: target.make(pick))
 
 
 def _plain_loop(trial: Trial, target: Target, made: Callable[[], bytes]) -> TrialOutcome:

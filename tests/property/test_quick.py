@@ -17,7 +17,6 @@ from vmgexit.machine.quirks import WITHOUT_MEMORY, profile
 from vmgexit.watch.invariants import INVARIANTS, Watch
 from vmgexit.watch.judged import Invariant, Violation
 from vmgexit.watch.quick import Quick
-from vmgexit_fuzz.process.child import from_nothing
 from vmgexit_fuzz.targets import find
 from vmgexit_fuzz.targets.hostile_host import HostileHost
 from vmgexit_fuzz.targets.scenarios import ProgramTarget
@@ -81,7 +80,7 @@ def held_equal(
 def drawn(target: ProgramTarget, seed: int, count: int) -> list[list[Command]]:
     """Well-formed scenarios from nothing."""
     pick = random.Random(seed)
-    return [target.commands(from_nothing(target, pick)) for _ in range(count)]
+    return [target.commands(target.make(pick)) for _ in range(count)]
 
 
 def opened(name: str) -> ProgramTarget:

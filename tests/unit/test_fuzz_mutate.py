@@ -1,5 +1,7 @@
 """Mutation of programs: whatever goes in, what comes out is short enough, repeatable and a scenario."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 from vmgexit.machine import program
 from vmgexit.machine.commands import WITHOUT_MEMORY, checked
 from vmgexit.machine.program import CODES, SIZE, Operation, spelled
-from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, Burst, Pick, mutate
+from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, Burst, Pick, mutate, stock
+from vmgexit_fuzz.inputs.stock import ON_A_SHELF, SHELVES
 
 INIT = spelled({"op": "init", "cpus": 2, "reg_count": 1})
 SEEDS = range(60)
@@ -83,3 +86,18 @@ def test_each_mutation_keeps_whole_operations(mutation: object) -> None:
         assert all(len(operation) % Operation.size == 0 for operation in operations)
         changed += operations != before
     assert changed > len(SEEDS) // 3
+
+
+def test_programs_from_nothing_differ_and_are_made_of_shelves() -> None:
+    """Each has a burst of its own; those of a shelf name the same few vectors more often than others."""
+    made = stock()
+    pick = random.Random(1)
+    programs = [made.program(pick) for _ in range(400)]
+    assert len(set(programs)) == 400
+    assert all(len(program) % SIZE == 0 for program in programs)
+    assert {program[:1] for program in programs} == {b"\0"}  # init
+    assert len(made.shelves) == SHELVES
+    assert all(0 < len(shelf.bursts) <= ON_A_SHELF for shelf in made.shelves)
+    again = stock()
+    pick = random.Random(1)
+    assert [again.program(pick) for _ in range(400)] == programs

@@ -6,6 +6,7 @@ have the most weight. All weights are in `MUTATIONS` and `BURSTS`.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from vmgexit.machine.program import CODES, PLACES, SIZE, Operation, spelled
 from vmgexit.wire.apic import ApicCall, ApicRegister, MessageType
 from vmgexit.wire.calls import calls
 from vmgexit.wire.svsm import CoreCall, Protocol
+
+from .stock import Stock
 
 _VECTOR, _RCX, _RDX = (PLACES[name].start for name in ("vector", "rcx", "rdx"))
 _SINGLE_REGISTERS = tuple(
@@ -389,6 +392,32 @@ def _vectors(operations: list[bytes]) -> list[int]:
     return found
 
 
+_OPENINGS = [
+    spelled({"op": "init", "cpus": cpus, "reg_count": count})
+    for cpus, count in itertools.product((1, 1, 2, 3), (1, 1, 1, 2, 0, 0xFFFFFFFF))
+]
+_ALLOW_ALL = spelled(call(0, ApicCall.CONFIGURE_VECTOR, 0x300))
+
+
+def opening(pick: random.Random) -> bytes:
+    """How a program begins: with all vectors allowed, or the host's interrupts would mostly be dropped."""
+    start = pick.choice(_OPENINGS)
+    return start + _ALLOW_ALL if pick.random() < 0.4 else start
+
+
+def stock(guest: Guest | None = None) -> Stock:
+    """What programs are made of from nothing."""
+    chosen = Pick()
+    chosen.guest = guest
+
+    def burst(pick: random.Random, vectors: tuple[int, ...]) -> bytes:
+        chosen.seed(pick.getrandbits(31))
+        chosen.present = vectors
+        return b"".join(_burst(chosen))
+
+    return Stock(opening, burst, tuple(dict.fromkeys(VECTORS)))
+
+
 def mutate(data: bytes, longest: int, seed: int, guest: Guest | None = None) -> bytes:
     """Another program, of at most `longest` bytes. Never raises, whatever `data` is. With a `guest` there
     are more of its calls in it."""
@@ -396,10 +425,7 @@ def mutate(data: bytes, longest: int, seed: int, guest: Guest | None = None) -> 
     pick.guest = guest
     operations = _operations(data)
     if not operations or pick.random() < 0.05:
-        cpus, count = pick.choice((1, 1, 2, 3)), pick.choice((1, 1, 1, 2, 0, 0xFFFFFFFF))
-        operations[:1] = [spelled({"op": "init", "cpus": cpus, "reg_count": count})]
-        if pick.random() < 0.4:  # or the host's interrupts would mostly be dropped
-            operations.insert(1, spelled(call(0, ApicCall.CONFIGURE_VECTOR, 0x300)))
+        operations[:1] = _operations(opening(pick))
     pick.present = _vectors(operations)
     for _ in range(pick.choice((1, 1, 1, 2, 3))):
         if operations:

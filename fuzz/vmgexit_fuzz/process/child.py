@@ -35,7 +35,6 @@ REPORT_SECONDS = 0.5
 LOOK_SECONDS = 0.05
 MOST_BETWEEN_LOOKS = 1024  # inputs
 FAILED = 2  # exit code after an error that the parent was told
-MOST_MUTATIONS = 12  # of nothing, until it is a well-formed input
 SAMPLED = 4  # one in so many inputs from nothing is looked at for the states it reached
 
 
@@ -219,7 +218,7 @@ def main() -> None:
     counter.tell(ready=True)
     one = wrapped(counter.one)
     one(b"")  # the first run imports what is imported late; the engine starts with it again
-    from_nothing(target, random.Random())  # so does the first change
+    target.make(random.Random())  # so does the first change
     import_module(f"{__package__}.minimize")
     if not kind.engine and row.has_states:
         counter.states = StateCounter(target, order)
@@ -274,7 +273,7 @@ def mutators(target: Target, atheris: Any) -> dict[str, Any]:
     def custom(data: bytes, longest: int, seed: int) -> bytes:
         # A third is made from nothing: what is kept only changes a little, and slows the search down.
         if seed % 3 == 0:
-            return from_nothing(target, random.Random(seed))[:longest]
+            return target.make(random.Random(seed))[:longest]
         # One in eight is left to libFuzzer, which knows what its table of compares holds.
         if seed % 8 == 0:
             changed: bytes = atheris.Mutate(data, longest)
@@ -297,19 +296,11 @@ def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> N
     pick = random.Random(order.seed)
     held = watch(Path(order.artifacts), order.conditions.hang_seconds)
     while True:
-        data = held.data = from_nothing(target, pick)
+        data = held.data = target.make(pick)
         if counter.states is not None and counter.inputs % SAMPLED == 0:
             counter.states.one(data, one)
         else:
             one(data)
-
-
-def from_nothing(target: Target, pick: random.Random) -> bytes:
-    """A well-formed input made from nothing by the target's mutator."""
-    data = b""
-    for _ in range(pick.randint(1, MOST_MUTATIONS)):
-        data = target.mutate(data, target.row.longest, pick.getrandbits(31))
-    return data
 
 
 class StateCounter:

@@ -10,20 +10,24 @@ Use: `install()` before the engine is given the counters of `probes`; then `mark
 
 from __future__ import annotations
 
+from typing import Any
+
 from vmgexit.descriptions import Command
 from vmgexit.machine.commands import WITHOUT_MEMORY
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules.entry import STEPS as ENTRY_STEPS
 from vmgexit.machine.rules.host import STEPS as HOST_STEPS
-from vmgexit.machine.vcpu import EVENT_VALID
+from vmgexit.machine.vcpu import EVENT_TYPE, EVENT_VALID
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import Protocol
 
 from .. import probes
 
+_KIND_OF_EVENT = EVENT_VALID | EVENT_TYPE
 _STEPS = {name: number for number, name in enumerate(("", *ENTRY_STEPS))}
 _POSTS = {name: number for number, name in enumerate(("", *HOST_STEPS))}
 
+_APIC, _WRITE_REGISTER = int(Protocol.APIC), int(ApicCall.WRITE_REGISTER)
 # What a command is: its operation; of an APIC call which one, of a write to which register.
 _WRITES = (ApicRegister.TPR, ApicRegister.EOI, ApicRegister.ICR, ApicRegister.SELF_IPI)
 _KINDS: dict[str | tuple[int, int], int] = {}
@@ -49,6 +53,9 @@ CELLS = _MEMORY_AT + (_OTHER_CALLS + 1) * _EFFECTS * _STATUSES * _VMSAS * 2
 
 
 _first = -1
+_MOST_KNOWN = 1 << 16
+_known: dict[tuple[Any, ...], tuple[int, ...]] = {}  # the cells of what `_seen` gave
+_marked: set[tuple[Any, ...]] = set()  # since the input began
 
 
 def install() -> None:
@@ -59,9 +66,19 @@ def install() -> None:
 
 
 def mark(machine: Machine, command: Command) -> None:
-    """Mark the cells of the state after a command."""
-    for cell in cells(machine, command):
-        probes.counters[_first + cell] = 1
+    """Mark the cells of the state after a command, once an input, which begins with `init`."""
+    if machine.vm.memory is not None:
+        for cell in _of_memory(machine, command):
+            probes.counters[_first + cell] = 1
+        return
+    if command["op"] == "init":
+        _marked.clear()
+        return
+    seen = _seen(machine, command)
+    if seen not in _marked:
+        _marked.add(seen)
+        for cell in _cells(seen):
+            probes.counters[_first + cell] = 1
 
 
 def cells(machine: Machine, command: Command) -> tuple[int, ...]:
@@ -70,29 +87,68 @@ def cells(machine: Machine, command: Command) -> tuple[int, ...]:
         return _of_memory(machine, command)
     if command["op"] == "init":
         return ()
+    return _cells(_seen(machine, command))
+
+
+def _seen(machine: Machine, command: Command) -> tuple[Any, ...]:
+    """All of a state that its cells look at, in one tuple: it is the same more often than not."""
     cpu = machine.vm.vcpus[command["cpu"]]
-    guest, local = cpu.guest, cpu.apic
-    kind = _kind(command)
-    event = guest.event_inj
-    carrier = 0 if not event & EVENT_VALID else 1 + min(event >> 8 & 7, 2)
-    cut_short = guest.exit_int_info & EVENT_VALID != 0
-    step = 0 if cpu.entry is None else _STEPS.get(cpu.entry.step, 0)
-    post = 0 if cpu.posting is None else _POSTS.get(cpu.posting.step, 0)
-    cancelled = cpu.entry is not None and cpu.entry.cancelled > 0
-    carried = (carrier * 2 + guest.vintr.v_irq) * 3 + min(len(local.isr), 2)
-    pending = (
-        guest.alternate_injection
-        | local.nmi_pending << 1
-        | (local.irr != 0) << 2
-        | (local.host_tmr != 0) << 3
-        | any(level for level, _ in local.isr_tmr) << 4
-        | cpu.mailbox.pending << 5
-    )
+    guest, local, under_way, posting = cpu.guest, cpu.apic, cpu.entry, cpu.posting
     return (
-        kind * _CARRIED + carried * 4 + local.lazy_eoi_pending * 2 + cut_short,
+        _kind(command) if command["op"] == "call" else _KINDS[command["op"]],
+        guest.event_inj & _KIND_OF_EVENT,
+        guest.exit_int_info & EVENT_VALID,
+        guest.vintr.v_irq,
+        guest.alternate_injection,
+        len(local.isr),
+        (True, True) in local.isr_tmr or (True, False) in local.isr_tmr,
+        local.irr != 0,
+        local.host_tmr != 0,
+        local.nmi_pending,
+        local.lazy_eoi_pending,
+        cpu.mailbox.pending,
+        under_way and under_way.step,
+        under_way and under_way.cancelled > 0,
+        posting and posting.step,
+    )
+
+
+def _cells(seen: tuple[Any, ...]) -> tuple[int, ...]:
+    found = _known.get(seen)
+    if found is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[seen] = _cells_of(*seen)
+    return found
+
+
+def _cells_of(
+    kind: int,
+    event: int,
+    left: int,
+    v_irq: bool,
+    emulated: bool,
+    in_service: int,
+    level: bool,
+    irr: bool,
+    host_tmr: bool,
+    nmi: bool,
+    lazy_eoi: bool,
+    mail: bool,
+    entry_step: str | None,
+    cancelled: bool | None,
+    post_step: str | None,
+) -> tuple[int, ...]:
+    carrier = 0 if not event & EVENT_VALID else 1 + min(event >> 8 & 7, 2)
+    cut_short = left != 0
+    step, post = _STEPS.get(entry_step or "", 0), _POSTS.get(post_step or "", 0)
+    carried = (carrier * 2 + v_irq) * 3 + min(in_service, 2)
+    pending = emulated | nmi << 1 | irr << 2 | host_tmr << 3 | level << 4 | mail << 5
+    return (
+        kind * _CARRIED + carried * 4 + lazy_eoi * 2 + cut_short,
         _PENDING_AT + kind * _PENDING + pending,
-        _RACING_AT + (step * len(_POSTS) + post) * 2 + cancelled,
-        _LEAVING_AT + ((step * 4 + carrier) * 2 + cut_short) * 2 + local.nmi_pending,
+        _RACING_AT + (step * len(_POSTS) + post) * 2 + bool(cancelled),
+        _LEAVING_AT + ((step * 4 + carrier) * 2 + cut_short) * 2 + nmi,
     )
 
 
@@ -115,9 +171,9 @@ def _of_memory(machine: Machine, command: Command) -> tuple[int, ...]:
 
 
 def _kind(command: Command) -> int:
-    operation: str = command["op"]
-    if operation != "call" or command["protocol"] != Protocol.APIC:
-        return _KINDS[operation]
+    """Which call a command is, and to which register."""
+    if command["protocol"] != _APIC:
+        return _KINDS["call"]
     call = command["request"]
-    register = command["rcx"] if call == ApicCall.WRITE_REGISTER else 0
-    return _KINDS.get((call, register), _KINDS.get((call, 0), _KINDS[operation]))
+    register = command["rcx"] if call == _WRITE_REGISTER else 0
+    return _KINDS.get((call, register), _KINDS.get((call, 0), _KINDS["call"]))

@@ -7,6 +7,7 @@ code. Nothing here imports what a target probes, so that coverage can be put in 
 from __future__ import annotations
 
 import os
+import random
 import sys
 import traceback
 from collections import Counter
@@ -28,6 +29,7 @@ ON_MEMORY = "svsm"
 """The target whose seeds are scenarios of machines with memory."""
 
 HANG_SECONDS = 20  # for one input
+MOST_MUTATIONS = 12  # of nothing, until it is a well-formed input
 
 
 class Finding(Exception):
@@ -189,6 +191,13 @@ class Target:
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
         """Another input, of at most `longest` bytes. Never raises, whatever `data` is."""
         raise NotImplementedError
+
+    def make(self, pick: random.Random) -> bytes:
+        """A well-formed input from nothing."""
+        data = b""
+        for _ in range(pick.randint(1, MOST_MUTATIONS)):
+            data = self.mutate(data, self.row.longest, pick.getrandbits(31))
+        return data
 
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
         """One input with some parts as the other has them, of at most `longest` bytes."""

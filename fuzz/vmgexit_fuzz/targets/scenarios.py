@@ -7,6 +7,7 @@ base of every target whose inputs are programs.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -26,6 +27,8 @@ from vmgexit.watch.snapshot import snapshot
 
 from ..inputs import programs
 from .base import Conditions, Finding, Target, TargetRow, as_finding
+
+CHANGED = 1 / 4  # how often a program from nothing is changed
 
 
 class Execution(Protocol):
@@ -127,6 +130,17 @@ class Scenario(ProgramTarget):
     """Any scenario, under all invariants."""
 
     is_quick = True
+
+    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
+        super().__init__(row, conditions)
+        self.stock = programs.stock(self.guest)
+
+    def make(self, pick: random.Random) -> bytes:
+        """A program of bursts in stock, one in four of them changed."""
+        data = self.stock.program(pick)[: self.row.longest]
+        if pick.random() < CHANGED:
+            return self.mutate(data, self.row.longest, pick.getrandbits(31))
+        return data
 
 
 def _state(machine: Machine, command: Command) -> str:

@@ -56,6 +56,7 @@ class SvsmCalls(ProgramTarget):
 
 def _folded(command: Command) -> Command:
     if command["op"] == "call":
+        command = {**command}
         command["protocol"] = _one_of(PROTOCOLS, command["protocol"])
         command["request"] = _one_of(CALLS, command["request"])
         for register in ("rcx", "rdx"):

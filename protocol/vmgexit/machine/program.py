@@ -220,6 +220,11 @@ class _Spelling:
             own = _own(one.arguments)
             self.read[one.code] = _reader((*own, *inside), one.name)
             self.write[one.name] = _writer(one.code, own)
+        self._known: dict[tuple[int, int], dict[bytes, Command]] = {}
+
+    def known(self, cpus: int, codes: int) -> dict[bytes, Command]:
+        """The commands that operations gave, of scenarios with so many vCPUs and codes."""
+        return self._known.setdefault((cpus, codes), {})
 
 
 _PLAIN, _WHOLE = _Spelling(WITHOUT_MEMORY.values()), _Spelling(COMMANDS.values())
@@ -229,22 +234,39 @@ _FOLLOWED: dict[str, list[tuple[int, tuple[Argument, ...]]]] = {}
 for _code, (_name, _arguments) in _PIECES.items():
     _FOLLOWED.setdefault(_name, []).append((_code, _arguments))
 _HAS_MEMORY = _FLAGS["first"]  # of init
+# Commands of which the operation alone does not say what they come to.
+_TO_FINISH = frozenset({"init", "host_page", "read", "write", "psp"}) | {
+    name
+    for name, pieces in _FOLLOWED.items()
+    if any(isinstance(one[0].kind, Hex | Bytes) for _, one in pieces)
+}
+_MOST_KNOWN = 1 << 14  # operations, for each number of vCPUs
 _FLAGS_AT = list(PLACES).index("flags")
 
 
 def read(data: bytes, *, memory: bool = False) -> list[Command]:
     """The scenario that `data` spells; machines have memory only with `memory`. Never fails; empty data is
-    an empty scenario."""
+    an empty scenario. Nobody may change the commands: equal operations give the same ones."""
     commands: list[Command] = []
+    unfinished: list[Command] = []  # others are finished, and shared
     cpus, codes, spelling = 1, len(CODES) if memory else CODES_WITHOUT_MEMORY, _PLAIN
-    for operation in _LAYOUT.iter_unpack(data[: len(data) - len(data) % SIZE]):
+    known = spelling.known(cpus, codes)
+    data = bytes(data)
+    for at in range(0, len(data) - SIZE + 1, SIZE):
+        spelled = data[at : at + SIZE]
+        command = known.get(spelled)
+        if command is not None and commands:
+            commands.append(command)
+            continue
+        operation = _LAYOUT.unpack(spelled)
         code = operation[0] % codes
         if code == _INIT or not commands:
             spelling = _WHOLE if memory and operation[_FLAGS_AT] & _HAS_MEMORY else _PLAIN
             command = spelling.read[_INIT](cpus, *operation)
             cpus = command["cpus"]
+            known = spelling.known(cpus, codes)
         elif code in _PIECES:
-            _belongs(commands[-1], code, operation)
+            _belongs(commands, code, operation)
             continue
         else:
             if code not in spelling.read:
@@ -253,18 +275,29 @@ def read(data: bytes, *, memory: bool = False) -> list[Command]:
             if spelling is _WHOLE and command["op"] in NOT_ON_MEMORY:
                 continue
         commands.append(command)
-    for command in commands:
+        if command["op"] in _TO_FINISH:
+            unfinished.append(command)
+        else:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[spelled] = command
+    for command in unfinished:
         for _, arguments in _FOLLOWED.get(command["op"], ()):
             _finish(command, arguments[0])
         _settle(command)
     return commands
 
 
-def _belongs(command: Command, code: int, operation: tuple[int, ...]) -> None:
+def _belongs(commands: list[Command], code: int, operation: tuple[int, ...]) -> None:
     """Add what a piece holds to the command before it, if it is one that can hold it."""
+    command = commands[-1]
     name, (argument, *_) = _PIECES[code]
     if command["op"] != name:
         return
+    if name not in _TO_FINISH:
+        command = commands[-1] = {**command}  # no longer what others have
+        if argument.name in command:
+            command[argument.name] = [*command[argument.name]]
     held = _READ_PIECE[code](1, *operation)
     match argument.kind:
         case Posts():

@@ -1,0 +1,67 @@
+"""Programs from nothing, put together from bursts that are in stock.
+
+Making a burst takes as long as running ten commands, and putting one behind another takes almost nothing.
+So bursts are kept, and used some dozens of times in ever other company. Bugs sit where interrupts
+meet: bursts of one shelf are about the same few vectors. Each program adds one new burst to its
+shelf, and now and then a shelf is emptied and gets other vectors.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+SHELVES = 16
+ON_A_SHELF = 48  # bursts
+LEAST = 4  # before a shelf's bursts are used
+EMPTIED = 1 / 256  # of a shelf, at each program
+MOST_BURSTS = 14  # of a program
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Bursts about the same vectors, each in the binary spelling."""
+
+    vectors: tuple[int, ...]
+    bursts: list[bytes] = field(default_factory=list)
+
+
+class Stock:
+    """Makes programs: `opening` gives the beginning of one, `burst` a burst about some of `vectors`."""
+
+    def __init__(
+        self,
+        opening: Callable[[random.Random], bytes],
+        burst: Callable[[random.Random, tuple[int, ...]], bytes],
+        vectors: tuple[int, ...],
+    ) -> None:
+        self.opening, self.burst, self.vectors = opening, burst, vectors
+        self.shelves: list[Shelf] = []
+
+    def program(self, pick: random.Random) -> bytes:
+        """A program that was not made before."""
+        shelf = self._shelf(pick)
+        bursts = shelf.bursts
+        new = self.burst(pick, shelf.vectors)
+        if len(bursts) < ON_A_SHELF:
+            bursts.append(new)
+        else:
+            bursts[int(pick.random() * ON_A_SHELF)] = new
+        while len(bursts) < LEAST:
+            bursts.append(self.burst(pick, shelf.vectors))
+        made = pick.choices(bursts, k=1 + int(pick.random() * MOST_BURSTS))
+        made[int(pick.random() * len(made))] = new
+        return self.opening(pick) + b"".join(made)
+
+    def _shelf(self, pick: random.Random) -> Shelf:
+        """One of the shelves; an empty one while there are few."""
+        at = int(pick.random() * SHELVES)
+        if at < len(self.shelves) and pick.random() >= EMPTIED:
+            return self.shelves[at]
+        shelf = Shelf(tuple(pick.sample(self.vectors, 1 + int(pick.random() * 3))))
+        if at < len(self.shelves):
+            self.shelves[at] = shelf
+        else:
+            self.shelves.append(shelf)
+        return shelf
