@@ -5,9 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from vmgexit.compare.conformance.check import Outcome, Support, held
-from vmgexit.compare.conformance.rule import Rule
+from vmgexit.compare.conformance.host_rules import CHAPTERS as OF_A_HOST
+from vmgexit.compare.conformance.rule import Chapter, Rule
 from vmgexit.compare.conformance.rules import CHAPTERS, RULES
-from vmgexit.descriptions import Answer, Command
+from vmgexit.descriptions import Answer, Command, checked
+from vmgexit.hosts import commands as host_commands
+from vmgexit.hosts import quirks as hosts
+from vmgexit.hosts.scenario import Session
 from vmgexit.machine.commands import COMMANDS
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.vcpu import STATUS_WORD
@@ -34,10 +38,34 @@ def test_our_machine_keeps_each_rule(rule: Rule) -> None:
     assert held(rule, Adapter(), Support()).outcome is Outcome.HOLDS
 
 
-def test_ids_are_the_places_on_the_page() -> None:
-    rules = [rule for chapter in CHAPTERS for rule in chapter.rules]
-    assert [rule.id for rule in rules] == [f"PEER-{n}" for n in range(1, len(rules) + 1)]
-    assert len(RULES) == len(rules)
+class Host:
+    """Our host as a peer."""
+
+    def __init__(self, profile: str) -> None:
+        self.session = Session(hosts.profile(profile))
+
+    def execute(self, command: Command) -> Answer:
+        if command["op"] not in host_commands.COMMANDS:
+            return {"unsupported": "it"}
+        return self.session.execute(checked(command, host_commands.COMMANDS))
+
+
+OF_HOSTS = [rule for chapter in OF_A_HOST for rule in chapter.rules]
+
+
+@pytest.mark.parametrize("profile", ["reference", "kvm"])
+@pytest.mark.parametrize(
+    "rule", [rule for rule in OF_HOSTS if rule.steps], ids=lambda rule: rule.title
+)
+def test_our_host_keeps_each_rule_and_so_does_kvm(rule: Rule, profile: str) -> None:
+    assert held(rule, Host(profile), Support()).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize(("chapters", "prefix"), [(CHAPTERS, "PEER-"), (OF_A_HOST, "PEER-H")])
+def test_ids_are_the_places_on_the_page(chapters: tuple[Chapter, ...], prefix: str) -> None:
+    rules = [rule for chapter in chapters for rule in chapter.rules]
+    assert [rule.id for rule in rules] == [f"{prefix}{n}" for n in range(1, len(rules) + 1)]
+    assert len({rule.title for rule in rules}) == len(rules)
 
 
 def test_every_operation_of_an_svsm_without_memory_is_in_an_exchange() -> None:

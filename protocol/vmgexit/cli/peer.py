@@ -10,6 +10,7 @@ from ..errors import UsageError
 
 ACTIONS = {
     "new": ("peer_new", "begin an adapter in C, Rust or Python"),
+    "record": ("peer_record", "write what an adapter answers as a recording"),
     "check": ("peer_check", "say which rules of the protocol an adapter breaks"),
 }
 """Every action: its file here, and the line that `vmgexit peer --help` says of it."""

@@ -15,12 +15,14 @@ from ..devices import RECORDED
 from ..errors import UsageError
 from ..guests.profiles import GUESTS, find_guest
 from ..machine.quirks import profile
-from ..sequences import SVSM, Sequence
+from ..sequences import HOST, SVSM, Sequence
 from .as_guest import check
 from .devices import add_devices, chosen_devices
 from .formatter import examples
 from .peer import add_timeout, words_of
 from .sequence_files import named, read_sequences
+
+_NAMED = {SVSM: "an SVSM", HOST: "a GHCB host"}
 
 SHOWN = 20  # mismatches printed in full; all are counted
 
@@ -125,8 +127,13 @@ def _mismatches(arguments: argparse.Namespace, tally: Tally) -> Iterator[Mismatc
         return
     with Peer(_command(arguments), arguments.peer_timeout) as peer:
         for sequence, quirks in _sequences(arguments):
-            ours = _for_an_svsm(sequence, "a peer is an SVSM")
-            yield from replay_peer([ours], peer, quirks, tally)
+            if sequence.machine != peer.hello.machine:
+                where = f"{sequence.name} line {sequence.line}"
+                raise UsageError(
+                    f"{where}: this is for {_NAMED[sequence.machine]}, and the peer is"
+                    f" {_NAMED[peer.hello.machine]}"
+                )
+            yield from replay_peer([sequence], peer, quirks, tally)
 
 
 def _without_answers(arguments: argparse.Namespace) -> Iterator[Sequence]:

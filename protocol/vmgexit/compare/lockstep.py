@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from ..descriptions import Answer, Command
+from ..devices import RECORDED
 from ..errors import PeerError, ScenarioError
-from ..machine.machine import Machine
-from ..machine.quirks import Quirks
-from ..sequences import Sequence
+from ..sequences import SVSM, Sequence
 from .peer import Peer, plain
-from .replay import Mismatch, Tally, differences, same
+from .replay import KINDS, Mismatch, Tally, differences, same
 
 UNSUPPORTED = "unsupported"
 Differences = dict[str, tuple[Any, Any]]  # by dotted key: found, expected
@@ -54,10 +53,11 @@ class Answering(Protocol):
 
 
 class Lockstep:
-    """A peer and a machine that get the same commands, from an `init` on."""
+    """A peer and a machine that get the same commands, from an `init` on. `kind` says what machine."""
 
-    def __init__(self, peer: Answering, quirks: Quirks) -> None:
-        self.peer, self.machine = peer, Machine(quirks)
+    def __init__(self, peer: Answering, quirks: Any, kind: str = SVSM) -> None:
+        self.peer = peer
+        self.machine: Any = KINDS[kind].begin(quirks, RECORDED)
 
     def execute(self, command: Command) -> tuple[Answer, Answer]:
         """Both answers, the peer's first; the machine's is empty when the peer does not support the
@@ -69,7 +69,7 @@ class Lockstep:
 
 
 def replay_peer(
-    sequences: Iterable[Sequence], peer: Peer, quirks: Quirks, tally: Tally
+    sequences: Iterable[Sequence], peer: Peer, quirks: Any, tally: Tally
 ) -> Iterator[Mismatch]:
     """Run every sequence on the peer and yield the answers that differ; `tally` counts on the way.
 
@@ -79,7 +79,7 @@ def replay_peer(
     """
     for sequence in sequences:
         tally.sequences += 1
-        lockstep = Lockstep(peer, quirks) if None in sequence.answers else None
+        lockstep = Lockstep(peer, quirks, sequence.machine) if None in sequence.answers else None
         peer.forget()
         for index, (command, recorded) in enumerate(
             zip(sequence.commands, sequence.answers, strict=True)

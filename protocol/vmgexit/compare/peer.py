@@ -24,7 +24,9 @@ from typing import IO, Any
 
 from ..descriptions import Answer, Command
 from ..errors import PeerError, brief
+from ..hosts.vm import Setup
 from ..machine.commands import no_such_vcpu
+from ..sequences import HOST, SVSM
 
 VERSION = 2  # of specs/peer-protocol.md
 VERSIONS = (1, VERSION)  # an adapter of version 1 knows no machine with memory
@@ -40,10 +42,12 @@ _CLOSING = 1.0  # seconds for a process to end by itself once its pipes are clos
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a peer says of itself: its name, and the profile that it means to follow, if any."""
+    """What a peer says of itself: its name, the profile that it means to follow, if any, and what it is:
+    an SVSM or a GHCB host."""
 
     name: str
     profile: str = ""
+    machine: str = SVSM
 
 
 class Peer:
@@ -121,8 +125,8 @@ class Peer:
             self.stopped = dict(answer)
         if command["op"] == "init":
             if "unsupported" not in answer:
-                self._vcpus = command["cpus"]
-            elif "memory" not in command:
+                self._vcpus = command.get("cpus") or command.get("vcpus", Setup().vcpus)
+            elif self.hello.machine == SVSM and "memory" not in command:
                 self._end()
                 raise PeerError("does not support init", kind="garbage")
         return answer
@@ -168,7 +172,12 @@ def _hello(told: Answer) -> Hello:
         raise PeerError(f"hello: name: {brief(name)} found, a text expected", kind="start")
     if not isinstance(profile, str):
         raise PeerError(f"hello: profile: {brief(profile)} found, a text expected", kind="start")
-    return Hello(plain(name), plain(profile))
+    machine = told.get("machine", SVSM)
+    if machine not in (SVSM, HOST):
+        raise PeerError(
+            f"hello: machine: {brief(machine)} found, {SVSM} or {HOST} expected", kind="start"
+        )
+    return Hello(plain(name), plain(profile), machine)
 
 
 def _object(line: bytes) -> Answer:

@@ -19,16 +19,19 @@ from enum import StrEnum
 from ...descriptions import Answer, Command
 from ...errors import PeerError, brief
 from ...machine.commands import call
+from ...sequences import HOST, SVSM
 from ...wire.apic import ApicCall, ApicRegister
 from ...wire.calls import find_call
 from ..lockstep import UNSUPPORTED, Answering
 from ..peer import STOPS, Peer
 from ..replay import same
+from .host_rules import RULES as OF_A_HOST
 from .rule import Rule, begin, on, post, runs
-from .rules import RULES
+from .rules import RULES as OF_AN_SVSM
 
 END = 1.0  # seconds in which an adapter exits once its input has ended
-_OF_HELLO, _OF_ANSWERS, _OF_END = RULES["Hello"], RULES["One answer"], RULES["The end"]
+RULES = {SVSM: OF_AN_SVSM, HOST: OF_A_HOST}
+"""The rules by what a peer is. All have one of the hello, one of answers and one of the end."""
 _EVERY_EXCHANGE = {"number": "two answers", "garbage": "no answer", "hang": "no answer in time"}
 """Kinds of PeerError that break the rule of one answer."""
 
@@ -82,24 +85,26 @@ def check(words: Sequence[str], timeout: float, support: Support) -> Iterator[Re
     try:
         peer.restart()
     except PeerError as error:
-        yield Result(_OF_HELLO, Outcome.BROKEN, str(error))
+        yield Result(OF_AN_SVSM["Hello"], Outcome.BROKEN, str(error))
         return
+    rules = RULES[peer.hello.machine]
+    hello, answers = rules["Hello"], rules["One answer"]
     with contextlib.closing(peer):
-        yield Result(_OF_HELLO, Outcome.HOLDS, _said(peer))
-        for rule in RULES.values():
-            if rule is _OF_END:
+        yield Result(hello, Outcome.HOLDS, _said(peer))
+        for rule in rules.values():
+            if rule is rules["The end"]:
                 yield _ends(rule, words)
             elif rule.steps:
                 peer.forget()
                 try:
-                    result = held(rule, peer, support)
+                    result = held(rule, peer, support, answers)
                 except PeerError as error:  # of kind start
-                    yield Result(_OF_HELLO, Outcome.BROKEN, f"started again: {error}")
+                    yield Result(hello, Outcome.BROKEN, f"started again: {error}")
                     return
-                if rule is _OF_ANSWERS and result.outcome is Outcome.HOLDS:
+                if rule is answers and result.outcome is Outcome.HOLDS:
                     result = _at_once(rule, words, timeout)
                 yield result
-                if rule is _OF_ANSWERS and result.outcome is Outcome.BROKEN:
+                if rule is answers and result.outcome is Outcome.BROKEN:
                     return
 
 
@@ -108,15 +113,21 @@ def _said(peer: Peer) -> str:
     return f"{peer.hello.name}{profile}"
 
 
-def held(rule: Rule, peer: Answering, support: Support) -> Result:
-    """Run a rule's exchange. Raises PeerError where the peer cannot be started again."""
+def held(
+    rule: Rule,
+    peer: Answering,
+    support: Support,
+    answers: Rule = OF_AN_SVSM["One answer"],
+) -> Result:
+    """Run a rule's exchange; `answers` is the rule of one answer. Raises PeerError where the peer cannot be
+    started again."""
     for step, (command, expected) in enumerate(rule.steps):
         try:
             answer = peer.execute(command)
         except PeerError as error:
             if error.kind == "start":
                 raise
-            broken = _OF_ANSWERS if error.kind in _EVERY_EXCHANGE else rule
+            broken = answers if error.kind in _EVERY_EXCHANGE else rule
             return Result(broken, Outcome.BROKEN, f"{error} ({rule.title.lower()})", step)
         if UNSUPPORTED not in expected:
             support.note(command, answer)
@@ -171,7 +182,7 @@ def _told(value: object) -> str:
 
 def _at_once(rule: Rule, words: Sequence[str], timeout: float) -> Result:
     """Three commands in one write, and the end of the input: as many answers, one a line."""
-    commands = [begin(2)[0], on("doorbell"), begin(1)[0]]
+    commands = [rule.steps[0][0]] * 3
     output, _ = _given(words, commands, timeout)
     answers = output.splitlines()[1:]
     if len(answers) != len(commands):
@@ -208,7 +219,7 @@ def _given(words: Sequence[str], commands: Sequence[Command], timeout: float) ->
 
 # --- how fast --------------------------------------------------------------------------------------
 
-_MIXED: list[Command] = [
+_MIXED_OF_AN_SVSM: list[Command] = [
     begin()[0],
     call(0, ApicCall.CONFIGURE_VECTOR, 1 << 8 | 0x61),
     runs(interrupts=True)[0],
@@ -223,7 +234,9 @@ _MIXED: list[Command] = [
         )
     ),
 ]
-"""A sequence of 39 commands, of the kinds that a campaign sends most."""
+_MIXED_OF_A_HOST = [command for rule in OF_A_HOST.values() for command, _ in rule.steps]
+MIXED = {SVSM: _MIXED_OF_AN_SVSM, HOST: _MIXED_OF_A_HOST}
+"""A sequence of some dozens of commands, of the kinds that a campaign sends most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +250,18 @@ class Speed:
 def speed(words: Sequence[str], timeout: float, seconds: float = 0.2) -> Speed:
     """How fast a peer answers. Raises PeerError."""
     with Peer(words, timeout) as peer:
-        sent, start = 0, time.perf_counter()
+        mixed, sent, start = MIXED[peer.hello.machine], 0, time.perf_counter()
         while (took := time.perf_counter() - start) < seconds:
             peer.forget()
-            for command in _MIXED:
+            for command in mixed:
                 peer.execute(command)
-            sent += len(_MIXED)
+            sent += len(mixed)
     start = time.perf_counter()
     _given(words, [], timeout)
     starting = time.perf_counter() - start
-    several = max(1, round(sent / len(_MIXED))) * 4
+    several = max(1, round(sent / len(mixed))) * 4
     start = time.perf_counter()
-    _given(words, _MIXED * several, timeout)
+    _given(words, mixed * several, timeout)
     return Speed(
-        sent / took, several * len(_MIXED) / max(time.perf_counter() - start - starting, 1e-6)
+        sent / took, several * len(mixed) / max(time.perf_counter() - start - starting, 1e-6)
     )

@@ -14,7 +14,7 @@ Step = tuple[Command, Answer]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule. `text` is Markdown; `id` is PEER-1, PEER-2, ... by its place on the page."""
+    """A rule. `text` is Markdown; `id` is PEER-1 or PEER-H1, for a host, by its place on the page."""
 
     title: str
     text: str
@@ -30,14 +30,14 @@ class Chapter:
     rules: tuple[Rule, ...]
 
 
-def numbered(chapters: Iterable[Chapter]) -> tuple[Chapter, ...]:
+def numbered(chapters: Iterable[Chapter], prefix: str) -> tuple[Chapter, ...]:
     """The chapters, their rules with ids."""
     made, number = [], 0
     for chapter in chapters:
         rules = []
         for rule in chapter.rules:
             number += 1
-            rules.append(replace(rule, id=f"PEER-{number}"))
+            rules.append(replace(rule, id=f"{prefix}{number}"))
         made.append(replace(chapter, rules=tuple(rules)))
     return tuple(made)
 

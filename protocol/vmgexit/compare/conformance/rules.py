@@ -423,7 +423,7 @@ _REQUESTS = Chapter(
     ),
 )
 
-CHAPTERS = numbered((_EXCHANGE, _FIRST, _HOST, _GUEST, _REQUESTS))
+CHAPTERS = numbered((_EXCHANGE, _FIRST, _HOST, _GUEST, _REQUESTS), "PEER-")
 
 RULES: dict[str, Rule] = {rule.title: rule for chapter in CHAPTERS for rule in chapter.rules}
 """Every rule by its title, in the order in which they build up."""

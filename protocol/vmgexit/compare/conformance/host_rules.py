@@ -1,0 +1,275 @@
+"""The rules of an adapter for a GHCB host, in the order in which they build up.
+
+Expected answers were written by hand, from the layout of the GHCB page and from how KVM's own code answers
+(corpus/recordings/kvm). The exchanges ask nothing in which KVM and the reference differ.
+"""
+
+from __future__ import annotations
+
+from ...descriptions import Answer, Command
+from ...hosts.vm import KEYS
+from ...wire.exit_codes import ExitCode
+from ...wire.ghcb import BITMAP_OFFSET, GhcbPage
+from .rule import OK, Chapter, Rule, Step, numbered
+
+_AT = 0x7000  # where the guest's GHCB page is
+
+
+def _page(exit: ExitCode | int, *, usage: int = 0, **fields: int) -> list[tuple[int, str]]:
+    """The pieces of a page: the exit, and the fields given; all of them marked valid."""
+    held = {"sw_exit_code": int(exit), "sw_exit_info_1": 0, "sw_exit_info_2": 0, **fields}
+    bits, pieces = 0, []
+    for name, value in held.items():
+        at = GhcbPage.declaration[name].byte_offset
+        bits |= 1 << at // 8
+        if value:
+            pieces.append((at, value.to_bytes(8, "little").hex()))
+    pieces.append((BITMAP_OFFSET, bits.to_bytes(16, "little").hex()))
+    pieces.append((GhcbPage.declaration["protocol_version"].byte_offset, "0200"))
+    if usage:
+        pieces.append(
+            (GhcbPage.declaration["ghcb_usage"].byte_offset, usage.to_bytes(4, "little").hex())
+        )
+    return pieces
+
+
+def _begin(**setup: object) -> Step:
+    return {"op": "init", "registered": _AT, **setup}, OK
+
+
+def _exits(exit: ExitCode | int, *, cpu: int = 0, usage: int = 0, **fields: int) -> Command:
+    pieces = [list(piece) for piece in _page(exit, usage=usage, **fields)]
+    return {"op": "vmgexit", "page": pieces, "gpa": _AT} | ({"cpu": cpu} if cpu else {})
+
+
+def _done(detail: int = 0, **more: object) -> Answer:
+    return {"run": "guest", "status": 0, "detail": detail, **more}
+
+
+def _refused(why: int) -> Answer:
+    return {"run": "guest", "status": 2, "detail": why, "asked": []}
+
+
+_DEFAULTS = "; ".join(
+    f"`{name}` {key.metadata['meaning']}"
+    + (f" (default {key.default})" if isinstance(key.default, int) else "")
+    for name, key in KEYS.items()
+)
+
+_EXCHANGE = Chapter(
+    "Exchange with a host",
+    (
+        Rule(
+            "Hello",
+            'As that of an SVSM, with `"machine": "host"`.',
+        ),
+        Rule(
+            "One answer",
+            "As for an SVSM: each command has one answer on one line, flushed at once, in order.",
+            (_begin(),),
+        ),
+        Rule(
+            "A fresh VM",
+            "Each `init` starts a fresh VM in the same process. Nothing of the one before is left.",
+            (
+                _begin(),
+                ({"op": "write", "gpa": 0x1000, "hex": "0102"}, OK),
+                ({"op": "read", "gpa": 0xFFF, "size": 4}, {"hex": "00010200"}),
+                _begin(),
+                ({"op": "read", "gpa": 0xFFF, "size": 4}, {"hex": "00000000"}),
+            ),
+        ),
+        Rule(
+            "What is not supported",
+            "An operation that the adapter does not know, or a set-up or a use that it cannot have, is"
+            " answered by the one key `unsupported`, and has changed nothing.",
+            (
+                _begin(),
+                ({"op": "an_operation_of_2030"}, {"unsupported": "an_operation_of_2030"}),
+            ),
+        ),
+        Rule(
+            "The set-up",
+            f"What `init` leaves out has its default. {_DEFAULTS}. Guest memory begins at 0 and is zero"
+            " but for `memory`.",
+            (
+                _begin(memory=[[0x2000, "aabb"]], memory_top=0x10000),
+                ({"op": "read", "gpa": 0x2000, "size": 2}, {"hex": "aabb"}),
+                ({"op": "read", "gpa": 0xFFFF, "size": 2}, {"hex": None}),
+            ),
+        ),
+    ),
+)
+
+_PAGE = Chapter(
+    "A GHCB page in, an answer out",
+    (
+        Rule(
+            "The answer",
+            "`vmgexit` says which bytes of the page are not zero, and where it is. `run` says how it goes"
+            ' on: `"guest"`, `["error", n]` where KVM_RUN fails, `["terminate", word]`,'
+            ' `["internal-error", code]`. `status` and `detail` are what SW_EXITINFO1 and SW_EXITINFO2'
+            " hold afterwards, `valid` the fields that the host marked valid, `registers` the values of"
+            " those of RAX, RBX, RCX and RDX.",
+            (
+                _begin(features=3),
+                (_exits(ExitCode.HYPERVISOR_FEATURES), _done(3, asked=[])),
+                (
+                    _exits(ExitCode.CPUID, rax=0, rcx=0),
+                    _done(
+                        registers={
+                            "rax": 0x10,
+                            "rbx": 0x6874_7541,
+                            "rcx": 0x444D_4163,
+                            "rdx": 0x6974_6E65,
+                        }
+                    ),
+                ),
+            ),
+        ),
+        Rule(
+            "What was asked",
+            "`asked` lists what the host asked of devices, user space, firmware and memory, in order: a"
+            " name and its values. Bytes are hex.",
+            (
+                _begin(),
+                (
+                    _exits(ExitCode.IOIO, sw_exit_info_1=0x80 << 16 | 1 << 10 | 1 << 4, rax=0x41),
+                    _done(asked=[["out", 0x80, 1, "41"]]),
+                ),
+            ),
+        ),
+        Rule(
+            "The shared buffer",
+            "`buffer` lists what changed from 0x800 to 0xFEF: a place in the page and hex, for each run"
+            " that begins and ends with a changed byte. Changed bytes no more than 7 apart are one run.",
+            (
+                _begin(device_byte=0xAB),
+                (
+                    _exits(
+                        ExitCode.MMIO_READ,
+                        sw_exit_info_1=0xFEE0_0000,
+                        sw_exit_info_2=4,
+                        sw_scratch=_AT + 0x800,
+                    ),
+                    _done(buffer=[[0x800, "abababab"]], asked=[["mmio-read", 0xFEE0_0000, 4]]),
+                ),
+            ),
+        ),
+        Rule(
+            "Memory and firmware",
+            "Guest memory that the host reads and writes is asked for too; zeros at the end of what it"
+            " writes are left out. The firmware answers `firmware_error` and writes a page of zeros.",
+            (
+                _begin(),
+                (
+                    _exits(
+                        ExitCode.SNP_GUEST_REQUEST, sw_exit_info_1=0x2000, sw_exit_info_2=0x3000
+                    ),
+                    _done(
+                        asked=[
+                            ["read-memory", 0x2000, 4096],
+                            ["firmware"],
+                            ["write-memory", 0x3000, 4096, ""],
+                        ]
+                    ),
+                ),
+            ),
+        ),
+        Rule(
+            "A refusal",
+            "It has status 2, and why it is one as detail: 2 for a usage that is not 0, 4 for a field"
+            " that is not marked valid, 6 for an exit that the host does not know.",
+            (
+                _begin(),
+                (_exits(ExitCode.INVD, usage=1), _refused(2)),
+                (_exits(ExitCode.CPUID), _refused(4)),
+                (_exits(0xDEAD), _refused(6)),
+            ),
+        ),
+        Rule(
+            "An untouched page",
+            'Where the host wrote nothing to the page, `page` is `"untouched"`, and no key but `run` and'
+            " `asked` is there.",
+            (
+                _begin(memory_top=0x10000),
+                (
+                    _exits(ExitCode.INVD) | {"gpa": 0x20000},
+                    {"run": "guest", "page": "untouched", "asked": [], "status": None},
+                ),
+            ),
+        ),
+        Rule(
+            "The page as it is in memory",
+            "Without `page` the guest exits with what is at `gpa`. What a host answers is there"
+            " afterwards.",
+            (
+                _begin(),
+                (_exits(ExitCode.INVD), _done()),
+                ({"op": "vmgexit", "gpa": _AT}, _refused(4)),
+            ),
+        ),
+    ),
+)
+
+_MSR = Chapter(
+    "The MSR protocol, and vCPUs",
+    (
+        Rule(
+            "A word",
+            "`msr` is an exit with this word in the GHCB MSR. `word` is what the MSR holds afterwards.",
+            (
+                _begin(ghcb_version=2, c_bit=51),
+                (
+                    {"op": "msr", "request": 0x002},
+                    {"run": "guest", "word": 2 << 48 | 1 << 32 | 51 << 24 | 0x001, "asked": []},
+                ),
+                ({"op": "msr", "request": 0x8012}, {"run": "guest", "word": 0x8013}),
+            ),
+        ),
+        Rule(
+            "The end of the VM",
+            "A termination request ends the run. The word stays as it was, and the process goes on: a"
+            " later `init` starts another VM.",
+            (
+                _begin(),
+                ({"op": "msr", "request": 0x100}, {"run": ["terminate", 0x100], "word": 0x100}),
+                _begin(),
+                (_exits(ExitCode.INVD), _done()),
+            ),
+        ),
+        Rule(
+            "vCPUs",
+            "`cpu` says which vCPU exits; without it, it is 0. One that waits for a start-up IPI is"
+            " released by `sipi`, once.",
+            (
+                _begin(vcpus=2),
+                (_exits(ExitCode.AP_RESET_HOLD, cpu=1), _done(0, asked=[["hold"]])),
+                ({"op": "sipi", "cpu": 1}, {"released": True}),
+                ({"op": "sipi", "cpu": 1}, {"released": False}),
+            ),
+        ),
+        Rule(
+            "Restricted injection",
+            "`irq`, `nmi`, `machine_check`, `enter`, `cancel` and `take` are about what waits for VMPL 0."
+            " A host without restricted injection answers `unsupported`. Without a doorbell page an"
+            " interrupt is injected.",
+            (
+                _begin(),
+                ({"op": "irq", "cpu": 0, "vector": 0x41}, {"waiting": [0x41]}),
+                (
+                    {"op": "enter", "cpu": 0},
+                    {"vmpl": 0, "event_inj": 0x8000_0041, "waiting": []},
+                ),
+            ),
+        ),
+        Rule(
+            "The end",
+            "When standard input ends, the adapter exits within a second.",
+        ),
+    ),
+)
+
+CHAPTERS = numbered((_EXCHANGE, _PAGE, _MSR), "PEER-H")
+RULES: dict[str, Rule] = {rule.title: rule for chapter in CHAPTERS for rule in chapter.rules}
+"""Every rule by its title, in the order in which they build up."""
