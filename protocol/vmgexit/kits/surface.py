@@ -7,8 +7,11 @@ from ..layout.subjects import Subject, subject
 from ..machine.commands import WITHOUT_MEMORY
 from ..machine.kinds import Posts
 
-COMMANDS: dict[str, Description] = WITHOUT_MEMORY
-"""Those of an SVSM without memory. A kit answers that it does not support others."""
+COMMANDS: dict[str, Description] = {
+    name: one for name, one in WITHOUT_MEMORY.items() if "next" not in one.answers.split()
+}
+"""Those of an SVSM without memory, but for steps, which only our own machine has. A kit answers that it
+does not support others."""
 
 CALLED = {"host_refuse.call": "request"}
 """What a choice among names is called, where its argument's name says too little."""

@@ -335,10 +335,6 @@ static inline bool vmgexit_supports(const struct vmgexit_svsm *svsm, const struc
         return svsm->left;
     case VMGEXIT_OP_SET_VMSA:
         return svsm->new_vmsa;
-    case VMGEXIT_OP_HOST_BEGIN:
-    case VMGEXIT_OP_HOST_STEP:
-    case VMGEXIT_OP_SVSM_STEP:
-        return false; /* steps of the machine of vmgexit */
     default:
         return true;
     }
@@ -393,8 +389,8 @@ static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const stru
     case VMGEXIT_OP_STATE:
         vmgexit_do_state(svsm, cpu);
         break;
-    default:
-        break; /* not supported */
+    case VMGEXIT_OPERATIONS:
+        break; /* how many there are, and none of them */
     }
 }
 

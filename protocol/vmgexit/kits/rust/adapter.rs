@@ -149,8 +149,6 @@ fn is_possible(vm: &Vm, command: &Command) -> bool {
             let count = all.count() as u64;
             count == 0 || (count == *cpus && ids.all().enumerate().all(is_first))
         }),
-        // Steps of the machine of vmgexit.
-        Command::HostBegin { .. } | Command::HostStep { .. } | Command::SvsmStep { .. } => false,
         Command::Enter { cpu, late } => {
             let several = late.map_or(0, |late| late.all().count());
             *cpu < vm.cpus as u64 && several <= vm.late.len()
@@ -280,7 +278,7 @@ fn carry_out<S: Svsm>(svsm: &mut S, vm: &mut Vm, command: &Command, answer: &mut
             answer.flag("ok", true);
         }
         Command::State { .. } => state(svsm, vm, cpu, answer),
-        _ => {} // not possible
+        Command::Init { .. } => {} // done above
     }
     Ok(())
 }
