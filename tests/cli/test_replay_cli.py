@@ -167,6 +167,10 @@ def test_exploring_proves_or_shows_a_counterexample_to_replay(run: Run, tmp_path
         (("--edge", "0x31,0x31"), "different vectors from 31 to 255 expected"),
         (("--edge", "many"), "'many' is not a list of vectors"),
         (("--depth", "-3"), "-3 is negative"),
+        (("--ipis", "0x41"), "--ipis: 2 or more --vcpus expected, an IPI goes to all others"),
+        (("--profile", "vmsa-at-2m"), "--profile vmsa-at-2m: only with --memory"),
+        (("--memory", "--reduce"), "--reduce: not with --memory"),
+        (("--memory", "--handler-in-window"), "--handler-in-window: not with --memory"),
     ],
 )
 def test_bad_bounds_get_one_line(run: Run, words: tuple[str, ...], complaint: str) -> None:
@@ -177,6 +181,56 @@ def test_bounds_say_what_was_not_followed(run: Run) -> None:
     ran = run("explore", "--depth", "6")
     assert ran.code == 0
     assert "stopped by depth 6, " in ran.out
+    assert "every state within 6 moves was seen" in ran.out
+    short = run("explore", "--edge", "0x31,0x51", "--calls", "2", "--depth", "3")
+    assert short.out.startswith("--depth 3: to do everything takes 4 moves or more\n")
+    assert ": stopped by 1 s, " in run("explore", *_LARGE, "--seconds", "1").out
+
+
+_LARGE = ("--vcpus", "3", "--edge", "0x31,0x51,0x71")
+
+
+def test_a_quirk_that_no_move_comes_to_is_named(run: Run) -> None:
+    words = ("explore", "--edge", "0x31", "--profile", "self-ipi-below-16")
+    assert "self-ipi-below-16: no move that was made comes to it\n" in run(*words).out
+    words = ("explore", "--edge", "0x31", "--profile", "level-on-edge-in-service")
+    assert "level-on-edge-in-service: no move" not in run(*words).out
+
+
+def test_fewer_states_with_the_same_verdict(run: Run) -> None:
+    words = ("explore", "--vcpus", "3", "--calls", "3", "--reduce")
+    assert run(*words).out.startswith("1132 states, ")
+    broken = run("explore", "--edge", "0x31", "--profile", "switch-window-unchecked", "--reduce")
+    assert broken.code == 1
+    assert "INV-3 at enter of vCPU 0" in broken.out
+    assert "a shorter scenario may exist" not in broken.out
+
+
+def test_states_are_counted_by_kind(run: Run) -> None:
+    """The second model has 11 kinds, which tell apart which of the vCPUs has its bit."""
+    told = run("explore", "--vcpus", "2", "--calls", "2", "--count-by", "registration").out
+    kinds = [line.split(maxsplit=1) for line in told.splitlines() if " left, " in line]
+    assert len(kinds) == 9
+    assert sum(len(set(kind.split(", ")[2:])) for _, kind in kinds) == 11
+    assert sum(int(states) for states, _ in kinds) == int(told.splitlines()[-1].split()[0])
+
+
+def test_a_counterexample_as_a_trace_for_viewers(run: Run, tmp_path: Path) -> None:
+    """The Informal Trace Format as Apalache's ADR 15 has it."""
+    path = tmp_path / "example.itf.json"
+    quirk = ("--profile", "switch-window-unchecked", "--handler-in-window")
+    assert run("explore", "--edge", "0x31", *quirk, "--itf", str(path)).code == 1
+    trace = json.loads(path.read_text())
+    assert trace["#meta"]["format"] == "ITF"
+    assert [state["#meta"]["index"] for state in trace["states"]] == list(range(14))
+    assert all(state.keys() == {"#meta", *trace["vars"]} for state in trace["states"])
+    first, last = trace["states"][0], trace["states"][-1]
+    assert first["count"] == {"#bigint": "1"}
+    assert first["vcpus"][0]["in_descriptor"] == {"#set": []}
+    assert last["command"] == "svsm_step cpu=0"
+    [vcpu] = last["vcpus"]
+    assert (vcpu["in_descriptor"], vcpu["event_bit"]) == ({"#set": [{"#bigint": "49"}]}, True)
+    assert (vcpu["hv_raised"], vcpu["no_further_signal"]) == (False, False)
 
 
 def test_exploring_with_a_guest_makes_its_calls_alone(run: Run) -> None:

@@ -149,18 +149,19 @@ class Noting(Steps):
 
     def _step(self, values: Values, command: Command) -> Values | Stop:
         name = self._name(values, command)
-        place = name, hash((id(command), STEPS[name].looks_at(values)))
+        place = name, hash((id(command), self.touches[name].looks_at(values)))
         self.noted[place].append((command, values))
         return super()._step(values, command)
 
     def send(
-        self, vcpu: int, others: Others, move: tuple[Command, bool, Left], count: int
-    ) -> tuple[int, Others] | Stop:
-        values, *reached = ((count, *self.vcpus.values[one][1:]) for one in (vcpu, *others))
-        command, touches = move[0], STEPS["send"]
+        self, vcpu: int, others: Others, move: tuple[Command, bool, Left], shared: int
+    ) -> tuple[int, Others, int] | Stop:
+        count = self.shared.values[shared][1]
+        values, *reached = ((count, *self.vcpus.values[one][2:]) for one in (vcpu, *others))
+        command, touches = move[0], self.touches["send"]
         key = id(command), touches.looks_at(values), *map(REACHED.looks_at, reached)
         self.sends[key].append((command, values, reached))
-        return super().send(vcpu, others, move, count)
+        return super().send(vcpu, others, move, shared)
 
 
 def noting(system: System, quirks: Quirks) -> Noting:
@@ -176,7 +177,7 @@ def alike_for_a_step(steps: Noting) -> Iterator[tuple[str, list[tuple[Command, V
         first = noted[0][1]
         chosen = [noted[0]]
         for at, part in enumerate(NAMES):
-            if part not in STEPS[name].reads:
+            if part not in steps.touches[name].reads:
                 chosen += [one for one in noted if one[1][at] != first[at]][:1]
         yield name, chosen
 
@@ -187,7 +188,7 @@ def test_a_step_does_the_same_whatever_it_does_not_read(quirks: Quirks) -> None:
     for system in SYSTEMS.values():
         steps = noting(system, quirks)
         for name, chosen in itertools.islice(alike_for_a_step(steps), 2000):
-            made = [steps._made(values, command, STEPS[name]) for command, values in chosen]
+            made = [steps._made(values, command, steps.touches[name]) for command, values in chosen]
             for one, (_, values) in zip(made, chosen, strict=True):
                 assert _told(one) == _told(made[0]), name
                 differed[name] |= {

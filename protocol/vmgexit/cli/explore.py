@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from ..descriptions import Command
 from ..errors import UsageError
+from ..explore.counting import PROJECTIONS
+from ..explore.itf import trace
 from ..explore.memory.model import explore_memory
 from ..explore.memory.system import KINDS, MemorySystem
 from ..explore.model import explore
@@ -19,7 +22,7 @@ from ..files import write_output
 from ..guests.guest import Guest
 from ..guests.profiles import GUESTS, find_guest
 from ..guests.values import NMI
-from ..machine.quirks import profile
+from ..machine.quirks import MEMORY, Quirks, names, profile
 from ..machine.scenario import show, to_lines
 from ..watch.judged import Violation
 from .formatter import examples
@@ -28,7 +31,7 @@ from .races import show_races
 
 _OF_INTERRUPTS = (
     "guest", "edge", "level", "ipis", "calls", "intercepts", "refusals", "creations",
-    "handler_in_window",
+    "handler_in_window", "reduce", "count_by",
 )  # fmt: skip
 
 
@@ -127,7 +130,23 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="the SVSM's #HV handler can run inside the switch window, as where its interrupts are on",
     )
     parser.add_argument(
-        "--states", type=number, default=2_000_000, metavar="N", help="at most so many states"
+        "--reduce",
+        action="store_true",
+        help="leave out what differs in nothing that matters, and orders of moves that do not touch each"
+        " other: the same verdict from fewer states",
+    )
+    parser.add_argument(
+        "--count-by",
+        choices=PROJECTIONS,
+        default="",
+        help="count the states: "
+        + "; ".join(f"{name}: {what}" for name, (what, _) in PROJECTIONS.items()),
+    )
+    parser.add_argument(
+        "--states", type=number, default=Limits().states, metavar="N", help="at most so many states"
+    )
+    parser.add_argument(
+        "--seconds", type=number, default=0, metavar="S", help="at most so long (default: no limit)"
     )
     parser.add_argument(
         "--megabytes", type=number, default=1900, metavar="MB", help="at most so much of our memory"
@@ -164,6 +183,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         " the SVSM held no lock",
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
+    parser.add_argument(
+        "--itf",
+        metavar="FILE",
+        help="write it there as a trace in the Informal Trace Format (.itf.json)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -171,33 +195,58 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.vcpus <= 4:
         raise UsageError(f"--vcpus {arguments.vcpus}: 1 to 4 expected")
     guest = find_guest(arguments.guest)
-    limits = Limits(arguments.depth, arguments.states, arguments.megabytes)
+    limits = Limits(
+        arguments.depth, arguments.states, arguments.megabytes, arguments.seconds or math.inf
+    )
     quirks = profile(arguments.profile)
     if arguments.races:
         return show_races(arguments.races, quirks)
+    if not arguments.memory:
+        _say_what_cannot_be(arguments, quirks)
     if arguments.memory:
         outcome = explore_memory(
             _with_memory(arguments), quirks, limits=limits, progress=_progress()
         )
     else:
-        outcome = explore(_system(arguments, guest), quirks, limits=limits, progress=_progress())
+        outcome = explore(
+            _system(arguments, guest),
+            quirks,
+            limits=limits,
+            progress=_progress(),
+            reduced=arguments.reduce,
+            count_by=arguments.count_by,
+        )
     violation = outcome.broken
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     for ending, scenario in outcome.endings.items():
         print(f"{ending}\n{show(scenario, mark=len(scenario) - 1)}")
+    for kind, states in sorted(outcome.counts.items()):
+        print(f"{states:10} {kind}")
+    if outcome.counts:
+        print(f"{len(outcome.counts)} kinds of states by {arguments.count_by}")
     if isinstance(violation, Violation):
         print(f"{violation}\n  ({violation.invariant.meaning})")
         print(show(outcome.path, mark=len(outcome.path) - 1))
+        if not outcome.shortest:
+            print("a shorter scenario may exist: the full search was too large to look for it")
         if arguments.output:
             path = write_output(Path(arguments.output), to_lines(outcome.path).encode())
             print(
                 f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
             )
+        if arguments.itf:
+            told = trace(outcome.path, quirks, source=str(violation))
+            print(f"ITF trace: {write_output(Path(arguments.itf), told.encode())}")
     elif guest is not None:
         print(f"{guest.name} provokes nothing of {arguments.profile} within these bounds")
+    if violation is None and not arguments.memory:
+        for name in _on(quirks):
+            if name not in MEMORY and name.replace("-", "_") not in outcome.asked:
+                print(f"{name}: no move that was made comes to it")
     covered = (
-        f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed"
+        f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed; every state within"
+        f" {outcome.depth} moves was seen"
         if outcome.stopped_by
         else "every reachable state"
         if violation is None
@@ -208,6 +257,22 @@ def run(arguments: argparse.Namespace) -> int:
         f" {outcome.rate:.0f} states/s, {outcome.megabytes:.0f} MB"
     )
     return 1 if violation is not None else 0
+
+
+def _on(quirks: Quirks) -> list[str]:
+    """The quirks that are on, by name."""
+    return [name for name in names() if getattr(quirks, name.replace("-", "_"))]
+
+
+def _say_what_cannot_be(arguments: argparse.Namespace, quirks: Quirks) -> None:
+    """What is known before the search. Raises UsageError where there is nothing to look for."""
+    on = _on(quirks)
+    if on and all(name in MEMORY for name in on):
+        raise UsageError(f"--profile {arguments.profile}: only with --memory")
+    posts = len(arguments.edge or ()) + len(arguments.level) + len(arguments.ipis)
+    moves = posts + arguments.calls + arguments.intercepts + arguments.creations
+    if arguments.depth < moves:
+        print(f"--depth {arguments.depth}: to do everything takes {moves} moves or more")
 
 
 def _with_memory(arguments: argparse.Namespace) -> MemorySystem:
@@ -231,6 +296,8 @@ def _system(arguments: argparse.Namespace, guest: Guest | None) -> System:
         raise UsageError(f"--calls {arguments.calls}: {guest.name} never configures its APIC")
     if guest is None and NMI in arguments.ipis:
         raise UsageError("--ipis nmi: a --guest that sends NMIs expected")
+    if guest is None and arguments.ipis and arguments.vcpus == 1:
+        raise UsageError("--ipis: 2 or more --vcpus expected, an IPI goes to all others")
     if guest is not None and arguments.ipis and not any(row.sends for row in guest.makes):
         raise UsageError(f"--ipis: {guest.name} sends none")
     nothing_named = arguments.edge is None and not (arguments.level or arguments.ipis)

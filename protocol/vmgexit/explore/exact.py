@@ -13,8 +13,8 @@ from ..descriptions import Command
 from ..machine.quirks import Quirks
 from ..watch.invariants import Watch
 from .search import Bounded, Limits, Progress
-from .steps import Moves, Others, Steps, Stop
-from .system import Left, Running, System
+from .steps import Moves, Steps, Stop
+from .system import Budget, Left, Running, System
 
 WIDTH = 24  # bits for the number of a vCPU's state
 _MASK = (1 << WIDTH) - 1
@@ -38,9 +38,12 @@ class Exact(Bounded[Command]):
         quirks: Quirks,
         limits: Limits,
         progress: Progress[Command] | None = None,
+        *,
+        reduced: bool = False,
     ) -> None:
         super().__init__(limits, progress)
-        self.steps = Steps(system, quirks)
+        self.steps = Steps(system, quirks, reduced=reduced)
+        self.closed: set[int] = set()  # of a reduced search: states whose moves were made
         self.shifts = [WIDTH * at for at in range(system.vcpus)]
         self.top = WIDTH * system.vcpus
         self.parents: dict[int, int] = {}
@@ -57,27 +60,46 @@ class Exact(Bounded[Command]):
         assert vcpus[-1] <= _MASK
         return state
 
-    def state(self, watch: Watch, running: Running, left: Left) -> int:
+    def unpacked(self, state: int) -> tuple[int, list[int]]:
+        """What the vCPUs of a state share, and the numbers of their states."""
+        return state >> self.top, [state >> shift & _MASK for shift in self.shifts]
+
+    def state(self, watch: Watch, running: Running, left: Budget) -> int:
         """The integer of the state of a machine under watch."""
         steps = self.steps
-        vcpus = [steps.vcpu(steps.look(at, watch), runs=runs) for at, runs in enumerate(running)]
-        shared = steps.both(left, watch.machine.vm.registration_count)
-        return self.packed(shared, vcpus)
+        together = left if isinstance(left, Left) else None
+        vcpus = [
+            steps.vcpu(
+                steps.look(at, watch), None if isinstance(left, Left) else left[at], runs=runs
+            )
+            for at, runs in enumerate(running)
+        ]
+        return self.packed(steps.both(together, watch.machine.vm.registration_count), vcpus)
+
+    def left(self, state: int) -> Budget:
+        """What is left to do in a state."""
+        shared, vcpus = self.unpacked(state)
+        together: Left | None = self.steps.shared.values[shared][0]
+        return together or tuple(self.steps.vcpus.values[vcpu][1] for vcpu in vcpus)
 
     def run(self) -> None:
         """Visit the states, nearest first."""
-        outcome, limits, system = self.outcome, self.limits, self.steps.system
-        start = self.state(self.steps.watch, (False,) * system.vcpus, Left.of(system))
-        seen = self.parents = {start: -1}
-        outcome.states = 1
-        frontier = [start]
+        outcome, limits, steps = self.outcome, self.limits, self.steps
+        system, all_of_it = steps.system, Left.of(steps.system)
+        begin: list[Budget] = [all_of_it]
+        if steps.reduced:
+            begin = [*sorted(all_of_it.deals(system.vcpus))]
+        successors = self._reduced if steps.reduced else self._successors
+        frontier = [self.state(steps.watch, (False,) * system.vcpus, left) for left in begin]
+        seen = self.parents = dict.fromkeys(frontier, -1)
+        outcome.states = len(seen)
         while frontier:
             if outcome.depth >= limits.depth:
                 outcome.stopped_by = f"depth {limits.depth}"
                 break
             following: list[int] = []
             for done, state in enumerate(frontier, 1):
-                for after in self._successors(state):
+                for after in successors(state):
                     if after not in seen:
                         seen[after] = state
                         following.append(after)
@@ -94,36 +116,73 @@ class Exact(Bounded[Command]):
             outcome.depth += bool(frontier)
         self._measure()
 
+    def _moves(self, vcpu: int, shared: int) -> Moves:
+        key = shared << WIDTH | vcpu
+        moves = self.moves.get(key)
+        if moves is None:
+            moves = self.moves[key] = self.steps.moves(vcpu, shared)
+        return moves
+
     def _successors(self, state: int) -> list[int]:
-        shared = state >> self.top
-        vcpus = [state >> shift & _MASK for shift in self.shifts]
+        """Every state that one move leads to."""
+        shared, vcpus = self.unpacked(state)
         found: list[int] = []
-        for at, vcpu in enumerate(vcpus):
-            key = shared << WIDTH | vcpu
-            moves = self.moves.get(key)
-            if moves is None:
-                moves = self.moves[key] = self.steps.moves(vcpu, shared)
-            others = vcpus[:at] + vcpus[at + 1 :]
-            for after, shared_after in moves.plain:
-                found.append(self.packed(shared_after, [after, *others]))
-            if moves.sends:
-                found += self._sent(state, vcpu, tuple(others), shared, moves)
-            for stop in moves.stops:
-                self._stopped(state, stop)
+        for at in range(len(vcpus)):
+            found += self._of_one(state, shared, vcpus, at)
+        return found
+
+    def _of_one(self, state: int, shared: int, vcpus: list[int], at: int) -> list[int]:
+        """Every state that one move of one vCPU leads to."""
+        moves, others = self._moves(vcpus[at], shared), vcpus[:at] + vcpus[at + 1 :]
+        found = [self.packed(together, [after, *others]) for after, together in moves.plain]
+        for move in moves.sends:
+            sent = self.steps.send(vcpus[at], tuple(others), move, shared)
+            if isinstance(sent, Stop):
+                self._stopped(state, sent)
+            else:
+                after, reached, together = sent
+                found.append(self.packed(together, [after, *reached]))
+        for stop in moves.stops:
+            self._stopped(state, stop)
         self.outcome.moves += len(found)
         return found
 
-    def _sent(self, state: int, vcpu: int, others: Others, shared: int, moves: Moves) -> list[int]:
-        found = []
-        count = self.steps.shared.values[shared][1]
-        for move in moves.sends:
-            result = self.steps.send(vcpu, others, move, count)
-            if isinstance(result, Stop):
-                self._stopped(state, result)
-            else:
-                after, reached = result
-                found.append(self.packed(self.steps.both(move[2], count), [after, *reached]))
-        return found
+    # --- reduced ------------------------------------------------------------------------------------
+
+    def _reduced(self, state: int) -> list[int]:
+        """The states that moves lead to which must be made now: those of one vCPU, where none of another
+        can touch what they touch. Where all of these lead back, every move is made: none may wait for
+        ever."""
+        self.closed.add(state)
+        shared, vcpus = self.unpacked(state)
+        lefts: list[Left] = [self.steps.vcpus.values[vcpu][1] for vcpu in vcpus]
+        unreached = [
+            (at, lefts[:at] + lefts[at + 1 :])
+            for at in range(len(vcpus))
+            if not any(left.ipis for left in lefts[:at] + lefts[at + 1 :])
+        ]
+        for at, _ in unreached:
+            moves = self._moves(vcpus[at], shared)
+            if moves.alone is not None and not moves.counts:
+                others = vcpus[:at] + vcpus[at + 1 :]
+                after = self.packed(moves.alone[1], [moves.alone[0], *others])
+                if after not in self.closed:
+                    self.outcome.moves += 1
+                    return [after]
+        for at, of_others in unreached:
+            moves = self._moves(vcpus[at], shared)
+            if moves.sends or (moves.counts and self._count_matters(of_others)):
+                continue
+            made = self.outcome.moves
+            found = self._of_one(state, shared, vcpus, at)
+            if any(after not in self.closed for after in found):
+                return found
+            self.outcome.moves = made
+        return self._successors(state)
+
+    def _count_matters(self, others: list[Left]) -> bool:
+        """Whether other vCPUs can still look at the registration count, or change it."""
+        return self.steps.count_is_read or any(left.calls for left in others)
 
     def _stopped(self, state: int, stop: Stop) -> None:
         if stop.broken is not None:

@@ -27,11 +27,12 @@ from ..watch.judged import Violation
 from ..watch.ledger import Account
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.svsm import Protocol
+from .counting import counted
 from .exact import Exact, Halted
 from .freeze import freeze, freezer, restore, restorer, thawer
 from .moves import enabled, walk
 from .search import Limits, Move, Outcome, Progress, search
-from .system import Commands, Left, Running, System
+from .system import Budget, Commands, Left, Running, System
 
 State = tuple[Any, ...]
 Projection = Callable[[Watch, Left], str]
@@ -45,8 +46,14 @@ def explore(
     limits: Limits | None = None,
     progress: Progress[Command] | None = None,
     projection: Projection | None = None,
+    reduced: bool = False,
+    count_by: str = "",
 ) -> Outcome[Command]:
     """Visit every state of a system. What breaks is a `Violation`; the path to it is a scenario.
+
+    `reduced` leaves out states that differ in nothing that still matters, and orders of moves that do not
+    touch each other: the verdict is the same, and the path need not be a shortest one. `count_by` is a
+    name of `counting.PROJECTIONS`: the outcome says how many states there are of each kind.
 
     With a `projection` the outcome's edges are the transitions between its values, each with the
     scenario that first made it; this is what diagrams are drawn from.
@@ -54,16 +61,33 @@ def explore(
     limits = limits or Limits()
     if projection is not None:
         return search(VmModel(system, quirks, projection), limits, progress)
-    exact = Exact(system, quirks, limits, progress)
+    exact = Exact(system, quirks, limits, progress, reduced=reduced)
     exact.run()
     model = VmModel(system, quirks, None)
     outcome = exact.outcome
+    outcome.asked = exact.steps.asked
+    if count_by:
+        outcome.counts = counted(exact, count_by)
     outcome.endings = {
         ended: model.scenario(exact, halted)[0] for ended, halted in exact.endings.items()
     }
     if exact.broken is not None:
         outcome.path, outcome.broken = model.scenario(exact, exact.broken)
+        if reduced:
+            _shorten(outcome, system, quirks, len(exact.broken.states))
     return outcome
+
+
+SHORTENING = 100_000
+"""States within which the full search may look for a shorter path than a reduced one found."""
+
+
+def _shorten(outcome: Outcome[Command], system: System, quirks: Quirks, depth: int) -> None:
+    """Take what the full search finds in no more moves, if it ends soon; else say that it did not."""
+    full = explore(system, quirks, limits=Limits(depth=depth, states=SHORTENING))
+    outcome.shortest = full.broken is not None
+    if outcome.shortest:
+        outcome.path, outcome.broken = full.path, full.broken
 
 
 class VmModel:
@@ -75,13 +99,13 @@ class VmModel:
         self.watch = Watch(Machine(quirks))
         self.numbers: dict[Any, int] = {}  # of the states of vCPUs
 
-    def start(self) -> tuple[Commands, State]:
+    def start(self, left: Budget | None = None) -> tuple[Commands, State]:
         """A machine whose vCPUs let every vector through and are about to enter their guests."""
         system = self.system
         done = opening(system.vcpus, system.registrations)
         for command in done:
             self.watch.execute(command)
-        return done, self._freeze((False,) * system.vcpus, Left.of(system))
+        return done, self._freeze((False,) * system.vcpus, left or Left.of(system))
 
     def moves(self, state: State) -> Iterator[Move[State, Command]]:
         """Every move from a state."""
@@ -122,7 +146,7 @@ class VmModel:
 
     def scenario(self, exact: Exact, halted: Halted) -> tuple[list[Command], Exception | None]:
         """The commands that lead through states to where something stopped, and what broke there."""
-        path, state = self.start()
+        path, state = self.start(exact.left(halted.states[0]))
         scenario = list(path)
         for following in halted.states[1:]:
             for move in self.moves(state):
@@ -146,8 +170,10 @@ class VmModel:
         while cpu.entry is not None and self.system.is_private(cpu.entry):
             yield cpu.entry.step
 
-    def _seen(self, left: Left) -> str:
-        return "" if self.projection is None else self.projection(self.watch, left)
+    def _seen(self, left: Budget) -> str:
+        if self.projection is None or not isinstance(left, Left):
+            return ""
+        return self.projection(self.watch, left)
 
     def _label(self, commands: Commands) -> str:
         """What a move is, in a word or two."""
@@ -172,7 +198,7 @@ class VmModel:
 
     # --- states ------------------------------------------------------------------------------------
 
-    def _freeze(self, running: Running, left: Left) -> State:
+    def _freeze(self, running: Running, left: Budget) -> State:
         """The VM and the books as a whole; what is left; each vCPU with its account; and, apart, what
         makes no two states different."""
         machine, ledger = self.watch.machine, self.watch.ledger
@@ -186,7 +212,7 @@ class VmModel:
             passive.append((carried, noted))
         return (shared[0], books[0]), left, tuple(vcpus), (shared[1], books[1], tuple(passive))
 
-    def _restore(self, state: State) -> tuple[Running, Left]:
+    def _restore(self, state: State) -> tuple[Running, Budget]:
         (vm_state, ledger_state), left, vcpus, (vm_carried, ledger_carried, passive) = state
         vm, ledger = self.watch.machine.vm, self.watch.ledger
         restore(vm, (vm_state, vm_carried))

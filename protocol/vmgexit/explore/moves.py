@@ -6,6 +6,7 @@ both ways, send to all others, and configure.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -21,17 +22,31 @@ from ..watch.invariants import Watch
 from ..watch.ledger import Account
 from ..wire.apic import ApicCall, ApicIcr, ApicRegister, Shorthand
 from ..wire.svsm import Protocol
-from .system import Commands, Enabled, Left, Running, System
+from .system import Budget, Commands, Enabled, Left, Running, System
 
 _CALLING_AREAS = (0x30000000, 0x30001000, 0x30002000, 0x30003000, 0x30004000)
 """Pages that guests move their calling areas to; one more than there are vCPUs."""
 
 
-def enabled(watch: Watch, system: System, running: Running, left: Left) -> Enabled:
+def enabled(
+    watch: Watch, system: System, running: Running, left: Budget
+) -> Iterator[tuple[Commands, Running, Budget]]:
     """Every move from a state."""
     for cpu, account in zip(watch.machine.vm.vcpus, watch.ledger.accounts, strict=True):
-        yield from of_host(cpu, running, left)
-        yield from of_vcpu(cpu, account, system, running, left)
+        own = left if isinstance(left, Left) else left[cpu.index]
+        yield from (
+            (
+                commands,
+                then,
+                after
+                if isinstance(left, Left)
+                else (*left[: cpu.index], after, *left[cpu.index + 1 :]),
+            )
+            for commands, then, after in (
+                *of_host(cpu, running, own),
+                *of_vcpu(cpu, account, system, running, own),
+            )
+        )
 
 
 def of_host(cpu: Vcpu, running: Running, left: Left) -> Enabled:

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from ..descriptions import Command
+from ..machine.quirks import Quirks
 from ..machine.rules import entry, host
 from ..machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, OWN_VECTOR_AT, STATUS_WORD
 from ..machine.vm import Vcpu
@@ -21,6 +22,7 @@ from ..watch.ledger import Account
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.svsm import Protocol
 from .freeze import Frozen, freezer, parts, restorer
+from .system import Left
 
 # --- parts of a vCPU -------------------------------------------------------------------------------
 
@@ -166,23 +168,69 @@ STEPS: dict[str, Touches] = {
     "svsm take_mailbox": _touches("entry body"),
     "svsm present": _touches("entry body"),
     "svsm test_signal": _touches("entry signal", "entry"),
-    "svsm vmgexit": _touches("count entry signal events status irr body", "entry body"),
-    "svsm vmgexit during a post": _touches("count entry signal body", "entry body"),
+    "svsm vmgexit": _touches("entry signal events status irr body", "entry body"),
+    "svsm vmgexit during a post": _touches("entry signal body", "entry body"),
     "svsm_hv": _touches("entry signal"),
-    "svsm cancel": _touches("count entry body", "entry body"),
+    "svsm cancel": _touches("entry body"),
     "guest": _touches("body"),
     "guest_take": _touches("body"),
     "guest_lazy_eoi": _touches("body"),
     "set_vmsa": _touches("body"),
-    "intercept": _touches("count signal body", "signal body"),
-    "call": _touches("count signal body", "signal body"),
+    "intercept": _touches("signal body"),
+    "call": _touches("signal body"),
     "configure": _touches("count signal status irr rest body"),
-    "send": _touches("count signal body", "signal body"),
+    "send": _touches("signal body"),
 }
 """What each step of the vCPU that makes it touches."""
 
+_BY_COUNT = {
+    "svsm cancel": _touches("count entry body", "entry body"),
+    "intercept": _touches("count signal body", "signal body"),
+}
+
+
+def steps_of(quirks: Quirks) -> dict[str, Touches]:
+    """`STEPS`; with a quirk by which re-injection looks at the registration count, these too."""
+    return STEPS | _BY_COUNT if quirks.reinjection_follows_global_count else STEPS
+
+
 REACHED = _touches("status irr body")
 """What a `send` touches of each other vCPU."""
+
+
+# --- what still matters ----------------------------------------------------------------------------
+
+_POSTED = {"set_event": {"events", "signal"}, "signal": {"signal"}}
+_WHOLE_POST = {"posting", "status", "irr", "events", "signal"}
+
+
+def still_touched(post_step: str, left: Left) -> set[str]:
+    """The parts of a vCPU that its host can still touch: by the post that is before this step, if there is
+    one, and by what is left."""
+    parts = {"posting", *_POSTED.get(post_step, _WHOLE_POST)} if post_step else set()
+    return parts | (_WHOLE_POST if left.posts else set()) | ({"body"} if left.refusals else set())
+
+
+_STATUS_READ = ("take_nmi", "take_level", "clear_multiple", "take_vector")
+_WORD_READ = ("take_vector_31", "take_irr")
+
+
+def forget(cpu: Vcpu) -> None:
+    """Set to zero what no step looks at before it is written again."""
+    entry, post, vintr = cpu.entry, cpu.posting, cpu.guest.vintr
+    if entry is not None:
+        entry.status = entry.status if entry.step in _STATUS_READ else 0
+        entry.word = entry.word if entry.step in _WORD_READ else 0
+    if post is not None:
+        post.status = post.status if post.step in ("put_edge", "put_level", "move_occupant") else 0
+        post.occupant = post.occupant if post.step == "set_occupant" else 0
+        if post.step in _POSTED or (post.step == "set_multiple" and not post.level):
+            post.vector = 0
+        if post.step in _POSTED:
+            post.level = False
+    if not vintr.v_irq:
+        vintr.v_intr_vector = vintr.v_intr_prio = 0
+        vintr.v_ign_tpr = False
 
 
 def step_of(command: Command, entry_step: str, post_step: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class Limits:
     """How far to look. `megabytes` is what the search itself may add to the process."""
 
     depth: int = 200
-    states: int = 2_000_000
+    states: int = 20_000_000
     megabytes: int = 1900
     seconds: float = float("inf")
 
@@ -73,6 +74,9 @@ class Outcome(Generic[Step]):
     stopped_by: str = ""  # the bound that ended it; empty when every reachable state was seen
     broken: Exception | None = None
     path: list[Step] = field(default_factory=list)  # to what broke
+    shortest: bool = True  # whether no path to anything that breaks is shorter
+    counts: Counter[str] = field(default_factory=Counter)  # of states, by what was asked for
+    asked: set[str] = field(default_factory=set)  # the fields of quirks that a rule has asked for
     endings: dict[str, list[Step]] = field(default_factory=dict)
     edges: dict[tuple[str, str, str], list[Step]] = field(default_factory=dict)
 

@@ -14,12 +14,25 @@ from typing import Any
 from ..descriptions import Command
 from ..guests.follow import opening
 from ..machine.machine import Machine
-from ..machine.quirks import Quirks
+from ..machine.quirks import Quirks, noting
 from ..machine.vcpu import Entry
+from ..machine.vm import Vcpu
 from ..watch.invariants import Watch
 from ..watch.judged import Violation
-from .moves import in_window, of_host, of_vcpu
-from .parts import NAMES, PARTS, REACHED, STEPS, Touches, Values, step_of
+from . import moves as possible
+from .moves import in_window
+from .parts import (
+    COUNT,
+    NAMES,
+    PARTS,
+    REACHED,
+    Touches,
+    Values,
+    forget,
+    step_of,
+    steps_of,
+    still_touched,
+)
 from .system import Commands, Left, System
 
 _ENTRY, _POSTING, _SIGNAL, _BODY = map(NAMES.index, ("entry", "posting", "signal", "body"))
@@ -46,6 +59,10 @@ class Moves:
     plain: list[tuple[int, int]] = field(default_factory=list)
     sends: list[tuple[Command, bool, Left]] = field(default_factory=list)
     stops: list[Stop] = field(default_factory=list)
+    # For a reduced search: whether a move touches the registration count, and the one move of `plain`
+    # that its vCPU must make next, if the host can no longer touch what it touches.
+    counts: bool = False
+    alone: tuple[int, int] | None = None
 
 
 class Numbers:
@@ -66,9 +83,14 @@ class Numbers:
 class Steps:
     """The moves of the vCPUs of a system."""
 
-    def __init__(self, system: System, quirks: Quirks) -> None:
-        self.system = system
-        self.watch = Watch(Machine(quirks))
+    def __init__(self, system: System, quirks: Quirks, *, reduced: bool = False) -> None:
+        self.system, self.reduced = system, reduced
+        self.asked: set[str] = set()  # the quirks that a rule has asked for
+        self.watch = Watch(Machine(noting(quirks, self.asked)))
+        self.touches = steps_of(quirks)
+        self.count_is_read = (
+            quirks.reinjection_follows_global_count
+        )  # by steps that do not change it
         self.vcpus, self.shared = Numbers(), Numbers()
         self.parts = {name: Numbers() for name in PARTS}
         self.entries: dict[int, Entry] = {}  # by the number of the part
@@ -77,6 +99,8 @@ class Steps:
         self.sent: dict[tuple[int, Any], tuple[Values, tuple[Values, ...]] | Stop] = {}
         self.guards: dict[tuple[Any, ...], list[Guarded]] = {}
         self.held: list[Command] = []  # commands are told apart by their place in memory
+        self.forgetful: dict[Values, Values] = {}
+        self.trail: list[str] = []  # the steps of the move that is made
         self.executed = 0
         for command in opening(system.vcpus, system.registrations):
             self.watch.execute(command)
@@ -109,40 +133,74 @@ class Steps:
         ):
             part.put(cpu, account, numbers.values[number])
 
-    def vcpu(self, values: Values, *, runs: bool) -> int:
-        """The number of a vCPU's state: whether its guest runs, and its parts without the count."""
-        return self.vcpus.number((runs, *values[1:]))
+    def vcpu(self, values: Values, left: Left | None, *, runs: bool) -> int:
+        """The number of a vCPU's state: whether its guest runs, what is left for it alone, and its parts
+        without the count."""
+        if self.reduced:
+            values = self._forgotten(values)
+        return self.vcpus.number((runs, left, *values[1:]))
 
-    def both(self, left: Left, count: int) -> int:
+    def shown(self, vcpu: int) -> tuple[Vcpu, bool]:
+        """A vCPU in a state, until the next step is made here, and whether its guest runs."""
+        runs, _, *parts = self.vcpus.values[vcpu]
+        self._put(0, (0, *parts))
+        return self.watch.machine.vm.vcpus[0], runs
+
+    def both(self, left: Left | None, count: int) -> int:
         """The number of what vCPUs share: what is left to do, and the registration count."""
         return self.shared.number((left, count))
+
+    def _forgotten(self, values: Values) -> Values:
+        """The values without what no step looks at any more."""
+        found = self.forgetful.get(values)
+        if found is None:
+            self._put(0, values)
+            forget(self.watch.machine.vm.vcpus[0])
+            found = self.forgetful[values] = self.look(0)
+        return found
 
     # --- moves --------------------------------------------------------------------------------------
 
     def moves(self, vcpu: int, shared: int) -> Moves:
         """Every move of a vCPU in a state."""
-        runs, *parts = self.vcpus.values[vcpu]
-        left, count = self.shared.values[shared]
-        values = (count, *parts)
-        moves = Moves()
+        runs, own, *parts = self.vcpus.values[vcpu]
+        of_all, count = self.shared.values[shared]
+        values, left = (count, *parts), own if self.reduced else of_all
         window = in_window(self.entries[values[_ENTRY]])
         guard = ("vcpu", runs, window, values[_SIGNAL], values[_BODY], left)
-        for commands, runs_then, left_then in (
-            *self._guarded(("host", runs, values[_POSTING], left), values, runs, left),
-            *self._guarded(guard, values, runs, left),
-        ):
+        of_host = self._guarded(("host", runs, values[_POSTING], left), values, runs, left)
+        of_vcpu = self._guarded(guard, values, runs, left)
+        moves = Moves()
+        for commands, runs_then, left_then in (*of_host, *of_vcpu):
             if self._name(values, commands[0]) == "send":
                 moves.sends.append((commands[0], runs_then, left_then))
                 continue
+            self.trail.clear()
             after = self._follow(values, commands)
+            touched = self._touched() if self.reduced else set()
+            moves.counts |= COUNT in touched
             if isinstance(after, Stop):
                 moves.stops.append(after)
                 continue
             # An entry that ended: the guest runs.
             entered = commands[0]["op"] == "svsm_step" and not self._under_way(after)
-            number = self.vcpu(after, runs=runs_then or entered)
-            moves.plain.append((number, self.both(left_then, after[0])))
+            then = self._after(after, left_then, runs=runs_then or entered)
+            moves.plain.append(then)
+            must = len(of_vcpu) == 1 and commands[0]["op"] == "svsm_step"
+            if self.reduced and must:
+                still = still_touched(self.posts[values[_POSTING]], left)
+                moves.alone = None if touched & still else then
         return moves
+
+    def _after(self, values: Values, left: Left, *, runs: bool) -> tuple[int, int]:
+        """What a vCPU and all of them have after a move."""
+        if self.reduced:
+            return self.vcpu(values, left, runs=runs), self.both(None, values[0])
+        return self.vcpu(values, None, runs=runs), self.both(left, values[0])
+
+    def _touched(self) -> set[str]:
+        rows = [self.touches[name] for name in self.trail]
+        return {part for row in rows for part in (*row.reads, *row.writes)}
 
     def _guarded(
         self, guard: tuple[Any, ...], values: Values, runs: bool, left: Left
@@ -154,9 +212,9 @@ class Steps:
             cpu, account = self.watch.machine.vm.vcpus[0], self.watch.ledger.accounts[0]
             running = (runs, *(False for _ in self.at_first[1:]))
             made = (
-                of_host(cpu, running, left)
+                possible.of_host(cpu, running, left)
                 if guard[0] == "host"
-                else of_vcpu(cpu, account, self.system, running, left)
+                else possible.of_vcpu(cpu, account, self.system, running, left)
             )
             found = self.guards[guard] = [
                 (commands, then[0], left_then) for commands, then, left_then in made
@@ -190,7 +248,8 @@ class Steps:
     def _step(self, values: Values, command: Command) -> Values | Stop:
         """What a command does that changes one vCPU alone."""
         name = self._name(values, command)
-        touches = STEPS[name]
+        self.trail.append(name)
+        touches = self.touches[name]
         done = self.done.get((name, id(command)))
         if done is None:
             done = self.done[name, id(command)] = {}
@@ -223,13 +282,14 @@ class Steps:
         return Stop(ended=ended) if ended else None
 
     def send(
-        self, vcpu: int, others: Others, move: tuple[Command, bool, Left], count: int
-    ) -> tuple[int, Others] | Stop:
-        """What a vCPU does to itself and to the others, in their order, by a command that sends."""
-        command, runs, _ = move
-        values = (count, *self.vcpus.values[vcpu][1:])
-        reached = [(count, *self.vcpus.values[other][1:]) for other in others]
-        touches = STEPS["send"]
+        self, vcpu: int, others: Others, move: tuple[Command, bool, Left], shared: int
+    ) -> tuple[int, Others, int] | Stop:
+        """What all have after a command that sends: the vCPU, the others in their order, and together."""
+        command, runs, left = move
+        count = self.shared.values[shared][1]
+        values = (count, *self.vcpus.values[vcpu][2:])
+        reached = [(count, *self.vcpus.values[other][2:]) for other in others]
+        touches = self.touches["send"]
         key = (
             id(command),
             (touches.looks_at(values), *(REACHED.looks_at(other) for other in reached)),
@@ -241,11 +301,13 @@ class Steps:
         if isinstance(found, Stop):
             return found
         own, theirs = found
-        after = tuple(
-            self.vcpu(REACHED.takes_over(value + written), runs=self.vcpus.values[other][0])
-            for other, value, written in zip(others, reached, theirs, strict=True)
-        )
-        return self.vcpu(touches.takes_over(values + own), runs=runs), after
+        after = []
+        for other, value, written in zip(others, reached, theirs, strict=True):
+            runs_there, left_there, *_ = self.vcpus.values[other]
+            values_there = REACHED.takes_over(value + written)
+            after.append(self.vcpu(values_there, left_there, runs=runs_there))
+        sender, together = self._after(touches.takes_over(values + own), left, runs=runs)
+        return sender, tuple(after), together
 
     def _sent(
         self, values: Values, reached: list[Values], command: Command
@@ -261,7 +323,7 @@ class Steps:
                 _written(before, self.look(index), REACHED)
                 for index, before in enumerate(reached, 1)
             )
-            found = _written(values, self.look(0), STEPS["send"]), theirs
+            found = _written(values, self.look(0), self.touches["send"]), theirs
         for index, first in enumerate(self.at_first):
             self._put(index, first)
         return found

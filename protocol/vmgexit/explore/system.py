@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 from ..descriptions import Answer, Command
@@ -67,6 +68,39 @@ class Left(NamedTuple):
         counts = system.calls, system.intercepts, system.refusals, system.creations
         return cls(tuple(posts), system.ipis, *counts)
 
+    def deals(self, vcpus: int) -> set[tuple[Left, ...]]:
+        """Every way to share this out among so many vCPUs; in ascending order, since which is which is no
+        matter."""
+        whose = product(range(vcpus), repeat=len(self.posts) + len(self.ipis))
+        counted = product(*(list(_shares(count, vcpus)) for count in self[2:]))
+        return {
+            tuple(sorted(self._dealt(owners, counts, vcpus)))
+            for owners, counts in product(list(whose), list(counted))
+        }
+
+    def _dealt(
+        self, owners: tuple[int, ...], counts: tuple[tuple[int, ...], ...], vcpus: int
+    ) -> Iterator[Left]:
+        for_posts, for_ipis = owners[: len(self.posts)], owners[len(self.posts) :]
+        for one in range(vcpus):
+            yield Left(
+                tuple(
+                    post for post, owner in zip(self.posts, for_posts, strict=True) if owner == one
+                ),
+                tuple(ipi for ipi, owner in zip(self.ipis, for_ipis, strict=True) if owner == one),
+                *(shares[one] for shares in counts),
+            )
+
+
+def _shares(count: int, among: int) -> Iterator[tuple[int, ...]]:
+    """Every way to share a count out."""
+    if among == 1:
+        yield (count,)
+        return
+    for first in range(count + 1):
+        for rest in _shares(count - first, among - 1):
+            yield first, *rest
+
 
 Commands = tuple[Command, ...]
 Running = tuple[bool, ...]
@@ -74,3 +108,6 @@ Running = tuple[bool, ...]
 
 Enabled = Iterator[tuple[Commands, Running, Left]]
 """Moves: the commands, which guests then run, and what is then left to do."""
+
+Budget = Left | tuple[Left, ...]
+"""What is left to do: of all vCPUs together, or dealt out to them."""

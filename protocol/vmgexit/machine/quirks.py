@@ -238,6 +238,19 @@ class Quirks(MemoryQuirks):
     )
 
 
+def noting(quirks: Quirks, asked: set[str]) -> Quirks:
+    """The same quirks, of which each that is asked for is noted by its field's name."""
+
+    class Noting(Quirks):
+        __slots__ = ()
+
+        def __getattribute__(self, name: str) -> Any:
+            asked.add(name)
+            return getattr(quirks, name)
+
+    return Noting.__new__(Noting)
+
+
 PROFILES = Profiles(Quirks, "an SVSM", {"coconut": (COCONUT_SEEN,)})
 names, only, profile = PROFILES.names, PROFILES.only, PROFILES.profile
 
