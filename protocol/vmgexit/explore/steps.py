@@ -36,6 +36,8 @@ from .parts import (
 from .system import Commands, Left, System
 
 _ENTRY, _POSTING, _SIGNAL, _BODY = map(NAMES.index, ("entry", "posting", "signal", "body"))
+_FORGETFUL = (_ENTRY, _POSTING, _BODY)
+"""The parts in which `forget` forgets, each by what it holds itself."""
 Guarded = tuple[Commands, bool, Left]
 """A move that is possible: its commands, whether the guest then runs, and what is then left."""
 Others = tuple[int, ...]
@@ -99,7 +101,7 @@ class Steps:
         self.sent: dict[tuple[int, Any], tuple[Values, tuple[Values, ...]] | Stop] = {}
         self.guards: dict[tuple[Any, ...], list[Guarded]] = {}
         self.held: list[Command] = []  # commands are told apart by their place in memory
-        self.forgetful: dict[Values, Values] = {}
+        self.forgetful: dict[int, dict[int, int]] = {at: {} for at in _FORGETFUL}
         self.trail: list[str] = []  # the steps of the move that is made
         self.executed = 0
         for command in opening(system.vcpus, system.registrations):
@@ -152,12 +154,15 @@ class Steps:
 
     def _forgotten(self, values: Values) -> Values:
         """The values without what no step looks at any more."""
-        found = self.forgetful.get(values)
-        if found is None:
-            self._put(0, values)
-            forget(self.watch.machine.vm.vcpus[0])
-            found = self.forgetful[values] = self.look(0)
-        return found
+        kept = list(values)
+        for at in _FORGETFUL:
+            known = self.forgetful[at]
+            if values[at] not in known:
+                self._put(0, values)
+                forget(self.watch.machine.vm.vcpus[0])
+                known[values[at]] = self.look(0)[at]
+            kept[at] = known[values[at]]
+        return tuple(kept)
 
     # --- moves --------------------------------------------------------------------------------------
 
