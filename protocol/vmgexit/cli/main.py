@@ -30,6 +30,7 @@ COMMANDS = {
     "svsm": ("svsm", "try calls on an SVSM, typed one by one or from a script"),
     "explore": ("explore", "try every interleaving of a small system"),
     "diagram": ("diagram", "draw states and sequences from what the explorer visited"),
+    "page": ("page", "write the decoder page, one HTML file for a browser"),
     "trace": ("trace", "decode KVM's trace lines"),
     "find": ("find", "find pages in a memory image that look like one of ours"),
     "gdb": ("debugger", "print a script that shows structures in GDB"),
