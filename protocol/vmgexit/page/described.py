@@ -163,31 +163,27 @@ def _bodies(bodies: Bodies, of: type[Structure]) -> Plain:
         if isinstance(key, str) and (guid := _guid(key))
         for data in (guid.bytes, guid.bytes_le)
     }
-    other, _ = bodies.what(_element(of, _PROBE))
-    named = {key.hex(): bodies.what(_element(of, key)) for key in keys}
-    spell = _spelling(other)
+    other, _ = bodies.what(of(guid=_PROBE))
+    is_little = other == _text(_PROBE, is_little=True)
+    named = {key.hex(): bodies.what(of(guid=key)) for key in sorted(keys)}
     return {
         "offset": bodies.offset,
         "length": bodies.length,
-        "little": spell == "bytes_le",
+        "little": is_little,
         "names": {
             key: [name, label(cls) if cls else ""]
-            for key, (name, cls) in sorted(named.items())
-            if name != str(uuid.UUID(**{spell: bytes.fromhex(key)}))
+            for key, (name, cls) in named.items()
+            if name != _text(bytes.fromhex(key), is_little=is_little)
         },
     }
 
 
 _PROBE = bytes(range(16))
+"""A GUID that no table has: a list writes it as it writes those that it does not know."""
 
 
-def _spelling(text: str) -> str:
-    """In which order of its bytes a list writes the GUID that no table has."""
-    return next(each for each in ("bytes", "bytes_le") if text == str(uuid.UUID(**{each: _PROBE})))
-
-
-def _element(of: type[Structure], guid: bytes) -> Structure:
-    return of(guid=guid)
+def _text(guid: bytes, *, is_little: bool) -> str:
+    return str(uuid.UUID(bytes_le=guid) if is_little else uuid.UUID(bytes=guid))
 
 
 def _guid(text: str) -> uuid.UUID | None:
