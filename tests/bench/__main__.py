@@ -1,4 +1,4 @@
-"""`python3 dev.py bench`: our codec, views and columns beside their peers, in one run.
+"""`python3 dev.py bench`: our codec, views and columns beside their peers, and the explorer, in one run.
 
 Every peer is first made to read the same values from the same records. Then all are timed in turns; the
 table shows the minima, and what must hold of the ratios. Exit code 1 if something does not.

@@ -7,6 +7,7 @@ random altogether.
 from __future__ import annotations
 
 import random
+import statistics
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from vmgexit import (
     GhcbPage,
     Vmsa,
 )
+from vmgexit.explore.exact import Exact
+from vmgexit.explore.search import Limits
+from vmgexit.explore.system import System
+from vmgexit.machine.quirks import REFERENCE
 from vmgexit.schema import Structure, leaves
 from vmgexit.schema.columns import columns
 
@@ -222,10 +227,35 @@ def memory(_: Effort) -> Iterator[Row]:
     yield Row("held by a decoded descriptor", took, (), "bytes")
 
 
+EXPLORED = {
+    "A: 2 vCPUs, two edge, a call": System(vcpus=2, edge=(0x31, 0x51), calls=1),
+    "D: 1 vCPU, two edge, a level": System(vcpus=1, edge=(0x31, 0x51), level=(0x61,)),
+}
+
+
+def explorer(effort: Effort) -> Iterator[Row]:
+    """Whole searches of the explorer: the best of a few, and the memory of each state."""
+    for title, system in EXPLORED.items():
+        rates, held = [], 0.0
+        for _ in range(1 + effort.rounds // 300):
+            exact = Exact(system, REFERENCE, Limits())
+            exact.run()
+            assert exact.broken is None
+            assert not exact.outcome.stopped_by
+            rates.append(exact.outcome.rate)
+            held = (sys.getsizeof(exact.parents) + sum(map(sys.getsizeof, exact.parents))) / len(
+                exact.parents
+            )
+        took = {US: Timing(max(rates), statistics.median(rates))}
+        yield Row(f"explore {title}", took, (), "states/s")
+        yield Row(f"held by a state of {title[0]}", {US: Timing(held, held)}, (), "bytes")
+
+
 SECTIONS: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     codecs,
     views,
     batches,
     starts,
     memory,
+    explorer,
 )

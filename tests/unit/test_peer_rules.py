@@ -71,10 +71,14 @@ def test_ids_are_the_places_on_the_page(chapters: tuple[Chapter, ...], prefix: s
 
 def test_every_operation_of_an_svsm_without_memory_is_in_an_exchange() -> None:
     asked = {command["op"] for rule in WITH_EXCHANGE for command, _ in rule.steps}
-    assert asked & COMMANDS.keys() == set(OF_KITS) == {
-        *("init", "call", "host_irq", "enter", "guest_take", "guest", "guest_lazy_eoi"),
-        *("intercept", "set_vmsa", "doorbell", "set_doorbell", "state", "host_refuse"),
-    }
+    assert (
+        asked & COMMANDS.keys()
+        == set(OF_KITS)
+        == {
+            *("init", "call", "host_irq", "enter", "guest_take", "guest", "guest_lazy_eoi"),
+            *("intercept", "set_vmsa", "doorbell", "set_doorbell", "state", "host_refuse"),
+        }
+    )
 
 
 # --- mistakes --------------------------------------------------------------------------------------
