@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests import drawings
 from tests.conformance.test_quirks import BROKEN, COMPANIONS
 from vmgexit.descriptions import U64, Actor, Argument, Command, Description, Number
-from vmgexit.diagrams.charts import FORMATS, charted, svg
+from vmgexit.diagrams.charts import FORMATS, charted, hosts, svg, svsm
 from vmgexit.diagrams.charts.chart import Chart, Lane, Mark, Message, Note, Party
 from vmgexit.diagrams.charts.follow import MOST
 from vmgexit.diagrams.charts.grid import NARROW, PITCH, placed
@@ -19,9 +19,10 @@ from vmgexit.diagrams.charts.row import derived
 from vmgexit.diagrams.charts.step import Before, Step
 from vmgexit.diagrams.sheet import wrapped
 from vmgexit.errors import UsageError
+from vmgexit.hosts.commands import COMMANDS as HOST_COMMANDS
 from vmgexit.hosts.scenario import sequence_of
 from vmgexit.machine import program
-from vmgexit.machine.commands import ON_MEMORY, call
+from vmgexit.machine.commands import COMMANDS, ON_MEMORY, call
 from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
 from vmgexit.read.streams import lines
@@ -183,6 +184,11 @@ def test_any_scenario_is_drawn_with_labels_apart(data: bytes) -> None:
     for label in placed(drawn).labels:
         for line in label.lines:
             assert line in text
+
+
+def test_rows_are_of_commands_that_exist() -> None:
+    assert set(svsm.EXCHANGES) <= set(COMMANDS)
+    assert set(hosts.EXCHANGES) <= set(HOST_COMMANDS)
 
 
 def test_a_new_command_draws_itself() -> None:

@@ -20,7 +20,7 @@ from ...hosts.scenario import Session
 from ...machine.machine import Machine
 from ...sequences import HOST, Sequence
 from ...watch.judged import Violation
-from . import hosts, svsm
+from . import hosts, interrupts, svsm
 from .chart import GUEST_FIRST, Chart, Item, Mark, Note, Party, lanes_of
 from .step import Before, HostStep, Step
 
@@ -102,7 +102,7 @@ def _items(
             if isinstance(machine, Machine):
                 sent = list(machine.vm.sent)
                 step = Step(index, command, drawn, machine.vm, before, sent, refuses)
-                terms.update(svsm.terms(step))
+                terms.update(interrupts.terms(step))
                 yield from svsm.told(step)
             elif isinstance(machine, Session):
                 yield from hosts.told(HostStep(index, command, drawn))
