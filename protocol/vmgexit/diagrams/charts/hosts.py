@@ -16,8 +16,8 @@ from ...wire.exits import find_exit
 from ...wire.ghcb import ALWAYS_VALID, GhcbPage
 from ...wire.ghcb_msr import GhcbInfo, decode_msr
 from . import words
-from .chart import Item, Mark, Message, Note, Party, lane
-from .row import Row, derived
+from .chart import Item, Message, Party, lane
+from .row import Row, drawn
 from .step import HostStep
 from .words import data, event, fields, number
 
@@ -213,22 +213,13 @@ _ASKED_OF: dict[str, Party] = {
 
 def told(step: HostStep) -> Iterator[Item]:
     """What a command draws: its message, what the host asked of others, the answer."""
-    command = step.command
-    described = COMMANDS[command["op"]]
-    row = EXCHANGES.get(described.name) or derived(described)
-    at, cpu = step.index, command.get("cpu", 0)
-    mark = Mark.REFUSED if row.is_refused(step) else Mark.PLAIN
-    sender, receiver = row.sender(command), row.receiver(step)
-    if sender is None or receiver is None:
-        yield Note(at, lane(sender, cpu) if sender else None, row.says(step), mark)
-        return
-    source, target = lane(sender, cpu), lane(receiver, cpu)
-    answer = row.answers(step)
-    yield Message(at, source, target, row.says(step), mark=Mark.PLAIN if answer else mark)
+    return drawn(EXCHANGES, COMMANDS[step.command["op"]], step, _meanwhile(step))
+
+
+def _meanwhile(step: HostStep) -> Iterator[Item]:
+    cpu = step.command.get("cpu", 0)
     for asked in step.answer.get("asked", ()):
-        yield Message(at, lane(_HOST, cpu), lane(_asked_of(asked), cpu), _asked(asked))
-    if answer:
-        yield Message(at, target, source, answer, is_answer=True, mark=mark)
+        yield Message(step.index, lane(_HOST, cpu), lane(_asked_of(asked), cpu), _asked(asked))
 
 
 def _asked_of(asked: Asked) -> Party:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...descriptions import Actor, Command, Description
 from . import words
-from .chart import Party
+from .chart import Item, Mark, Message, Note, Party, lane
 
 Says = Callable[[Any], str]
 """What a step says in a chart; several lines have line feeds between them."""
@@ -66,3 +66,23 @@ def derived(described: Description) -> Row:
         return f"{described.name}\n{told}".strip()
 
     return Row(*_ENDS[described.by], says, lambda step: words.keys(step.answer))
+
+
+def drawn(
+    table: Mapping[str, Row], described: Description, step: Any, meanwhile: Iterable[Item]
+) -> Iterator[Item]:
+    """The message of a command, what comes of it `meanwhile`, and the answer; or a note."""
+    row = table.get(described.name) or derived(described)
+    command, at = step.command, step.index
+    cpu = command.get("cpu", 0)
+    mark = Mark.REFUSED if row.is_refused(step) else Mark.PLAIN
+    sender, receiver = row.sender(command), row.receiver(step)
+    if sender is None or receiver is None:
+        yield Note(at, lane(sender, cpu) if sender else None, row.says(step), mark)
+        return
+    source, target = lane(sender, cpu), lane(receiver, cpu)
+    answer = row.answers(step)
+    yield Message(at, source, target, row.says(step), mark=Mark.PLAIN if answer else mark)
+    yield from meanwhile
+    if answer:
+        yield Message(at, target, source, answer, is_answer=source != target, mark=mark)

@@ -13,7 +13,7 @@ from ...descriptions import Actor
 from ...machine.commands import COMMANDS
 from . import calls, interrupts, on_memory
 from .chart import Item, Mark, Message, Note, Party, lane
-from .row import Row, derived
+from .row import Row, drawn
 from .step import Step
 from .words import number
 
@@ -58,35 +58,21 @@ EXCHANGES: dict[str, Row] = {
 
 def told(step: Step) -> Iterator[Item]:
     """What a command draws: its message, what it made the SVSM do, the answer."""
-    command = step.command
-    described = COMMANDS[command["op"]]
-    row = EXCHANGES.get(described.name) or derived(described)
-    at, cpu = step.index, command.get("cpu", 0)
+    described = COMMANDS[step.command["op"]]
     yield from _finished_entry(step)
-    sender, receiver = row.sender(command), row.receiver(step)
-    if sender is None or receiver is None:
-        yield Note(at, lane(sender, cpu) if sender else None, row.says(step), _mark(row, step))
-    else:
-        source, target = lane(sender, cpu), lane(receiver, cpu)
-        answer = row.answers(step)
-        yield Message(
-            at, source, target, row.says(step), mark=_mark(row, step) if not answer else Mark.PLAIN
-        )
-        yield from calls.requests(step)
-        yield from on_memory.effects(step)
-        yield from _sent(step)
-        if answer:
-            yield Message(
-                at, target, source, answer, is_answer=source != target, mark=_mark(row, step)
-            )
+    yield from drawn(EXCHANGES, described, step, _meanwhile(step))
     yield from on_memory.changed(step)
     for stop in ("panic", "terminated"):
         if stop in step.answer:
-            yield Note(at, None, f"the SVSM stops ({stop}): {step.answer[stop]}", Mark.BROKEN)
+            yield Note(
+                step.index, None, f"the SVSM stops ({stop}): {step.answer[stop]}", Mark.BROKEN
+            )
 
 
-def _mark(row: Row, step: Step) -> Mark:
-    return Mark.REFUSED if row.is_refused(step) else Mark.PLAIN
+def _meanwhile(step: Step) -> Iterator[Item]:
+    yield from calls.requests(step)
+    yield from on_memory.effects(step)
+    yield from _sent(step)
 
 
 def _finished_entry(step: Step) -> Iterator[Item]:
