@@ -3,9 +3,11 @@
 `tests/quality/test_decoder_page.py` asks the same of the page in Chromium, with ten times as much.
 """
 
+import copy
 import json
 import random
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.page import (
     check_values,
     damaged,
     dumps,
+    ghcb_pages,
     of_corpus,
     texts_of_corpus,
     values,
@@ -23,6 +26,9 @@ from tests.page import (
 from vmgexit.cli import main
 from vmgexit.layout.naming import label
 from vmgexit.page.assembled import page
+from vmgexit.page.carried import Carried
+from vmgexit.page.described import described
+from vmgexit.schema import Problem, Structure
 from vmgexit.wire.registry import structures
 
 LIMIT = 600_000
@@ -92,10 +98,51 @@ def test_a_folder_that_is_missing_is_one_line(
 def test_dumps_are_read_as_the_library_reads_them() -> None:
     made = random.Random(17)
     texts = list(dumps(made, 2))
-    check_texts(Node(), [*texts, *damaged(made, texts, 600), *texts_of_corpus()])
+    check_texts(Node(), [*texts, *damaged(made, texts, 400), *texts_of_corpus()])
 
 
 @pytest.mark.slow
 @pytest.mark.needs("node")
 def test_values_are_decoded_and_judged_as_the_library_does_it() -> None:
-    check_values(Node(), [*values(random.Random(17), 1000), *of_corpus()])
+    made = random.Random(17)
+    check_values(Node(), [*values(made, 600), *ghcb_pages(made, 200), *of_corpus()])
+
+
+# --- Rules that are not carried -------------------------------------------------------------------
+
+
+def test_every_rule_is_carried_to_the_page() -> None:
+    told = described()["structures"]
+    assert not [name for name, of in told.items() if "unjudged" in of]
+    assert "broken" in told["ext-int-status"]
+    assert "judged" in told["attestation-report"]
+
+
+def _beyond(value: Structure) -> Iterator[Problem]:
+    while value.size:
+        yield Problem("vector", 0, "a rule of a kind that the page cannot walk", "")
+
+
+def test_a_rule_that_the_page_cannot_walk_is_not_carried() -> None:
+    assert Carried(lambda codes: codes.__name__).attempt(_beyond) is None
+
+
+@pytest.mark.needs("node")
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        [["self"], [], True, [["yield", ["name", "none"], []]]],
+        [["self"], [], True, [["while"]]],
+    ],
+)
+def test_what_is_not_judged_is_said(tree: list[object] | None) -> None:
+    data = copy.deepcopy(described())
+    status = data["structures"]["ext-int-status"]
+    if tree is None:
+        status["unjudged"] = True
+    else:
+        data["rules"]["functions"][status["broken"]] = tree
+    (answer,) = Node(data).ask("answer", [["doorbell-head", (b"\x05" + bytes(255)).hex()]])
+    assert answer["unjudged"] == ["ext-int-status"]
+    assert json.loads(answer["json"])["vector"] == 5

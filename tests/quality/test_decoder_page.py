@@ -15,6 +15,7 @@ from tests.page import (
     check_values,
     damaged,
     dumps,
+    ghcb_pages,
     of_corpus,
     texts_of_corpus,
     values,
@@ -73,7 +74,8 @@ def paste(tab: Any, text: str, structure: str = "") -> None:
 
 
 def test_random_values_have_the_library_s_answers(tab: Any) -> None:
-    check_values(Browser(tab), list(values(random.Random(1), RANDOM)))
+    made = random.Random(1)
+    check_values(Browser(tab), [*values(made, RANDOM), *ghcb_pages(made, RANDOM // 4)])
 
 
 def test_all_of_the_corpus_has_the_library_s_answers(tab: Any) -> None:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from .described import described
 
 SCRIPTS = (
-    "text", "numbers", "rows", "lines", "joined", "literals", "dump", "decode", "judge", "guess",
+    "text", "numbers", "rows", "lines", "joined", "literals", "dump", "decode", "rules", "judge", "guess",
     "answer", "view", "app",
 )  # fmt: skip
 """The scripts, each after those that it stands on."""

@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from enum import IntEnum
+from importlib import import_module
 from typing import Any
 
 from ..layout.naming import label
@@ -21,17 +22,27 @@ from ..wire.ghcb import GhcbPage
 from ..wire.ghcb_msr import DECLARATIONS, GhcbMsr
 from ..wire.injection import DoorbellOperation
 from ..wire.registry import structures
+from .carried import Carried
 
 Plain = dict[str, Any]
 
 
 def described() -> Plain:
-    """All structures and exits of the registry, with the codes that their fields have."""
+    """All structures and exits of the registry, with the codes that their fields have, and the rules."""
     classes = [cls for revisions in structures().values() for cls in revisions.values()]
     enums: dict[str, type[IntEnum]] = {}
-    found = {label(cls): _structure(cls, enums) for cls in classes}
+    carried = Carried(lambda codes: _named(codes, enums))
+    found = {label(cls): _structure(cls, enums, carried) for cls in classes}
+    rows = carried.exits()
+    methods = carried.methods(classes)
     return {
         "structures": found,
+        "rules": {
+            "functions": carried.functions,
+            "objects": carried.objects,
+            "methods": methods,
+            "exits": rows,
+        },
         "codes": {name: _codes(enum) for name, enum in enums.items()},
         "messages": {
             "of": label(GhcbMsr),
@@ -42,7 +53,7 @@ def described() -> Plain:
     }
 
 
-def _structure(cls: type[Structure], enums: dict[str, type[IntEnum]]) -> Plain:
+def _structure(cls: type[Structure], enums: dict[str, type[IntEnum]], carried: Carried) -> Plain:
     declaration = cls.declaration
     return _without_nothing(
         name=declaration.name,
@@ -54,17 +65,18 @@ def _structure(cls: type[Structure], enums: dict[str, type[IntEnum]]) -> Plain:
         bits=declaration.is_bits,
         whole=declaration.any_length,
         total=declaration.total,
-        rules=_has_rules(cls),
-        judges=cls.judged is not (Whole if issubclass(cls, Whole) else Structure).judged,
         fields=[_field(field, enums) for field in declaration.fields],
-    )
+    ) | _rules(cls, carried)
 
 
-def _has_rules(cls: type[Structure]) -> bool:
-    """Whether the structure has rules beyond single fields."""
-    own = cls.broken, cls.judged
-    usual = Structure.broken, (Whole if issubclass(cls, Whole) else Structure).judged
-    return bool(cls.declaration.rules) or own != usual
+def _rules(cls: type[Structure], carried: Carried) -> Plain:
+    """The numbers of the functions that judge beyond single fields: those that are the structure's own."""
+    module = cls.declaration.rules
+    broken: Any = import_module(module).broken if module else cls.broken
+    usual = Whole.judged if issubclass(cls, Whole) else Structure.judged
+    own = {"broken": (broken, Structure.broken), "judged": (cls.judged, usual)}
+    made = {name: carried.attempt(held) for name, (held, other) in own.items() if held is not other}
+    return {"unjudged": True} if None in made.values() else made
 
 
 def _field(field: Field, enums: dict[str, type[IntEnum]]) -> Plain:

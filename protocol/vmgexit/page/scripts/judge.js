@@ -1,16 +1,16 @@
-// The rules that a value breaks: those of single fields and of lists, which are data.
+// The rules that a value breaks: those of single fields and of lists, which are data, and carried ones.
 
 /** Problems {path, text}, as the library's `problems()` writes them. */
 function problemsOf(value) {
-  return [..._judged(value, "")].map(({ path, held, rule, clause }) => ({
+  return [..._judged(value, "")].map(({ path, value: held, rule, clause }) => ({
     path,
-    text: `${path}: ${held}: ${rule}${clause ? ` [${clause}]` : ""}`,
+    text: `${path}: ${shortOf(held)}: ${rule}${clause ? ` [${clause}]` : ""}`,
   }));
 }
 
 /** The structures in a value whose rules between fields this page does not have. */
 function unjudgedIn(value) {
-  const found = new Set(value.of.rules ? [value.key] : []);
+  const found = new Set(value.of.unjudged ? [value.key] : []);
   for (const { field, held } of value.parts) {
     const inner = field.kind === "struct" ? [held] : field.kind === "array" ? held.slice(0, 1) : [];
     for (const each of inner) for (const key of unjudgedIn(each)) found.add(key);
@@ -18,21 +18,44 @@ function unjudgedIn(value) {
   return found;
 }
 
+/** What a carried rule yields. One that fails judges nothing, and this is said from then on. */
+function _yielded(value, rule, values) {
+  if (value.of.unjudged) return [];
+  try {
+    const found = callRule(rule, values);
+    for (const problem of found) if (typeof problem.rule !== "string" || !shortOf(problem.value)) throw new NotCarried("problem");
+    return found;
+  } catch {
+    value.of.unjudged = true;
+    return [];
+  }
+}
+
 function* _judged(value, prefix) {
-  if (value.of.judges) return; // it passes over rules, by ones that are not here
+  if (value.of.judged !== undefined) yield* _yielded(value, value.of.judged, [value, prefix]);
+  else if (!value.of.whole) yield* _judgedFields(value, prefix);
+  else {
+    yield* _judgedFields(value, prefix);
+    const past = [..._overruns(value)];
+    const known = new Set(past.map((problem) => problem.path));
+    for (const problem of [...past, ..._mismatches(value, known)]) {
+      yield { ...problem, path: prefix + problem.path };
+    }
+  }
+}
+
+function* _judgedFields(value, prefix) {
   for (const { field, held } of value.parts) {
     const path = prefix + field.name;
     const rule = _brokenRule(field, held);
-    if (rule) yield { path, held: shortOf(field, held), rule, clause: field.clause ?? value.of.clause };
+    if (rule) yield { path, value: named(field, held), rule, clause: field.clause ?? value.of.clause ?? "" };
     if (field.kind === "struct") yield* _judged(held, `${path}.`);
     if (field.kind === "array") {
       for (const [at, element] of held.entries()) yield* _judged(element, `${path}[${at}].`);
     }
   }
-  if (!value.of.whole) return;
-  const past = [..._overruns(value)];
-  const known = new Set(past.map((problem) => problem.path));
-  for (const problem of [...past, ..._mismatches(value, known)]) {
+  if (value.of.broken === undefined) return;
+  for (const problem of _yielded(value, value.of.broken, [value])) {
     yield { ...problem, path: prefix + problem.path };
   }
 }
@@ -48,18 +71,18 @@ function _brokenRule(field, held) {
 }
 
 /** A value as a problem shows it. */
-function shortOf(field, held) {
+function shortOf(held) {
   if (typeof held === "boolean") return held ? "True" : "False";
+  if (held instanceof Named) return `${shown(held.value)} ${held.name}`;
   if (held instanceof Uint8Array) {
     return held.length > 16 ? `${hexOf(held.slice(0, 16), " ")} ... (${held.length} bytes)` : hexOf(held, " ");
   }
-  const code = field ? codeOf(field, held) : null;
-  return code ? `${shown(held)} ${code[0]}` : shown(held);
+  return shown(held);
 }
 
 // --- Structures of any length ---------------------------------------------------------------------
 
-const _rule = (value, path, held, rule) => ({ path, held: shown(held), rule, clause: value.of.clause });
+const _rule = (value, path, held, rule) => ({ path, value: BigInt(held), rule, clause: value.of.clause });
 
 /** Facts of a list: its field, elements, where they begin and end, what the total says. */
 function _factsOf(value) {
