@@ -14,6 +14,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
                             imports go one way
   bench [--quick] [OPTIONS] our codec, views and columns beside construct, bitstruct, ctypes,
                             dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
+  bench --loop [OPTIONS]    how fast the fuzzing loop is; --compare REV: another revision beside it
   bench find [OPTIONS]      how soon campaigns find planted bugs, beside other methods
   lock [UV OPTIONS]         bring both locks up to pyproject.toml; --upgrade for the newest
 

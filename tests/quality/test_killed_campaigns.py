@@ -21,7 +21,7 @@ from vmgexit.descriptions import Command
 from vmgexit.machine.machine import Machine
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.findings import records
-from vmgexit_fuzz.process.states import cells
+from vmgexit_fuzz.process.states import cells, seen
 from vmgexit_fuzz.targets import Conditions, find
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def reached(corpus: Path) -> set[int]:
     found: set[int] = set()
 
     def note(machine: Machine, command: Command) -> None:
-        found.update(cells(machine, command))
+        found.update(cells(seen(machine, command)))
 
     target = find("scenario").open(Conditions(profile="coconut"))
     target.observe = note

@@ -11,7 +11,7 @@ for peer in ("bitstruct.c", "dissect.cstruct", "kaitaistruct", "numpy"):
     pytest.importorskip(peer, reason=f"needs {peer}")
 
 # What follows imports the peers.
-from tests.bench import layouts, report, rows
+from tests.bench import layouts, loop, report, rows
 from tests.bench.peers import Contestant, check, ours
 from tests.bench.timing import Job, Timing, bytes_held, interleaved
 from vmgexit import ExtIntStatus
@@ -78,3 +78,25 @@ def test_the_plot_is_drawn(tmp_path: Path) -> None:
         [row(9, ctypes=10, construct=500), row(5, memcpy=4, construct=9)], tmp_path / "a.svg"
     )
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_the_loop_is_compared_with_the_machine_as_it_was() -> None:
+    """Ratios are parts of the machine's rate, so that a slower base makes them larger."""
+    took = {rows.US: Timing(4.0, 5.0), loop.MACHINE: Timing(3.0, 3.5), "main": Timing(6.0, 6.0)}
+    found = [
+        rows.Row("enough", took, (rows.Limit(1 / 0.75, loop.MACHINE),)),
+        rows.Row("too slow", took, (rows.Limit(1 / 0.8, loop.MACHINE),)),
+        rows.Row("shown", took),
+    ]
+    assert [row.holds for row in found] == [True, False, True]
+    assert {name: loop.ratios(found)[name] for name in ("enough", "shown")} == {
+        "enough": 0.75,
+        "shown": 0.75,
+    }
+    lines = loop.table(found, "main").splitlines()[1:]
+    assert [line.split()[-2:] for line in lines[:2]] == [["0.75", "holds"], ["0.8", "FAILS"]]
+
+
+def test_a_revision_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(loop.Missing, match="no-such-revision"):
+        loop.checkout("no-such-revision", tmp_path)

@@ -74,7 +74,7 @@ def test_states_stay_in_their_cells(seed: int) -> None:
     machine = Machine()
     for command in program.read(data):
         machine.execute(command)
-        found = states.cells(machine, command)
+        found = states.cells(states.seen(machine, command))
         assert len(set(found)) == len(found) == (0 if command["op"] == "init" else 4)
         assert all(0 <= cell < states.CELLS for cell in found)
         assert found == tuple(sorted(found))  # a group after the other

@@ -57,6 +57,7 @@ class Pick(random.Random):
 
     present: Sequence[int] = ()
     guest: Guest | None = None  # whose calls are made half of the time
+    stock: Stock | None = None  # where bursts come from, instead of being made
 
     def vector(self, lowest: int = 0) -> int:
         """A vector, often one that the program has, not below `lowest`."""
@@ -306,6 +307,8 @@ def _of_table(pick: Pick, cpu: int) -> list[Command]:
 
 
 def _burst(pick: Pick) -> list[bytes]:
+    if pick.stock is not None:
+        return _operations(pick.stock.any_burst(pick))
     if pick.guest is not None and pick.random() < OF_ITS_TABLE:
         return [spelled(command) for command in _of_table(pick, pick.choice((0, 0, 1, 2)))]
     burst = pick.choices(list(BURSTS), list(BURSTS.values()))[0]
@@ -316,7 +319,8 @@ def _continue(pick: Pick, operations: list[bytes]) -> None:
     """From some way into the program, another way on: all of what it then does is new."""
     del operations[pick.randint(1, min(len(operations), FARTHEST)) :]
     for _ in range(pick.randint(1, 8)):
-        pick.present = _vectors(operations)
+        if pick.stock is None:
+            pick.present = _vectors(operations)
         operations += _burst(pick)
 
 
@@ -418,11 +422,17 @@ def stock(guest: Guest | None = None) -> Stock:
     return Stock(opening, burst, tuple(dict.fromkeys(VECTORS)))
 
 
-def mutate(data: bytes, longest: int, seed: int, guest: Guest | None = None) -> bytes:
+def mutate(
+    data: bytes,
+    longest: int,
+    seed: int,
+    guest: Guest | None = None,
+    stock: Stock | None = None,
+) -> bytes:
     """Another program, of at most `longest` bytes. Never raises, whatever `data` is. With a `guest` there
-    are more of its calls in it."""
+    are more of its calls in it; with a `stock` the bursts come from there."""
     pick = Pick(seed)
-    pick.guest = guest
+    pick.guest, pick.stock = guest, stock
     operations = _operations(data)
     if not operations or pick.random() < 0.05:
         operations[:1] = _operations(opening(pick))

@@ -17,6 +17,7 @@ ON_A_SHELF = 48  # bursts
 LEAST = 4  # before a shelf's bursts are used
 EMPTIED = 1 / 256  # of a shelf, at each program
 MOST_BURSTS = 14  # of a program
+NEW = 1 / 8  # of the bursts that a program is changed by
 
 
 @dataclass(slots=True)
@@ -53,6 +54,15 @@ class Stock:
         made = pick.choices(bursts, k=1 + int(pick.random() * MOST_BURSTS))
         made[int(pick.random() * len(made))] = new
         return self.opening(pick) + b"".join(made)
+
+    def any_burst(self, pick: random.Random) -> bytes:
+        """A burst, mostly one in stock."""
+        shelf = self._shelf(pick)
+        if not shelf.bursts or pick.random() < NEW:
+            shelf.bursts[:0] = [self.burst(pick, shelf.vectors)]
+            del shelf.bursts[ON_A_SHELF:]
+            return shelf.bursts[0]
+        return pick.choice(shelf.bursts)
 
     def _shelf(self, pick: random.Random) -> Shelf:
         """One of the shelves; an empty one while there are few."""

@@ -307,9 +307,9 @@ class StateCounter:
     """Which states inputs reached, each input counted once for a state."""
 
     def __init__(self, target: Target, order: Order) -> None:
-        from .states import cells
+        from .states import cells, seen
 
-        self.cells = cells
+        self.cells, self.seen = cells, seen
         self.target, self.corpus = target, order.corpus
         self.reached = set(order.reached)
         self.counts: dict[int, int] = {}  # since the parent was told
@@ -317,13 +317,14 @@ class StateCounter:
 
     def one(self, data: bytes, one: Any) -> None:
         """Run an input and note the states; one that reached a new one is kept."""
-        now: set[int] = set()
-        cells = self.cells
-        self.target.observe = lambda machine, command: now.update(cells(machine, command))
+        met: set[tuple[Any, ...]] = set()
+        seen = self.seen
+        self.target.observe = lambda machine, command: met.add(seen(machine, command))
         try:
             one(data)
         finally:
             self.target.observe = None
+        now = {cell for state in met for cell in self.cells(state)}
         if self.corpus and not now <= self.reached:
             from vmgexit.files import write
 

@@ -54,8 +54,9 @@ CELLS = _MEMORY_AT + (_OTHER_CALLS + 1) * _EFFECTS * _STATUSES * _VMSAS * 2
 
 _first = -1
 _MOST_KNOWN = 1 << 16
-_known: dict[tuple[Any, ...], tuple[int, ...]] = {}  # the cells of what `_seen` gave
-_marked: set[tuple[Any, ...]] = set()  # since the input began
+Seen = tuple[Any, ...]
+_known: dict[Seen, tuple[int, ...]] = {}
+_marked: set[Seen] = set()  # since the input began
 
 
 def install() -> None:
@@ -67,31 +68,35 @@ def install() -> None:
 
 def mark(machine: Machine, command: Command) -> None:
     """Mark the cells of the state after a command, once an input, which begins with `init`."""
-    if machine.vm.memory is not None:
-        for cell in _of_memory(machine, command):
-            probes.counters[_first + cell] = 1
-        return
     if command["op"] == "init":
         _marked.clear()
         return
-    seen = _seen(machine, command)
-    if seen not in _marked:
-        _marked.add(seen)
-        for cell in _cells(seen):
+    state = seen(machine, command)
+    if state not in _marked:
+        _marked.add(state)
+        for cell in cells(state):
             probes.counters[_first + cell] = 1
 
 
-def cells(machine: Machine, command: Command) -> tuple[int, ...]:
-    """The cells of the state after a command, each below `CELLS`; none for `init`."""
+def seen(machine: Machine, command: Command) -> Seen:
+    """All that the cells look at of the state after a command: the same more often than not. Nothing
+    for `init`."""
     if machine.vm.memory is not None:
         return _of_memory(machine, command)
-    if command["op"] == "init":
-        return ()
-    return _cells(_seen(machine, command))
+    return _of_vcpu(machine, command) if command["op"] != "init" else ()
 
 
-def _seen(machine: Machine, command: Command) -> tuple[Any, ...]:
-    """All of a state that its cells look at, in one tuple: it is the same more often than not."""
+def cells(state: Seen) -> tuple[int, ...]:
+    """The cells of what was `seen`, each below `CELLS`."""
+    found = _known.get(state)
+    if found is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[state] = _cells(*state) if len(state) > 1 else state
+    return found
+
+
+def _of_vcpu(machine: Machine, command: Command) -> Seen:
     cpu = machine.vm.vcpus[command["cpu"]]
     guest, local, under_way, posting = cpu.guest, cpu.apic, cpu.entry, cpu.posting
     return (
@@ -113,16 +118,7 @@ def _seen(machine: Machine, command: Command) -> tuple[Any, ...]:
     )
 
 
-def _cells(seen: tuple[Any, ...]) -> tuple[int, ...]:
-    found = _known.get(seen)
-    if found is None:
-        if len(_known) >= _MOST_KNOWN:
-            _known.clear()
-        found = _known[seen] = _cells_of(*seen)
-    return found
-
-
-def _cells_of(
+def _cells(
     kind: int,
     event: int,
     left: int,

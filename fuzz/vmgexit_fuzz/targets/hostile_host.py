@@ -9,6 +9,8 @@ that mean something. The others make the host refuse a GHCB request.
 
 from __future__ import annotations
 
+import random
+
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE
@@ -16,7 +18,7 @@ from vmgexit.machine.program import CODES, CODES_WITHOUT_MEMORY, SIZE, spelled
 from vmgexit.watch.invariants import INVARIANTS
 
 from ..inputs import hostile
-from .scenarios import ProgramTarget
+from .scenarios import Scenario
 
 FOR_ANY_HOST = ("INV-2", "INV-5", "INV-6", "INV-7", "INV-9", "INV-10")
 
@@ -47,11 +49,10 @@ def act(operation: bytes) -> Command:
     return {"op": "set_doorbell", "cpu": cpu, "hex": page.hex()}
 
 
-class HostileHost(ProgramTarget):
+class HostileHost(Scenario):
     """Scenarios in which the host follows no rule."""
 
     takes_guest = False
-    is_quick = True
     invariants = tuple(one for one in INVARIANTS if one.name in FOR_ANY_HOST)
 
     def commands(self, data: bytes) -> list[Command]:
@@ -63,6 +64,10 @@ class HostileHost(ProgramTarget):
             read.append(operation)
         return program.read(b"".join(read))
 
+    def make(self, pick: random.Random) -> bytes:
+        """A program of bursts in stock, with acts of the host."""
+        return hostile.with_acts(self.stock.program(pick), self.row.longest, pick)
+
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
         """Another program, with acts of the host put in between."""
-        return hostile.mutate(data, longest, seed)
+        return hostile.mutate(data, longest, seed, self.stock)

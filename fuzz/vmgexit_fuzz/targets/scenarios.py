@@ -135,6 +135,9 @@ class Scenario(ProgramTarget):
         super().__init__(row, conditions)
         self.stock = programs.stock(self.guest)
 
+    def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
+        return programs.mutate(data, longest, seed, self.guest, self.stock)
+
     def make(self, pick: random.Random) -> bytes:
         """A program of bursts in stock, one in four of them changed."""
         data = self.stock.program(pick)[: self.row.longest]

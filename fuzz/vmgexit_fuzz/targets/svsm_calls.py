@@ -20,7 +20,7 @@ from vmgexit.wire.calls import calls
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
 
 from .base import Finding
-from .scenarios import ProgramTarget
+from .scenarios import Scenario
 
 PROTOCOLS = (*Protocol, Protocol.APIC, Protocol.APIC, 6, 1 << 31, (1 << 32) - 1)
 CALLS = (*range(9), (1 << 32) - 1)
@@ -38,10 +38,11 @@ _CALLS = {(call.protocol, call.number): call for call in calls()}
 _OUTPUTS = ("rcx", "rdx", "r8")
 
 
-class SvsmCalls(ProgramTarget):
+class SvsmCalls(Scenario):
     """Calls alone, whose codes and registers are checked too."""
 
     takes_guest = False
+    is_quick = False
 
     def begin(self) -> Checked:
         return Checked(Watch(Machine(self.quirks), invariants=self.invariants))

@@ -1,0 +1,480 @@
+"""What each command can break, for `Quick`: a function for each in `COMMANDS`.
+
+It carries the command out, brings the tallies up to date as `ledger` does, and asks for those
+invariants alone that the command can break. What each of them says stands in `invariants`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..descriptions import Command
+from ..machine.machine import ACTS
+from ..machine.vcpu import (
+    EVENT_TYPE,
+    EVENT_VALID,
+    EVENT_VECTOR,
+    EVENTS_AT,
+    FLAGS_AT,
+    GUEST_EVENT,
+    ISR_WORD,
+    MULTIPLE,
+    NMI,
+    NO_FURTHER_SIGNAL,
+    STATUS_WORD,
+    VECTOR,
+    VECTOR_31,
+    is_external,
+    is_nmi,
+)
+from ..machine.vm import Vcpu
+from ..wire.apic import ApicCall, ApicRegister
+from ..wire.doorbell import LOWEST_VECTOR
+from ..wire.exit_codes import ExitCode
+from ..wire.svsm import CoreCall, Protocol, ResultCode
+from .ledger import carried, descriptor, nmi_located, settled
+from .oracle import documented_code
+from .tally import DESCRIPTOR, IN_IRR, Tallies, Tally
+
+# As plain integers: what is compared with them comes from commands.
+_CORE, _APIC = int(Protocol.CORE), int(Protocol.APIC)
+_REMAP_CA, _QUERY_PROTOCOL = int(CoreCall.REMAP_CA), int(CoreCall.QUERY_PROTOCOL)
+_CONFIGURE, _READ, _WRITE, _ALLOW = map(
+    int,
+    (
+        ApicCall.CONFIGURE_EMULATION,
+        ApicCall.READ_REGISTER,
+        ApicCall.WRITE_REGISTER,
+        ApicCall.CONFIGURE_VECTOR,
+    ),
+)
+_TPR, _PPR, _EOI = int(ApicRegister.TPR), int(ApicRegister.PPR), int(ApicRegister.EOI)
+_NO_PROTOCOL = int(ResultCode.UNSUPPORTED_PROTOCOL)
+_SPECIFIC_EOI, _DISABLE = ExitCode.SPECIFIC_EOI, ExitCode.DISABLE_ALTERNATE_INJECTION
+_ALL_VECTORS = (1 << 256) - (1 << LOWEST_VECTOR)
+_EVENT_KIND = EVENT_VALID | EVENT_TYPE
+_IN_SERVICE = slice(4 * ISR_WORD, 4 * (ISR_WORD + 8))
+
+
+# --- what each command can break ------------------------------------------------------------------------
+
+
+def _alone(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    """What the host and the guest do to memory and registers that the SVSM has not looked at."""
+    ACTS[command["op"]](watch.machine, cpu, command)
+
+
+def _guest(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    _alone(watch, cpu, tally, command)
+    if command.get("cr8", tally.tpr >> 4) != tally.tpr >> 4:
+        tally.tpr = command["cr8"] << 4
+
+
+def _set_vmsa(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    _alone(watch, cpu, tally, command)
+    tally.new_tpr = (command.get("vintr", 0) & 0xFF) << 4 & 0xFF
+
+
+def _set_doorbell(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    _alone(watch, cpu, tally, command)
+    tally.honest = False
+    tally.meddled = cpu.entry is not None
+
+
+def _guest_lazy_eoi(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    if not ACTS["guest_lazy_eoi"](watch.machine, cpu, command):
+        return
+    token, tally.token = tally.token, None
+    if tally.delivered and tally.delivered[-1] == token:
+        tally.delivered.pop()
+        tally.level.pop()
+    else:
+        tally.early = token
+
+
+def _guest_take(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    taken, vector = ACTS["guest_take"](watch.machine, cpu, command)
+    if taken == "none" or tally.closed:
+        return
+    unasked = False
+    if taken == "nmi":
+        unasked = not (tally.nmi_owed or tally.nmi_may)
+        if tally.nmi_owed:
+            tally.nmi_owed = False
+        else:
+            tally.nmi_may = max(tally.nmi_may - 1, 0)
+    elif taken in ("event", "virq"):
+        bit, level = 1 << vector, False
+        if tally.may & bit:
+            tally.may &= ~bit
+        else:
+            unasked = not tally.owed & bit
+            level = tally.owed_level & bit != 0
+            tally.owed &= ~bit
+            tally.owed_level &= ~bit
+        if tally.early == vector:
+            tally.early = None
+        else:
+            tally.delivered.append(vector)
+            tally.level.append(level)
+    tally.last_taken = (taken, vector)
+    if unasked and tally.genuine:
+        watch.broken("INV-2")
+    _nothing_lost(watch, cpu, tally)
+
+
+def enter(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    emulated = cpu.guest.alternate_injection
+    due = _taken_up(cpu, tally)
+    made = len(cpu.vm.requests)
+    signalled = cpu.page[EVENTS_AT] & GUEST_EVENT != 0
+    status = cpu.words[STATUS_WORD] if signalled else 0
+    ACTS["enter"](watch.machine, cpu, command)
+    _acknowledged(watch, cpu, tally, made, due + watch.dropped)
+    watch.dropped = []
+    _entered(watch, cpu, tally, emulated, status, signalled)
+    _nothing_lost(watch, cpu, tally)
+
+
+def _svsm_step(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    emulated = cpu.guest.alternate_injection
+    due = _taken_up(cpu, tally) if cpu.entry is None else []
+    made = len(cpu.vm.requests)
+    step = ACTS["svsm_step"](watch.machine, cpu, command)
+    _acknowledged(watch, cpu, tally, made, due + watch.dropped)
+    watch.dropped = []
+    if step == "entered":
+        _entered(watch, cpu, tally, emulated, 0, False)
+    elif not tally.closed and len(cpu.apic.isr) > 1:
+        _ascending(watch, cpu.apic.isr)
+    _nothing_lost(watch, cpu, tally)
+
+
+def _intercept(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    emulated = cpu.guest.alternate_injection
+    waiting = 0 if cpu.new_guest is not None else cpu.guest.event_inj
+    due = _taken_up(cpu, tally)
+    made = len(cpu.vm.requests)
+    ACTS["intercept"](watch.machine, cpu, command)
+    event = command["exitintinfo"]
+    if emulated and event & EVENT_VALID and event != waiting:
+        _cut_short(watch, tally, event, waiting)
+    _acknowledged(watch, cpu, tally, made, due)
+    if not tally.closed and len(cpu.apic.isr) > 1:
+        _ascending(watch, cpu.apic.isr)
+    _nothing_lost(watch, cpu, tally)
+
+
+def _cut_short(watch: Tallies, tally: Tally, event: int, waiting: int) -> None:
+    """As `ledger._intercept`."""
+    vector, external, nmi = event & EVENT_VECTOR, is_external(event), is_nmi(event)
+    if waiting & EVENT_VALID or ((external or nmi) and not _was_taken(watch, tally, event)):
+        tally.honest = tally.genuine = False
+        if external:
+            tally.may |= 1 << vector
+        tally.nmi_may += nmi
+    elif nmi:
+        tally.nmi_owed = True
+    elif external:
+        tally.delivered.pop()
+        bit = 1 << vector
+        tally.owed |= bit
+        tally.owed_level = tally.owed_level & ~bit | bit * tally.level.pop()
+
+
+def _was_taken(watch: Tallies, tally: Tally, event: int) -> bool:
+    if watch.last_taken is None:
+        return False
+    taken, vector = watch.last_taken
+    if not is_external(event):
+        return taken == "nmi"
+    newest = tally.delivered[-1] if tally.delivered else None
+    return taken in ("event", "virq") and vector == newest == event & EVENT_VECTOR
+
+
+def _call(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
+    vm = cpu.vm
+    emulated, count = cpu.guest.alternate_injection, vm.registration_count
+    due = _taken_up(cpu, tally) if cpu.entry is None else []
+    made = len(vm.requests)
+    code = seen = None
+    if cpu.new_guest is None and cpu.new_calling is None:
+        code = documented_code(cpu, command, emulated=emulated, count=count)
+        if code and tally.genuine:
+            seen = _visible(cpu)
+    result, registers = ACTS["call"](watch.machine, cpu, command)
+    if code is None:
+        code = documented_code(cpu, command, emulated=emulated, count=count)
+    if result != code:
+        watch.broken("INV-9")
+    is_given = False
+    if len(vm.requests) > made and any(one.code is _DISABLE for one in vm.requests[made:]):
+        tally.disables += 1
+        is_given = not tally.closed
+    if result:
+        if (
+            registers.rcx != command["rcx"]
+            or registers.rdx != command["rdx"]
+            or registers.r8 != command["r8"]
+            or (seen is not None and seen != _visible(cpu))
+        ):
+            watch.broken("INV-9")
+    else:
+        _done(tally, command, due)
+    if vm.sent:
+        for sent in vm.sent:
+            _sent(watch.tallies[sent.target], sent, to_self=sent.target == cpu.index)
+    if is_given:
+        _handed_over(watch, cpu, tally)
+    _acknowledged(watch, cpu, tally, made, due)
+    if not emulated or command["request"] == _CONFIGURE:
+        _off_is_off(watch, cpu, tally, command, result, registers, emulated=emulated)
+    if tally.disables > 1 or (vm.registration_count and not count):
+        watch.broken("INV-7")
+    if not tally.closed:
+        isr = cpu.apic.isr
+        if (isr or tally.delivered) and tally.genuine and not is_given:
+            _one_end(watch, cpu, tally)
+        if len(isr) > 1:
+            _ascending(watch, isr)
+        if command["request"] == _READ and not result and command["protocol"] == _APIC:
+            _read(watch, cpu, tally, command["rcx"], registers.rdx)
+    for index in {cpu.index, *(sent.target for sent in vm.sent)} if vm.sent else (cpu.index,):
+        _nothing_lost(watch, vm.vcpus[index], watch.tallies[index])
+
+
+def _visible(cpu: Vcpu) -> tuple[object, ...]:
+    """As `ledger.visible`."""
+    guest, local, mailbox, vm = cpu.guest, cpu.apic, cpu.mailbox, cpu.vm
+    pending, event = local.irr | mailbox.irr, guest.event_inj
+    nmi: int = local.nmi_pending or mailbox.nmi
+    if event & _EVENT_KIND == EVENT_VALID:
+        pending |= 1 << (event & EVENT_VECTOR)
+    else:
+        nmi = nmi or event
+    if guest.vintr.v_irq:
+        pending |= 1 << guest.vintr.v_intr_vector
+    others = [(one.calling.no_eoi_required, one.guest.alternate_injection) for one in vm.vcpus]
+    in_service = settled(cpu) if local.isr else []
+    kept = (local.icr, local.allowed, guest.vintr.v_tpr, vm.registration_count)
+    return (pending, nmi, in_service, others, kept)
+
+
+def _done(tally: Tally, command: Command, due: list[int]) -> None:
+    """What a call that succeeded does to the books."""
+    protocol, request, rcx = command["protocol"], command["request"], command["rcx"]
+    if protocol == _CORE:
+        if request == _REMAP_CA:
+            tally.token = None
+    elif protocol != _APIC:
+        return
+    elif request == _WRITE and rcx == _EOI:
+        tally.token = None
+        if tally.delivered:
+            vector = tally.delivered.pop()
+            if tally.level.pop():
+                due.append(vector)
+    elif request == _WRITE and rcx == _TPR:
+        tally.tpr = command["rdx"] & 0xFF
+    elif request == _ALLOW:
+        vector = rcx & 0xFF
+        if rcx & 0x200:
+            tally.allowed = _ALL_VECTORS if rcx & 0x100 else 0
+        elif not rcx & 0x100:
+            tally.allowed &= ~(1 << vector)
+        elif vector >= LOWEST_VECTOR:
+            tally.allowed |= 1 << vector
+
+
+def _sent(tally: Tally, sent: Any, *, to_self: bool) -> None:
+    """What a vCPU sends itself is pending at once, what others send when it looks."""
+    if sent.nmi:
+        tally.nmi_may += tally.nmi_owed and to_self
+        tally.nmi_owed |= to_self
+        tally.nmi_mailed |= not to_self
+    elif to_self:
+        tally.owed |= 1 << sent.vector
+    else:
+        tally.mailed |= 1 << sent.vector
+
+
+def _handed_over(watch: Tallies, cpu: Vcpu, tally: Tally) -> None:
+    """At the hand-over all that is pending and in service stands in the descriptor. The books closed."""
+    tally.look()
+    if tally.honest:
+        given = int.from_bytes(cpu.page[DESCRIPTOR], "little")
+        pending = given & IN_IRR | (1 << LOWEST_VECTOR) * bool(given & VECTOR_31)
+        if given & VECTOR:
+            pending |= 1 << (given & VECTOR)
+        in_service = int.from_bytes(cpu.page[_IN_SERVICE], "little")
+        if (
+            tally.owed >> LOWEST_VECTOR << LOWEST_VECTOR & ~pending
+            or any(not in_service >> vector & 1 for vector in tally.delivered)
+            or (tally.nmi_owed and not given & NMI)
+        ):
+            watch.broken("INV-1")
+    watch.tallies[cpu.index] = Tally(
+        closed=True, disables=tally.disables, tpr=tally.tpr, honest=tally.honest
+    )
+
+
+def _off_is_off(
+    watch: Tallies,
+    cpu: Vcpu,
+    tally: Tally,
+    command: Command,
+    result: int,
+    registers: Any,
+    *,
+    emulated: bool,
+) -> None:
+    protocol, count = command["protocol"], cpu.vm.registration_count
+    bit = cpu.guest.alternate_injection
+    if protocol == _APIC and command["request"] == _CONFIGURE and not result:
+        off = command["rcx"] in (0, 1) and not count
+        if bit if off else emulated and not bit:
+            watch.broken("INV-7")
+    if emulated:
+        return
+    asks = protocol == _CORE and command["request"] == _QUERY_PROTOCOL
+    present = asks and command["rcx"] >> 32 == _APIC and registers.rcx
+    if present or (protocol == _APIC and result != _NO_PROTOCOL):
+        watch.broken("INV-7")
+
+
+def _read(watch: Tallies, cpu: Vcpu, tally: Tally, register: int, value: int) -> None:
+    """TPR and PPR read as the architecture says."""
+    expected = value
+    if register == _TPR:
+        expected = tally.tpr
+    elif register == _PPR:
+        newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
+        expected = tally.tpr if newest >> 4 <= tally.tpr >> 4 else newest & 0xF0
+    if value != expected:
+        watch.broken("INV-6")
+
+
+# --- what several commands can break ----------------------------------------------------------------------
+
+
+def _taken_up(cpu: Vcpu, tally: Tally) -> list[int]:
+    """A new vCPU starts empty. The vectors whose end the host waits for, which are due."""
+    if tally.new_tpr is None or cpu.entry is not None:
+        return []
+    due = [vector for vector, level in zip(tally.delivered, tally.level, strict=True) if level]
+    due += [vector for vector in range(256) if tally.owed_level >> vector & 1]
+    tally.tpr, tally.new_tpr = tally.new_tpr, None
+    tally.owed = tally.owed_level = tally.mailed = tally.may = tally.allowed = 0
+    tally.nmi_mailed = tally.nmi_owed = False
+    tally.nmi_may = 0
+    tally.delivered, tally.level = [], []
+    tally.token = tally.early = None
+    return due
+
+
+def _requested(cpu: Vcpu, made: int) -> list[int]:
+    """The vectors of the specific EOIs since so many requests were made."""
+    return [int(one.info1) & 0xFF for one in cpu.vm.requests[made:] if one.code is _SPECIFIC_EOI]
+
+
+def _acknowledged(watch: Tallies, cpu: Vcpu, tally: Tally, made: int, due: list[int]) -> None:
+    """Exactly the level-triggered interrupts that are due were acknowledged (INV-4)."""
+    is_asked = (due or len(cpu.vm.requests) > made) and tally.honest and not tally.closed
+    if is_asked and sorted(_requested(cpu, made)) != sorted(due):
+        watch.broken("INV-4")
+
+
+def _entered(
+    watch: Tallies, cpu: Vcpu, tally: Tally, emulated: bool, status: int, signalled: bool
+) -> None:
+    """The guest runs: `status` is that of a signalled descriptor before."""
+    local = cpu.apic
+    meddled, tally.meddled = tally.meddled, False
+    offered = cpu.calling.no_eoi_required
+    if offered or not local.lazy_eoi_pending:
+        tally.early = None
+    tally.token = None
+    if offered:
+        tally.token = carried(cpu)
+        if tally.token is None and tally.delivered:
+            tally.token = tally.delivered[-1]
+    if not tally.closed:
+        if (local.isr or tally.delivered) and tally.genuine:
+            _one_end(watch, cpu, tally)
+        if len(local.isr) > 1:
+            _ascending(watch, local.isr)
+    if not emulated:
+        if carried(cpu) is not None:
+            watch.broken("INV-7")
+        return
+    page, left = cpu.page, 0
+    if cpu.hv_raised or (page[FLAGS_AT] & NO_FURTHER_SIGNAL and not meddled):
+        watch.broken("INV-3")
+    if cpu.posting is None and not meddled:  # else the host is not done, or obeys no order
+        if tally.honest or (signalled and status & MULTIPLE):
+            left = int.from_bytes(page[DESCRIPTOR], "little")
+            left &= IN_IRR | VECTOR_31 | VECTOR | MULTIPLE
+        elif signalled:
+            left = cpu.words[STATUS_WORD] & (VECTOR | MULTIPLE)
+        if left or page[EVENTS_AT] & GUEST_EVENT:
+            watch.broken("INV-3")
+            if tally.honest and not cpu.hv_raised and descriptor(cpu).pending & tally.allowed:
+                watch.broken("INV-1")  # nothing signals it any more
+        if status & NMI and cpu.words[STATUS_WORD] & NMI:
+            watch.broken("INV-8")
+    irr = local.irr
+    if irr:
+        newest = local.isr[-1] if local.isr else 0
+        if irr & 0xFFFF or irr.bit_length() - 1 >> 4 > newest >> 4:
+            watch.broken("INV-3")
+
+
+def _one_end(watch: Tallies, cpu: Vcpu, tally: Tally) -> None:
+    """In service is what the guest took and did not end (INV-5)."""
+    if settled(cpu) != tally.delivered:
+        watch.broken("INV-5")
+
+
+def _ascending(watch: Tallies, in_service: list[int]) -> None:
+    """Classes in service ascend (INV-6)."""
+    below = -1
+    for vector in in_service:
+        if vector >> 4 <= below:
+            watch.broken("INV-6")
+        below = vector >> 4
+
+
+def _nothing_lost(watch: Tallies, cpu: Vcpu, tally: Tally) -> None:
+    """What the guest is owed is on its way, NMIs too (INV-1, INV-8)."""
+    if tally.closed or not tally.honest:
+        return
+    owed = tally.owed | tally.mailed
+    if owed:
+        guest = cpu.guest
+        owed &= ~(cpu.apic.irr | cpu.mailbox.irr)
+        if owed:
+            for event in (guest.event_inj, guest.exit_int_info):
+                if event & _EVENT_KIND == EVENT_VALID:
+                    owed &= ~(1 << (event & EVENT_VECTOR))
+            if guest.vintr.v_irq:
+                owed &= ~(1 << guest.vintr.v_intr_vector)
+            if owed:
+                watch.broken("INV-1")
+    if (tally.nmi_owed or tally.nmi_mailed) and not nmi_located(cpu):
+        watch.broken("INV-8")
+
+
+COMMANDS: dict[str, Callable[[Tallies, Vcpu, Tally, Command], None]] = {
+    "call": _call,
+    "enter": enter,
+    "svsm_step": _svsm_step,
+    "intercept": _intercept,
+    "guest_take": _guest_take,
+    "guest_lazy_eoi": _guest_lazy_eoi,
+    "guest": _guest,
+    "set_vmsa": _set_vmsa,
+    "set_doorbell": _set_doorbell,
+    **dict.fromkeys(("host_irq", "host_begin", "host_step", "host_refuse"), _alone),
+    **dict.fromkeys(("svsm_hv", "doorbell", "state"), _alone),
+}

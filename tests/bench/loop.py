@@ -1,0 +1,146 @@
+"""How fast the fuzzing loop is, against the machine alone as it was at `BASE`.
+
+A machine that gets faster must not lower its own ratio. So the denominator of every row is
+`Machine.execute` of `BASE`, on the same commands and in the same run. Each revision runs with its own
+modules, in processes of its own (`loop_child`), in turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vmgexit.machine import program
+from vmgexit_fuzz.targets import find
+
+from .rows import US, Limit, Row
+from .timing import Timing
+
+BASE = "f6c5d0d"
+MACHINE = f"machine {BASE}"
+SCENARIOS = 300
+ROOT = Path(__file__).parents[2]
+
+# Each job, what it is called, and the least part of the machine's rate that it is to reach.
+ROWS = (
+    ("machine", "Machine.execute", 0.0),
+    ("invariants", "with all invariants, decoded input", 0.75),
+    ("reading", "reading a program", 0.0),
+    ("making", "making an input", 0.0),
+    ("worker random", "worker random", 0.45),
+    ("worker probes", "worker probes", 0.35),
+    ("worker state", "worker state", 0.25),
+    ("worker compare", "worker compare", 0.0),
+)
+
+
+class Missing(Exception):
+    """A revision that git does not have here."""
+
+
+def rows(rounds: int, compared: str = "") -> Iterator[Row]:
+    """A row for each job; with `compared`, another revision's time stands beside ours. Raises Missing."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        programs = folder / "programs.json"
+        programs.write_text(json.dumps(_scenarios()))
+        base = stack.enter_context(_Child(checkout(BASE, folder), "machine", programs))
+        other = checkout(compared, folder) if compared else None
+        for job, work, least in ROWS:
+            with contextlib.ExitStack() as inner:
+                children = {MACHINE: base, US: inner.enter_context(_Child(ROOT, job, programs))}
+                if other is not None:
+                    children[compared] = inner.enter_context(_Child(other, job, programs))
+                # A worker takes seconds for what the others do in milliseconds.
+                times = 3 if job.startswith("worker") else rounds
+                yield _row(children, times, work, least)
+
+
+def _row(children: dict[str, _Child], rounds: int, work: str, least: float) -> Row:
+    found: dict[str, list[float]] = {name: [] for name in children}
+    for _ in range(rounds):
+        for name, child in children.items():
+            found[name].append(child.measured())
+    took = {name: Timing(min(each), statistics.median(each)) for name, each in found.items()}
+    return Row(work, took, (Limit(1 / least, MACHINE),) if least else ())
+
+
+def _scenarios() -> list[list[dict[str, object]]]:
+    target, source = find("scenario").open(), random.Random(5)
+    made = [target.make(source) for _ in range(SCENARIOS)]
+    # What the machine of `BASE` does not know yet is left out.
+    return [[one for one in program.read(data) if one["op"] != "svsm_hv"] for data in made]
+
+
+def checkout(revision: str, folder: Path) -> Path:
+    """The files of a revision."""
+    there = folder / revision.replace("/", "-")
+    words = ["git", "-C", str(ROOT), "archive", revision, "protocol", "fuzz", "corpus"]
+    done = subprocess.run(words, capture_output=True)
+    if done.returncode:
+        raise Missing(f"{revision}: {done.stderr.decode(errors='replace').strip()}")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        archive.extractall(there, filter="data")
+    return there
+
+
+class _Child:
+    """A process of `loop_child` with the modules of a checkout."""
+
+    def __init__(self, root: Path, job: str, programs: Path) -> None:
+        script = Path(__file__).with_name("loop_child.py")
+        paths = os.pathsep.join(str(root / name) for name in ("protocol", "fuzz"))
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(script), job, str(programs)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": paths},
+        )
+
+    def measured(self) -> float:
+        """Nanoseconds for one command."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def __enter__(self) -> _Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate()
+
+
+def ratios(found: Sequence[Row]) -> dict[str, object]:
+    """Each row's part of the machine's rate, and which revision of ours that was."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    ours = subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    parts = {row.work: round(row.took[MACHINE].best / row.took[US].best, 3) for row in found}
+    return {"at": round(time.time()), "revision": ours, **parts}
+
+
+def table(found: Sequence[Row], compared: str = "") -> str:
+    """Each row's times, its part of the machine's rate, and what must hold of that."""
+    lines = [f"{'':36} {'ns':>8} {compared:>10} {MACHINE:>16} {'ratio':>6}  at least"]
+    for row in found:
+        ours, base = row.took[US].best, row.took[MACHINE].best
+        other = f"{row.took[compared].best:,.0f}" if compared else ""
+        least = f"{1 / row.limits[0].most:g}" if row.limits else ""
+        verdict = f"{least} {'holds' if row.holds else 'FAILS'}" if least else ""
+        lines.append(
+            f"{row.work:36} {ours:8,.0f} {other:>10} {base:16,.0f} {base / ours:6.2f}  {verdict}".rstrip()
+        )
+    return "\n".join(lines)
