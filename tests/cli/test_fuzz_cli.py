@@ -360,7 +360,9 @@ def test_a_killed_campaign_leaves_nobody(here: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as campaign:
-        time.sleep(1.5)
+        deadline = time.monotonic() + 30
+        while len(processes_of(here)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
         assert len(processes_of(here)) == 2
         campaign.kill()
     deadline = time.monotonic() + 10
