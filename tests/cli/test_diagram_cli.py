@@ -98,5 +98,8 @@ def test_a_bad_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown profile dance" in refused(capsys, "--scenario", SCENARIO, "--profile", "dance")
     assert "--sequence: only with --scenario" in refused(capsys, "registration", "--sequence", 1)
     assert "not for a scenario" in refused(capsys, "--scenario", SCENARIO, "--all")
+    assert "--to 2 is before that" in refused(
+        capsys, "--scenario", SCENARIO, "--from", 3, "--to", 2
+    )
     assert "the last command is 4" in refused(capsys, "--scenario", SCENARIO, "--from", 9)
     assert "-o out: one diagram" in refused(capsys, "registration", "switch-window", "-o", "out")

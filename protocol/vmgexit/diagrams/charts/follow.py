@@ -46,6 +46,8 @@ def charted(
     if not count:
         raise ScenarioError(f"{sequence.name}: no command found")
     end = count - 1 if last is None else min(last, count - 1)
+    if last is not None and first > last:
+        raise UsageError(f"--from {first}: --to {last} is before that")
     if first > end:
         raise UsageError(f"--from {first}: the last command is {end}")
     if end - first >= MOST:
