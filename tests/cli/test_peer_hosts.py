@@ -3,12 +3,14 @@
 import json
 import lzma
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.peers.made import built, project
 from vmgexit.cli import main
 from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import to_lines
@@ -134,6 +136,77 @@ def test_a_peer_that_dies_leaves_what_it_answered(run: Run, tmp_path: Path) -> N
         f"{output}: 1 sequences, 2 commands recorded, 1 of them without an answer",
     ]
     assert json.loads(output.read_text())["ops"][1] == {"cmd": state}
+
+
+@pytest.fixture(scope="module")
+def c_host(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = project(
+        "c", tmp_path_factory.mktemp("host") / "project", filled_in=False, surface="host"
+    )
+    return str(built(folder, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion"))
+
+
+@pytest.mark.needs("cc")
+def test_a_new_host_in_c_keeps_the_rules(run: Run, c_host: str) -> None:
+    code, told = run("peer", "check", "--peer", c_host)
+    assert code == 0
+    assert told[-1] == "12 rules hold, 5 not supported, 0 broken"
+
+
+@pytest.mark.needs("cc")
+def test_a_new_host_in_c_answers_as_the_reference(run: Run, c_host: str, tmp_path: Path) -> None:
+    """The pages that KVM was asked, without its answers."""
+    file = tmp_path / "asked.jsonl"
+    with file.open("w") as stream:
+        for kind in ("ghcb", "msr"):
+            name = ROOT / "corpus" / "recordings" / "kvm" / f"kvm-{kind}.jsonl.xz"
+            for line in lzma.decompress(name.read_bytes()).splitlines():
+                asked = {key: value for key, value in json.loads(line).items() if key != "answer"}
+                stream.write(json.dumps(asked) + "\n")
+    code, told = run("replay", str(file), "--peer", c_host)
+    assert (code, len(told)) == (0, 1)
+    assert told[0].startswith("2000 sequences, 4000 operations, 0 mismatches, ")
+
+
+@pytest.mark.needs("cc")
+def test_every_line_to_a_host_has_one_answer(c_host: str) -> None:
+    sent = [
+        b'{"op": "vmgexit", "gpa": 0}',
+        b'{"op": "init"}',
+        b"\0",
+        b'{"op": "init", "memory": [[0, "00"], [1]]}',
+        b'{"op": "init", "memory": [[18446744073709551615, "0000"]]}',
+        b'{"op": "init", "cpuid": [[0, null, 1, 2, 3]]}',
+        b'{"op": "init", "cpuid": [' + b"[0, null, 1, 2, 3, 4], " * 64 + b"[0, 0, 1, 2, 3, 4]]}",
+        b'{"op": "vmgexit", "gpa": 1}',
+        b'{"op": "vmgexit", "gpa": 0, "cpu": 8}',
+        b'{"op": "vmgexit", "gpa": 0, "page": [[4095, "0000"]]}',
+        b'{"op": "vmgexit", "gpa": 18446744073709547520, "page": [[912, "76"]]}',
+        b'{"op": "read", "gpa": 18446744073709551615, "size": 1048576}',
+        b'{"op": "read", "gpa": 18446744073709551615, "size": 2}',
+        b'{"op": "write", "gpa": 18446744073709551615, "hex": "0000"}',
+        b'{"op": "msr", "request": null}',
+    ]
+    run = subprocess.run(
+        [c_host], input=b"".join(line + b"\n" for line in sent), capture_output=True
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    answers = [json.loads(line) for line in run.stdout.splitlines()][1:]
+    assert len(answers) == len(sent)
+    known = {
+        1: {"ok": True},
+        4: {"ok": True},  # beyond the end of memory there is none
+        10: {"run": "guest", "page": "untouched", "asked": []},
+        12: {"hex": None},
+        13: {"ok": False},
+    }
+    assert {n: one for n, one in enumerate(answers) if list(one) != ["unsupported"]} == known
+
+
+def test_there_is_no_host_in_rust(run: Run, tmp_path: Path) -> None:
+    words = ("peer", "new", "--for", "host", "--lang", "rust", str(tmp_path / "new"))
+    assert run(*words) == (2, ["vmgexit: there is no kit for host in rust, but in c"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_that_is_missing_is_told_before_the_peer_runs(run: Run, tmp_path: Path) -> None:

@@ -16,16 +16,16 @@ BUGS = {
     "lazy": "a lazy EOI is offered for a level-triggered interrupt",
     "oldest": "an EOI ends the oldest interrupt in service",
     "last-word": "vectors from 224 on are not taken from the descriptor",
-    "cluster": "LDR has the wrong cluster",
+    "ldr": "LDR has the bit of the next APIC id",
     "window": "a #HV in the switch window does not cancel the switch",
     "refused": "a host that refuses an IPI stops the SVSM",
 }
 """What `./adapter --bugs NAME,...` switches on, in every language."""
 
 
-def project(language: str, folder: Path, *, filled_in: bool = True) -> Path:
+def project(language: str, folder: Path, *, filled_in: bool = True, surface: str = "svsm") -> Path:
     """A project's folder; with `filled_in` around the SVSM with bugs, else as `peer new` makes it."""
-    assert main(["peer", "new", "--lang", language, str(folder)]) == 0
+    assert main(["peer", "new", "--for", surface, "--lang", language, str(folder)]) == 0
     if filled_in:
         shutil.copytree(FILLED_IN / language, folder, dirs_exist_ok=True)
     return folder

@@ -59,7 +59,7 @@ SHOWS: dict[str, Commands] = {
         read(ApicRegister.ISR2),
     ],
     "last-word": [INIT, allow(0xE3), OPEN, post(0x40), post(0xE3), ENTER],
-    "cluster": [{**INIT, "apic_ids": [17]}, read(ApicRegister.LDR)],
+    "ldr": [{**INIT, "apic_ids": [17]}, read(ApicRegister.LDR)],
     "window": [
         INIT,
         allow(0x61),

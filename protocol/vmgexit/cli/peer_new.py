@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..kits.project import LANGUAGES, write
+from ..kits.project import LANGUAGES, SURFACES, write
 from .formatter import examples
 
 
@@ -18,12 +18,19 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lang", choices=[*LANGUAGES], default="c", help="language (default: %(default)s)"
     )
+    parser.add_argument(
+        "--for",
+        dest="surface",
+        choices=SURFACES,
+        default="svsm",
+        help="what the adapter is for: an SVSM, or a GHCB host, in C only (default: %(default)s)",
+    )
     parser.add_argument("folder", metavar="DIR", type=Path, help="a new folder, or an empty one")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    for path in write(arguments.lang, arguments.folder):
+    for path in write(arguments.surface, arguments.lang, arguments.folder):
         print(path)
     print(f"next: sh {arguments.folder / 'build.sh'}")
     return 0

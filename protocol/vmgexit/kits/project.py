@@ -12,59 +12,80 @@ from . import in_c, in_python, in_rust
 _HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
-    """A language of kits: where its sources stand in a project, and what is generated beside them."""
+_C = ("c/vmgexit_json.h", "c/vmgexit_reading.h")
 
-    folder: str  # of a project, for what is not to be changed
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """A kit: where its sources stand here, and what is generated beside them."""
+
+    sources: tuple[str, ...]  # patterns of what goes into the project's folder `kit`
+    project: str  # the folder of what is meant to be changed
     generated: dict[str, Callable[[], str]]
     yours: str  # what README says of the files to change
 
 
-LANGUAGES = {
-    "c": Language(
-        "kit",
+KITS = {
+    ("svsm", "c"): Kit(
+        (*_C, "c/vmgexit_vm.h", "c/vmgexit_adapter.h"),
+        "c/project",
         {"vmgexit_layouts.h": in_c.layouts, "vmgexit_commands.h": in_c.commands},
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_vm.h` says what they are given: the doorbell page, the VMSA and the\n"
         "calling area of a vCPU.",
     ),
-    "rust": Language(
-        "kit",
+    ("svsm", "rust"): Kit(
+        ("rust/*.rs",),
+        "rust/project",
         {"layouts.rs": in_rust.layouts, "commands.rs": in_rust.commands},
         "`svsm.rs` is a small SVSM: replace it by yours, or by calls into yours. `impl Svsm` there says\n"
         "which functions answer which commands. `kit/vm.rs` says what they are given: the doorbell page,\n"
         "the VMSA and the calling area of a vCPU.",
     ),
-    "python": Language(
-        "kit",
+    ("svsm", "python"): Kit(
+        ("python/*.py",),
+        "python/project",
         {"layouts.py": in_python.layouts, "commands.py": in_python.commands},
         "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
         "functions answer which commands. `kit/vm.py` says what they are given: the doorbell page, the\n"
         "VMSA and the calling area of a vCPU.",
     ),
+    ("host", "c"): Kit(
+        (*_C, "c_host/*.h"),
+        "c_host/project",
+        {"vmgexit_layouts.h": in_c.host_layouts, "vmgexit_commands.h": in_c.host_commands},
+        "`adapter.c` has a small GHCB host: replace it by yours, or by calls into yours.\n"
+        "`kit/vmgexit_host.h` says what a host is given: a GHCB page and the VM as it was set up.",
+    ),
 }
+"""By what an adapter is for, and its language."""
+
+LANGUAGES = tuple(dict.fromkeys(language for _, language in KITS))
+SURFACES = tuple(dict.fromkeys(surface for surface, _ in KITS))
 
 
-def files(language: str) -> Iterator[tuple[str, str]]:
-    """The files of a project: their paths in it, and their text."""
-    kit, sources = LANGUAGES[language], _HERE / language
-    for path in sorted(sources.iterdir()):
-        if path.is_file():
-            yield f"{kit.folder}/{path.name}", path.read_text()
-    for path in sorted((sources / "project").iterdir()):
+def files(surface: str, language: str) -> Iterator[tuple[str, str]]:
+    """The files of a project: their paths in it, and text. Raises UsageError where there is no kit."""
+    kit = KITS.get((surface, language))
+    if kit is None:
+        there = ", ".join(known for of, known in KITS if of == surface)
+        raise UsageError(f"there is no kit for {surface} in {language}, but in {there}")
+    for pattern in kit.sources:
+        for path in sorted(_HERE.glob(pattern)):
+            yield f"kit/{path.name}", path.read_text()
+    for path in sorted((_HERE / kit.project).iterdir()):
         yield path.name, path.read_text()
     for name, made in kit.generated.items():
-        yield f"{kit.folder}/{name}", made()
+        yield f"kit/{name}", made()
     yield "README.md", _readme(kit)
 
 
-def write(language: str, folder: Path) -> list[Path]:
+def write(surface: str, language: str, folder: Path) -> list[Path]:
     """Write a project into a new or empty folder: the files. Raises UsageError where it is neither."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: an empty folder, or a new one, expected")
     written = []
-    for name, text in files(language):
+    for name, text in files(surface, language):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -72,7 +93,7 @@ def write(language: str, folder: Path) -> list[Path]:
     return written
 
 
-def _readme(kit: Language) -> str:
+def _readme(kit: Kit) -> str:
     return f"""\
 # An adapter for vmgexit
 
@@ -84,6 +105,6 @@ def _readme(kit: Language) -> str:
     vmgexit replay scenario.jsonl --peer ./adapter
     vmgexit fuzz run peer --peer ./adapter --time 60
 
-What stands in `{kit.folder}/` is the kit: it reads commands, does what the host and the guest do, and
+What stands in `kit/` is the kit: it reads commands, does what the host and the guest do, and
 writes answers. `vmgexit peer new` makes it anew.
 """

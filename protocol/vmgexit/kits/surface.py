@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
+from ..hosts import commands as hosts
 from ..layout.subjects import Subject, subject
 from ..machine.commands import WITHOUT_MEMORY
 from ..machine.kinds import Posts
@@ -32,8 +33,19 @@ _STRUCTURES = (
 _CODES = ("core-calls", "apic-calls", "result-codes")
 
 
+HOST_COMMANDS: dict[str, Description] = {
+    name: hosts.COMMANDS[name] for name in ("init", "vmgexit", "msr", "write", "read", "sipi")
+}
+"""Those of a GHCB host, but for restricted injection and `state`."""
+
+
+def host_subjects() -> list[Subject]:
+    """The structures and codes of a host's kit."""
+    return [subject("ghcb"), subject("ghcb-exits")]
+
+
 def subjects() -> list[Subject]:
-    """The structures and codes, as `vmgexit layout` knows them."""
+    """The structures and codes of an SVSM's kit, as `vmgexit layout` knows them."""
     return [subject(name) for name in (*_STRUCTURES, *_CODES)]
 
 

@@ -3,7 +3,7 @@
 #include "vmgexit_adapter.h"
 
 static const char *const names[SVSM_BUGS] = { "ppr",    "vector-31", "level-eoi", "register", "lazy",
-                                              "oldest", "last-word", "cluster",   "window",   "refused" };
+                                              "oldest", "last-word", "ldr",       "window",   "refused" };
 
 static const struct vmgexit_svsm svsm = {
     .name = "an APIC SVSM in C",

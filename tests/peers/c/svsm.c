@@ -316,7 +316,7 @@ static uint64_t register_value(struct vmgexit_vcpu *cpu, struct local *local, ui
     case VMGEXIT_APIC_REGISTER_CODE_PPR:
         return processor_priority(cpu, local);
     case VMGEXIT_APIC_REGISTER_CODE_LDR:
-        return (uint32_t)((id & ~15u) << (svsm_bugs[CLUSTER] ? 16 : 12)) | UINT32_C(1) << (id & 15);
+        return (id & ~15u) << 12 | UINT32_C(1) << ((id + svsm_bugs[LDR]) & 15);
     case VMGEXIT_APIC_REGISTER_CODE_ICR:
         return local->apic.icr;
     }

@@ -12,7 +12,7 @@ enum svsm_bug {
     LAZY,      /* a lazy EOI is offered for a level-triggered interrupt */
     OLDEST,    /* an EOI ends the oldest interrupt in service */
     LAST_WORD, /* vectors from 224 on are not taken from the descriptor */
-    CLUSTER,   /* LDR has the wrong cluster */
+    LDR,       /* LDR has the bit of the next APIC id */
     WINDOW,    /* a #HV in the switch window does not cancel the switch */
     REFUSED,   /* a host that refuses an IPI stops the SVSM */
     SVSM_BUGS,

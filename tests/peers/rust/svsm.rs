@@ -10,7 +10,7 @@ use crate::kit::layouts::{
 use crate::kit::vm::{Vcpu, Vm, GUEST_VMPL, ISR_WORD, STATUS_WORD};
 
 pub const BUGS: [&str; 10] = [
-    "ppr", "vector-31", "level-eoi", "register", "lazy", "oldest", "last-word", "cluster", "window", "refused",
+    "ppr", "vector-31", "level-eoi", "register", "lazy", "oldest", "last-word", "ldr", "window", "refused",
 ];
 const PPR: usize = 0; // PPR keeps the low bits of the vector in service
 const VECTOR_31: usize = 1; // the host does not get vector 31 when it takes over
@@ -19,7 +19,7 @@ const REGISTER: usize = 3; // a vCPU registers while the count is 0
 const LAZY: usize = 4; // a lazy EOI is offered for a level-triggered interrupt
 const OLDEST: usize = 5; // an EOI ends the oldest interrupt in service
 const LAST_WORD: usize = 6; // vectors from 224 on are not taken from the descriptor
-const CLUSTER: usize = 7; // LDR has the wrong cluster
+const LDR: usize = 7; // LDR has the bit of the next APIC id
 const WINDOW: usize = 8; // a #HV in the switch window does not cancel the switch
 const REFUSED: usize = 9; // a host that refuses an IPI stops the SVSM
 
@@ -314,7 +314,7 @@ impl Svsm {
             Register::ID => id,
             Register::TPR => local.task_priority(vcpu),
             Register::PPR => self.processor_priority(vcpu, local),
-            Register::LDR => ((id & !15) << if self.bugs[CLUSTER] { 16 } else { 12 } | 1 << (id & 15)) & 0xffff_ffff,
+            Register::LDR => ((id & !15) << 12 & 0xffff_ffff) | 1 << ((id + u64::from(self.bugs[LDR])) & 15),
             Register::ICR => local.apic.icr,
             Register::EOI | Register::SELF_IPI => return Err(ResultCode::INVALID_PARAMETER),
             Register(0x810..=0x817) => {

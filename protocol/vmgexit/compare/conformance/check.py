@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -93,7 +94,7 @@ def check(words: Sequence[str], timeout: float, support: Support) -> Iterator[Re
         yield Result(hello, Outcome.HOLDS, _said(peer))
         for rule in rules.values():
             if rule is rules["The end"]:
-                yield _ends(rule, words)
+                yield _ends(rule, words, timeout)
             elif rule.steps:
                 peer.forget()
                 try:
@@ -191,30 +192,46 @@ def _at_once(rule: Rule, words: Sequence[str], timeout: float) -> Result:
     return Result(rule, Outcome.HOLDS)
 
 
-def _ends(rule: Rule, words: Sequence[str]) -> Result:
-    _, ended = _given(words, [], END)
-    outcome = Outcome.HOLDS if ended else Outcome.BROKEN
-    return Result(rule, outcome, "" if ended else f"it still runs after {END:g} s")
+def _ends(rule: Rule, words: Sequence[str], timeout: float) -> Result:
+    """The input ends once the adapter has said hello: how long it takes to start does not count."""
+    process = _started(words)
+    try:
+        select.select([process.stdout], [], [], timeout)
+        process.communicate(timeout=END)
+        return Result(rule, Outcome.HOLDS)
+    except subprocess.TimeoutExpired:
+        return Result(rule, Outcome.BROKEN, f"it still runs after {END:g} s")
+    finally:
+        _kill(process)
 
 
-def _given(words: Sequence[str], commands: Sequence[Command], timeout: float) -> tuple[bytes, bool]:
-    """All that a new process writes when it gets these commands and no more, and whether it ended."""
-    process = subprocess.Popen(
+def _started(words: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         words,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def _given(words: Sequence[str], commands: Sequence[Command], timeout: float) -> tuple[bytes, bool]:
+    """All that a new process writes when it gets these commands and no more, and whether it ended."""
+    process = _started(words)
     try:
         lines = b"".join(json.dumps(command).encode() + b"\n" for command in commands)
         return process.communicate(lines, timeout)[0], True
     except subprocess.TimeoutExpired as late:
         return late.output or b"", False
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        _kill(process)
 
 
 # --- how fast --------------------------------------------------------------------------------------

@@ -15,18 +15,17 @@ enum vmgexit_kind {
     VMGEXIT_KIND_NUMBER,  /* uint64_t */
     VMGEXIT_KIND_FLAG,    /* bool */
     VMGEXIT_KIND_CHOICE,  /* an enumeration: which of the names */
-    VMGEXIT_KIND_WHOM,    /* uint64_t: a VMPL, or 0 for the one name */
     VMGEXIT_KIND_BYTES,   /* struct vmgexit_bytes */
     VMGEXIT_KIND_NUMBERS, /* struct vmgexit_numbers */
     VMGEXIT_KIND_OBJECTS, /* a list of objects, each with all arguments of `each` */
     VMGEXIT_KIND_ROWS,    /* a list of lists, each with a value for all arguments of `each` */
-    VMGEXIT_KIND_ROW,     /* one such list, as its structure */
 };
 
 struct vmgexit_argument {
     const char *name;
     enum vmgexit_kind kind;
     size_t at, given; /* offsets of the value, and of whether it is there (VMGEXIT_ALWAYS: it has to be) */
+    bool or_null;     /* null is as if it were not there */
     uint64_t least, most; /* of a number; of bytes, how many */
     const char *const *names;
     const struct vmgexit_argument *each;
@@ -56,8 +55,8 @@ struct vmgexit_reader {
     size_t used;
 };
 
-static inline bool vmgexit_take_argument(struct vmgexit_reader *reader, const struct vmgexit_json *value,
-                                         const struct vmgexit_argument *argument, uint8_t *into);
+static inline bool vmgexit_take_given(struct vmgexit_reader *reader, const struct vmgexit_json *value,
+                                      const struct vmgexit_argument *argument, uint8_t *into);
 
 static inline void *vmgexit_room(struct vmgexit_reader *reader, size_t bytes)
 {
@@ -111,7 +110,7 @@ static inline bool vmgexit_take_row(struct vmgexit_reader *reader, const struct 
         const struct vmgexit_argument *one = &argument->each[i];
         const struct vmgexit_json *found =
             has_keys ? vmgexit_member(&reader->document, value, one->name) : next;
-        if (!found || !vmgexit_take_argument(reader, found, one, into))
+        if (!found || !vmgexit_take_given(reader, found, one, into))
             return false;
         next = &reader->document.values[next->next];
     }
@@ -169,10 +168,6 @@ static inline bool vmgexit_take_argument(struct vmgexit_reader *reader, const st
         if (is_number)
             memcpy(place, &value->number, sizeof value->number);
         return is_number;
-    case VMGEXIT_KIND_WHOM:
-        if (is_number)
-            memcpy(place, &value->number, sizeof value->number);
-        return is_number || vmgexit_which(value, argument) == 0;
     case VMGEXIT_KIND_FLAG:
         flag = value->number != 0;
         if (value->kind == VMGEXIT_JSON_FLAG)
@@ -184,11 +179,22 @@ static inline bool vmgexit_take_argument(struct vmgexit_reader *reader, const st
         return (int)which >= 0;
     case VMGEXIT_KIND_BYTES:
         return vmgexit_take_bytes(reader, value, argument, place);
-    case VMGEXIT_KIND_ROW:
-        return vmgexit_take_row(reader, value, argument, false, place);
     default:
         return vmgexit_take_list(reader, value, argument, place);
     }
+}
+
+/* An argument that is there, unless it is null where it may be. */
+static inline bool vmgexit_take_given(struct vmgexit_reader *reader, const struct vmgexit_json *value,
+                                      const struct vmgexit_argument *argument, uint8_t *into)
+{
+    const bool is_given = true;
+
+    if (argument->or_null && value->kind == VMGEXIT_JSON_OTHER && !value->text)
+        return true;
+    if (argument->given != VMGEXIT_ALWAYS)
+        memcpy(into + argument->given, &is_given, sizeof is_given);
+    return vmgexit_take_argument(reader, value, argument, into);
 }
 
 /* The arguments of a command, all that are needed and no other one. `into` was zero. */
@@ -197,7 +203,6 @@ static inline bool vmgexit_take_arguments(struct vmgexit_reader *reader, const s
 {
     const struct vmgexit_json *object = &reader->document.values[0];
     uint64_t found = 1; /* `op` */
-    const bool is_given = true;
 
     reader->used = 0;
     for (size_t i = 0; i < count; i++) {
@@ -205,10 +210,8 @@ static inline bool vmgexit_take_arguments(struct vmgexit_reader *reader, const s
         const struct vmgexit_json *value = vmgexit_member(&reader->document, object, argument->name);
         if (value) {
             found++;
-            if (!vmgexit_take_argument(reader, value, argument, into))
+            if (!vmgexit_take_given(reader, value, argument, into))
                 return false;
-            if (argument->given != VMGEXIT_ALWAYS)
-                memcpy(into + argument->given, &is_given, sizeof is_given);
         } else if (argument->given == VMGEXIT_ALWAYS) {
             return false;
         }
