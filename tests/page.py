@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from tests.dumps import WRITERS, word_size
 from tests.structures import declared
+from vmgexit.cli.decode import decoded
 from vmgexit.errors import DecodeError
 from vmgexit.layout.naming import label
 from vmgexit.page.assembled import INTERPRETER, scripts
 from vmgexit.page.described import described
+from vmgexit.read.given import given
 from vmgexit.read.hexdump import read
 from vmgexit.schema import Structure
 from vmgexit.show.partial import Partial
@@ -47,7 +49,7 @@ class Node:
     _ASKED = """
         const asked = JSON.parse(require("fs").readFileSync(0));
         DATA = asked.data;
-        const by = { read: readAnswer, answer: valueAnswer };
+        const by = { read: readAnswer, answer: valueAnswer, given: givenAnswer };
         console.log(JSON.stringify(asked.cases.map((one) => by[asked.function](...one))));
     """
 
@@ -119,6 +121,21 @@ def check_values(page: Asked, cases: list[Value]) -> None:
         assert not answer["unjudged"], told
 
 
+def check_given(page: Asked, cases: list[tuple[str, type[Structure]]]) -> None:
+    """Fail unless the page decodes each text as `vmgexit decode` does, with what is missing."""
+    assert cases
+    answers = page.ask("given", [[text, label(cls)] for text, cls in cases])
+    for (text, cls), answer in zip(cases, answers, strict=True):
+        try:
+            with given(text=text, size=cls.size) as source:
+                value = decoded(cls, source.stream.read(), 0, False, source)
+        except DecodeError:
+            assert "error" in answer, (text, label(cls))
+            continue
+        assert json.loads(answer["json"]) == value.as_dict(), (text, label(cls))
+        assert answer["problems"] == [str(problem) for problem in value.problems()]
+
+
 # --- What is asked --------------------------------------------------------------------------------
 
 
@@ -133,6 +150,20 @@ def dumps(made: random.Random, each: int) -> Iterator[Text]:
 
 _LETTERS = " \t\n\r*:xg0'\"\\.{}[],é\u2028\x1c\ufeff\U0001f600<>|`-_$&;"
 _LINES = ("*", "...", "", "hello world:", "(gdb) x/4xg 1", "[ 12.3] kernel: foo", "00000000: zz")
+
+
+def cut(made: random.Random, count: int) -> Iterator[tuple[str, type[Structure]]]:
+    """Dumps of which some lines are lost, of structures that they were made of."""
+    large = [cls for cls in declared() if cls.size >= 64]
+    for _ in range(count):
+        cls = made.choice(large)
+        form = made.choice(
+            ["xxd", "hexdump -C", "gdb x/xb", "QEMU xp /xg", "hex", "bytes of Python"]
+        )
+        lines = WRITERS[form](content(made, cls.size - cls.size % 8), 0).splitlines(keepends=True)
+        first = made.randrange(len(lines))
+        del lines[first : first + made.randrange(3)]
+        yield "".join(lines), cls
 
 
 def damaged(made: random.Random, texts: list[Text], count: int) -> Iterator[Text]:

@@ -14,8 +14,10 @@ import pytest
 
 from tests.page import (
     Node,
+    check_given,
     check_texts,
     check_values,
+    cut,
     damaged,
     dumps,
     ghcb_pages,
@@ -106,6 +108,12 @@ def test_dumps_are_read_as_the_library_reads_them() -> None:
 def test_values_are_decoded_and_judged_as_the_library_does_it() -> None:
     made = random.Random(17)
     check_values(Node(), [*values(made, 600), *ghcb_pages(made, 200), *of_corpus()])
+
+
+@pytest.mark.slow
+@pytest.mark.needs("node")
+def test_what_a_dump_lacks_never_counts_as_zero() -> None:
+    check_given(Node(), list(cut(random.Random(17), 300)))
 
 
 # --- Rules that are not carried -------------------------------------------------------------------

@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.page import (
+    CORPUS,
     Browser,
+    check_given,
     check_texts,
     check_values,
+    cut,
     damaged,
     dumps,
     ghcb_pages,
@@ -89,6 +92,10 @@ def test_every_form_of_dumps_is_read_as_the_library_reads_it(tab: Any) -> None:
     check_texts(Browser(tab), [*texts, *damaged(made, texts, RANDOM)])
 
 
+def test_what_a_dump_lacks_never_counts_as_zero(tab: Any) -> None:
+    check_given(Browser(tab), list(cut(random.Random(1), 1000)))
+
+
 # --- Manners --------------------------------------------------------------------------------------
 
 
@@ -118,6 +125,13 @@ def test_a_link_that_is_none_is_one_line(tab: Any, address: str, fragment: str) 
     told = tab.inner_text("#alarm")
     assert told.startswith("the link cannot be read: ")
     assert "\n" not in told
+
+
+def test_a_dump_of_a_log_is_guessed_by_its_beginning(tab: Any, address: str) -> None:
+    tab.goto(address)
+    paste(tab, (CORPUS / "cases" / "vmsa-dmesg-hexdump.txt").read_text(encoding="utf-8"))
+    assert tab.locator("#result h2").inner_text() == "vmsa"
+    assert "1072 of the 4096 bytes of vmsa are in the dump" in tab.inner_text("#said-a")
 
 
 def test_the_keyboard_alone_reaches_a_field_and_explains_it(tab: Any, address: str) -> None:

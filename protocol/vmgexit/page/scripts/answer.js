@@ -104,6 +104,18 @@ function readAnswer(text, size = 0) {
   }
 }
 
+/** A text decoded as a structure, with what is missing, or {error}. */
+function givenAnswer(text, key) {
+  try {
+    const { data, gaps } = given(text, key);
+    const value = decode(key, data);
+    return { json: jsonOf(value, gaps), problems: certainProblems(value, gaps).map((problem) => problem.text) };
+  } catch (error) {
+    if (error instanceof DecodeError) return { error: error.message };
+    throw error;
+  }
+}
+
 /** A value as JSON text, the rules that it breaks, the structures whose own rules are not judged. */
 function valueAnswer(key, hex) {
   const value = decode(key, unhexed(hex));

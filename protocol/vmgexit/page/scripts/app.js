@@ -6,7 +6,7 @@ const MANY = 40; // fields from which on only those are shown that are set
 const GUESSES = 6;
 
 const byId = (id) => document.getElementById(id);
-const state = { a: null, b: null, changed: new Set(), onlySet: null };
+const state = { a: null, b: null, changed: new Set(), onlySet: null, leaves: new Map(), marked: "" };
 
 function start() {
   DATA = JSON.parse(byId("data").textContent);
@@ -27,6 +27,7 @@ function start() {
   byId("compare").addEventListener("click", toggleCompare);
   byId("share").addEventListener("click", share);
   byId("clear").addEventListener("click", () => show("", ""));
+  for (const name of ["focusin", "pointerover", "pointerdown"]) byId("result").addEventListener(name, mark);
   addEventListener("hashchange", fromLink);
   byId("main").hidden = false;
   fromLink();
@@ -68,9 +69,16 @@ function readText(which, key) {
     return understandText(text, key, said);
   } catch (error) {
     said.classList.add("wrong");
-    said.textContent = error instanceof DecodeError ? error.message : `this page failed: ${brief(String(error))}`;
+    said.textContent = error instanceof DecodeError ? error.message + numberHint(text, key) : `this page failed: ${brief(String(error))}`;
     return null;
   }
+}
+
+/** Digits that are too few bytes for a word may be meant as a number. */
+function numberHint(text, key) {
+  const values = /^[\s0-9a-fA-F_]+$/.test(text) ? tokensOf(text) : null;
+  const isWord = !key || structureOf(key).size <= WORD;
+  return values?.length === 1 && isWord && !byId("number").checked ? "; if it is a number, mark 'one number' or write 0x before it" : "";
 }
 
 function understandText(text, key, said) {
@@ -88,14 +96,25 @@ function understandText(text, key, said) {
   const value = decode(chosen, read.data);
   const held = read.data.length - read.gaps.reduce((sum, [from, to]) => sum + to - from, 0);
   const part = read.gaps.length ? [`${held} of the ${read.data.length} bytes of ${chosen} are in the dump`] : [];
-  said.textContent = [`read as ${read.said}`, ...part, ...read.dump.notes.map((note) => `note: ${note}`)].join("\n");
+  said.textContent = [`read as ${read.said}`, ...part, ...[...read.dump.notes, ...otherNotes(read, value)].map((note) => `note: ${note}`)].join("\n");
   return { value, gaps: read.gaps, guesses: guesses.slice(0, GUESSES) };
+}
+
+/** What else the same digits could be, where only one of the two readings breaks no rule. */
+function otherNotes(read, value) {
+  const one = read.dump.values.length === 1 && value.data.length <= WORD ? otherReading(read.dump.values[0]) : null;
+  const data = one ? one.data : read.dump.other;
+  if (!accepts(value.of, data.length) || equal(data, value.data)) return [];
+  const name = one ? saidOf(one) : "words of the other order";
+  const [ours, others] = [problemsOf(value), problemsOf(decode(value.key, data))];
+  if (ours.length && !others.length) return [`as ${name} it would break no rule`];
+  return others.length && !ours.length ? [`as ${name} it would break a rule: ${others[0].text}`] : [];
 }
 
 /** A number may fill any structure of up to 8 bytes; other bytes are as long as what they are. */
 function guessesOf(read, text) {
   const [one] = read.dump.values.length === 1 ? read.dump.values : [];
-  if (!one || one.kind !== "number") return guessesFor(read.data, text);
+  if (!one || one.kind !== "number") return guessesFor(read.data, text, read.dump.isRows);
   const widest = guessesFor(sized(one, WORD), text);
   const own = read.data.length < WORD ? guessesFor(read.data, text) : [];
   const found = [...widest, ...own].sort((a, b) => b.score - a.score);
@@ -149,6 +168,8 @@ function draw() {
   if (!state.a) return;
   const { value, gaps, guesses } = state.a;
   const leaves = [...leavesOf(value)];
+  state.leaves = new Map(leaves.map((leaf) => [leaf.path, leaf]));
+  state.marked = "";
   state.onlySet ??= leaves.length > MANY && leaves.some((leaf) => !isZero(leaf.part.held));
   const about = element("aside", { class: "about", id: "about", "aria-label": "About the field" },
     element("p", { class: "faint" }, "Point at a field or move to it: what it means stands here."));
@@ -158,7 +179,6 @@ function draw() {
       element("div", {}, value.of.bits ? lanesOf(value) : "", onlySetBox(), fieldsTable(leaves, gaps, state.onlySet, edit),
         element("h3", {}, "Bytes"), bytesView(value, leaves, gaps, state.changed)),
       about));
-  follow(result, about, new Map(leaves.map((leaf) => [leaf.path, leaf])), gaps);
 }
 
 function headOf(value, guesses) {
@@ -207,7 +227,7 @@ function problemsView(value, gaps) {
   const more = found.length > 100 ? [element("li", {}, `and ${found.length - 100} more`)] : [];
   return element("div", {},
     found.length ? element("h3", {}, `${countOf(found.length, "broken rule")}; it was read all the same`)
-      : unjudged.length ? "" : element("p", { class: "good" }, "It breaks no rule."),
+      : unjudged.length ? "" : element("p", { class: "good" }, gaps.length ? "What is there breaks no rule." : "It breaks no rule."),
     found.length ? element("ul", { class: "list" }, list, more) : "",
     unjudged.length ? element("p", { class: "faint" }, "Not judged here: the rules between the fields of " +
       `${unjudged.join(", ")}. The command line judges them: vmgexit decode ${value.key} --strict.`) : "");
@@ -235,25 +255,19 @@ function differencesView(one, other) {
   }
   const head = ["Field", "First", "Second", "Meaning"].map((name) => element("th", { scope: "col" }, name));
   const body = rows.slice(0, SHOWN_ROWS).map((cells) => element("tr", { class: "set" }, cells.map((cell) => element("td", {}, cell))));
-  return element("div", {}, element("h3", {}, rows.length ? `${countOf(rows.length, "field")} that differ${rows.length === 1 ? "s" : ""}` : "No field differs"),
+  return element("div", {}, element("h3", {}, rows.length === 1 ? "1 field differs" : `${rows.length || "No"} fields differ`),
     rows.length ? element("table", { class: "differences" }, element("thead", {}, element("tr", {}, head)), element("tbody", {}, body)) : "");
 }
 
 /** What is pointed at or has the focus is marked everywhere, and explained. */
-function follow(result, about, leaves, gaps) {
-  let marked = "";
-  const mark = (event) => {
-    const path = event.target.closest("[data-path]")?.dataset.path;
-    if (!path || path === marked || !leaves.has(path)) return;
-    marked = path;
-    for (const each of result.querySelectorAll(".on")) each.classList.remove("on");
-    about.replaceChildren(...aboutField(leaves.get(path), gaps).filter(Boolean));
-    for (const each of result.querySelectorAll(`[data-path="${CSS.escape(path)}"]`)) each.classList.add("on");
-  };
-  result.onpointerover = result.onpointerdown = mark;
-  follow.stop?.abort();
-  follow.stop = new AbortController();
-  result.addEventListener("focusin", mark, { signal: follow.stop.signal });
+function mark(event) {
+  const path = event.target.closest("[data-path]")?.dataset.path;
+  if (!path || path === state.marked || !state.leaves.has(path)) return;
+  state.marked = path;
+  const result = byId("result");
+  for (const each of result.querySelectorAll(".on")) each.classList.remove("on");
+  for (const each of result.querySelectorAll(`[data-path="${CSS.escape(path)}"]`)) each.classList.add("on");
+  byId("about").replaceChildren(...aboutField(state.leaves.get(path), state.a.gaps).filter(Boolean));
 }
 
 // --- Edits and links ------------------------------------------------------------------------------
@@ -342,4 +356,4 @@ function bytesOfLink(text) {
 
 start();
 // What the tests ask, and what a console may.
-globalThis.vmgexit = Object.freeze({ read: readAnswer, answer: valueAnswer });
+globalThis.vmgexit = Object.freeze({ read: readAnswer, answer: valueAnswer, given: givenAnswer });

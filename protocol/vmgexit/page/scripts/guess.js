@@ -3,21 +3,23 @@
 
 const _HALF = 128; // bits that rules fix, and that make a guess half as doubtful
 const _TELLING = 8; // one byte of so many that is not zero is enough to tell
+const _PART = 256; // bytes that are enough to judge a structure by of which a dump has the beginning
+const _CUT = 0.7; // what such a guess is worth
 
-/** [{key, score, reason}], the likeliest first. */
-function guessesFor(data, text = "") {
+/** [{key, score, reason}], the likeliest first. `isPart`: the data may be the beginning of more. */
+function guessesFor(data, text = "", isPart = false) {
   const plainText = ` ${text.toLowerCase().replace(/[^a-z0-9]+/g, " ")} `;
   const found = [];
   for (const [key, of] of Object.entries(DATA.structures)) {
     if (of.revision) continue;
     const isNamed = plainText.includes(` ${of.name.replace(/-/g, " ")} `);
-    const guess = _guess(key, of, data, isNamed);
+    const guess = _guess(key, of, data, isNamed) ?? (isPart ? _guessOfPart(key, of, data, isNamed) : null);
     if (guess) found.push({ ...guess, key });
   }
   return found.sort((a, b) => b.score - a.score);
 }
 
-function _guess(key, of, data, isNamed) {
+function _guess(key, of, data, isNamed, broken = null) {
   const begins = _beginning(of);
   if (begins) {
     const starts = data.length >= (of.size ?? 0) && equal(data.subarray(0, begins.length), begins);
@@ -27,13 +29,23 @@ function _guess(key, of, data, isNamed) {
   const named = isNamed ? 0.3 : 0;
   const size = `${countOf(of.size, "byte")}, as many as it has`;
   const reason = isNamed ? `${size}; the text names it` : size;
-  const problems = problemsOf(_decoded(key, data, 0)).length;
+  const problems = broken ?? problemsOf(_decoded(key, data, 0)).length;
   if (problems) return { score: named + 0.1, reason: `${size}, and ${countOf(problems, "broken rule")}` };
   const set = data.reduce((sum, byte) => sum + (byte ? 1 : 0), 0);
   const bits = _ruledBits(of);
   if (!set || !bits) return { score: named + (set ? 0.15 : 0.1), reason };
   const said = Math.min(1, (_TELLING * set) / of.size);
   return { score: named + 0.2 + 0.6 * (1 - 2 ** (-bits / _HALF)) * said, reason: `${reason}; keeps its rules` };
+}
+
+/** A guess by the beginning of a structure, whatever the rest is. */
+function _guessOfPart(key, of, data, isNamed) {
+  if (of.whole || data.length < _PART || data.length >= of.size) return null;
+  const whole = new Uint8Array(of.size);
+  whole.set(data);
+  const gap = [data.length, of.size];
+  const guess = _guess(key, of, whole, isNamed, certainProblems(_decoded(key, whole, 0), [gap]).length);
+  return { score: _CUT * guess.score, reason: `${data.length} of its ${of.size} bytes are there` };
 }
 
 /** The bytes that a structure must begin with; null where there are none. */

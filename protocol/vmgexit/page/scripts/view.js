@@ -111,15 +111,15 @@ function bytesView(value, leaves, gaps, changed) {
   });
   const isMissing = (at) => gaps.some(([from, to]) => from <= at && at < to);
   const view = element("div", { class: "bytes", role: "img", "aria-label": `${countOf(value.data.length, "byte")} in rows` });
-  let quiet = 0;
+  let [quiet, said] = ["", false];
   for (let start = 0; start < value.data.length; start += width) {
     const row = value.data.subarray(start, start + width);
-    const isQuiet = start && start + width < value.data.length && !row.some((byte, at) => byte || changed.has(start + at));
-    if (isQuiet && ++quiet > 1) {
-      if (quiet === 2) view.append(element("div", { class: "row faint" }, "* zeros"));
-      continue;
-    }
-    if (!isQuiet) quiet = 0;
+    const kind = _quietKind(row, start, isMissing, changed);
+    const isRepeated = kind && kind === quiet && start + width < value.data.length;
+    if (isRepeated && !said) view.append(element("div", { class: "row faint" }, `* ${kind}`));
+    said = isRepeated;
+    quiet = kind;
+    if (isRepeated) continue;
     const cells = element("span", { class: "cells" });
     row.forEach((byte, at) => {
       const where = start + at;
@@ -132,6 +132,13 @@ function bytesView(value, leaves, gaps, changed) {
     view.append(element("div", { class: "row" }, element("span", { class: "at" }, place(start)), cells));
   }
   return view;
+}
+
+/** What a row of bytes is of which many may stand in a row; "" for any other. */
+function _quietKind(row, start, isMissing, changed) {
+  const places = Array.from(row, (_, at) => start + at);
+  if (places.every(isMissing)) return "not in the dump";
+  return places.some((at) => isMissing(at) || changed.has(at)) || !isZero(row) ? "" : "zeros";
 }
 
 // --- Fields ---------------------------------------------------------------------------------------
@@ -150,6 +157,9 @@ function fieldsTable(leaves, gaps, onlySet, edit) {
     element("thead", {}, element("tr", {}, heads)), body);
 }
 
+/** A path that may be broken between its words. */
+const breakable = (path) => path.split(/(?<=[._])/).flatMap((part) => [part, element("wbr")]);
+
 function _fieldRow(leaf, gaps, edit) {
   const { field, held } = leaf.part;
   const bits = bitsText(leaf);
@@ -165,7 +175,7 @@ function _fieldRow(leaf, gaps, edit) {
   const reserved = field.rule ? `; ${field.rule === "zero" ? "must be zero" : "ignored"}` : "";
   return element("tr", { class: isZero(held) ? "" : "set", "data-path": leaf.path },
     element("td", { class: "place mono" }, place(leaf.owner.of.bits ? leaf.part.at : leaf.start >> 3), bits ? `[${bits}]` : ""),
-    element("td", { class: "path" }, leaf.path),
+    element("td", { class: "path" }, breakable(leaf.path)),
     element("td", { class: "value" }, input, said ? element("span", { class: "name" }, said) : ""),
     element("td", { class: "meaning" }, field.meaning.split(". ")[0] + reserved));
 }
