@@ -55,7 +55,8 @@ KITS = {
         "c_host/project",
         {"vmgexit_layouts.h": in_c.host_layouts, "vmgexit_commands.h": in_c.host_commands},
         "`adapter.c` has a small GHCB host: replace it by yours, or by calls into yours.\n"
-        "`kit/vmgexit_host.h` says what a host is given: a GHCB page and the VM as it was set up.",
+        "`kit/vmgexit_host.h` names its functions, and `kit/vmgexit_asks.h` says what they are given and\n"
+        "may ask for: the VM as it was set up, guest memory, devices, the firmware.",
     ),
 }
 """By what an adapter is for, and its language."""

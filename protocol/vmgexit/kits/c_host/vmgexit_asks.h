@@ -1,0 +1,206 @@
+/*
+ * What a GHCB host is given and may ask for: the VM as it was set up, guest memory, devices, the firmware.
+ *
+ * All that is asked is a part of the answer, in order.
+ */
+#ifndef VMGEXIT_ASKS_H
+#define VMGEXIT_ASKS_H
+
+#include "vmgexit_commands.h"
+#include "vmgexit_layouts.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VMGEXIT_PAGE 4096
+#define VMGEXIT_MOST_PAGES 1024 /* of guest memory that are not zero */
+#define VMGEXIT_MOST_LEAVES 64
+
+/* How the guest goes on after an exit. */
+enum vmgexit_goes_on {
+    VMGEXIT_GUEST,
+    VMGEXIT_UNTOUCHED, /* the guest goes on, and nothing was written to its page */
+    VMGEXIT_ERROR,     /* KVM_RUN fails with this number */
+    VMGEXIT_TERMINATE, /* the VM ends; the value is the word of the GHCB MSR */
+};
+
+struct vmgexit_run {
+    enum vmgexit_goes_on how;
+    uint64_t value;
+};
+
+/* The VM as it was set up. Its lists are the kit's: memory is read by vmgexit_read_memory. */
+struct vmgexit_vm {
+    struct vmgexit_init_command setup;
+    struct vmgexit_leaf leaves[VMGEXIT_MOST_LEAVES];
+    size_t leaf_count;
+};
+
+static struct vmgexit_vm vmgexit_vm;
+static struct vmgexit_answer vmgexit_asked;
+
+/* --- guest memory ------------------------------------------------------------------------------- */
+
+static struct {
+    uint64_t gpa;
+    uint8_t data[VMGEXIT_PAGE];
+} vmgexit_pages[VMGEXIT_MOST_PAGES];
+static size_t vmgexit_page_count;
+
+/* A page of guest memory, or NULL: it is zero. With `make` it is made. */
+static inline uint8_t *vmgexit_page_at(uint64_t gpa, bool make)
+{
+    gpa -= gpa % VMGEXIT_PAGE;
+    for (size_t i = 0; i < vmgexit_page_count; i++) {
+        if (vmgexit_pages[i].gpa == gpa)
+            return vmgexit_pages[i].data;
+    }
+    if (!make)
+        return NULL;
+    if (vmgexit_page_count == VMGEXIT_MOST_PAGES) {
+        fputs("vmgexit kit: too many pages of guest memory are in use\n", stderr);
+        exit(3);
+    }
+    vmgexit_pages[vmgexit_page_count].gpa = gpa;
+    return memset(vmgexit_pages[vmgexit_page_count++].data, 0, VMGEXIT_PAGE);
+}
+
+static inline bool vmgexit_is_memory(uint64_t gpa, uint64_t size)
+{
+    return size <= vmgexit_vm.setup.memory_top && gpa <= vmgexit_vm.setup.memory_top - size;
+}
+
+static inline bool vmgexit_load(uint64_t gpa, uint8_t *into, uint64_t size)
+{
+    if (!vmgexit_is_memory(gpa, size))
+        return false;
+    for (uint64_t i = 0; i < size; i++) {
+        const uint8_t *page = vmgexit_page_at(gpa + i, false);
+        into[i] = page ? page[(gpa + i) % VMGEXIT_PAGE] : 0;
+    }
+    return true;
+}
+
+static inline bool vmgexit_store(uint64_t gpa, const uint8_t *from, uint64_t size)
+{
+    if (!vmgexit_is_memory(gpa, size))
+        return false;
+    for (uint64_t i = 0; i < size; i++) {
+        uint8_t *page = vmgexit_page_at(gpa + i, from[i] != 0);
+        if (page)
+            page[(gpa + i) % VMGEXIT_PAGE] = from[i];
+    }
+    return true;
+}
+
+/* --- what a host asks ---------------------------------------------------------------------------- */
+
+/* Note that something was asked: its name, numbers, and bytes in hex where `bytes` is not NULL. */
+static inline void vmgexit_ask(const char *name, const uint64_t *numbers, size_t count, const uint8_t *bytes, size_t size)
+{
+    vmgexit_open(&vmgexit_asked, '[');
+    vmgexit_put_text(&vmgexit_asked, name);
+    for (size_t i = 0; i < count; i++)
+        vmgexit_put_number(&vmgexit_asked, numbers[i]);
+    if (bytes)
+        vmgexit_put_hex(&vmgexit_asked, bytes, size);
+    vmgexit_close(&vmgexit_asked, ']');
+}
+
+#define VMGEXIT_NUMBERS(...) (const uint64_t[]){ __VA_ARGS__ }, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
+
+/* What CPUID gives, in EAX, EBX, ECX and EDX. */
+static inline void vmgexit_ask_cpuid(uint32_t leaf, uint32_t sub_leaf, uint32_t registers[4])
+{
+    vmgexit_ask("cpuid", VMGEXIT_NUMBERS(leaf, sub_leaf), NULL, 0);
+    memset(registers, 0, 4 * sizeof *registers);
+    for (size_t i = 0; i < vmgexit_vm.leaf_count; i++) {
+        const struct vmgexit_leaf *known = &vmgexit_vm.leaves[i];
+        if (known->leaf != leaf || (known->has_sub_leaf && known->sub_leaf != sub_leaf))
+            continue;
+        registers[0] = (uint32_t)known->eax;
+        registers[1] = (uint32_t)known->ebx;
+        registers[2] = (uint32_t)known->ecx;
+        registers[3] = (uint32_t)known->edx;
+        return;
+    }
+}
+
+static inline void vmgexit_ask_out(uint16_t port, unsigned size, const uint8_t *bytes)
+{
+    vmgexit_ask("out", VMGEXIT_NUMBERS(port, size), bytes, size);
+}
+
+static inline void vmgexit_ask_in(uint16_t port, unsigned size, uint8_t *bytes)
+{
+    vmgexit_ask("in", VMGEXIT_NUMBERS(port, size), NULL, 0);
+    memset(bytes, (int)vmgexit_vm.setup.device_byte, size);
+}
+
+static inline void vmgexit_ask_mmio_read(uint64_t gpa, unsigned size, uint8_t *bytes)
+{
+    vmgexit_ask("mmio-read", VMGEXIT_NUMBERS(gpa, size), NULL, 0);
+    memset(bytes, (int)vmgexit_vm.setup.device_byte, size);
+}
+
+static inline void vmgexit_ask_mmio_write(uint64_t gpa, unsigned size, const uint8_t *bytes)
+{
+    vmgexit_ask("mmio-write", VMGEXIT_NUMBERS(gpa), bytes, size);
+}
+
+/* False where guest memory ends before. */
+static inline bool vmgexit_read_memory(uint64_t gpa, uint8_t *into, size_t size)
+{
+    vmgexit_ask("read-memory", VMGEXIT_NUMBERS(gpa, size), NULL, 0);
+    return vmgexit_load(gpa, into, size);
+}
+
+static inline bool vmgexit_write_memory(uint64_t gpa, const uint8_t *from, size_t size)
+{
+    const bool is_done = vmgexit_store(gpa, from, size);
+    size_t told = is_done ? size : 0;
+
+    while (told && !from[told - 1])
+        told--;
+    vmgexit_ask("write-memory", VMGEXIT_NUMBERS(gpa, size), from, told);
+    return is_done;
+}
+
+/* What the firmware answers to a guest message: an error, or 0; the response is a page of zeros. */
+static inline uint64_t vmgexit_ask_firmware(void)
+{
+    vmgexit_ask("firmware", NULL, 0, NULL, 0);
+    return vmgexit_vm.setup.firmware_error;
+}
+
+/* A vCPU waits for a start-up IPI; whether one follows at once. */
+static inline bool vmgexit_ask_hold(void)
+{
+    vmgexit_ask("hold", NULL, 0, NULL, 0);
+    return vmgexit_vm.setup.sipi;
+}
+
+/* --- the page ------------------------------------------------------------------------------------ */
+
+/* Whether the guest marked the field valid that is at this offset of the page. */
+static inline bool vmgexit_is_valid(const struct vmgexit_ghcb *page, size_t offset)
+{
+    return page->valid_bitmap[offset / 64] >> offset / 8 % 8 & 1;
+}
+
+static inline void vmgexit_mark(struct vmgexit_ghcb *page, size_t offset)
+{
+    page->valid_bitmap[offset / 64] |= (uint8_t)(1u << offset / 8 % 8);
+}
+
+/* End an exit: the words of the answer, which are all that is valid. A host marks registers after it. */
+static inline struct vmgexit_run vmgexit_answered(struct vmgexit_ghcb *page, uint64_t status, uint64_t detail)
+{
+    memset(page->valid_bitmap, 0, sizeof page->valid_bitmap);
+    page->sw_exit_info_1 = status;
+    page->sw_exit_info_2 = detail;
+    vmgexit_mark(page, offsetof(struct vmgexit_ghcb, sw_exit_info_1));
+    vmgexit_mark(page, offsetof(struct vmgexit_ghcb, sw_exit_info_2));
+    return (struct vmgexit_run){ .how = VMGEXIT_GUEST };
+}
+
+#endif /* VMGEXIT_ASKS_H */
