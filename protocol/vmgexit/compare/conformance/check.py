@@ -196,6 +196,7 @@ def _ends(rule: Rule, words: Sequence[str], timeout: float) -> Result:
     """The input ends once the adapter has said hello: how long it takes to start does not count."""
     process = _started(words)
     try:
+        assert process.stdout is not None
         select.select([process.stdout], [], [], timeout)
         process.communicate(timeout=END)
         return Result(rule, Outcome.HOLDS)
