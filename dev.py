@@ -16,6 +16,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
                             dissect.cstruct and Kaitai: a table; JSON and a plot in .vmgexit/bench
   bench --loop [OPTIONS]    how fast the fuzzing loop is; --compare REV: another revision beside it
   bench find [OPTIONS]      how soon campaigns find planted bugs, beside other methods
+  docs [FOLDER]             build the site, by default in .vmgexit/docs; installs requirements-heavy.lock
   lock [UV OPTIONS]         bring both locks up to pyproject.toml; --upgrade for the newest
 
 The first use makes .venv beside this file, installs the packages that requirements.lock names, and
@@ -200,7 +201,7 @@ def install_node_tools(held: int) -> None:
         NODE_STAMP.write_text(fingerprint(NODE_LOCK))
 
 
-def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False) -> int:
+def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False, node: bool = True) -> int:
     """Make .venv unless it is current, with the heavy tools if asked; ends the program on failure.
 
     A stamp is written last: without it a set-up that was cut short starts again.
@@ -219,7 +220,7 @@ def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False) -> int:
             say(f"installing {HEAVY_LOCK.name}")
             install_locked(python_with_pip(), held, HEAVY_LOCK)
             HEAVY_STAMP.write_text(fingerprint(HEAVY_LOCK))
-        if heavy and not is_current(NODE_STAMP, NODE_LOCK):
+        if heavy and node and not is_current(NODE_STAMP, NODE_LOCK):
             install_node_tools(held)
     return 0
 
@@ -271,6 +272,13 @@ def bench(arguments: Sequence[str]) -> int:
     return run(PYTHON, "-m", "tests.bench", *arguments)
 
 
+def docs(arguments: Sequence[str]) -> int:
+    """The documentation; a command that it shows and that fails, or a broken link, fails the build."""
+    set_up(heavy=True, node=False)
+    output = Path(arguments[0]) if arguments else ROOT / ".vmgexit" / "docs"
+    return run(PYTHON, ROOT / "specs" / "site" / "build.py", output.absolute())
+
+
 def lock(arguments: Sequence[str]) -> int:
     """Resolve for every supported Python and platform at once; names no registry."""
     set_up()
@@ -289,6 +297,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "test": test,
     "lint": lint,
     "bench": bench,
+    "docs": docs,
     "lock": lock,
 }
 TAKE_NO_ARGUMENTS = ("setup", "lint")

@@ -1,0 +1,162 @@
+"""The pages of the reference that tables make: structures, calls, exits, MSR words, quirks, invariants, clauses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vmgexit.clauses.judged import Specification, specification
+from vmgexit.hosts import quirks as host_quirks
+from vmgexit.layout.formats import md
+from vmgexit.layout.document import Section
+from vmgexit.layout.references import Reference, published_references
+from vmgexit.layout.subjects import name_of, published
+from vmgexit.machine import quirks as machine_quirks
+from vmgexit.watch.hosts.invariants import HOST_INVARIANTS as OF_HOSTS
+from vmgexit.watch.invariants import INVARIANTS
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYOUTS = "../specs/layouts"
+
+
+def write(folder: Path) -> None:
+    """Write each page of `PAGES`."""
+    folder.mkdir(exist_ok=True)
+    for name, (title, intro, lines) in PAGES.items():
+        text = "\n".join([f"# {title}", "", intro, "", *lines()])
+        (folder / f"{name}.md").write_text(text + "\n")
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    titles = list(head)
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{' --- |' * len(titles)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _structures() -> Iterator[str]:
+    yield from _table(
+        ("Structure", "Bytes", "What it is"),
+        (
+            (
+                f"[{name_of(cls)}]({LAYOUTS}/{name_of(cls)}.md)",
+                f"{cls.size} or more" if cls.declaration.any_length else str(cls.size),
+                md.escape((cls.__doc__ or "").partition("\n")[0]),
+            )
+            for cls in published()
+        ),
+    )
+
+
+def _references(*among: str) -> Callable[[], Iterator[str]]:
+    """The lists whose name ends so, each with what it lists."""
+
+    def lines() -> Iterator[str]:
+        for one in published_references():
+            if one.name.endswith(among):
+                first, *held = one.document.sections
+                yield from (f"## [{one.name}]({LAYOUTS}/{one.name}.md)", "", md.escape(first.title), "")
+                names = (f"[{md.escape(each.label)}]({_place(one, each)})" for each in held)
+                told = (md.escape(each.title) for each in held)
+                yield from _table(("Name", "What it is"), zip(names, told, strict=True)) if held else ()
+                yield ""
+
+    return lines
+
+
+def _place(listed: Reference, section: Section) -> str:
+    return f"{LAYOUTS}/{listed.name}.md#{md.anchor(section.label)}"
+
+
+def _quirks() -> Iterator[str]:
+    kinds = (
+        ("SVSMs", machine_quirks.PROFILES, "quirks"),
+        ("GHCB hosts", host_quirks.PROFILES, "hosts"),
+    )
+    for title, profiles, folder in kinds:
+        yield from (f"## Quirks of {title}", "")
+        yield from _table(
+            ("Quirk", "What happens", "A scenario that shows it"),
+            (
+                (f"`{name}`", md.escape(profiles.happens(name)), _scenario(folder, name))
+                for name in profiles.names()
+            ),
+        )
+        yield ""
+
+
+def _scenario(folder: str, name: str) -> str:
+    path = f"corpus/{folder}/{name}.jsonl"
+    return f"`{path}`" if (ROOT / path).exists() else ""
+
+
+def _invariants() -> Iterator[str]:
+    pages = {"INV": "alternate-injection.md", "MEM": "memory.md", "HOST": "ghcb-host.md"}
+    yield from _table(
+        ("Clause", "What must hold", "It had something to check when"),
+        (
+            (
+                f"[{one.name}](../specs/{pages[one.name.partition('-')[0]]})",
+                md.escape(one.meaning),
+                md.escape(one.when),
+            )
+            for one in sorted((*INVARIANTS, *OF_HOSTS), key=_by_number)
+        ),
+    )
+
+
+def _by_number(one: Any) -> tuple[str, int]:
+    kind, _, number = one.name.partition("-")
+    return kind, int(number)
+
+
+def _clauses() -> Iterator[str]:
+    found: Specification = specification(ROOT)
+    for page in found.pages:
+        if not page.clauses:
+            continue
+        yield from (f"## [{page.file.stem}](../specs/{page.file.name})", "")
+        yield from _table(
+            ("Clause", "Text", "Tests"),
+            (
+                (clause.id, md.escape(clause.plain), str(len(found.cited_by(clause.id, found.tests))))
+                for clause in page.clauses
+            ),
+        )
+        yield ""
+
+
+PAGES: dict[str, tuple[str, str, Callable[[], Iterator[str]]]] = {
+    "structures": (
+        "Structures",
+        "Each structure and each revision of it, with its table and its drawing.",
+        _structures,
+    ),
+    "calls": (
+        "SVSM calls",
+        "What a guest asks of the SVSM: registers, result codes, memory.",
+        _references("-calls"),
+    ),
+    "exits": (
+        "Exits and MSR words",
+        "What a guest asks of the host: by a GHCB page, or by the GHCB MSR.",
+        _references("-exits", "-words", "-codes", "-reasons"),
+    ),
+    "quirks": (
+        "Quirks",
+        "How implementations depart from the reference. Each is a switch: `--profile NAME`.",
+        _quirks,
+    ),
+    "invariants": (
+        "Invariants",
+        "What campaigns, replays and the explorer check after each step.",
+        _invariants,
+    ),
+    "clauses": (
+        "Clauses",
+        "Every clause of the specification, and how many tests check it.",
+        _clauses,
+    ),
+}
