@@ -17,6 +17,7 @@ suppress_warnings = ["myst.header"]
 html_theme = "furo"
 html_title = "vmgexit"
 html_show_sourcelink = False
+html_show_copyright = False
 html_copy_source = False
 # A page opened from a file may not fetch others.
 html_show_search_summary = False

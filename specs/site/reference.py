@@ -1,4 +1,4 @@
-"""The pages of the reference that tables make: structures, calls, exits, MSR words, quirks, invariants, clauses."""
+"""The pages of the reference that tables make: structures, calls, exits, quirks, invariants, clauses."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from vmgexit.clauses.judged import Specification, specification
 from vmgexit.hosts import quirks as host_quirks
-from vmgexit.layout.formats import md
 from vmgexit.layout.document import Section
+from vmgexit.layout.formats import md
 from vmgexit.layout.references import Reference, published_references
 from vmgexit.layout.subjects import name_of, published
 from vmgexit.machine import quirks as machine_quirks
@@ -57,10 +57,17 @@ def _references(*among: str) -> Callable[[], Iterator[str]]:
         for one in published_references():
             if one.name.endswith(among):
                 first, *held = one.document.sections
-                yield from (f"## [{one.name}]({LAYOUTS}/{one.name}.md)", "", md.escape(first.title), "")
+                yield from (
+                    f"## [{one.name}]({LAYOUTS}/{one.name}.md)",
+                    "",
+                    md.escape(first.title),
+                    "",
+                )
                 names = (f"[{md.escape(each.label)}]({_place(one, each)})" for each in held)
                 told = (md.escape(each.title) for each in held)
-                yield from _table(("Name", "What it is"), zip(names, told, strict=True)) if held else ()
+                yield from (
+                    _table(("Name", "What it is"), zip(names, told, strict=True)) if held else ()
+                )
                 yield ""
 
     return lines
@@ -121,7 +128,11 @@ def _clauses() -> Iterator[str]:
         yield from _table(
             ("Clause", "Text", "Tests"),
             (
-                (clause.id, md.escape(clause.plain), str(len(found.cited_by(clause.id, found.tests))))
+                (
+                    clause.id,
+                    md.escape(clause.plain),
+                    str(len(found.cited_by(clause.id, found.tests))),
+                )
                 for clause in page.clauses
             ),
         )

@@ -4,13 +4,13 @@
     ```
 
 runs the line by a shell in a folder that all commands of the page share, and shows it with what it prints.
-Options: `exit`, the code that is expected (0); `first`, how many lines are shown; `in`, the checkout instead.
+Options: `exit`, the code that is expected (0); `first`, how many lines are shown; `checkout`, to run it
+in the checkout.
 
     ```{chart} corpus/scenarios/hand-over.jsonl
     ```
 
-draws the sequence chart of a scenario, and has its text for who cannot see it. `after` does what `run` does,
-and shows nothing.
+draws the sequence chart of a scenario, and has its text for who cannot see it.
 """
 
 from __future__ import annotations
@@ -56,20 +56,11 @@ class Run(SphinxDirective):
         return [nodes.literal_block(text, text, language="text", classes=["shown"])]
 
 
-class After(Run):
-    """A command that prepares what is shown next."""
-
-    def run(self) -> list[nodes.Node]:
-        super().run()
-        return []
-
-
 class Chart(SphinxDirective):
     """The sequence chart of a scenario of the checkout, with a caption."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {"title": directives.unchanged}
-    has_content = True
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
@@ -118,7 +109,7 @@ def _ran(line: str, folder: Path, expected: int, place: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    kinds: dict[str, type[Directive]] = {"run": Run, "after": After, "chart": Chart}
+    kinds: dict[str, type[Directive]] = {"run": Run, "chart": Chart}
     for name, kind in kinds.items():
         app.add_directive(name, kind)
     app.config.html_static_path.append(str(Path(__file__).resolve().parent / "static"))
