@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from ..layout.naming import label
-from ..schema import Bodies, Field, Listing, Rule, Structure, Whole, meaning_of
+from ..schema import Bodies, Field, Listing, Structure, Whole, meaning_of
 from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import ExitCode
 from ..wire.exits import exits
@@ -89,7 +89,6 @@ def _field(field: Field, enums: dict[str, type[IntEnum]]) -> Plain:
         at=field.bit_offset,
         meaning=field.meaning,
         rule="" if field.rule is None else field.rule.name.lower(),
-        says="" if field.rule in (None, Rule.ZERO) else field.rule.value,
         codes="" if field.enum is None else _named(field.enum, enums),
         of="" if field.of is None else label(field.of),
         count=field.count if field.count != 1 else 0,
@@ -213,10 +212,8 @@ def _exit(row: Exit) -> Plain:
         meaning=row.meaning,
         direction="" if row.where is Where.GHCB else row.direction,
         needs=list(row.fields_in),
-        may=list(row.may),
         info1=_word(row.info1),
         info2=_word(row.info2),
-        result=_word(row.result),
         returns=list(row.fields_out),
         buffer=row.buffer,
         since=row.since,

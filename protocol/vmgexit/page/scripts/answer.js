@@ -49,7 +49,7 @@ function certainProblems(value, gaps) {
 
 /** The value as `vmgexit decode --json` prints it, as text: numbers may be larger than a script's. */
 function jsonOf(value, gaps = []) {
-  const entries = value.parts.map((part) => `${JSON.stringify(part.field.name)}: ${_plain(part, value, gaps)}`);
+  const entries = [_inner(value, gaps)];
   const message = gaps.length ? null : messageOf(value);
   if (message) entries.push(`"message": ${_named(message)}`);
   const bodies = gaps.length ? [] : bodiesOf(value);
@@ -64,9 +64,7 @@ function jsonOf(value, gaps = []) {
   return `{${entries.join(", ")}}`;
 }
 
-const _named = (value) => `{"structure": "${value.of.name}", ${jsonOfParts(value)}}`;
-const jsonOfParts = (value) =>
-  value.parts.map((part) => `${JSON.stringify(part.field.name)}: ${_plain(part, value, [])}`).join(", ");
+const _named = (value) => `{"structure": "${value.of.name}", ${_inner(value, [])}}`;
 
 function _plain({ field, held, at }, owner, gaps) {
   if (field.kind === "struct") return `{${_inner(held, gaps)}}`;

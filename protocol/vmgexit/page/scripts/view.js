@@ -232,6 +232,8 @@ function exitOf(value) {
       lines.push(`${name}: ${word.meaning}${word.of ? `; as ${word.of}: ${wordText(word.of, reach(value, name))}` : ""}`);
     }
   }
+  const facts = [`since version ${row.since}`, row.clause && `clause ${row.clause}`, `source: ${row.source}`];
+  lines.push(facts.filter(Boolean).join("; "));
   if (row.buffer) lines.push(`the buffer holds ${row.buffer}`);
   return [`Exit ${shown(code)} ${row.name}: ${row.meaning}`, lines];
 }
