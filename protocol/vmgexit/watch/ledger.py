@@ -431,9 +431,9 @@ def nmi_located(cpu: Vcpu) -> bool:
 def offered(cpu: Vcpu) -> int:
     """NoEoiRequired as it stands in the calling area; a guest may write there at any time."""
     memory, area = cpu.vm.memory, cpu.mapped.calling_area
-    if memory is None:
+    if memory is None or area is None:
         return cpu.calling.no_eoi_required
-    return 0 if area is None else memory.read(area + NO_EOI_REQUIRED, 1)[0]
+    return memory.read(area + NO_EOI_REQUIRED, 1)[0]
 
 
 def settled(cpu: Vcpu) -> list[int]:
