@@ -46,7 +46,7 @@ ROWS = (
 
 
 class Missing(Exception):
-    """A revision that git does not have here."""
+    """A revision that git does not have here, or that cannot be measured."""
 
 
 def rows(rounds: int, compared: str = "") -> Iterator[Row]:
@@ -99,6 +99,7 @@ class _Child:
     """A process of `loop_child` with the modules of a checkout."""
 
     def __init__(self, root: Path, job: str, programs: Path) -> None:
+        self.job = f"{job} of {root.name}"
         script = Path(__file__).with_name("loop_child.py")
         paths = os.pathsep.join(str(root / name) for name in ("protocol", "fuzz"))
         self.process = subprocess.Popen(
@@ -115,7 +116,10 @@ class _Child:
         assert self.process.stdout is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        told = self.process.stdout.readline()
+        if not told:
+            raise Missing(f"{self.job}: it ended without a measure, with what it printed above")
+        return float(told)
 
     def __enter__(self) -> _Child:
         return self
