@@ -1,31 +1,38 @@
 """Invariant: another implementation answers every command as the machine of the profile does, one
 answer to each, in time, and stops only where that stops.
 
-The bytes are a program, as for `scenario`. It runs on the peer and on the machine in step; the first
-answer that differs is the finding. Coverage is our own machine's, and what a peer tells of its own. The
-process is kept from input to input; each program starts with `init`. Without a command for a peer our
-own machine stands in for it, so that only its determinism is checked.
+The bytes are a program, as for `scenario`. The peer gets it whole; our machine runs it too, while the
+answers come. After an answer that differs, both run it once more in step (`compare.causes`), which gives
+the finding. Coverage is our own machine's, and what a peer tells of its own. The process is kept from
+input to input; each program starts with `init`. Without a command for a peer our own machine stands in
+for it, so that only its determinism is checked.
 """
 
 from __future__ import annotations
 
 import atexit
+import random
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 
-from vmgexit.compare.lockstep import Lockstep, compare
+from vmgexit.compare.causes import Cause, Failed, first, place
+from vmgexit.compare.lockstep import UNSUPPORTED, compare
 from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
 from vmgexit.descriptions import Answer, Command
 from vmgexit.errors import PeerError, UsageError, brief
 from vmgexit.machine.machine import Machine
-from vmgexit.wire.calls import find_call
+from vmgexit.machine.quirks import Quirks
+from vmgexit.machine.scenario import show as show_scenario
 
 from .. import probes
-from .base import Conditions, Finding, TargetRow
+from ..inputs import programs
+from .base import Conditions, Finding, TargetRow, as_finding
 from .scenarios import ProgramTarget
 
-# A peer may take this part of the time of an input for one answer, so that its hang is not ours.
-ANSWERS_IN_A_HANG = 4
+# A peer may take this part of the time of an input for one answer, so that its hang is not ours: it may
+# hang at each of the runs that a finding takes.
+ANSWERS_IN_A_HANG = 8
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
@@ -39,6 +46,8 @@ class PeerTarget(ProgramTarget):
         super().__init__(row, conditions)
         self.peer: Peer | None = None
         self.first_counter = -1  # of those for the peer's own coverage
+        self.stock = programs.stock(self.guest)
+        self.marked = (0, "")  # of the last finding: the command, and the state around it
         try:
             words = shlex.split(conditions.peer)
         except ValueError as error:
@@ -47,8 +56,71 @@ class PeerTarget(ProgramTarget):
             self.peer = Peer(words, conditions.hang_seconds / ANSWERS_IN_A_HANG)
             atexit.register(self.close)
 
-    def begin(self) -> _InStep:
-        return _InStep(self)
+    def make(self, pick: random.Random) -> bytes:
+        """A program of bursts in stock."""
+        return self.stock.program(pick)[: self.row.longest]
+
+    def carry_out(self, commands: list[Command]) -> None:
+        """Run a scenario on both. Raises Finding where the peer fails or differs."""
+        peer, machine = self.peer or _OurOwn(self.quirks), Machine(self.quirks)
+        noted = self.peer is not None and self.first_counter >= 0
+        index, execute = 0, machine.execute
+        try:
+            for command, answer in zip(commands, peer.answers(commands), strict=True):
+                index += 1
+                if noted and self.peer is not None:
+                    for number in self.peer.hits:
+                        probes.counters[self.first_counter + number] = 1
+                if UNSUPPORTED in answer and len(answer) == 1:
+                    continue
+                if answer != (expected := execute(command)) and (
+                    found := compare(answer, expected)
+                ):
+                    break
+            else:
+                return
+        except PeerError as error:
+            where = place(commands[min(index, len(commands) - 1)])
+            otherwise = Finding(
+                f"{error.kind} when written at once", f"peer: {error} (near {where})"
+            )
+            self._doubt(commands, otherwise)
+        cause = f"{place(command)} differs when written at once"
+        parts = [
+            f"{key}: {brief(ours)} found, {brief(theirs)} expected"
+            for key, (ours, theirs) in found.items()
+        ]
+        self._doubt(commands[:index], Finding(cause, f"{cause}: {'; '.join(parts)}"), commands)
+
+    def _doubt(
+        self, commands: list[Command], otherwise: Finding, rest: list[Command] | None = None
+    ) -> None:
+        """Run a scenario in step, and raise what is found then: to each command its own answer. Where that
+        is nothing, the peer does wrong only what it does at its own speed: `otherwise` is raised."""
+        self.marked = (len(commands) - 1, "")
+        peer = self.peer or _OurOwn(self.quirks)
+        for tried in (commands, rest or []):
+            try:
+                cause = first(peer, self.quirks, tried) if tried else None
+            except Failed as failed:
+                self.marked = (failed.index, "")
+                name = f"{failed.error.kind} at {failed.place}"
+                raise Finding(name, str(failed), steps=failed.index + 1) from None
+            if cause is not None:
+                around = f"\n   before: {cause.before}\n   after:  {cause.after}"
+                self.marked = (cause.index, around)
+                raise _finding(cause)
+        raise otherwise
+
+    def examine(self, data: bytes) -> tuple[Finding | None, str]:
+        """What it finds; the scenario up to the failing command, and the state of our machine around it."""
+        commands = self.commands(data)
+        try:
+            self.carry_out(commands)
+        except (Exception, SystemExit) as error:
+            at, around = self.marked if isinstance(error, Finding) else (len(commands) - 1, "")
+            return as_finding(error), show_scenario(commands[: at + 1], mark=at) + around
+        return None, self.read(data)
 
     def reserve_counters(self) -> None:
         self.first_counter = probes.reserve(COUNTERS)
@@ -62,51 +134,26 @@ class PeerTarget(ProgramTarget):
             self.peer.close()
 
 
-class _InStep:
-    """Carries out each command on both."""
+class _OurOwn:
+    """Our machine in the place of a peer."""
 
-    def __init__(self, target: PeerTarget) -> None:
-        self.target = target
-        if target.peer is not None:
-            target.peer.forget()
-        self.both = Lockstep(target.peer or Machine(target.quirks), target.quirks)
-        self.machine = self.both.machine
+    def __init__(self, quirks: Quirks) -> None:
+        self.machine = Machine(quirks)
+        self.execute = self.machine.execute
 
-    def execute(self, command: Command) -> Answer:
-        """Carry out a command. Raises Finding where the peer fails or differs."""
-        place = _place(command)
-        try:
-            answer, expected = self.both.execute(command)
-        except PeerError as error:
-            raise Finding(f"{error.kind} at {place}", f"peer: {error} (at {place})") from None
-        if self.target.peer is not None and self.target.first_counter >= 0:
-            for number in self.target.peer.hits:
-                probes.counters[self.target.first_counter + number] = 1
-        found = compare(answer, expected)
-        if found:
-            raise _finding(place, answer, found)
-        return answer
+    def answers(self, commands: Sequence[Command]) -> Iterator[Answer]:
+        return map(self.execute, commands)
 
 
-def _finding(place: str, answer: Answer, found: dict[str, tuple[object, object]]) -> Finding:
+def _finding(cause: Cause) -> Finding:
     for stop in STOPS:
-        if stop in answer:
+        text = cause.differences.get(stop, (None,))[0]
+        if text is not None and not cause.quirk:
             # Texts that differ in numbers only are one defect.
-            text = plain(str(answer[stop]))
+            said = plain(str(text))
             return Finding(
-                f"{stop} at {place}: {_NUMBER.sub('N', text)}", f"{place}: {stop}: {text}"
+                f"{stop} at {cause.place}: {_NUMBER.sub('N', said)}",
+                f"{cause.place}: {stop}: {said}",
+                steps=cause.index + 1,
             )
-    key = next(iter(found))
-    parts = [
-        f"{name}: {brief(ours)} found, {brief(theirs)} expected"
-        for name, (ours, theirs) in found.items()
-    ]
-    return Finding(f"{place} differs in {key}", f"{place}: {'; '.join(parts)}")
-
-
-def _place(command: Command) -> str:
-    """The operation; of a call, which one."""
-    if command["op"] != "call":
-        return str(command["op"])
-    call = find_call(command["protocol"], command["request"])
-    return f"call {call.name}" if call else "an unknown call"
+    return Finding(cause.name, str(cause), place=cause.place, steps=cause.index + 1)

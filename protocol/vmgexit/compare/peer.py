@@ -1,8 +1,9 @@
 """Another implementation as a process: commands in and answers out as JSON lines, over pipes.
 
 `Peer.execute` takes the same commands as `Machine.execute`, so that recordings and fuzzers can
-drive an SVSM in any language. The author of an adapter reads specs/peer-protocol.md. Whatever a
-peer does, its driver goes on: every failure is a `PeerError` within the time allowed, and no
+drive an SVSM in any language. `Peer.answers` writes a whole scenario at once and gives the answers as
+they come, which is many times as fast. The author of an adapter reads specs/peer-protocol.md. Whatever
+a peer does, its driver goes on: every failure is a `PeerError` within the time allowed, and no
 process is left behind.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import selectors
@@ -17,13 +19,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any
 
 from ..descriptions import Answer, Command
-from ..errors import PeerError, brief
+from ..errors import PeerError, ScenarioError, brief
 from ..hosts.vm import Setup
 from ..machine.commands import no_such_vcpu
 from ..sequences import HOST, SVSM
@@ -38,6 +41,10 @@ STOPS = ("panic", "terminated")  # answers after which there is no machine until
 _CHUNK = 1 << 16
 _LAST_WORDS = 4096  # bytes of standard error that are kept
 _CLOSING = 1.0  # seconds for a process to end by itself once its pipes are closed
+_PIPE = 1 << 20  # bytes that a pipe is asked to hold, so that a scenario and its answers fit
+_MOST_KNOWN = 1 << 14  # commands, and answers, that are kept as they were spelled
+_LONGEST_KNOWN = 1 << 10  # bytes of such an answer
+_STOP_KEYS = tuple(f'"{stop}"'.encode() for stop in STOPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,22 @@ class Hello:
     name: str
     profile: str = ""
     machine: str = SVSM
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One line of a peer, read."""
+
+    answer: Answer
+    hits: list[int] = field(default_factory=list)
+    stops: bool = False
+
+    @classmethod
+    def of(cls, line: bytes) -> _Told:
+        """Raises PeerError."""
+        answer = _object(line)
+        hits = _hits(answer.pop("hits", []))
+        return cls(answer, hits, any(stop in answer for stop in STOPS))
 
 
 class Peer:
@@ -65,6 +88,11 @@ class Peer:
         self.hits: list[int] = []  # what its code passed before its last answer, where it says so
         self._vcpus = 0
         self._process: _Process | None = None
+        self._spare: _Process | None = None  # started, so that the next restart need not wait
+        self._ended = False  # a process did end before
+        self._due = 0  # answers to commands that were written and given up
+        self._spelled: dict[int, tuple[Command, bytes]] = {}  # lines of commands, by identity
+        self._known: dict[bytes, _Told] = {}
 
     def __enter__(self) -> Peer:
         self.restart()
@@ -85,10 +113,13 @@ class Peer:
 
     def restart(self) -> None:
         """End the process, if there is one, and start another. Raises PeerError of kind start."""
-        self.close()
+        again = self.pid != 0 or self._ended
+        self._end(politely=True)
         try:
-            self._process = _Process(self.command)
-            self.hello = _hello(self._exchange(b""))
+            self._process, self._spare = self._spare or _Process(self.command), None
+            self.hello = _hello(_object(self._process.ask(b"", self.timeout)))
+            if again:  # it will be so again: a process takes long to start, and may do so beside us
+                self._spare = _Process(self.command)
         except PeerError as error:
             self._end()
             message = f"{self.command[0]}: cannot be started: {error}"
@@ -97,12 +128,31 @@ class Peer:
     def close(self) -> None:
         """End the process: by the end of its input, and if that does not do, by a signal."""
         self._end(politely=True)
+        self._ended = False
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.end(politely=False)
 
     def forget(self) -> None:
         """From here on there is no machine until the next init."""
         self._vcpus = 0
         if self.stopped is not None:
-            self.close()  # it may be about to exit: it is not asked again
+            self._end()  # it may be about to exit: it is not asked again
+        elif self._due:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Read the answers that nobody wants any more. Where they do not come, the process is ended."""
+        process, due, self._due = self._process, self._due, 0
+        try:
+            for _ in range(due):
+                assert process is not None
+                line = process.line(self.timeout)
+                if any(key in line for key in _STOP_KEYS):
+                    self._end()
+                    return
+        except PeerError:
+            self._end()
 
     def execute(self, command: Command) -> Answer:
         """The peer's answer to one command. Raises PeerError, after which the process is gone and the
@@ -115,28 +165,107 @@ class Peer:
             raise no_such_vcpu(command, self._vcpus)
         elif self.stopped is not None:
             return dict(self.stopped)
-        answer = self._exchange(json.dumps(command).encode() + b"\n")
+        if self._due:
+            self._drain()
+        return self._taken(command, self._exchange(self._line(command)))
+
+    def answers(self, commands: Sequence[Command]) -> Iterator[Answer]:
+        """The peer's answer to each command, as it comes; they are written at once, from each `init` on.
+
+        After a stop, the stop answers. What fails is a PeerError as of `execute`. An answer may stand
+        for a command before or after its own where the peer does not answer each command once: only
+        `execute` knows better. Nobody may change answers. Who does not want all of them ends the
+        iteration.
+        """
+        if not commands:
+            return
+        if commands[0]["op"] != "init":
+            raise ScenarioError(f"{commands[0]['op']}: init expected first")
+        starts = [at for at, command in enumerate(commands) if command["op"] == "init"]
+        for start, end in zip(starts, [*starts[1:], len(commands)], strict=True):
+            yield from self._together(commands[start:end])
+
+    def _together(self, commands: Sequence[Command]) -> Iterator[Answer]:
+        """The same, of commands that start with an `init`."""
+        self.forget()
+        if self._process is None:
+            self.restart()
+        process, known = self._process, self._known
+        assert process is not None
+        cpus = _vcpus(commands[0])
+        sent = [one for one in commands if one.get("cpu", 0) < cpus]
         try:
-            self.hits = _hits(answer.pop("hits", []))
-        except PeerError:
+            process.tell(b"".join(map(self._line, sent)))
+            self._due = len(sent)
+            for command in commands:
+                if command.get("cpu", 0) >= cpus:
+                    raise no_such_vcpu(command, cpus)
+                if self.stopped is not None:
+                    yield self.stopped
+                    continue
+                line = process.line(self.timeout)
+                self._due -= 1
+                told = known.get(line)
+                if told is None:
+                    told = self._read(line)
+                self.hits = told.hits
+                if told.stops:
+                    self.stopped = told.answer
+                if command is commands[0]:
+                    self._begun(command, told.answer)
+                yield told.answer
+            process.expect_silence()
+        except GeneratorExit:
+            raise  # the answers that are due are read before the next scenario
+        except BaseException:
             self._end()
             raise
-        if any(stop in answer for stop in STOPS):
-            self.stopped = dict(answer)
-        if command["op"] == "init":
-            if "unsupported" not in answer:
-                self._vcpus = command.get("cpus") or command.get("vcpus", Setup().vcpus)
-            elif self.hello.machine == SVSM and "memory" not in command:
-                self._end()
-                raise PeerError("does not support init", kind="garbage")
-        return answer
 
-    def _exchange(self, line: bytes) -> Answer:
+    def _line(self, command: Command) -> bytes:
+        """A command as a peer reads it. The same commands come again and again when fuzzing."""
+        held = self._spelled.get(id(command))
+        if held is not None:  # it is kept, so that its identity is no other's
+            return held[1]
+        line = json.dumps(command).encode() + b"\n"
+        if len(self._spelled) >= _MOST_KNOWN:
+            self._spelled.clear()
+        self._spelled[id(command)] = command, line
+        return line
+
+    def _read(self, line: bytes) -> _Told:
+        told = _Told.of(line)
+        if len(line) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[line] = told
+        return told
+
+    def _taken(self, command: Command, told: _Told) -> Answer:
+        """The answer to one command."""
+        self.hits = told.hits
+        if told.stops:
+            self.stopped = dict(told.answer)
+        if command["op"] == "init":
+            try:
+                self._begun(command, told.answer)
+            except PeerError:
+                self._end()
+                raise
+        return told.answer
+
+    def _begun(self, command: Command, answer: Answer) -> None:
+        """An `init` was answered. Raises PeerError where the peer does not know it."""
+        if "unsupported" not in answer:
+            self._vcpus = _vcpus(command)
+        elif self.hello.machine == SVSM and "memory" not in command:
+            raise PeerError("does not support init", kind="garbage")
+
+    def _exchange(self, line: bytes) -> _Told:
         """Send a line and read one."""
         if self._process is None:
             raise PeerError("is not running", kind="death")
         try:
-            return _object(self._process.ask(line, self.timeout))
+            return _Told.of(self._process.ask(line, self.timeout))
         except BaseException:
             # Half an exchange cannot be taken up again, whatever interrupted it.
             self._end()
@@ -145,9 +274,16 @@ class Peer:
     def _end(self, *, politely: bool = False) -> None:
         process, self._process = self._process, None
         self.stopped = None
-        self._vcpus = 0
+        self._vcpus = self._due = 0
         if process is not None:
+            self._ended = True
             process.end(politely=politely)
+
+
+def _vcpus(init: Command) -> int:
+    """How many vCPUs an `init` makes, of an SVSM or of a GHCB host."""
+    count: int = init.get("cpus") or init.get("vcpus", Setup().vcpus)
+    return count
 
 
 def _hits(told: object) -> list[int]:
@@ -217,38 +353,66 @@ class _Process:
         self._selector.register(self._out, selectors.EVENT_READ, self._hear)
         self._selector.register(self._err, selectors.EVENT_READ, self._overhear)
         self._unsent = b""
-        self._answers = bytearray()
+        self._lines: deque[bytes] = deque()  # that it wrote and nobody read
+        self._rest = b""  # what it wrote of the next
         self._silent = False  # standard output has ended
         self._words = b""
 
     def ask(self, line: bytes, timeout: float) -> bytes:
         """Send `line` and read the one line that answers it. Raises PeerError."""
-        deadline = time.monotonic() + timeout
         self._wait(0)
-        if line and self._answers:
+        if line and self._has_written:
             raise PeerError(f"answered unasked: {self._beginning()}", kind="number")
-        self._unsent = line
-        self._speak()
+        self._send(line)
+        answer = self.line(timeout, "answer" if line else "hello")
+        self.expect_silence()
+        return answer
+
+    def tell(self, lines: bytes) -> None:
+        """Send the lines of many commands; `line` reads the answers. Raises PeerError."""
+        self._wait(0)
+        if self._has_written:
+            raise PeerError(f"answered unasked: {self._beginning()}", kind="number")
+        self._send(lines)
+
+    def line(self, timeout: float, what: str = "answer") -> bytes:
+        """The next line that it writes. Raises PeerError."""
+        if not self._lines:
+            self._await_line(timeout, what)
+        line = self._lines.popleft()
+        if len(line) > LONGEST_ANSWER:
+            raise PeerError(f"an answer of more than {LONGEST_ANSWER} bytes", kind="garbage")
+        return line
+
+    def expect_silence(self) -> None:
+        """Raise PeerError where it wrote more than was asked, or before it had read all."""
+        if self._has_written:
+            raise PeerError(f"more than one answer: {self._beginning()}", kind="number")
         if self._unsent:
-            self._selector.register(self._in, selectors.EVENT_WRITE, self._speak)
-        while (end := self._answers.find(b"\n")) < 0 and len(self._answers) <= LONGEST_ANSWER:
+            raise PeerError("answered before it had read the command", kind="number")
+
+    @property
+    def _has_written(self) -> bool:
+        return bool(self._lines or self._rest)
+
+    def _await_line(self, timeout: float, what: str) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._lines:
+            if len(self._rest) > LONGEST_ANSWER:
+                raise PeerError(f"an answer of more than {LONGEST_ANSWER} bytes", kind="garbage")
             left = deadline - time.monotonic()
             if self._silent:
                 raise self._death()
             if left <= 0:
-                what = "answer" if line else "hello"
-                part = f" but {self._beginning()}" if self._answers else ""
+                part = f" but {self._beginning()}" if self._rest else ""
                 raise PeerError(f"no {what} after {timeout:g} s{part}", kind="hang")
             self._wait(left)
-        if not 0 <= end <= LONGEST_ANSWER:
-            raise PeerError(f"an answer of more than {LONGEST_ANSWER} bytes", kind="garbage")
-        answer = bytes(self._answers[:end])
-        del self._answers[: end + 1]
-        if self._answers:
-            raise PeerError(f"more than one answer: {self._beginning()}", kind="number")
+
+    def _send(self, lines: bytes) -> None:
+        self._unsent = lines
+        self._speak()
         if self._unsent:
-            raise PeerError("answered before it had read the command", kind="number")
-        return answer
+            self._selector.register(self._in, selectors.EVENT_WRITE, self._speak)
 
     def end(self, *, politely: bool) -> None:
         """End the process and all that it started."""
@@ -288,7 +452,8 @@ class _Process:
 
     def _hear(self) -> None:
         data = self._read(self._out)
-        self._answers += data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines += lines
         self._silent = not data
 
     def _overhear(self) -> None:
@@ -307,12 +472,12 @@ class _Process:
             gone = self._child.poll() is not None
             if not self._wait(0 if gone else 0.01) and gone:
                 return True
-            self._answers.clear()
+            self._lines.clear()
         return self._child.poll() is not None
 
     def _death(self) -> PeerError:
         """Why there is no more output: how the process ended, and the last that it said."""
-        part = f" after {self._beginning()}" if self._answers else ""
+        part = f" after {self._beginning()}" if self._rest else ""
         if not self._gone(_CLOSING):
             how = "closed its standard output"
         elif self._child.returncode < 0:
@@ -324,7 +489,7 @@ class _Process:
         return PeerError(f"{how}{part}{last}", kind="death")
 
     def _beginning(self) -> str:
-        return brief(bytes(self._answers[:100]))[1:]
+        return brief(b"\n".join((*self._lines, self._rest))[:100])[1:]
 
 
 def _unblocked(pipe: IO[bytes] | None) -> int:
@@ -332,6 +497,9 @@ def _unblocked(pipe: IO[bytes] | None) -> int:
     assert pipe is not None
     os.set_blocking(pipe.fileno(), False)
     own = os.dup(pipe.fileno())
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):  # a user may have only so much of it
+            fcntl.fcntl(own, fcntl.F_SETPIPE_SZ, _PIPE)
     pipe.close()
     return own
 

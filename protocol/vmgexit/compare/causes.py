@@ -1,0 +1,259 @@
+"""What is wrong with a peer, by cause: the command at which it first differs from our machine, what differs
+there, and which quirk of ours does the same.
+
+Many answers can tell of one defect, long after it did its harm. So the scenario is run once more, one
+command at a time, and after each command both sides tell all their state. What differs first there is
+nearest to the defect, whatever brought it to light. The names of causes are made so that one defect has
+one name: state is named without the command, since interrupts are taken in many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..descriptions import Answer, Command
+from ..errors import PeerError, brief
+from ..machine.machine import Machine
+from ..machine.quirks import PROFILES, Quirks, noting
+from ..watch.snapshot import snapshot
+from ..wire.apic import ApicCall, ApicRegister
+from ..wire.calls import find_call
+from ..wire.doorbell import DoorbellHead
+from ..wire.svsm import Protocol as CallProtocol
+from .lockstep import UNSUPPORTED, Answering, Differences, compare
+from .peer import STOPS, plain
+
+LOOKS = ("state", "doorbell")
+"""The commands that only look, asked after each command."""
+
+# What a difference is named by, where several keys differ at once: the nearest to the defect first.
+_NEAREST = (
+    *STOPS,
+    "cancelled",
+    "calls",
+    "apic.isr_stack",
+    "apic.tmr",
+    "flags",
+    "apic",
+    "ipi",
+    "doorbell",
+    "reg_count",
+    "alt_inj",
+)
+# The APIC calls whose RCX is a register; each register has rules of its own.
+_OF_REGISTERS = (ApicCall.READ_REGISTER, ApicCall.WRITE_REGISTER)
+_REGISTERS = {int(one): one.name for one in ApicRegister}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The first difference of a scenario. `index` is the command's; `key` is what differs; `quirk` is the
+    switch of ours that explains it, or empty. `before` and `after` show our machine around the command."""
+
+    index: int
+    place: str
+    key: str
+    differences: Differences
+    quirk: str
+    before: str
+    after: str
+
+    @property
+    def name(self) -> str:
+        """What all scenarios with that defect share."""
+        return self.quirk or self.key
+
+    def __str__(self) -> str:
+        parts = [
+            f"{key}: {brief(found)} found, {brief(expected)} expected"
+            for key, (found, expected) in self.differences.items()
+        ]
+        because = f" (explained by {self.quirk})" if self.quirk else ""
+        return f"{self.place}: {'; '.join(parts)}{because}"
+
+
+class Failed(Exception):
+    """The peer failed at a command."""
+
+    def __init__(self, error: PeerError, index: int, place: str) -> None:
+        super().__init__(f"peer: {error} (at {place})")
+        self.error, self.index, self.place = error, index, place
+
+
+def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause | None:
+    """Where a peer first differs from a machine with `quirks`; None where it does not. Raises Failed, and
+    ScenarioError."""
+    machine = Machine(quirks)
+    told: list[tuple[Command, Answer]] = []
+    usual: set[str] = (
+        set()
+    )  # keys of looks that differ from the beginning: no command is their cause
+    for index, command in enumerate(commands):
+        before = _state(machine, command)
+        found: Differences = {}
+        for one in (command, *_looks(command)):
+            try:
+                answer = peer.execute(one)
+            except PeerError as error:
+                raise Failed(error, index, place(command)) from None
+            if set(answer) == {UNSUPPORTED}:
+                if one is command:
+                    break  # our machine leaves it out too
+                continue
+            told.append((one, answer))
+            differing = compare(answer, machine.execute(one))
+            if one is not command:
+                differing = _of_look(one, differing)
+                if command["op"] == "init":
+                    usual |= differing.keys()
+                differing = {key: pair for key, pair in differing.items() if key not in usual}
+            found |= {key: pair for key, pair in differing.items() if key not in found}
+            if any(stop in answer for stop in STOPS) or machine.stopped is not None:
+                break
+        if found:
+            where = place(command)
+            named = explaining(told, quirks, usual)
+            after = _state(machine, command)
+            return Cause(index, where, _key(where, found), found, named, before, after)
+    return None
+
+
+def _looks(command: Command) -> Iterator[Command]:
+    if command["op"] in LOOKS or "memory" in command:
+        return
+    for name in LOOKS:
+        yield {"op": name, "cpu": command.get("cpu", 0)}
+
+
+def _of_look(look: Command, found: Differences) -> Differences:
+    """The differences of a look; of a doorbell page by field. What an answer shows of an entry, a state
+    shows too, and what it did is in the answers' calls."""
+    if look["op"] == "doorbell":
+        return {
+            f"doorbell.{key}": pair
+            for ours, theirs in found.values()
+            for key, pair in _fields(ours, theirs).items()
+        }
+    return {key: pair for key, pair in found.items() if key != "history"}
+
+
+def _fields(ours: Any, theirs: Any) -> Differences:
+    """The fields in which two doorbell pages differ."""
+    try:
+        pages = [dict(_leaves(DoorbellHead.decode(bytes.fromhex(one)))) for one in (ours, theirs)]
+    except (TypeError, ValueError):
+        return {"hex": (ours, theirs)}
+    found, expected = pages
+    return {key: (found[key], expected[key]) for key in found if found[key] != expected[key]}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for one in type(value).declaration.fields:
+        held = getattr(value, one.name)
+        name = f"{path}{one.name}"
+        if hasattr(type(held), "declaration"):
+            yield from _leaves(held, f"{name}.")
+        else:
+            yield name, held
+
+
+def explaining(
+    told: Sequence[tuple[Command, Answer]], quirks: Quirks, usual: set[str] | None = None
+) -> str:
+    """The quirk beside `quirks` with which a machine gives all these answers, or an empty string."""
+    asked: set[str] = set()
+    machine = Machine(noting(quirks, asked))
+    for command, _ in told:
+        machine.execute(command)
+    have = PROFILES.named(quirks)
+    for name in PROFILES.all[1:]:
+        for one in PROFILES.of_profile(name):
+            if one in have or one.replace("-", "_") not in asked:
+                continue
+            if _gives(Machine(PROFILES.only(*have, one)), told, usual or set()):
+                return one
+    return ""
+
+
+def _gives(machine: Machine, told: Sequence[tuple[Command, Answer]], usual: set[str]) -> bool:
+    for command, answer in told:
+        found = compare(answer, machine.execute(command))
+        if found and command["op"] in LOOKS:
+            found = {key: one for key, one in _of_look(command, found).items() if key not in usual}
+        if found:
+            return False
+    return True
+
+
+def _key(where: str, found: Differences) -> str:
+    """The name of a difference: of all keys the nearest to the defect, and in which way it is wrong."""
+    key = min(found, key=_distance)
+    ours, theirs = found[key]
+    for stop in STOPS:
+        if key == stop and ours is not None:
+            return f"{stop} at {where}"
+    group = key.partition(".")[0]
+    way = _way(ours, theirs)
+    if group in ("apic", "flags", "doorbell") or key in ("cancelled", "calls") or "ipi" in key:
+        return f"{key} {way}"
+    return f"{where}: {key} {way}"
+
+
+def _distance(key: str) -> int:
+    return next(
+        (number for number, start in enumerate(_NEAREST) if key.startswith(start)), len(_NEAREST)
+    )
+
+
+def _way(ours: Any, theirs: Any) -> str:
+    """In which way a value is wrong."""
+    more, fewer = _beyond(ours, theirs), _beyond(theirs, ours)
+    if more is None or fewer is None:
+        return "differs"
+    if more and fewer:
+        return "differs"
+    return f"has {more} too many" if more else f"lacks {fewer}"
+
+
+def _beyond(one: Any, other: Any) -> str | None:
+    """What `one` has beyond `other`: flags, members of vector sets, requests; None of other values."""
+    if isinstance(one, bool) and isinstance(other, bool):
+        return "it" if one and not other else ""
+    if one is None and isinstance(other, list):
+        return ""
+    if isinstance(one, list) and (other is None or isinstance(other, list)):
+        held = other or []
+        if all(isinstance(each, dict) for each in (*one, *held)):
+            names = {str(each.get("call")) for each in one if each not in held}
+            return " and ".join(sorted(names))
+        if len(one) == len(held) == 8 and all(type(each) is int for each in (*one, *held)):
+            return "members" if any(a & ~b for a, b in zip(one, held, strict=True)) else ""
+        if all(type(each) is int for each in (*one, *held)):
+            return "members" if set(one) - set(held) else ""
+    return None
+
+
+def place(command: Command) -> str:
+    """The operation; of a call, which one, and of an APIC register, whose."""
+    if command["op"] != "call":
+        return str(command["op"])
+    call = find_call(command["protocol"], command["request"])
+    if call is None:
+        return "an unknown call"
+    if command["protocol"] == CallProtocol.APIC and command["request"] in _OF_REGISTERS:
+        return f"call {call.name} of {_REGISTERS.get(command['rcx'], 'no register')}"
+    return f"call {call.name}"
+
+
+def _state(machine: Machine, command: Command) -> str:
+    """The state of the vCPU that a command is for."""
+    if command["op"] == "init" or "cpu" not in command:
+        return "nothing"
+    return snapshot(machine.vm.vcpus[command["cpu"]])
+
+
+def stop_of(answer: Answer) -> str:
+    """The text of a stop, safe to print; empty where an answer is none."""
+    return next((plain(str(answer[stop])) for stop in STOPS if stop in answer), "")
