@@ -53,7 +53,8 @@ class PeerTarget(ProgramTarget):
         except ValueError as error:
             raise UsageError(f"--peer {conditions.peer}: {error}") from None
         if words:
-            self.peer = Peer(words, conditions.hang_seconds / ANSWERS_IN_A_HANG)
+            patience = conditions.hang_seconds
+            self.peer = Peer(words, patience / ANSWERS_IN_A_HANG, starting=patience / 2)
             atexit.register(self.close)
 
     def make(self, pick: random.Random) -> bytes:

@@ -23,22 +23,24 @@ from ..wire.calls import find_call
 from ..wire.doorbell import DoorbellHead
 from ..wire.svsm import Protocol as CallProtocol
 from .lockstep import UNSUPPORTED, Answering, Differences, compare
-from .peer import STOPS, plain
+from .peer import STOPS
 
 LOOKS = ("state", "doorbell")
 """The commands that only look, asked after each command."""
 
-# What a difference is named by, where several keys differ at once: the nearest to the defect first.
+# What a difference is named by, where several keys differ at once. Interrupts go from the doorbell page to
+# the IRR, to service, to the guest, and back to the host: what differs first on this way is nearest to the
+# defect.
 _NEAREST = (
     *STOPS,
-    "cancelled",
-    "calls",
+    "doorbell",
     "apic.isr_stack",
-    "apic.tmr",
-    "flags",
+    "apic.irr",
     "apic",
     "ipi",
-    "doorbell",
+    "flags",
+    "calls",
+    "cancelled",
     "reg_count",
     "alt_inj",
 )
@@ -252,8 +254,3 @@ def _state(machine: Machine, command: Command) -> str:
     if command["op"] == "init" or "cpu" not in command:
         return "nothing"
     return snapshot(machine.vm.vcpus[command["cpu"]])
-
-
-def stop_of(answer: Answer) -> str:
-    """The text of a stop, safe to print; empty where an answer is none."""
-    return next((plain(str(answer[stop])) for stop in STOPS if stop in answer), "")

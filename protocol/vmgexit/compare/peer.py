@@ -80,9 +80,12 @@ class Peer:
     starts a peer has to outlive it: on Linux the process ends with that thread.
     """
 
-    def __init__(self, command: Sequence[str], timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, command: Sequence[str], timeout: float = TIMEOUT, starting: float | None = None
+    ) -> None:
         self.command = list(command)
         self.timeout = timeout
+        self.starting = starting  # seconds for the hello, where they are others
         self.hello = Hello("")
         self.stopped: Answer | None = None
         self.hits: list[int] = []  # what its code passed before its last answer, where it says so
@@ -117,7 +120,7 @@ class Peer:
         self._end(politely=True)
         try:
             self._process, self._spare = self._spare or _Process(self.command), None
-            self.hello = _hello(_object(self._process.ask(b"", self.timeout)))
+            self.hello = _hello(_object(self._process.ask(b"", self.starting or self.timeout)))
             if again:  # it will be so again: a process takes long to start, and may do so beside us
                 self._spare = _Process(self.command)
         except PeerError as error:
@@ -214,7 +217,8 @@ class Peer:
                 if command is commands[0]:
                     self._begun(command, told.answer)
                 yield told.answer
-            process.expect_silence()
+            if self.stopped is None:
+                process.expect_silence()
         except GeneratorExit:
             raise  # the answers that are due are read before the next scenario
         except BaseException:
