@@ -145,3 +145,17 @@ def test_what_a_machine_cannot_do_has_no_spelling() -> None:
         program.write([plain, {"op": "page", "gpa": 0}])
     with pytest.raises(ScenarioError, match="command 1: set_vmsa: the machine has memory"):
         program.write([INIT, {"op": "set_vmsa", "cpu": 0}])
+
+
+def test_a_piece_that_comes_twice_is_taken_once_more() -> None:
+    """And the commands that an equal program gave before stay as they are."""
+    state: Command = {"op": "vmsa", "gpa": 0x30000, "by": 2, "vmpl": 2, "sev_features": 0x11}
+    data = program.write([INIT, state])
+    first = program.read(data, memory=True)
+    last = data[-SIZE:]
+    assert program.read(data + last, memory=True) == first == program.read(data, memory=True)
+    psp: Command = {"op": "psp", "answers": ["ok"]}
+    answered = program.write([INIT, psp])
+    twice = program.read(answered + answered[-SIZE:], memory=True)
+    assert twice[-1]["answers"] == ["ok", "ok"]
+    assert program.read(answered, memory=True)[-1] == psp

@@ -296,16 +296,14 @@ def _belongs(commands: list[Command], code: int, operation: tuple[int, ...]) -> 
         return
     if name not in _TO_FINISH:
         command = commands[-1] = {**command}  # no longer what others have
-        if argument.name in command:
-            command[argument.name] = [*command[argument.name]]
     held = _READ_PIECE[code](1, *operation)
     match argument.kind:
         case Posts():
-            command.setdefault(argument.name, []).append(held)
+            _append(command, argument.name, held)
         case Numbers():
-            command.setdefault(argument.name, []).append(held[""])
+            _append(command, argument.name, held[""])
         case Rows(each):
-            command.setdefault(argument.name, []).append(each.of(held))
+            _append(command, argument.name, each.of(held))
         case Row() as row:
             command[argument.name] = row.of(held)
         case Hex() | Bytes():
@@ -315,6 +313,11 @@ def _belongs(commands: list[Command], code: int, operation: tuple[int, ...]) -> 
             data[start : start + _CHUNK] = chunk[: len(data) - start]
         case _:
             command.update(held)
+
+
+def _append(command: Command, name: str, held: Any) -> None:
+    """Add to a list, which others may have too."""
+    command[name] = [*command.get(name, ()), held]
 
 
 def _finish(command: Command, argument: Argument) -> None:
