@@ -24,6 +24,7 @@ COLUMNS = (
     "construct",
     "memcpy",
     PYTHON,
+    "JSON alone",
 )
 _HEADINGS = {
     PYTHON: "Python",

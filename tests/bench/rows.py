@@ -30,7 +30,7 @@ from vmgexit.machine.quirks import REFERENCE
 from vmgexit.schema import Structure, leaves
 from vmgexit.schema.columns import columns
 
-from . import layouts
+from . import adapters, layouts
 from .peers import PEERS, Contestant, check, ctypes_of, ours
 from .timing import Job, Timing, bytes_held, imports, interleaved, processes
 
@@ -251,6 +251,12 @@ def explorer(effort: Effort) -> Iterator[Row]:
         yield Row(f"held by a state of {title[0]}", {US: Timing(held, held)}, (), "bytes")
 
 
+def peers(effort: Effort) -> Iterator[Row]:
+    """A command of a campaign on an adapter in C, beside JSON alone."""
+    for kind, took in adapters.measured(max(effort.imports // 5, 1), 2.0):
+        yield Row(f"fuzz run peer, {kind}: a command", took, (Limit(2.5, adapters.BASE),), "ns")
+
+
 SECTIONS: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     codecs,
     views,
@@ -258,4 +264,5 @@ SECTIONS: tuple[Callable[[Effort], Iterator[Row]], ...] = (
     starts,
     memory,
     explorer,
+    peers,
 )

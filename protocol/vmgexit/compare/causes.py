@@ -28,11 +28,13 @@ from .peer import STOPS
 LOOKS = ("state", "doorbell")
 """The commands that only look, asked after each command."""
 
+_SHOWN = 4  # differences in a message
+
 # What a difference is named by, where several keys differ at once. Interrupts go from the doorbell page to
 # the IRR, to service, to the guest, and back to the host: what differs first on this way is nearest to the
 # defect.
 _NEAREST = (
-    *STOPS,
+    "doorbell.flags.no_further_signal",
     "doorbell",
     "apic.isr_stack",
     "apic.irr",
@@ -68,10 +70,13 @@ class Cause:
         return self.quirk or self.key
 
     def __str__(self) -> str:
+        nearest = sorted(self.differences.items(), key=lambda one: _distance(one[0]))
         parts = [
             f"{key}: {brief(found)} found, {brief(expected)} expected"
-            for key, (found, expected) in self.differences.items()
+            for key, (found, expected) in nearest[:_SHOWN]
         ]
+        if nearest[_SHOWN:]:
+            parts.append(f"and {len(nearest) - _SHOWN} more")
         because = f" (explained by {self.quirk})" if self.quirk else ""
         return f"{self.place}: {'; '.join(parts)}{because}"
 
@@ -89,9 +94,8 @@ def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause
     ScenarioError."""
     machine = Machine(quirks)
     told: list[tuple[Command, Answer]] = []
-    usual: set[str] = (
-        set()
-    )  # keys of looks that differ from the beginning: no command is their cause
+    # Keys of looks that differ from the beginning: no command is their cause.
+    usual: set[str] = set()
     for index, command in enumerate(commands):
         before = _state(machine, command)
         found: Differences = {}
@@ -105,14 +109,15 @@ def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause
                     break  # our machine leaves it out too
                 continue
             told.append((one, answer))
-            differing = compare(answer, machine.execute(one))
+            differing = compare(answer, _answer(machine, one))
             if one is not command:
                 differing = _of_look(one, differing)
                 if command["op"] == "init":
                     usual |= differing.keys()
                 differing = {key: pair for key, pair in differing.items() if key not in usual}
             found |= {key: pair for key, pair in differing.items() if key not in found}
-            if any(stop in answer for stop in STOPS) or machine.stopped is not None:
+            # Where only ours stopped, what it was like is compared with what the peer is like.
+            if any(stop in answer for stop in STOPS):
                 break
         if found:
             where = place(command)
@@ -120,6 +125,16 @@ def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause
             after = _state(machine, command)
             return Cause(index, where, _key(where, found), found, named, before, after)
     return None
+
+
+def _answer(machine: Machine, command: Command) -> Answer:
+    """What our machine answers. A look sees a machine that stopped as it was then."""
+    if command["op"] not in LOOKS:
+        return machine.execute(command)
+    stopped, machine.stopped = machine.stopped, None
+    answer = machine.execute(command)
+    machine.stopped = stopped
+    return answer
 
 
 def _looks(command: Command) -> Iterator[Command]:
@@ -168,7 +183,7 @@ def explaining(
     asked: set[str] = set()
     machine = Machine(noting(quirks, asked))
     for command, _ in told:
-        machine.execute(command)
+        _answer(machine, command)
     have = PROFILES.named(quirks)
     for name in PROFILES.all[1:]:
         for one in PROFILES.of_profile(name):
@@ -181,7 +196,7 @@ def explaining(
 
 def _gives(machine: Machine, told: Sequence[tuple[Command, Answer]], usual: set[str]) -> bool:
     for command, answer in told:
-        found = compare(answer, machine.execute(command))
+        found = compare(answer, _answer(machine, command))
         if found and command["op"] in LOOKS:
             found = {key: one for key, one in _of_look(command, found).items() if key not in usual}
         if found:
@@ -191,11 +206,11 @@ def _gives(machine: Machine, told: Sequence[tuple[Command, Answer]], usual: set[
 
 def _key(where: str, found: Differences) -> str:
     """The name of a difference: of all keys the nearest to the defect, and in which way it is wrong."""
+    for stop in STOPS:
+        if found.get(stop, (None,))[0] is not None:
+            return f"{stop} at {where}"
     key = min(found, key=_distance)
     ours, theirs = found[key]
-    for stop in STOPS:
-        if key == stop and ours is not None:
-            return f"{stop} at {where}"
     group = key.partition(".")[0]
     way = _way(ours, theirs)
     if group in ("apic", "flags", "doorbell") or key in ("cancelled", "calls") or "ipi" in key:
@@ -211,6 +226,8 @@ def _distance(key: str) -> int:
 
 def _way(ours: Any, theirs: Any) -> str:
     """In which way a value is wrong."""
+    if isinstance(ours, bool) and isinstance(theirs, bool):
+        return f"is {ours}".lower()
     more, fewer = _beyond(ours, theirs), _beyond(theirs, ours)
     if more is None or fewer is None:
         return "differs"
@@ -220,9 +237,7 @@ def _way(ours: Any, theirs: Any) -> str:
 
 
 def _beyond(one: Any, other: Any) -> str | None:
-    """What `one` has beyond `other`: flags, members of vector sets, requests; None of other values."""
-    if isinstance(one, bool) and isinstance(other, bool):
-        return "it" if one and not other else ""
+    """What `one` has beyond `other`: members of vector sets, requests; None of other values."""
     if one is None and isinstance(other, list):
         return ""
     if isinstance(one, list) and (other is None or isinstance(other, list)):

@@ -1,0 +1,112 @@
+"""How fast a campaign drives an adapter, beside Python that only writes commands and reads JSON.
+
+The adapter is the kit's in C around the SVSM of tests/peers. Both get scenarios of the same making.
+What we do beside: our own machine runs each command, its invariants' state is compared with every answer,
+inputs are made, counted and, by the kind `probes`, guided.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.peers.made import built, project
+from vmgexit.compare.peer import STOPS
+from vmgexit.descriptions import Command
+from vmgexit.errors import VmgexitError
+from vmgexit.machine.machine import Machine
+from vmgexit_fuzz.process.child import Order
+from vmgexit_fuzz.process.parent import Process
+from vmgexit_fuzz.targets import Conditions, find
+
+from .timing import Timing
+
+AT_ONCE = 40  # commands in a write
+SCENARIOS = 400
+SEED = 1
+BASE = "JSON alone"
+
+
+def measured(rounds: int, seconds: float) -> Iterator[tuple[str, dict[str, Timing]]]:
+    """For each kind of worker that needs no compare: its nanoseconds a command, and those of JSON alone,
+    in turns. Nothing where there is no C compiler."""
+    if shutil.which("cc") is None:
+        print("no cc: the adapter in C is not measured", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        adapter = str(built(project("c", Path(folder) / "adapter")))
+        scenarios = _scenarios()
+        for kind in ("random", "probes"):
+            ours, theirs = [], []
+            for _ in range(rounds):
+                theirs.append(1e9 / _json_alone(adapter, scenarios, seconds))
+                ours.append(1e9 / _campaign(adapter, kind, seconds))
+            yield kind, {"vmgexit": _timing(ours), BASE: _timing(theirs)}
+
+
+def _timing(took: list[float]) -> Timing:
+    return Timing(min(took), statistics.median(took))
+
+
+def _scenarios() -> list[list[Command]]:
+    """Scenarios as the target makes them, without those that stop: a stopped process is asked nothing more."""
+    target, pick = find("peer").open(), random.Random(SEED)
+    made: list[list[Command]] = []
+    while len(made) < SCENARIOS:
+        commands = target.commands(target.make(pick))  # type: ignore[attr-defined]
+        machine = Machine()
+        for command in commands:
+            machine.execute(command)
+        if machine.stopped is None:
+            made.append(commands)
+    return made
+
+
+def _json_alone(adapter: str, scenarios: list[list[Command]], seconds: float) -> float:
+    """Commands a second."""
+    with subprocess.Popen([adapter], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdout.readline()
+        sent, started = 0, time.perf_counter()
+        while time.perf_counter() - started < seconds:
+            for commands in scenarios:
+                for at in range(0, len(commands), AT_ONCE):
+                    some = commands[at : at + AT_ONCE]
+                    lines = [json.dumps(command).encode() + b"\n" for command in some]
+                    child.stdin.write(b"".join(lines))
+                    child.stdin.flush()
+                    for _ in some:
+                        answer = json.loads(child.stdout.readline())
+                        assert not any(stop in answer for stop in STOPS)
+                sent += len(commands)
+        return sent / (time.perf_counter() - started)
+
+
+def _campaign(adapter: str, kind: str, seconds: float) -> float:
+    """Commands a second of a campaign's process, over the second half of its time."""
+    seen: list[tuple[float, int]] = []
+
+    def told(line: dict[str, Any]) -> None:
+        if "finding" in line:
+            raise VmgexitError(f"the adapter is not right: {line['finding']['message']}")
+        if "steps" in line:
+            seen.append((time.monotonic(), line["steps"]))
+
+    with tempfile.TemporaryDirectory() as corpus:
+        order = Order("peer", kind, Conditions(peer=adapter), corpus, seconds=seconds + 2)
+        process = Process(order, told)
+        process.run()
+    if len(seen) < 4:
+        raise VmgexitError(f"{kind}: {process.error or process.last}")
+    (began, before), (ended, after) = seen[len(seen) // 2 - 1], seen[-1]
+    return (after - before) / (ended - began)
