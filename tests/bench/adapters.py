@@ -58,7 +58,7 @@ def _timing(took: list[float]) -> Timing:
 
 
 def _scenarios() -> list[list[Command]]:
-    """Scenarios as the target makes them, without those that stop: a stopped process is asked nothing more."""
+    """Scenarios as the target makes them, without those that stop, which would start others."""
     target, pick = find("peer").open(), random.Random(SEED)
     made: list[list[Command]] = []
     while len(made) < SCENARIOS:

@@ -46,6 +46,7 @@ class PeerTarget(ProgramTarget):
         super().__init__(row, conditions)
         self.peer: Peer | None = None
         self.first_counter = -1  # of those for the peer's own coverage
+        self.lacking: dict[object, Answer] = {}  # what the peer does not support, as it says so
         self.stock = programs.stock(self.guest)
         self.marked = (0, "")  # of the last finding: the command, and the state around it
         try:
@@ -63,35 +64,51 @@ class PeerTarget(ProgramTarget):
 
     def carry_out(self, commands: list[Command]) -> None:
         """Run a scenario on both. Raises Finding where the peer fails or differs."""
-        peer, machine = self.peer or _OurOwn(self.quirks), Machine(self.quirks)
-        noted = self.peer is not None and self.first_counter >= 0
-        index, execute = 0, machine.execute
+        peer = self.peer or _OurOwn(self.quirks)
+        answers: list[Answer] = []
         try:
-            for command, answer in zip(commands, peer.answers(commands), strict=True):
-                index += 1
-                if noted and self.peer is not None:
+            coming = peer.answers(commands)
+            expected = self._expected(commands)  # while the peer works
+            for answer in coming:
+                answers.append(answer)
+                if self.first_counter >= 0 and self.peer is not None:
                     for number in self.peer.hits:
                         probes.counters[self.first_counter + number] = 1
-                if UNSUPPORTED in answer and len(answer) == 1:
-                    continue
-                if answer != (expected := execute(command)) and (
-                    found := compare(answer, expected)
-                ):
-                    break
-            else:
-                return
         except PeerError as error:
-            where = place(commands[min(index, len(commands) - 1)])
-            otherwise = Finding(
-                f"{error.kind} when written at once", f"peer: {error} (near {where})"
-            )
-            self._doubt(commands, otherwise)
-        cause = f"{place(command)} differs when written at once"
-        parts = [
-            f"{key}: {brief(ours)} found, {brief(theirs)} expected"
-            for key, (ours, theirs) in found.items()
+            where = place(commands[min(len(answers), len(commands) - 1)])
+            text = f"peer: {error} (near {where})"
+            self._doubt(commands, Finding(f"{error.kind} when written at once", text))
+        if answers == expected:
+            return
+        expected = self._supported(commands, answers)
+        for index, answer in enumerate(answers):
+            found = compare(answer, expected[index])
+            if found:
+                cause = f"{place(commands[index])} differs when written at once"
+                key, (ours, theirs) = next(iter(found.items()))
+                text = f"{cause}: {key}: {brief(ours)} found, {brief(theirs)} expected"
+                self._doubt(commands[: index + 1], Finding(cause, text), commands)
+
+    def _expected(self, commands: list[Command]) -> list[Answer]:
+        """What our machine answers, where the peer supports what it did so far."""
+        execute = Machine(self.quirks).execute
+        if not self.lacking:
+            return [execute(command) for command in commands]
+        lacking = self.lacking
+        return [
+            lacking[what] if (what := _what(command)) in lacking else execute(command)
+            for command in commands
         ]
-        self._doubt(commands[:index], Finding(cause, f"{cause}: {'; '.join(parts)}"), commands)
+
+    def _supported(self, commands: list[Command], answers: list[Answer]) -> list[Answer]:
+        """What our machine answers when it leaves out what the peer left out."""
+        machine, expected = Machine(self.quirks), list[Answer]()
+        for command, answer in zip(commands, answers, strict=True):
+            is_left_out = set(answer) == {UNSUPPORTED}
+            expected.append(answer if is_left_out else machine.execute(command))
+            if is_left_out:
+                self.lacking[_what(command)] = answer
+        return expected
 
     def _doubt(
         self, commands: list[Command], otherwise: Finding, rest: list[Command] | None = None
@@ -133,6 +150,11 @@ class PeerTarget(ProgramTarget):
     def close(self) -> None:
         if self.peer is not None:
             self.peer.close()
+
+
+def _what(command: Command) -> object:
+    """What a peer supports or not: an operation, or a call."""
+    return (command["op"], command.get("protocol"), command.get("request"))
 
 
 class _OurOwn:

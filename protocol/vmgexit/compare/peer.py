@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,10 +120,10 @@ class Peer:
         again = self.pid != 0 or self._ended
         self._end(politely=True)
         try:
-            self._process, self._spare = self._spare or _Process(self.command), None
+            self._process, self._spare = self._spare or _Process(self.command, again=again), None
             self.hello = _hello(_object(self._process.ask(b"", self.starting or self.timeout)))
             if again:  # it will be so again: a process takes long to start, and may do so beside us
-                self._spare = _Process(self.command)
+                self._spare = _Process(self.command, again=True)
         except PeerError as error:
             self._end()
             message = f"{self.command[0]}: cannot be started: {error}"
@@ -181,25 +182,43 @@ class Peer:
         iteration.
         """
         if not commands:
-            return
+            return iter(())
         if commands[0]["op"] != "init":
             raise ScenarioError(f"{commands[0]['op']}: init expected first")
         starts = [at for at, command in enumerate(commands) if command["op"] == "init"]
-        for start, end in zip(starts, [*starts[1:], len(commands)], strict=True):
-            yield from self._together(commands[start:end])
+        ends = [*starts[1:], len(commands)]
+        parts = [commands[start:end] for start, end in zip(starts, ends, strict=True)]
+        self._tell(parts[0])
+        return self._told(parts)
 
-    def _together(self, commands: Sequence[Command]) -> Iterator[Answer]:
-        """The same, of commands that start with an `init`."""
+    def _told(self, parts: Sequence[Sequence[Command]]) -> Iterator[Answer]:
+        """The answers to parts that each start with an `init`, of which the first is written."""
+        for part in parts:
+            if part is not parts[0]:
+                self._tell(part)
+            yield from self._together(part)
+
+    def _tell(self, commands: Sequence[Command]) -> None:
+        """Write commands that start with an `init`."""
         self.forget()
         if self._process is None:
             self.restart()
-        process, known = self._process, self._known
-        assert process is not None
+        assert self._process is not None
         cpus = _vcpus(commands[0])
         sent = [one for one in commands if one.get("cpu", 0) < cpus]
         try:
-            process.tell(b"".join(map(self._line, sent)))
-            self._due = len(sent)
+            self._process.tell(b"".join(map(self._line, sent)))
+        except BaseException:
+            self._end()
+            raise
+        self._due = len(sent)
+
+    def _together(self, commands: Sequence[Command]) -> Iterator[Answer]:
+        """The answers to commands that were written."""
+        process, known = self._process, self._known
+        assert process is not None
+        cpus = _vcpus(commands[0])
+        try:
             for command in commands:
                 if command.get("cpu", 0) >= cpus:
                     raise no_such_vcpu(command, cpus)
@@ -334,17 +353,20 @@ def _object(line: bytes) -> Answer:
 class _Process:
     """A running peer and its three pipes, none of which can block us or, for long, it."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], *, again: bool = False) -> None:
+        """`again`: the program was started before, so that it is known to be one."""
+        # A fork of a fuzzing process takes milliseconds, and a function before exec makes it a fork.
+        helper = _SETPRIV if again else ()
         try:
             # A session of its own: Ctrl-C is for us, and we can end its children with it.
             self._child = subprocess.Popen(
-                command,
+                [*helper, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
-                preexec_fn=_dies_with_us(),
+                preexec_fn=None if helper else _dies_with_us(),
             )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
@@ -506,6 +528,15 @@ def _unblocked(pipe: IO[bytes] | None) -> int:
             fcntl.fcntl(own, fcntl.F_SETPIPE_SZ, _PIPE)
     pipe.close()
     return own
+
+
+def _setpriv() -> tuple[str, ...]:
+    """The words that have a program end with us, where the system has such a program; else none."""
+    found = shutil.which("setpriv") if sys.platform == "linux" else None
+    return (found, "--pdeathsig", "KILL", "--") if found else ()
+
+
+_SETPRIV = _setpriv()
 
 
 def _dies_with_us() -> Callable[[], None] | None:
