@@ -12,8 +12,9 @@ from tests.campaigns.planted import bugs, planted
 from vmgexit.descriptions import Command
 from vmgexit.explore.freeze import freeze
 from vmgexit.machine import program
-from vmgexit.machine.machine import Machine
+from vmgexit.machine.machine import ACTS, Machine
 from vmgexit.machine.quirks import WITHOUT_MEMORY, profile
+from vmgexit.watch.breakable import COMMANDS
 from vmgexit.watch.invariants import INVARIANTS, Watch
 from vmgexit.watch.judged import Invariant, Violation
 from vmgexit.watch.quick import Quick
@@ -31,6 +32,10 @@ def outcome(reason: Exception) -> tuple[object, ...]:
     if isinstance(reason, Violation):
         return reason.invariant, reason.place, reason.message, reason.index
     return type(reason), str(reason)
+
+
+def test_every_command_is_watched() -> None:
+    assert set(COMMANDS) == set(ACTS)
 
 
 def by_watch(

@@ -177,9 +177,11 @@ class Machine:
         cpu.refusing.append(_CODES[command["call"]])
 
     def _enter(self, cpu: Vcpu, command: Command) -> Entry:
-        under_way, posts = self._entry(cpu), command.get("late")
+        under_way, late = self._entry(cpu), None
         cpu.entry = None
-        entry.enter(cpu, under_way, partial(self._late, cpu, posts) if posts else None)
+        if "late" in command:
+            late = partial(self._late, cpu, command["late"])
+        entry.enter(cpu, under_way, late)
         return under_way
 
     def _late(self, cpu: Vcpu, posts: Iterable[Command]) -> None:

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..devices import RECORDED, Devices
 from ..devices.secure_processor import SecureProcessor
-from ..schema import Bits
 from ..wire.doorbell import DoorbellHead
 from ..wire.exit_codes import ExitCode
 from ..wire.page_size import PAGE
@@ -53,8 +52,7 @@ class Termination(Exception):
         super().__init__(reason.value)
 
 
-@dataclass(frozen=True, slots=True)
-class HostRequest:
+class HostRequest(NamedTuple):
     """A GHCB request that a vCPU's SVSM made."""
 
     cpu: int
@@ -65,8 +63,7 @@ class HostRequest:
         return {"cpu": self.cpu, "call": REQUESTS[self.code], "info1": self.info1, "info2": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """An interrupt that a vCPU sent to another, or to itself."""
 
     target: int
@@ -165,9 +162,9 @@ class Vm:
             return True
         return self.quirks.lazy_eoi_survives_disable and cpu.apic.lazy_eoi_pending
 
-    def request(self, cpu: Vcpu, code: ExitCode, word: Bits) -> bool:
+    def request(self, cpu: Vcpu, code: ExitCode, word: int) -> bool:
         """Make a GHCB request with `word` as SW_EXITINFO1; False when the host refuses it."""
-        self.requests.append(HostRequest(cpu.index, code, int(word)))
+        self.requests.append(HostRequest(cpu.index, code, word))
         if code in cpu.refusing:
             cpu.refusing.remove(code)
             return False

@@ -16,12 +16,9 @@ from ..machine.vcpu import (
     EVENT_VALID,
     EVENT_VECTOR,
     EVENTS_AT,
-    FLAGS_AT,
     GUEST_EVENT,
     ISR_WORD,
-    MULTIPLE,
     NMI,
-    NO_FURTHER_SIGNAL,
     STATUS_WORD,
     VECTOR,
     VECTOR_31,
@@ -33,7 +30,8 @@ from ..wire.apic import ApicCall, ApicRegister
 from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.exit_codes import ExitCode
 from ..wire.svsm import CoreCall, Protocol, ResultCode
-from .ledger import carried, descriptor, nmi_located, settled
+from .hold import acknowledged, ascending, entered, nothing_lost, one_end
+from .ledger import settled
 from .oracle import documented_code
 from .tally import DESCRIPTOR, IN_IRR, Tallies, Tally
 
@@ -121,49 +119,51 @@ def _guest_take(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> No
     tally.last_taken = (taken, vector)
     if unasked and tally.genuine:
         watch.broken("INV-2")
-    _nothing_lost(watch, cpu, tally)
+    nothing_lost(watch, cpu, tally)
 
 
 def enter(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
-    emulated = cpu.guest.alternate_injection
-    due = _taken_up(cpu, tally)
-    made = len(cpu.vm.requests)
+    emulated, requests = cpu.guest.alternate_injection, cpu.vm.requests
+    due = _taken_up(cpu, tally) if tally.new_tpr is not None else []
+    made = len(requests)
     signalled = cpu.page[EVENTS_AT] & GUEST_EVENT != 0
     status = cpu.words[STATUS_WORD] if signalled else 0
     ACTS["enter"](watch.machine, cpu, command)
-    _acknowledged(watch, cpu, tally, made, due + watch.dropped)
-    watch.dropped = []
-    _entered(watch, cpu, tally, emulated, status, signalled)
-    _nothing_lost(watch, cpu, tally)
+    if watch.dropped or due or len(requests) > made:
+        _dropped(watch, due)
+        acknowledged(watch, cpu, tally, made, due)
+    entered(watch, cpu, tally, emulated, status, signalled)
+    nothing_lost(watch, cpu, tally)
 
 
 def _svsm_step(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
-    emulated = cpu.guest.alternate_injection
-    due = _taken_up(cpu, tally) if cpu.entry is None else []
-    made = len(cpu.vm.requests)
+    emulated, requests = cpu.guest.alternate_injection, cpu.vm.requests
+    due = _taken_up(cpu, tally) if tally.new_tpr is not None else []
+    made = len(requests)
     step = ACTS["svsm_step"](watch.machine, cpu, command)
-    _acknowledged(watch, cpu, tally, made, due + watch.dropped)
-    watch.dropped = []
+    if watch.dropped or due or len(requests) > made:
+        _dropped(watch, due)
+        acknowledged(watch, cpu, tally, made, due)
     if step == "entered":
-        _entered(watch, cpu, tally, emulated, 0, False)
+        entered(watch, cpu, tally, emulated, 0, False)
     elif not tally.closed and len(cpu.apic.isr) > 1:
-        _ascending(watch, cpu.apic.isr)
-    _nothing_lost(watch, cpu, tally)
+        ascending(watch, cpu.apic.isr)
+    nothing_lost(watch, cpu, tally)
 
 
 def _intercept(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
     emulated = cpu.guest.alternate_injection
     waiting = 0 if cpu.new_guest is not None else cpu.guest.event_inj
-    due = _taken_up(cpu, tally)
+    due = _taken_up(cpu, tally) if tally.new_tpr is not None else []
     made = len(cpu.vm.requests)
     ACTS["intercept"](watch.machine, cpu, command)
     event = command["exitintinfo"]
     if emulated and event & EVENT_VALID and event != waiting:
         _cut_short(watch, tally, event, waiting)
-    _acknowledged(watch, cpu, tally, made, due)
+    acknowledged(watch, cpu, tally, made, due)
     if not tally.closed and len(cpu.apic.isr) > 1:
-        _ascending(watch, cpu.apic.isr)
-    _nothing_lost(watch, cpu, tally)
+        ascending(watch, cpu.apic.isr)
+    nothing_lost(watch, cpu, tally)
 
 
 def _cut_short(watch: Tallies, tally: Tally, event: int, waiting: int) -> None:
@@ -194,10 +194,10 @@ def _was_taken(watch: Tallies, tally: Tally, event: int) -> bool:
 
 
 def _call(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
-    vm = cpu.vm
+    vm, requests = cpu.vm, cpu.vm.requests
     emulated, count = cpu.guest.alternate_injection, vm.registration_count
-    due = _taken_up(cpu, tally) if cpu.entry is None else []
-    made = len(vm.requests)
+    due = _taken_up(cpu, tally) if tally.new_tpr is not None else []
+    made = len(requests)
     code = seen = None
     if cpu.new_guest is None and cpu.new_calling is None:
         code = documented_code(cpu, command, emulated=emulated, count=count)
@@ -209,7 +209,7 @@ def _call(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
     if result != code:
         watch.broken("INV-9")
     is_given = False
-    if len(vm.requests) > made and any(one.code is _DISABLE for one in vm.requests[made:]):
+    if len(requests) > made and any(one.code is _DISABLE for one in requests[made:]):
         tally.disables += 1
         is_given = not tally.closed
     if result:
@@ -222,12 +222,12 @@ def _call(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
             watch.broken("INV-9")
     else:
         _done(tally, command, due)
-    if vm.sent:
-        for sent in vm.sent:
-            _sent(watch.tallies[sent.target], sent, to_self=sent.target == cpu.index)
+    for sent in vm.sent:
+        _sent(watch.tallies[sent.target], sent, to_self=sent.target == cpu.index)
     if is_given:
         _handed_over(watch, cpu, tally)
-    _acknowledged(watch, cpu, tally, made, due)
+    if due or len(requests) > made:
+        acknowledged(watch, cpu, tally, made, due)
     if not emulated or command["request"] == _CONFIGURE:
         _off_is_off(watch, cpu, tally, command, result, registers, emulated=emulated)
     if tally.disables > 1 or (vm.registration_count and not count):
@@ -235,13 +235,15 @@ def _call(watch: Tallies, cpu: Vcpu, tally: Tally, command: Command) -> None:
     if not tally.closed:
         isr = cpu.apic.isr
         if (isr or tally.delivered) and tally.genuine and not is_given:
-            _one_end(watch, cpu, tally)
+            one_end(watch, cpu, tally)
         if len(isr) > 1:
-            _ascending(watch, isr)
+            ascending(watch, isr)
         if command["request"] == _READ and not result and command["protocol"] == _APIC:
             _read(watch, cpu, tally, command["rcx"], registers.rdx)
-    for index in {cpu.index, *(sent.target for sent in vm.sent)} if vm.sent else (cpu.index,):
-        _nothing_lost(watch, vm.vcpus[index], watch.tallies[index])
+    nothing_lost(watch, cpu, watch.tallies[cpu.index])
+    for sent in vm.sent:
+        if sent.target != cpu.index:
+            nothing_lost(watch, vm.vcpus[sent.target], watch.tallies[sent.target])
 
 
 def _visible(cpu: Vcpu) -> tuple[object, ...]:
@@ -355,7 +357,10 @@ def _read(watch: Tallies, cpu: Vcpu, tally: Tally, register: int, value: int) ->
         watch.broken("INV-6")
 
 
-# --- what several commands can break ----------------------------------------------------------------------
+def _dropped(watch: Tallies, due: list[int]) -> None:
+    """What the SVSM dropped of what the host waits for is due at once."""
+    due += watch.dropped
+    watch.dropped = []
 
 
 def _taken_up(cpu: Vcpu, tally: Tally) -> list[int]:
@@ -371,98 +376,6 @@ def _taken_up(cpu: Vcpu, tally: Tally) -> list[int]:
     tally.delivered, tally.level = [], []
     tally.token = tally.early = None
     return due
-
-
-def _requested(cpu: Vcpu, made: int) -> list[int]:
-    """The vectors of the specific EOIs since so many requests were made."""
-    return [int(one.info1) & 0xFF for one in cpu.vm.requests[made:] if one.code is _SPECIFIC_EOI]
-
-
-def _acknowledged(watch: Tallies, cpu: Vcpu, tally: Tally, made: int, due: list[int]) -> None:
-    """Exactly the level-triggered interrupts that are due were acknowledged (INV-4)."""
-    is_asked = (due or len(cpu.vm.requests) > made) and tally.honest and not tally.closed
-    if is_asked and sorted(_requested(cpu, made)) != sorted(due):
-        watch.broken("INV-4")
-
-
-def _entered(
-    watch: Tallies, cpu: Vcpu, tally: Tally, emulated: bool, status: int, signalled: bool
-) -> None:
-    """The guest runs: `status` is that of a signalled descriptor before."""
-    local = cpu.apic
-    meddled, tally.meddled = tally.meddled, False
-    offered = cpu.calling.no_eoi_required
-    if offered or not local.lazy_eoi_pending:
-        tally.early = None
-    tally.token = None
-    if offered:
-        tally.token = carried(cpu)
-        if tally.token is None and tally.delivered:
-            tally.token = tally.delivered[-1]
-    if not tally.closed:
-        if (local.isr or tally.delivered) and tally.genuine:
-            _one_end(watch, cpu, tally)
-        if len(local.isr) > 1:
-            _ascending(watch, local.isr)
-    if not emulated:
-        if carried(cpu) is not None:
-            watch.broken("INV-7")
-        return
-    page, left = cpu.page, 0
-    if cpu.hv_raised or (page[FLAGS_AT] & NO_FURTHER_SIGNAL and not meddled):
-        watch.broken("INV-3")
-    if cpu.posting is None and not meddled:  # else the host is not done, or obeys no order
-        if tally.honest or (signalled and status & MULTIPLE):
-            left = int.from_bytes(page[DESCRIPTOR], "little")
-            left &= IN_IRR | VECTOR_31 | VECTOR | MULTIPLE
-        elif signalled:
-            left = cpu.words[STATUS_WORD] & (VECTOR | MULTIPLE)
-        if left or page[EVENTS_AT] & GUEST_EVENT:
-            watch.broken("INV-3")
-            if tally.honest and not cpu.hv_raised and descriptor(cpu).pending & tally.allowed:
-                watch.broken("INV-1")  # nothing signals it any more
-        if status & NMI and cpu.words[STATUS_WORD] & NMI:
-            watch.broken("INV-8")
-    irr = local.irr
-    if irr:
-        newest = local.isr[-1] if local.isr else 0
-        if irr & 0xFFFF or irr.bit_length() - 1 >> 4 > newest >> 4:
-            watch.broken("INV-3")
-
-
-def _one_end(watch: Tallies, cpu: Vcpu, tally: Tally) -> None:
-    """In service is what the guest took and did not end (INV-5)."""
-    if settled(cpu) != tally.delivered:
-        watch.broken("INV-5")
-
-
-def _ascending(watch: Tallies, in_service: list[int]) -> None:
-    """Classes in service ascend (INV-6)."""
-    below = -1
-    for vector in in_service:
-        if vector >> 4 <= below:
-            watch.broken("INV-6")
-        below = vector >> 4
-
-
-def _nothing_lost(watch: Tallies, cpu: Vcpu, tally: Tally) -> None:
-    """What the guest is owed is on its way, NMIs too (INV-1, INV-8)."""
-    if tally.closed or not tally.honest:
-        return
-    owed = tally.owed | tally.mailed
-    if owed:
-        guest = cpu.guest
-        owed &= ~(cpu.apic.irr | cpu.mailbox.irr)
-        if owed:
-            for event in (guest.event_inj, guest.exit_int_info):
-                if event & _EVENT_KIND == EVENT_VALID:
-                    owed &= ~(1 << (event & EVENT_VECTOR))
-            if guest.vintr.v_irq:
-                owed &= ~(1 << guest.vintr.v_intr_vector)
-            if owed:
-                watch.broken("INV-1")
-    if (tally.nmi_owed or tally.nmi_mailed) and not nmi_located(cpu):
-        watch.broken("INV-8")
 
 
 COMMANDS: dict[str, Callable[[Tallies, Vcpu, Tally, Command], None]] = {

@@ -439,13 +439,13 @@ def offered(cpu: Vcpu) -> int:
 def settled(cpu: Vcpu) -> list[int]:
     """What is in service once the SVSM has looked: without what the guest has not taken, and without
     what it has ended lazily."""
-    vectors = list(cpu.apic.isr)
-    if carried(cpu) is not None or (cpu.apic.lazy_eoi_pending and not offered(cpu)):
-        vectors = vectors[:-1]
+    vectors, presented = cpu.apic.isr[:], carried(cpu)
+    if vectors and (presented is not None or (cpu.apic.lazy_eoi_pending and not offered(cpu))):
+        vectors.pop()
     # A re-injected interrupt is in service for the SVSM and not taken by the guest.
     event = cpu.guest.event_inj
-    if carried(cpu) is None and is_external(event) and vectors[-1:] == [event & EVENT_VECTOR]:
-        vectors = vectors[:-1]
+    if presented is None and vectors and is_external(event) and vectors[-1] == event & EVENT_VECTOR:
+        vectors.pop()
     return vectors
 
 

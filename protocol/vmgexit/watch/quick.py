@@ -12,6 +12,7 @@ Scenarios of machines with memory are `Watch`'s from the start.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 from ..descriptions import Command
 from ..machine.machine import NEEDS_A_RUNNING_GUEST, Machine
@@ -27,6 +28,11 @@ class Doubted(AssertionError):
     """`Quick` found something wrong where `Watch` finds nothing."""
 
 
+@lru_cache(16)
+def _names(invariants: tuple[Invariant, ...]) -> frozenset[str]:
+    return frozenset(one.name for one in invariants)
+
+
 class Quick(Tallies):
     """Runs scenarios on `machine`, a fresh one, as `Watch` does, under `invariants`: all of a name or none.
 
@@ -39,15 +45,14 @@ class Quick(Tallies):
         invariants: Sequence[Invariant] = INVARIANTS,
         observe: Callable[[Machine, Command], None] | None = None,
     ) -> None:
-        super().__init__(machine, frozenset(one.name for one in invariants))
+        super().__init__(machine, _names(tuple(invariants)))
         self.invariants, self.observe = invariants, observe
 
     def run(self, commands: Sequence[Command]) -> None:
         """Carry out a scenario. Raises Violation, and what else `Watch` would raise."""
         index = -1
         try:
-            for command in commands:
-                index += 1
+            for index, command in enumerate(commands):  # noqa: B007
                 if command["op"] != "init":
                     self._one(command)
                 elif "memory" in command:
@@ -83,21 +88,23 @@ class Quick(Tallies):
 
     def _one(self, command: Command) -> None:
         machine, operation = self.machine, command["op"]
-        vm, number = machine.vm, command.get("cpu", 0)
-        if number >= len(vm.vcpus) or operation not in COMMANDS:
+        vm = machine.vm
+        try:
+            cpu, carry_out = vm.vcpus[command["cpu"]], COMMANDS[operation]
+        except (KeyError, IndexError):
             machine.execute(command)  # it is refused
             return
         if machine.stopped is not None:
             return
-        cpu, tally = vm.vcpus[number], self.tallies[number]
+        tally = self.tallies[cpu.index]
         try:
             if cpu.entry is not None and operation in NEEDS_A_RUNNING_GUEST:
                 tally.last_taken = None
-                enter(self, cpu, tally, {"op": "enter", "cpu": number})
+                enter(self, cpu, tally, {"op": "enter", "cpu": cpu.index})
             if vm.sent:
                 vm.sent.clear()
             self.last_taken, tally.last_taken = tally.last_taken, None
-            COMMANDS[operation](self, cpu, tally, command)
+            carry_out(self, cpu, tally, command)
         except Assertion:
             raise Broken("INV-10") from None
         except (Termination, NestedPageFault) as reason:

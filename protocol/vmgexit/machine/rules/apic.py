@@ -59,7 +59,7 @@ def priority(vector: int) -> int:
 
 def top(vectors: int) -> int:
     """The highest vector of a set; 0 for the empty one."""
-    return max(vectors.bit_length() - 1, 0)
+    return vectors.bit_length() - 1 if vectors else 0
 
 
 # --- accepting -------------------------------------------------------------------------------------
@@ -202,8 +202,8 @@ def specific_eoi(cpu: Vcpu, vector: int) -> None:
 
 
 @lru_cache(256)
-def _eoi_word(vector: int) -> SpecificEoi:
-    return SpecificEoi(vector=vector, vmpl=GUEST_VMPL)
+def _eoi_word(vector: int) -> int:
+    return int(SpecificEoi(vector=vector, vmpl=GUEST_VMPL))
 
 
 def reset(cpu: Vcpu) -> None:
@@ -262,7 +262,7 @@ def disable(cpu: Vcpu) -> None:
     guest.alternate_injection = False
     if not cpu.vm.emulated(cpu):
         cpu.apic = LocalApic()
-    if not cpu.vm.request(cpu, ExitCode.DISABLE_ALTERNATE_INJECTION, state):
+    if not cpu.vm.request(cpu, ExitCode.DISABLE_ALTERNATE_INJECTION, int(state)):
         if quirks.refused_disable_crashes:
             raise Assertion("the host refused DISABLE")
         raise Termination(Reason.DISABLE_REFUSED)
@@ -398,16 +398,17 @@ def write_icr(cpu: Vcpu, value: int) -> ResultCode:
 
 
 @lru_cache(1024)
-def _notification(value: int) -> ApicIcr:
+def _notification(value: int) -> int:
     """What the host is asked to send for an interrupt command: a notification of the same vCPUs."""
     icr = _icr_of(value)
     to_all = icr.shorthand == Shorthand.ALL
-    return ApicIcr(
+    word = ApicIcr(
         vector=NOTIFY_VECTOR,
         logical=icr.logical,
         shorthand=Shorthand.ALL_BUT_SELF if to_all else icr.shorthand,
         destination=icr.destination,
     )
+    return int(word)
 
 
 def _targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:

@@ -275,17 +275,18 @@ def advance(cpu: Vcpu, entry: Entry) -> None:
 def enter(cpu: Vcpu, entry: Entry, late: Callable[[], None] | None = None) -> None:
     """Run the steps in order. `late` is called once, inside the first window. Nobody else writes to the
     page but there: a listener hears of the steps before it as one, and of those after it."""
-    listener = cpu.vm.listener
+    listener, step = cpu.vm.listener, entry.step
     if listener is not None:
         listener.before_steps(cpu)
-    while entry.step != "entered":
-        if late is not None and entry.step == "vmgexit":
+    while step != "entered":
+        if late is not None and step == WINDOW:
             if listener is not None:
                 listener.after_steps(cpu)
             late()
             late = None
             if listener is not None:
                 listener.before_steps(cpu)
-        entry.step = STEPS[entry.step](cpu, entry)
+        step = STEPS[step](cpu, entry)
+    entry.step = step
     if listener is not None:
         listener.after_steps(cpu)
