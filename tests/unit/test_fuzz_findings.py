@@ -12,7 +12,9 @@ from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign.findings import Store, records, slug, target_of
-from vmgexit_fuzz.campaign.screen import Progress, replay_command
+from vmgexit_fuzz.campaign.folder import Directory
+from vmgexit_fuzz.campaign.run import Campaign, Settings
+from vmgexit_fuzz.campaign.screen import PLAIN_SECONDS, Progress, Screen, replay_command
 from vmgexit_fuzz.cli import replay
 from vmgexit_fuzz.cli.options import usual_folder
 from vmgexit_fuzz.process import child, minimize
@@ -167,11 +169,13 @@ def counter(
     runs: int | None = None,
     known: dict[str, int] | None = None,
     conditions: Conditions = USUAL,
+    first: float = 1000.0,
 ) -> tuple[Counter, io.StringIO]:
     def ended(code: int) -> None:
         raise Ended(code)
 
     monkeypatch.setattr("os._exit", ended)
+    monkeypatch.setattr(child, "FIRST_REPORT_SECONDS", first)
     log = io.StringIO()
     order = Order("scenario", "probes", runs=runs, known=known or {})
     counting = Counter(find("scenario").open(conditions), log, order)
@@ -241,6 +245,45 @@ def test_the_counter_ends_with_the_last_run(fast: bool, monkeypatch: pytest.Monk
         with pytest.raises(Ended):
             one(INIT)
         assert told(log)[-1] == {"inputs": runs, "steps": runs, "counts": {}}
+
+
+def test_the_first_counts_are_told_soon_and_the_next_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 2 * child.FIRST_REPORT_SECONDS < child.REPORT_SECONDS
+    monkeypatch.setattr(child, "REPORT_SECONDS", 1000.0)
+    counting, log = counter(monkeypatch, first=-1.0)
+    counting.one(INIT)
+    counting.one(INIT)
+    assert told(log) == [{"inputs": 1, "steps": 1, "counts": {}}]
+
+
+def test_a_file_gets_the_first_counts_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    screen = Screen()
+    screen.show("no inputs", tells=False)
+    screen.show("20 inputs", tells=True)
+    assert capsys.readouterr().out == "20 inputs\n"
+    now += PLAIN_SECONDS - 1
+    screen.show("30 inputs", tells=True)
+    assert capsys.readouterr().out == ""
+    now += 1
+    screen.show("40 inputs", tells=True)
+    assert capsys.readouterr().out == "40 inputs\n"
+
+
+def test_a_campaign_shows_nothing_before_an_input_has_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign = Campaign(Settings(find("scenario"), Directory.at(tmp_path)))
+    campaign.look()
+    assert capsys.readouterr().out == ""
+    campaign.progress.inputs = 3
+    campaign.look()
+    assert ": 3 inputs " in capsys.readouterr().out
 
 
 def test_nobody_to_tell_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

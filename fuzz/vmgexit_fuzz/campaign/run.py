@@ -158,7 +158,7 @@ class Campaign:
     def look(self) -> None:
         """See to the campaign as a whole, several times a second."""
         self.progress.seconds = time.monotonic() - self.started
-        self.screen.show(str(self.progress))
+        self.screen.show(str(self.progress), tells=self.progress.inputs > 0)
         if not self.error and self.settings.directory.free() < LEAST_FREE:
             free = self.settings.directory.free() >> 20
             self.fail(

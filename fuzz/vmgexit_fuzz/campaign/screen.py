@@ -1,6 +1,6 @@
 """What a person sees of a campaign: findings as they come, and a summary at its end.
 
-A terminal shows one live line; a file gets a plain line now and then."""
+A terminal shows one live line; a file gets a plain line with the first counts, and then now and then."""
 
 from __future__ import annotations
 
@@ -55,12 +55,15 @@ class Screen:
 
     def __init__(self) -> None:
         self.live = sys.stdout.isatty()
-        self.shown = 0.0 if self.live else time.monotonic()
+        self.shown: float | None = None
 
-    def show(self, text: str) -> None:
-        """Show the state, as often as makes sense."""
+    def show(self, text: str, *, tells: bool = True) -> None:
+        """Show the state, as often as makes sense. A file's first line waits for one that `tells`."""
         now = time.monotonic()
-        if now - self.shown < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
+        if self.shown is None:
+            if not (self.live or tells):
+                return
+        elif now - self.shown < (LIVE_SECONDS if self.live else PLAIN_SECONDS):
             return
         self.shown = now
         if self.live:

@@ -31,6 +31,7 @@ from .kinds import KINDS, WorkerKind
 from .watchdog import MEGABYTES, watch
 
 REPORT_SECONDS = 0.5
+FIRST_REPORT_SECONDS = 0.1  # somebody waits for a sign that it works
 # Looks at the clock are to be so far apart, as inputs run fast or slow.
 LOOK_SECONDS = 0.05
 MOST_BETWEEN_LOOKS = 1024  # inputs
@@ -132,6 +133,7 @@ class Counter:
         self.inputs = self.steps = 0
         self.next_look = 1
         self.started = time.monotonic()
+        self.told = self.started + FIRST_REPORT_SECONDS - REPORT_SECONDS
 
     def look(self) -> None:
         """Tell the counts now and then; end the process when runs or time are used up."""
