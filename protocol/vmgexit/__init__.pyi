@@ -1,6 +1,7 @@
 # The public names, and the chapter each is in. Type checkers and editors read this file, and so does
 # `__getattr__` in __init__.py: they stand nowhere else.
 from .errors import DecodeError as DecodeError
+from .errors import DeviceError as DeviceError
 from .errors import EncodeError as EncodeError
 from .errors import PeerError as PeerError
 from .errors import ScenarioError as ScenarioError

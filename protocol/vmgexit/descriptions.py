@@ -7,11 +7,11 @@ command of JSON against such a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from .errors import ScenarioError, brief
 
@@ -169,6 +169,25 @@ class Kind(Protocol):
     def shown(self, value: Any) -> str: ...
 
 
+Part = tuple[str, Any, Kind]
+"""A part of a value: its place in it, such as `[2]` or `.start`, what is there, what should be."""
+
+
+@runtime_checkable
+class Parted(Kind, Protocol):
+    """A kind whose values have parts."""
+
+    def parts(self, value: Any) -> Iterator[Part]: ...
+
+
+def misfit(place: str, value: Any, kind: Kind) -> str:
+    """What is wrong with a value that its kind does not accept: of the innermost part that is wrong."""
+    for where, held, inner in kind.parts(value) if isinstance(kind, Parted) else ():
+        if not inner.accepts(held):
+            return misfit(place + where, held, inner)
+    return f"{place}: {brief(value)} is not {kind.expected}"
+
+
 # --- descriptions ----------------------------------------------------------------------------------
 
 
@@ -242,7 +261,7 @@ def checked(command: Any, table: Mapping[str, Description]) -> Command:
         if kind is None and key != "op":
             raise ScenarioError(f"{name} has no argument {key}")
         if kind is not None and not kind.accepts(value):
-            raise ScenarioError(f"{name}.{key}: {brief(value)} is not {kind.expected}")
+            raise ScenarioError(misfit(f"{name}.{key}", value, kind))
     complaint = described.complaint(command)
     if complaint:
         raise ScenarioError(f"{name}.{complaint}")

@@ -57,6 +57,10 @@ class PeerError(VmgexitError):
         self.kind = kind
 
 
+class DeviceError(VmgexitError):
+    """A device behind the machine that failed: what the machine was doing is left half done."""
+
+
 class UsageError(VmgexitError):
     """A command line that names something that does not exist."""
 

@@ -1,5 +1,6 @@
 """`--psp sealed` and `--tpm swtpm`: an attestation with real pages, a real TPM behind the vTPM calls."""
 
+import json
 import shutil
 import struct
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Ran, Run
+from vmgexit.devices.swtpm import Swtpm
 
 ATTEST = """
 write 0x1000 0020000000000000a0040000000000000050000000000000400000000000000000300000000000000010
@@ -66,12 +68,14 @@ def test_messages_need_pages(run: Run, here: Path) -> None:
     )
     ran = run("svsm", "--psp", "sealed", "script.txt")
     assert (ran.code, told(ran)) == (0, ["none so far"])
-    Path("script.txt").write_text("messages script.txt\nmessages one two\n")
+    Path("seen/secrets.bin").mkdir(parents=True)
+    Path("script.txt").write_text("messages script.txt\nmessages one two\nmessages seen\n")
     ran = run("svsm", "--psp", "sealed", "script.txt")
     assert ran.code == 2
     assert ran.err.splitlines() == [
-        "vmgexit: script.txt line 1: script.txt: File exists",
+        "vmgexit: script.txt line 1: script.txt: a file found, a folder expected",
         "vmgexit: script.txt line 2: messages: the name of one folder expected, or nothing",
+        "vmgexit: script.txt line 3: seen/secrets.bin: Is a directory",
     ]
 
 
@@ -159,3 +163,35 @@ def test_a_real_tpm_answers(run: Run, here: Path) -> None:
         " operation 15",
     ]
     assert ran.out.endswith("1 sequences, 22 operations, 2 mismatches\n")
+
+
+@pytest.mark.needs("swtpm")
+def test_a_tpm_that_is_killed_ends_the_session(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tpms: list[Swtpm] = []
+
+    class Killed(Swtpm):
+        def execute(self, command: bytes) -> bytes:
+            tpms.append(self)
+            self._process.kill()
+            self._process.wait()
+            return super().execute(command)
+
+    monkeypatch.setattr("vmgexit.cli.devices.Swtpm", Killed)
+    request = "08000000 00 0c000000" + COMMANDS["startup"].hex()
+    Path("tpm.txt").write_text(
+        f"write 0x4000 {request.replace(' ', '')}\ncall vtpm command rcx=0x4000\ninit\n"
+    )
+    ran = run("svsm", "--tpm", "swtpm", "tpm.txt", "--save", "tpm.jsonl")
+    assert (ran.code, ran.err) == (
+        2,
+        "vmgexit: tpm.txt line 2: --tpm swtpm: swtpm has ended\n",
+    )
+    assert ran.out.endswith("svsm> call vtpm command rcx=0x4000\n")
+    saved = Path("tpm.jsonl").read_text().splitlines()
+    assert [json.loads(line)["cmd"]["op"] for line in saved] == ["init", "write"]
+    assert len(tpms) == 1
+    assert not Path(tpms[0]._folder.name).exists()
+    ran = run("replay", "--tpm", "swtpm", "tpm.jsonl")
+    assert ran.code == 0

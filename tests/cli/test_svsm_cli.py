@@ -65,7 +65,7 @@ def test_a_line_is_a_command(line: str, command: dict[str, object] | None) -> No
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("frobnicate 1", "'frobnicate': not one of init, call"),
+        ("frobnicate 1", "'frobnicate': no such command; help lists what can be typed"),
         ("call core validate", "'core validate': no such call; core remap_ca, core pvalidate"),
         ("call 0 1 rcx=0x1g", "call.rcx: '0x1g' is not a number"),
         ("call 0 1 rcx=1 rcx=2", "call.rcx: given twice"),
@@ -75,6 +75,8 @@ def test_a_line_is_a_command(line: str, command: dict[str, object] | None) -> No
         ("page", "page needs gpa"),
         ("page 1 2", "'2' is one argument too many"),
         ("page -1", "page.gpa: -1 is not a number from 0"),
+        ("page \u0663", "page.gpa: '\u0663' is not a number"),
+        ("read 0 1 by=me", "read.by: 'me' is not one of 1, 2, 3, host"),
         ("run on=maybe", "run.on: 'maybe' is not true or false"),
         ("psp answers=[", "psp.answers is not JSON"),
         ("write 0x1000 0g", "write.hex: '0g'"),
@@ -170,7 +172,7 @@ def test_a_terminal_is_prompted_and_mistakes_do_not_count(
     done = run("svsm")
     assert done.code == 0
     assert done.out.count("svsm> ") == 3
-    assert done.err.startswith("vmgexit: 'foo': not one of")
+    assert done.err.startswith("vmgexit: 'foo': no such command")
     assert "  spa 0x1000\n" in done.out
 
 

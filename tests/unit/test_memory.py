@@ -217,12 +217,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "init.memory[1]: 0x400000 bytes at 0x200000 overlaps",
     ),
     ({"memory": [[MOST_ADDRESS - 0xFFF, 0x2000]]}, "init.memory[0]: 0x2000 bytes at 0x7fff"),
-    ({"memory": [[BEYOND, 0x1000]]}, "init.memory: "),
+    (
+        {"memory": [[0, 0x1000], [BEYOND, 0x1000]]},
+        f"init.memory[1].start: {BEYOND} is not a number from 0 to {MOST_ADDRESS}",
+    ),
+    ({"memory": [[0]]}, "init.memory[0]: [0] is not [start, length]"),
     ({"memory": [[0x10, 0x1000]]}, "init.memory[0]: 0x1000 bytes at 0x10 is not made of whole"),
     ({"svsm": [8 * M, 0x1000]}, "init.svsm: 0x1000 bytes found, two pages or more expected"),
     ({"caa": 0x8001}, "init.caa: 0x8001 is not the address of a page"),
     ({"pages": [[0x1000, 2 * M, "huge-valid", 0]]}, "init.pages[0]: 0x200000 bytes at 0x1000 is"),
-    ({"pages": [[0, 0x1000, "odd", 0]]}, "init.pages: "),
+    ({"pages": [[0, 0x1000, "odd", 0]]}, "init.pages[0].state: 'odd' is not one of shared"),
     ({"npf": "never"}, "init.npf: 'never' is not one of stop, assign"),
 ]
 
@@ -261,9 +265,10 @@ def test_what_memory_needs_is_named(name: str) -> None:
         ),
         (
             {"op": "psp", "answers": ["no"]},
-            "psp.answers: ['no'] is not a list, each of it one of ok",
+            "psp.answers[0]: 'no' is not one of ok",
         ),
-        ({"op": "psp", "answers": [{"err": 1}]}, "psp.answers: [{'err': 1}] is not a list"),
+        ({"op": "psp", "answers": [{"err": 1}]}, "psp.answers[0]: {'err': 1} is not one of ok"),
+        ({"op": "psp", "answers": "ok"}, "psp.answers: 'ok' is not a list, each of it one of ok"),
     ],
 )
 def test_a_command_that_cannot_be_is_refused(command: Command, message: str) -> None:

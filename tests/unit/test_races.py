@@ -10,7 +10,7 @@ from vmgexit.explore.memory.races import races
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, Quirks, only
-from vmgexit.machine.scenario import sequences
+from vmgexit.machine.scenario import sequences, to_lines
 from vmgexit.watch import invariants
 from vmgexit.wire.svsm import CoreCall, Protocol
 
@@ -78,3 +78,48 @@ def test_the_command_line(run: Run) -> None:  # noqa: F811
     assert run("explore", "--profile", GRANTS, "--races", refused).code == 1
     other = run("explore", "--races", "corpus/quirks/nonce-reused.jsonl")
     assert "whose last two commands are calls of two vCPUs" in other.complaint
+
+
+ANOTHER = {"op": "run", "cpu": 9, "on": True}
+TAKEN = [
+    {"op": "host_page", "gpa": 0x8000, "to": "shared"},
+    call(0, CoreCall.QUERY_PROTOCOL, protocol=Protocol.CORE),
+]
+
+
+@pytest.mark.parametrize(
+    ("between", "second", "complaint"),
+    [
+        ([], {"cpu": 7}, "call: vCPU 7 does not exist, there are 2"),
+        ([ANOTHER], {}, "operation 1: run: vCPU 9 does not exist, there are 2"),
+        (TAKEN, {}, "operation 2: call stops the VM (terminated: nested page fault at 0x8000)"),
+    ],
+)
+def test_calls_that_are_never_made_have_no_verdict(
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+    between: list[Command],
+    second: Command,
+    complaint: str,
+) -> None:
+    first, *_, one, other = scenario("vmsa-created-twice")
+    file = tmp_path / "races.jsonl"
+    file.write_text(to_lines([first, *between, one, other | second]))
+    ran = run("explore", "--races", str(file))
+    assert (ran.code, ran.out, ran.err) == (2, "", f"vmgexit: {file} line 1: {complaint}\n")
+
+
+def test_a_file_of_no_commands_is_named(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "races.jsonl"
+    file.write_text("calls\n")
+    ran = run("explore", "--races", str(file))
+    assert ran.code == 2
+    assert ran.err.startswith(f"vmgexit: {file} line 1: not JSON: ")
+
+
+@pytest.mark.parametrize(
+    "option", [("--memory",), ("--reduce",), ("--host-moves", "1"), ("--output", "no.jsonl")]
+)
+def test_options_of_a_search_do_not_go_with_it(run: Run, option: tuple[str, ...]) -> None:  # noqa: F811
+    ran = run("explore", "--races", str(SCENARIOS / "vmsa-created-twice.jsonl"), *option)
+    assert (ran.code, ran.err) == (2, f"vmgexit: {option[0]}: not with --races\n")

@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..descriptions import Command
@@ -33,6 +33,7 @@ _OF_INTERRUPTS = (
     "guest", "edge", "level", "ipis", "calls", "intercepts", "refusals", "creations",
     "handler_in_window", "reduce", "count_by",
 )  # fmt: skip
+_OF_A_SEARCH = (*_OF_INTERRUPTS, "memory", "host_moves", "unvalidated_faults", "output", "itf")
 
 
 def _vectors(text: str) -> tuple[int, ...]:
@@ -199,7 +200,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.depth, arguments.states, arguments.megabytes, arguments.seconds or math.inf
     )
     quirks = profile(arguments.profile)
-    if arguments.races:
+    if arguments.races is not None:
+        _refuse(arguments, _OF_A_SEARCH, "--races")
         return show_races(arguments.races, quirks)
     if not arguments.memory:
         _say_what_cannot_be(arguments, quirks)
@@ -275,11 +277,16 @@ def _say_what_cannot_be(arguments: argparse.Namespace, quirks: Quirks) -> None:
         print(f"--depth {arguments.depth}: to do everything takes {moves} moves or more")
 
 
+def _refuse(arguments: argparse.Namespace, options: Iterable[str], beside: str) -> None:
+    """Raise UsageError on one of these options, which say nothing beside another."""
+    for option in options:
+        if getattr(arguments, option):
+            raise UsageError(f"--{option.replace('_', '-')}: not with {beside}")
+
+
 def _with_memory(arguments: argparse.Namespace) -> MemorySystem:
     """The system of --memory. Raises UsageError on an option of the others."""
-    for option in _OF_INTERRUPTS:
-        if getattr(arguments, option):
-            raise UsageError(f"--{option.replace('_', '-')}: not with --memory")
+    _refuse(arguments, _OF_INTERRUPTS, "--memory")
     return MemorySystem(
         vcpus=arguments.vcpus,
         host_moves=arguments.host_moves,

@@ -47,5 +47,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             (folder / name).write_bytes(data)
+    except FileExistsError:
+        raise UsageError(f"{folder}: a file found, a folder expected") from None
     except OSError as error:
-        raise UsageError(f"{folder}: {error.strerror or error}") from None
+        raise UsageError(f"{error.filename or folder}: {error.strerror or error}") from None

@@ -7,12 +7,14 @@ from ..explore.memory.races import races
 from ..machine.quirks import Quirks
 from ..machine.scenario import sequences, show
 from ..read.streams import lines
+from .sequence_files import named
 
 
 def show_races(name: str, quirks: Quirks) -> int:
     """The first order that breaks an invariant, of the scenario in a file whose last two commands are calls
-    of two vCPUs. Raises UsageError where they are not."""
-    found = list(sequences(lines(name), name))
+    of two vCPUs. Raises UsageError where they are not, ScenarioError where the rest cannot be run."""
+    with named(name):
+        found = list(sequences(lines(name), name))
     commands = found[0].commands if len(found) == 1 else []
     *before, one, other = commands if len(commands) > 2 else ({}, {}, {})
     calls = [command.get("op") for command in (one, other)] == ["call", "call"]
@@ -21,8 +23,9 @@ def show_races(name: str, quirks: Quirks) -> int:
             f"{name}: one scenario of a machine with memory expected, whose last two commands are calls of"
             " two vCPUs"
         )
+    with named(f"{name} line {found[0].line}:"):
+        race = next(races(before, (one, other), quirks), None)
     print(show(commands))
-    race = next(races(before, (one, other), quirks), None)
     if race is None:
         print("no order of the steps of the last two calls breaks an invariant")
         return 0

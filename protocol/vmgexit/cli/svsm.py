@@ -13,7 +13,7 @@ from typing import Any
 
 from ..descriptions import Answer, Command
 from ..devices import RECORDED, Devices
-from ..errors import ScenarioError, UsageError, VmgexitError, brief
+from ..errors import DeviceError, ScenarioError, UsageError, VmgexitError, brief
 from ..machine.commands import COMMANDS
 from ..machine.machine import Machine
 from ..machine.memory.changes import changes
@@ -79,18 +79,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, session: Session) -> int:
-    if arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty():
-        not_understood = 0
-        _each(session, _typed_lines(), "")
-    else:
-        not_understood = _each(session, _script(arguments.file), arguments.file)
-    if arguments.save:
-        session.save(arguments.save)
+    not_understood = 0
+    try:
+        if arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty():
+            _each(session, _typed_lines(), "")
+        else:
+            not_understood = _each(session, _script(arguments.file), arguments.file)
+    finally:
+        if arguments.save:
+            session.save(arguments.save)
     return 2 if not_understood else 0
 
 
 def _each(session: Session, source: Iterator[str], name: str) -> int:
-    """Do one line after the other; how many were not understood. `name` is a script's, which is echoed."""
+    """Do one line after the other; how many were not understood. `name` is a script's, which is echoed.
+
+    Raises DeviceError: there is nothing to go on with."""
     wrong = 0
     for number, line in enumerate(source, 1):
         text = line.partition("#")[0].strip()
@@ -103,6 +107,8 @@ def _each(session: Session, source: Iterator[str], name: str) -> int:
         try:
             for told in session.do(text):
                 print(told)
+        except DeviceError as error:
+            raise DeviceError(f"{name} line {number}: {error}" if name else str(error)) from None
         except (VmgexitError, OSError) as error:
             wrong += 1
             sys.stdout.flush()

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import UsageError
+from ..errors import DeviceError, UsageError
 from .tpm import HEADER, WRONG_SIZE, response_of
 
 _SECONDS = 60.0
@@ -28,8 +28,8 @@ _MOST = 1 << 16
 class Swtpm:
     """swtpm as a process of our own, with a folder of its own, until `close`.
 
-    `begin` has it start as after power was off. Raises UsageError where swtpm is not installed, does not
-    start, or does not answer.
+    `begin` has it start as after power was off. Raises UsageError where swtpm is not installed or does not
+    start, and DeviceError where it does not answer.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Swtpm:
         """Power on."""
         answer = self._exchange(self._control, _INIT, 4)
         if any(answer):
-            raise UsageError(f"--tpm swtpm: CMD_INIT was refused with {answer.hex()}")
+            raise DeviceError(f"--tpm swtpm: CMD_INIT was refused with {answer.hex()}")
 
     def execute(self, command: bytes) -> bytes:
         """Carry out a command. One of another size than it says is not sent: a socket has no end."""
@@ -84,7 +84,7 @@ class Swtpm:
             response = self._exchange(self._data, command, HEADER.size)
             size = HEADER.unpack_from(response)[1]
             if size > _MOST:
-                raise UsageError(f"--tpm swtpm: a response says that it has {size} bytes")
+                raise DeviceError(f"--tpm swtpm: a response says that it has {size} bytes")
             response += self._received(self._data, size - len(response))
         self._last = (command, response)
         return response
@@ -97,7 +97,7 @@ class Swtpm:
         try:
             one.sendall(sent)
         except OSError as error:
-            raise UsageError(f"--tpm swtpm: {error.strerror or error}") from None
+            raise _no_answer(error) from None
         return self._received(one, size)
 
     def _received(self, one: socket.socket, size: int) -> bytes:
@@ -106,9 +106,9 @@ class Swtpm:
             try:
                 part = one.recv(size - len(found))
             except OSError as error:
-                raise UsageError(f"--tpm swtpm: no answer: {error.strerror or error}") from None
+                raise _no_answer(error) from None
             if not part:
-                raise UsageError("--tpm swtpm: swtpm ended in the middle of an answer")
+                raise DeviceError("--tpm swtpm: swtpm ended in the middle of an answer")
             found += part
         return found
 
@@ -130,3 +130,9 @@ class Swtpm:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _no_answer(error: OSError) -> DeviceError:
+    if isinstance(error, BrokenPipeError | ConnectionResetError):
+        return DeviceError("--tpm swtpm: swtpm has ended")
+    return DeviceError(f"--tpm swtpm: no answer: {error.strerror or error}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..descriptions import U32, U64, Argument, Choice, Command, Number
+from ..descriptions import U32, U64, Argument, Choice, Command, Number, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Row:
     def accepts(self, value: Any) -> bool:
         is_row = isinstance(value, list) and len(value) == len(self.arguments)
         return is_row and all(map(_accepts, self.arguments, value))
+
+    def parts(self, value: Any) -> Iterator[Part]:
+        if isinstance(value, list) and len(value) == len(self.arguments):
+            for one, held in zip(self.arguments, value, strict=True):
+                yield f".{one.name}", held, one.kind
 
     def shown(self, value: list[Any]) -> str:
         parts = zip(self.arguments, value, strict=True)
@@ -92,6 +98,9 @@ class Prepared(Row):
             kinds[name].accepts(held) for name, held in value.items()
         )
 
+    def parts(self, value: Any) -> Iterator[Part]:
+        return iter(())  # which they are depends on the word
+
     def shown(self, value: Any) -> str:
         if not isinstance(value, dict):
             return str(value)
@@ -123,6 +132,11 @@ class Rows:
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, list) and all(map(self.each.accepts, value))
+
+    def parts(self, value: Any) -> Iterator[Part]:
+        if isinstance(value, list):
+            for index, held in enumerate(value):
+                yield f"[{index}]", held, self.each
 
     def shown(self, value: list[Any]) -> str:
         return ",".join(map(self.each.shown, value)) or "none"

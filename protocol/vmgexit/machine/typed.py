@@ -49,7 +49,7 @@ def typed(line: str) -> Command:
     name, *words = line.split()
     described = COMMANDS.get(name)
     if described is None:
-        raise ScenarioError(f"{brief(name)}: not one of {', '.join(COMMANDS)}")
+        raise ScenarioError(f"{brief(name)}: no such command; help lists what can be typed")
     if name == "init" and not words:
         return dict(FIRST)
     command: Command = {"op": name}
@@ -115,7 +115,7 @@ def _value(kind: Any, where: str, text: str) -> Any:
     if isinstance(kind, Number):
         return _number(text, where)
     if isinstance(kind, Whom):
-        return text if text == "host" else _number(text, where)
+        return _number(text, where) if text[:1].isdigit() else text
     if isinstance(kind, Choice) or not text.startswith(("[", "{")):
         return text
     return _json(text, where)
@@ -123,9 +123,11 @@ def _value(kind: Any, where: str, text: str) -> Any:
 
 def _number(text: str, where: str = "call") -> int:
     try:
-        return int(text, 0)
+        if text.isascii():
+            return int(text, 0)
     except ValueError:
-        raise ScenarioError(f"{where}: {brief(text)} is not a number") from None
+        pass
+    raise ScenarioError(f"{where}: {brief(text)} is not a number")
 
 
 def _json(text: str, where: str) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...descriptions import Command
+from ...errors import ScenarioError
 from ...machine.machine import Machine
 from ...machine.memory.memory import Memory
 from ...machine.memory.registry import Home, Registration
@@ -41,7 +42,9 @@ class Race:
 def races(
     scenario: Sequence[Command], calls: tuple[Command, Command], quirks: Quirks = REFERENCE
 ) -> Iterator[Race]:
-    """Each order of the steps of both calls, made after `scenario`, that breaks an invariant."""
+    """Each order of the steps of both calls, made after `scenario`, that breaks an invariant.
+
+    Raises ScenarioError where `scenario` stops the VM, or a command cannot be carried out."""
     waiting: list[tuple[int, ...]] = [()]
     while waiting:
         begun = waiting.pop()
@@ -66,9 +69,7 @@ class _Run:
         quirks: Quirks,
         begun: tuple[int, ...],
     ) -> None:
-        self.machine = Machine(quirks)
-        for command in scenario:
-            self.machine.execute(command)
+        self.machine = _after(scenario, quirks)
         self.begun = begun
         self.order: list[int] = []
         self.steps = ["begins"]
@@ -78,6 +79,7 @@ class _Run:
         self.books = Books.begin(scenario[0])
         self.calls = calls
         self.done = [False, False]
+        self.failed: Exception | None = None
         self.baton = threading.Condition()
         self._make_shared()
         self.waits = ["begins", "begins"]
@@ -87,6 +89,8 @@ class _Run:
             thread.start()
         for thread in threads:
             thread.join()
+        if self.failed is not None:
+            raise self.failed
         self._judge(_AT_THE_END)
 
     def _make_shared(self) -> None:
@@ -103,6 +107,8 @@ class _Run:
             self.baton.wait_for(lambda: self.turn == who)
             try:
                 self.machine.execute(self.calls[who])
+            except Exception as error:  # a thread cannot raise it where it is waited for
+                self.failed = error
             finally:
                 self.done[who] = True
                 if not self.done[1 - who]:
@@ -145,6 +151,20 @@ class _Run:
             if wrong:
                 self.wrong = invariant.name, wrong[0][1]
                 return
+
+
+def _after(scenario: Sequence[Command], quirks: Quirks) -> Machine:
+    """The machine on which a scenario was run. Raises ScenarioError where its VM has stopped."""
+    machine = Machine(quirks)
+    for index, command in enumerate(scenario):
+        try:
+            machine.execute(command)
+        except ScenarioError as error:
+            raise ScenarioError(f"operation {index}: {error}") from None
+        if machine.stopped is not None:
+            why = ", ".join(f"{kind}: {text}" for kind, text in machine.stopped.items())
+            raise ScenarioError(f"operation {index}: {command['op']} stops the VM ({why})")
+    return machine
 
 
 def _named(names: tuple[str, ...]) -> Iterator[Invariant]:
