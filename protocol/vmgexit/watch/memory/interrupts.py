@@ -9,6 +9,7 @@ from __future__ import annotations
 from ...descriptions import Command
 from ...machine.memory.words import VINTR, words
 from ...machine.vm import Vm
+from ...wire.svsm import CoreCall, Protocol, ResultCode
 from ..ledger import Account, Ledger, Step, ended_lazily, new_vmsa, offered, served
 from .books import parts_of
 
@@ -50,5 +51,18 @@ class LedgerOnMemory(Ledger):
             elif what == "request" and numbers == [command["protocol"], command["request"]]:
                 served(step, cpu, account)
                 self.sent(cpu)
+                self._deleted(step)
             elif what == "request":
                 account.closed = True  # a call that stood in the VMSA
+        if step.answer.get("idle"):
+            self.accounts[cpu.index].vmsa = None
+
+    def _deleted(self, step: Step) -> None:
+        """A VMSA was deleted: whoever was in it goes on in another one, be it in the same page."""
+        command = step.command
+        if step.answer.get("rax") == ResultCode.SUCCESS and (
+            command["protocol"] == Protocol.CORE and command["request"] == CoreCall.DELETE_VCPU
+        ):
+            for account in self.accounts:
+                if account.vmsa == command["rcx"]:
+                    account.vmsa = None
