@@ -12,7 +12,6 @@ from vmgexit.machine.rules import apic, entry, registration
 from vmgexit.machine.rules import calls as svsm
 from vmgexit.machine.vcpu import EVENT_VALID, EVENTS_AT, GUEST_EVENT, Entry
 from vmgexit.machine.vm import Assertion, Vcpu, Vm
-from vmgexit.schema import Bits
 from vmgexit.wire.apic import ApicIcr, ApicRegister, ConfigureRequest, MessageType, Shorthand
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.svsm import ResultCode
@@ -228,7 +227,7 @@ def refused_eoi_crashes() -> Undo:
     """A host that refuses a specific EOI stops the SVSM."""
     original = Vm.request
 
-    def request(self: Vm, cpu: Vcpu, code: ExitCode, word: Bits) -> bool:
+    def request(self: Vm, cpu: Vcpu, code: ExitCode, word: int) -> bool:
         accepted = original(self, cpu, code, word)
         if code is ExitCode.SPECIFIC_EOI and not accepted:
             raise Assertion("the host refused a specific EOI")
