@@ -356,6 +356,7 @@ def _change(pick: Pick, operations: list[bytes]) -> None:
         case 0:
             operation.cpu = pick.randrange(4)
         case 1:
+            pick.present = _vectors(operations)
             operation.vector = pick.vector()
         case 2:
             operation.flags.first = not operation.flags.first
@@ -376,6 +377,7 @@ MUTATIONS: dict[Mutation, int] = {
     _delete: 3,
     _swap: 1,
 }
+_MUTATIONS, _UP_TO = tuple(MUTATIONS), tuple(itertools.accumulate(MUTATIONS.values()))
 
 
 def _operations(data: bytes) -> list[bytes]:
@@ -436,10 +438,11 @@ def mutate(
     operations = _operations(data)
     if not operations or pick.random() < 0.05:
         operations[:1] = _operations(opening(pick))
-    pick.present = _vectors(operations)
+    if stock is None:
+        pick.present = _vectors(operations)
     for _ in range(pick.choice((1, 1, 1, 2, 3))):
         if operations:
-            pick.choices(list(MUTATIONS), list(MUTATIONS.values()))[0](pick, operations)
+            pick.choices(_MUTATIONS, cum_weights=_UP_TO)[0](pick, operations)
     return b"".join(operations)[: longest - longest % SIZE]
 
 

@@ -71,7 +71,7 @@ def mark(machine: Machine, command: Command) -> None:
     if command["op"] == "init":
         _marked.clear()
         return
-    state = seen(machine, command)
+    state = _of_vcpu(machine, command) if machine.vm.memory is None else seen(machine, command)
     if state not in _marked:
         _marked.add(state)
         for cell in cells(state):
@@ -106,7 +106,7 @@ def _of_vcpu(machine: Machine, command: Command) -> Seen:
         guest.vintr.v_irq,
         guest.alternate_injection,
         len(local.isr),
-        (True, True) in local.isr_tmr or (True, False) in local.isr_tmr,
+        bool(local.isr_tmr) and ((True, True) in local.isr_tmr or (True, False) in local.isr_tmr),
         local.irr != 0,
         local.host_tmr != 0,
         local.nmi_pending,
