@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 
 import reference  # noqa: E402 - it stands beside this file
 
-NOT_SOURCES = {"build.py", "reference.py", "shown.py", "__pycache__"}
+NOT_SOURCES = {"build.py", "reference.py", "shown.py", "whereabouts.py", "__pycache__"}
 _ELSEWHERE = ("corpus",)
 """What documents of specs/ link to beside it."""
 _TO_FOLDER = re.compile(r"\[[^\]]*\]\((peers)/?\)")

@@ -8,7 +8,7 @@ from typing import Any
 
 from vmgexit.clauses.judged import Specification, specification
 from vmgexit.hosts import quirks as host_quirks
-from vmgexit.layout.document import Section
+from vmgexit.layout.document import Grid, text_of
 from vmgexit.layout.formats import md
 from vmgexit.layout.references import Reference, published_references
 from vmgexit.layout.subjects import name_of, published
@@ -56,25 +56,27 @@ def _references(*among: str) -> Callable[[], Iterator[str]]:
     def lines() -> Iterator[str]:
         for one in published_references():
             if one.name.endswith(among):
-                first, *held = one.document.sections
-                yield from (
-                    f"## [{one.name}]({LAYOUTS}/{one.name}.md)",
-                    "",
-                    md.escape(first.title),
-                    "",
-                )
-                names = (f"[{md.escape(each.label)}]({_place(one, each)})" for each in held)
-                told = (md.escape(each.title) for each in held)
-                yield from (
-                    _table(("Name", "What it is"), zip(names, told, strict=True)) if held else ()
-                )
-                yield ""
+                yield from (f"## [{one.name}]({LAYOUTS}/{one.name}.md)", "")
+                yield from (md.escape(one.title), "")
+                for grid in one.document.sections[0].grids:
+                    yield from _grid(one, grid)
 
     return lines
 
 
-def _place(listed: Reference, section: Section) -> str:
-    return f"{LAYOUTS}/{listed.name}.md#{md.anchor(section.label)}"
+def _grid(listed: Reference, grid: Grid) -> Iterator[str]:
+    """A table of a list; a name that has a section of its own is a link to it, where versions stand."""
+    sections = {section.label for section in listed.document.sections}
+    shown = [at for at, column in enumerate(grid.columns) if column != "First version"]
+
+    def cell(text: str) -> str:
+        place = f"{LAYOUTS}/{listed.name}.md#{md.anchor(text)}"
+        return f"[{md.escape(text)}]({place})" if text in sections else md.escape(text)
+
+    if len(listed.document.sections[0].grids) > 1:
+        yield from (f"{md.escape(grid.caption)}:", "")
+    rows = ([cell(text_of(row[at])) for at in shown] for row in grid.rows)
+    yield from (*_table((grid.columns[at] for at in shown), rows), "")
 
 
 def _quirks() -> Iterator[str]:

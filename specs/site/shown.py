@@ -11,6 +11,11 @@ in the checkout.
     ```
 
 draws the sequence chart of a scenario, and has its text for who cannot see it.
+
+    ```{where} corpus/scenarios/hand-over.jsonl
+    ```
+
+is a table: after each command of the scenario, where each interrupt is. Both take a `profile`.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
+import whereabouts
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 from sphinx.application import Sphinx
@@ -60,12 +66,16 @@ class Chart(SphinxDirective):
     """The sequence chart of a scenario of the checkout, with a caption."""
 
     required_arguments = 1
-    option_spec: ClassVar[dict[str, Any]] = {"title": directives.unchanged}
+    option_spec: ClassVar[dict[str, Any]] = {
+        "title": directives.unchanged,
+        "profile": directives.unchanged,
+    }
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
         title = self.options.get("title", Path(name).stem)
-        words = f"vmgexit diagram --scenario {name} --title '{title}' --format"
+        profile = self.options.get("profile", "reference")
+        words = f"vmgexit diagram --scenario {name} --profile {profile} --title '{title}' --format"
         drawn = _ran(f"{words} svg", ROOT, 0, self.get_location())
         told = _ran(f"{words} text", ROOT, 0, self.get_location())
         svg = drawn[drawn.index("<svg") :]
@@ -77,6 +87,25 @@ class Chart(SphinxDirective):
                 format="html",
             ),
         ]
+
+
+class Where(SphinxDirective):
+    """A table of where each interrupt of a scenario is after each of its commands."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"profile": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        profile = self.options.get("profile", "reference")
+        head, *body = whereabouts.rows(ROOT / self.arguments[0], profile)
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+        group += nodes.thead("", _row(head))
+        group += nodes.tbody("", *map(_row, body))
+        return [nodes.table("", group, classes=["where"])]
+
+
+def _row(cells: list[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
 
 
 def _folder(env: Any) -> Path:
@@ -109,7 +138,7 @@ def _ran(line: str, folder: Path, expected: int, place: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    kinds: dict[str, type[Directive]] = {"run": Run, "chart": Chart}
+    kinds: dict[str, type[Directive]] = {"run": Run, "chart": Chart, "where": Where}
     for name, kind in kinds.items():
         app.add_directive(name, kind)
     app.config.html_static_path.append(str(Path(__file__).resolve().parent / "static"))

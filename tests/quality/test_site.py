@@ -3,6 +3,7 @@
 The short form looks at the sources: scenarios are answered as they say, and each is on a page.
 """
 
+import importlib
 import json
 import re
 import subprocess
@@ -62,13 +63,26 @@ def test_scenarios_end_as_the_thread_says() -> None:
     ] == [1, 1]
     assert answers("os-does-not-know", "state")[0]["alt_inj"] is False
     assert [call["rax"] for call in answers("kexec-too-late", "call")] == [
-        0, 0x80000001, 0x80001000, 0, 0x80000001,
+        0, 0, 0x80000001, 0x80001000, 0, 0x80000001,
     ]  # fmt: skip
     assert answers("hv-in-the-switch-window", "enter")[0]["cancelled"] == 1
     assert [take["taken"] for take in answers("sti-without-the-svsm", "guest_take")] == [
         "none",
         "virq",
     ]
+
+
+def test_a_table_tells_where_interrupts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places as EXIT-1, REG-7 and INV-1 say, column by column."""
+    monkeypatch.syspath_prepend(str(SITE))
+    whereabouts = importlib.import_module("whereabouts")
+    last = {name: list(whereabouts.rows(SCENARIOS / f"{name}.jsonl"))[-1] for name in NAMES}
+    assert last["hand-over"][2:] == ["0", "none", "the host's: in service", "the host's: pending"]
+    assert last["os-does-not-know"][4:] == ["the host's: pending", "the host's: pending", "ended"]
+    assert last["sti-without-the-svsm"][2:] == ["ended"]
+    quirk = "handoff-drops-vector-31"
+    lost = list(whereabouts.rows(ROOT / "corpus" / "quirks" / f"{quirk}.jsonl", quirk))
+    assert [row[-1] for row in lost[-2:]] == ["in V_IRQ", "lost"]
 
 
 def test_every_page_is_in_the_sidebar() -> None:

@@ -101,10 +101,10 @@ def _vmrun(answer: Command) -> Iterator[str]:
 def entered(step: Step) -> str:
     late = [post["vector"] for post in step.command.get("late", ())]
     lines = ["enters the guest", *_vmrun(step.answer)]
+    if again := step.answer.get("cancelled"):
+        lines.insert(0, f"#HV cancels the switch, {again} time{'s' * (again > 1)}")
     if late:
         lines.insert(0, f"in the switch window arrives {listed(late)}")
-    if again := step.answer.get("cancelled"):
-        lines.append(f"starts over {again} time{'s' * (again > 1)}: a #HV in the switch window")
     return "\n".join(lines)
 
 
