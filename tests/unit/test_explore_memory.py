@@ -1,5 +1,6 @@
 """The explorer on machines with memory: bounds within which the reference holds, and what quirks break."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -114,8 +115,16 @@ def test_the_command_line(run: Run, tmp_path) -> None:  # type: ignore[no-untype
     assert held.code == 0
     assert "depth 1: stopped by depth 1" in held.out
     assert "--edge: not with --memory" in run("explore", "--memory", "--edge", "0x31").complaint
-    assert "only with --memory" in run("explore", "--host-moves", "1").complaint
+    for option in (("--host-moves", "1"), ("--moves", "lists"), ("--unvalidated-faults",)):
+        assert f"{option[0]}: only with --memory" in run("explore", *option).complaint
     assert "'sets': areas, lists" in run("explore", "--memory", "--moves", "sets").complaint
+
+
+def test_the_example_of_the_help_finds_what_it_names(run: Run) -> None:  # noqa: F811
+    [example] = re.findall("vmgexit (explore --memory .*)", run("explore", "--help").out)
+    found = run(*example.split())
+    assert found.code == 1
+    assert found.out.startswith("MEM-10 at call 0.3 of vCPU 1: the SVSM stopped: RMPADJUST")
 
 
 # --- bugs of the field, which are no quirks ----------------------------------------------------------

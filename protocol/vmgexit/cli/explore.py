@@ -69,7 +69,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = examples(
         "vmgexit explore --vcpus 1 --edge 0x31,0x51 --level 0x61",
-        "vmgexit explore --memory --vcpus 2 --depth 3 --profile delete-running-stops --moves vcpus",
+        "vmgexit explore --memory --vcpus 2 --depth 4 --profile delete-running-stops --moves vcpus",
         "vmgexit explore --guest linux --profile lazy-eoi-survives-disable --edge 0x31",
     )
     parser.add_argument(
@@ -297,8 +297,11 @@ def _with_memory(arguments: argparse.Namespace) -> MemorySystem:
 
 def _system(arguments: argparse.Namespace, guest: Guest | None) -> System:
     """The system of interrupts that the options describe. Raises UsageError."""
-    if arguments.host_moves:
-        raise UsageError("--host-moves: only with --memory")
+    for option in ("host_moves", "unvalidated_faults"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option.replace('_', '-')}: only with --memory")
+    if arguments.moves != frozenset(KINDS):
+        raise UsageError("--moves: only with --memory")
     if guest is not None and arguments.calls:
         raise UsageError(f"--calls {arguments.calls}: {guest.name} never configures its APIC")
     if guest is None and NMI in arguments.ipis:
