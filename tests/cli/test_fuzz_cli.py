@@ -220,7 +220,7 @@ def test_runs_and_time_are_kept(here: Path) -> None:
     began = time.monotonic()
     run = fuzz(here, "run", "codec", "--time", "2")
     assert run.returncode == 0
-    assert 2 <= time.monotonic() - began < 5
+    assert 2 <= time.monotonic() - began < 30  # starting and ending takes long on a busy machine
     assert "0 findings" in run.stdout
     first, last = run.stdout.splitlines()  # a short run needs no line in between
     assert re.match(r"\d\.\d s: [\d,]+ inputs? ", first)

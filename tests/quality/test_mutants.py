@@ -66,6 +66,7 @@ def test_there_are_mutants_of_every_room() -> None:
     assert len(MUTANTS) >= 30
 
 
+@pytest.mark.timeout(320)
 def test_the_copy_itself_passes(copy: Path) -> None:
     done = pytest_in(copy, *FEW[0].killers, *FEW[-1].killers)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -41,6 +41,7 @@ SYSTEMS = {
 LONG = {"vector 31 and others", "an IPI after a hand-over", "Linux sends", "IPIs of three"}
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "system",
     [
