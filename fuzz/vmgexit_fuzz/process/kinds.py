@@ -14,12 +14,13 @@ on the quirks that were found last (3 to 5 seeds, 15 to 20 s each):
   in 5 of 5.
 - Shorter inputs (40 commands instead of 96), and more small changes at once (1 to 8): no sooner.
 
-Bugs that no scenario of ten commands shows (`tests/campaigns/planted/deep.py`; 3 seeds, 20 s each, two cores
-with a load of 10 to 16) tell feedback from luck:
+Bugs that no scenario of ten commands shows (`tests/campaigns/planted/deep.py`; 3 seeds, 20 s each, two
+cores with a load of 10 to 16) tell feedback from luck:
 
 - Of 6 bugs of interrupts `random` found none in 18 trials, `state` 4 in 17 and `probes` 6 in 18.
-  lazy-eoi-ends-the-second: `state` 3 of 3 (median 2.6 s), `probes` 3 of 3 (8.3 s). in-service-stack-of-four:
-  one trial of each. hand-over-of-three-in-service and ipi-between-handlers-lost: one trial of `probes`.
+  lazy-eoi-ends-the-second: `state` 3 of 3 (median 2.6 s), `probes` 3 of 3 (8.3 s).
+  in-service-stack-of-four: one trial of each kind.
+  hand-over-of-three-in-service and ipi-between-handlers-lost: one trial of `probes` each.
   new-vmsa-acknowledges-three and registration-refused-while-busy: none.
 - Of 3 bugs with memory and 1 of a host, no kind found any: 0 of 36.
 """
