@@ -23,3 +23,6 @@ html_copy_source = False
 html_show_search_summary = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+# --json stays two hyphens.
+smartquotes_action = "qe"
