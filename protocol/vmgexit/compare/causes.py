@@ -9,6 +9,7 @@ one name: state is named without the command, since interrupts are taken in many
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,7 @@ def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause
     for index, command in enumerate(commands):
         before = _state(machine, command)
         found: Differences = {}
-        for one in (command, *_looks(command)):
+        for one in (command, *_looks(command, len(machine.vm.vcpus))):
             try:
                 answer = peer.execute(one)
             except PeerError as error:
@@ -137,11 +138,15 @@ def _answer(machine: Machine, command: Command) -> Answer:
     return answer
 
 
-def _looks(command: Command) -> Iterator[Command]:
+def _looks(command: Command, vcpus: int) -> Iterator[Command]:
+    """What is asked after a command: of its vCPU, and after one that may send an IPI, of all."""
     if command["op"] in LOOKS or "memory" in command:
         return
-    for name in LOOKS:
-        yield {"op": name, "cpu": command.get("cpu", 0)}
+    own = command.get("cpu", 0)
+    sends = command["op"] == "call" and command["request"] == ApicCall.WRITE_REGISTER
+    for cpu in (own, *(other for other in range(vcpus) if sends and other != own)):
+        for name in LOOKS:
+            yield {"op": name, "cpu": cpu}
 
 
 def _of_look(look: Command, found: Differences) -> Differences:
@@ -179,18 +184,29 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def explaining(
     told: Sequence[tuple[Command, Answer]], quirks: Quirks, usual: set[str] | None = None
 ) -> str:
-    """The quirk beside `quirks` with which a machine gives all these answers, or an empty string."""
-    asked: set[str] = set()
-    machine = Machine(noting(quirks, asked))
-    for command, _ in told:
-        _answer(machine, command)
+    """The quirk beside `quirks` with which a machine gives all these answers, or an empty string. Where
+    only two or three together do so, it is the first of them in the table: they can meet in one command."""
     have = PROFILES.named(quirks)
-    for name in PROFILES.all[1:]:
-        for one in PROFILES.of_profile(name):
-            if one in have or one.replace("-", "_") not in asked:
-                continue
-            if _gives(Machine(PROFILES.only(*have, one)), told, usual or set()):
-                return one
+    last, ever = set[str](), set[str]()  # asked for at the last command, and at any
+    for base in (quirks, PROFILES.only(*PROFILES.names())):  # with one, a rule may ask for another
+        asked = set[str]()
+        machine = Machine(noting(base, asked))
+        for command, _ in told:
+            if command["op"] not in LOOKS:
+                ever |= asked
+                asked.clear()
+            _answer(machine, command)
+        last |= asked
+    names = [one for one in PROFILES.names() if one not in have]
+    meeting = [one for one in names if one.replace("-", "_") in last]
+    alone = [one for one in names if one.replace("-", "_") in last | ever]
+    for some in (
+        *((one,) for one in alone),
+        *itertools.combinations(meeting, 2),
+        *itertools.combinations(meeting, 3),
+    ):
+        if _gives(Machine(PROFILES.only(*have, *some)), told, usual or set()):
+            return some[0]
     return ""
 
 
