@@ -34,7 +34,7 @@ from ..targets import USUAL, Conditions, Finding, TargetRow
 from . import statistics
 from .findings import Record, Store
 from .folder import LEAST_FREE, Directory
-from .screen import Progress, Screen, replay_command
+from .screen import Progress, Screen, command, replay_command
 
 # So many processes in a row that died young end the campaign: the target is too broken to go on.
 MOST_DEATHS = 10
@@ -57,6 +57,7 @@ class Settings:
     runs: int | None = None
     seed: int | None = None
     stop_on_finding: bool = False
+    quiet: bool = False  # the closing lines only
 
     @property
     def about(self) -> dict[str, str]:
@@ -80,9 +81,12 @@ def run(settings: Settings, make: Callable[[Settings], Campaign] | None = None) 
             except KeyboardInterrupt:
                 interrupted = True
     progress = campaign.progress
-    campaign.screen.say(f"{settings.target.name}: {progress}{', interrupted' * interrupted}")
+    summary = f"{settings.target.name}: {progress}{', interrupted' * interrupted}"
+    campaign.screen.say(summary, closing=True)
     for cause, path in progress.causes.items():
         print(f"{'seen before' if cause in progress.old else 'new'}: {cause}: {path or 'no input'}")
+    if progress.causes:
+        print(f"next: {command('triage', '--dir', settings.directory.path)}")
     if campaign.error:
         raise VmgexitError(campaign.error)
     if interrupted:
@@ -110,7 +114,7 @@ class Campaign:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.progress = Progress(unit=settings.target.steps)
-        self.screen = Screen()
+        self.screen = Screen(settings.quiet)
         self.store = Store(settings.directory.findings)
         self.state_counts = statistics.StateCounts(settings.directory.path / "states.json")
         self.lock = threading.RLock()  # over all that workers share

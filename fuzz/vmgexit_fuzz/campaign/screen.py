@@ -53,12 +53,15 @@ class Progress:
 class Screen:
     """Standard output of a campaign."""
 
-    def __init__(self) -> None:
-        self.live = sys.stdout.isatty()
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.live = sys.stdout.isatty() and not quiet
         self.shown: float | None = None
 
     def show(self, text: str, *, tells: bool = True) -> None:
         """Show the state, as often as makes sense. A file's first line waits for one that `tells`."""
+        if self.quiet:
+            return
         now = time.monotonic()
         if self.shown is None:
             if not (self.live or tells):
@@ -72,8 +75,10 @@ class Screen:
         else:
             print(text, flush=True)
 
-    def say(self, text: str) -> None:
-        """Lines that stay."""
+    def say(self, text: str, *, closing: bool = False) -> None:
+        """Lines that stay; where it is to be quiet, those at the end only."""
+        if self.quiet and not closing:
+            return
         self.close()
         print(text, flush=True)
 
@@ -84,9 +89,14 @@ class Screen:
 
 
 def replay_command(path: Path) -> str:
-    """The command that runs a finding's input again, ready to be pasted into a shell. The record of the
-    finding has the conditions."""
-    return shlex.join([_program(), "fuzz", "replay", _from_the_shell(path)])
+    """The command that runs a finding's input again. The record of the finding has the conditions."""
+    return command("replay", path)
+
+
+def command(*words: str | Path) -> str:
+    """A command of `vmgexit fuzz`, ready to be pasted into the shell that we were started from."""
+    spelled = [_from_the_shell(word) if isinstance(word, Path) else word for word in words]
+    return shlex.join([_program(), "fuzz", *spelled])
 
 
 def _program() -> str:

@@ -31,4 +31,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     )
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (module, meaning) in ACTIONS.items():
-        actions.add_parser(name, help=meaning, module=f"{__name__}.{module}", extra="fuzz")
+        aliases = ["minimise"] if name == "minimize" else []
+        actions.add_parser(
+            name, help=meaning, module=f"{__name__}.{module}", extra="fuzz", aliases=aliases
+        )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import time
 from pathlib import Path
 
 from vmgexit.cli.formatter import examples
 
+from ..campaign.status import Status
 from ..report import write
 from .options import add_directory, campaign_directory
+
+WATCH_SECONDS = 10
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +26,20 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the page (DIR/report.html)"
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help=f"write it again every {WATCH_SECONDS} s while the campaign runs",
+    )
     parser.set_defaults(run=_report)
 
 
 def _report(arguments: argparse.Namespace) -> int:
     directory = campaign_directory(arguments.dir)
-    print(write(directory.path, arguments.output or directory.path / "report.html"))
+    place = arguments.output or directory.path / "report.html"
+    print(write(directory.path, place), flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while arguments.watch and Status.of(directory).process:
+            time.sleep(WATCH_SECONDS)
+            write(directory.path, place)
     return 0

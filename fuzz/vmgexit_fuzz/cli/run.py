@@ -66,6 +66,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="KIND,...",
         help=f"kinds of worker: {', '.join(KINDS)} (default: the usual mix)",
     )
+    parser.add_argument("--quiet", action="store_true", help="print the closing lines only")
     add_conditions(parser)
     parser.set_defaults(run=_run)
 
@@ -100,6 +101,7 @@ def _run(arguments: argparse.Namespace) -> int:
         runs=arguments.runs,
         seed=arguments.seed,
         stop_on_finding=arguments.stop_on_finding,
+        quiet=arguments.quiet,
     )
     if arguments.cluster:
         return cluster.run(settings, arguments.cluster, arguments.workers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -28,6 +30,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--show", action="store_true", help="print each finding whole")
+    action.add_argument("--json", action="store_true", help="list them as one JSON array")
     action.add_argument(
         "--known", action="store_true", help="mark as known, so that campaigns are quiet about them"
     )
@@ -54,6 +57,8 @@ def _triage(arguments: argparse.Namespace) -> int:
     elif arguments.show:
         for record in chosen:
             print(f"{record.id}\n{(store.directory / f'{record.id}.txt').read_text()}")
+    elif arguments.json:
+        print(json.dumps([dataclasses.asdict(record) for record in _sorted(chosen)], indent=1))
     elif arguments.export:
         text = export.FORMATS[arguments.export](store, chosen)
         if arguments.output:
@@ -70,12 +75,16 @@ def _table(chosen: list[Record]) -> None:
     for column in ("finding", "count", "size", "first seen", "last seen", "", "what"):
         right = column in ("count", "size")
         table.add_column(column, justify="right" if right else "left", no_wrap=column != "what")
-    for record in sorted(chosen, key=lambda record: (record.known, record.first)):
+    for record in _sorted(chosen):
         size = f"{record.commands} commands" if record.commands else f"{record.size} bytes"
         seen = _when(record.first), _when(record.last)
         mark = "known" * record.known
         table.add_row(record.id, f"{record.count:,}", size, *seen, mark, one_line(record.message))
     console().print(table if chosen else "no findings")
+
+
+def _sorted(chosen: list[Record]) -> list[Record]:
+    return sorted(chosen, key=lambda record: (record.known, record.first))
 
 
 def _when(seconds: float) -> str:

@@ -113,6 +113,8 @@ class TargetRow:
             raise UsageError("--peer: only the target peer has a use for it")
         if conditions.guest and not cls.takes_guest:
             raise UsageError(f"--guest: {self.name} is no target whose inputs a guest makes")
+        if conditions.profile != USUAL.profile and not cls.takes_profile:
+            raise UsageError(f"--profile: {self.name} is no target with a machine")
         plant(conditions.plant)
         return cls(self, conditions)
 
@@ -134,6 +136,7 @@ class Target:
     arguments: tuple[slice, ...] = (slice(0, 1),)  # of it, each of which can be tried as zero
     takes_peer = False
     takes_guest = False
+    takes_profile = False
 
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         self.row, self.conditions = row, conditions

@@ -14,6 +14,7 @@ import atexit
 import random
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Cause, Failed, first, place
@@ -46,6 +47,7 @@ class PeerTarget(ProgramTarget):
         super().__init__(row, conditions)
         self.peer: Peer | None = None
         self.first_counter = -1  # of those for the peer's own coverage
+        self.unexplained: Counter[str] = Counter()
         self.lacking: dict[object, Answer] = {}  # what the peer does not support, as it says so
         self.stock = programs.stock(self.guest)
         self.marked = (0, "")  # of the last finding: the command, and the state around it
@@ -119,7 +121,7 @@ class PeerTarget(ProgramTarget):
         peer = self.peer or _OurOwn(self.quirks)
         for tried in (commands, rest or []):
             try:
-                cause = first(peer, self.quirks, tried) if tried else None
+                cause = first(peer, self.quirks, tried, self.unexplained) if tried else None
             except Failed as failed:
                 self.marked = (failed.index, "")
                 name = f"{failed.error.kind} at {failed.place}"

@@ -47,6 +47,7 @@ class ProgramTarget(Target):
     # The least telling first: R8, RDX, RCX, ...
     arguments = tuple(at for name, at in reversed(program.PLACES.items()) if name != "code")
     takes_guest = True
+    takes_profile = True
     is_quick = False  # whether `Quick` stands for what `begin` gives
     invariants: Sequence[Invariant] = INVARIANTS  # those that hold for the inputs
     devices: Devices = RECORDED

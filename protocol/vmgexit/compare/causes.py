@@ -10,6 +10,7 @@ one name: state is named without the command, since interrupts are taken in many
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ from .peer import STOPS
 LOOKS = ("state", "doorbell")
 """The commands that only look, asked after each command."""
 
+_MOST_MEETING = 3  # quirks that are tried together
+_MOST_TRIED = 4  # times that a difference is looked into so
 _SHOWN = 4  # differences in a message
 
 # What a difference is named by, where several keys differ at once. Interrupts go from the doorbell page to
@@ -90,9 +93,15 @@ class Failed(Exception):
         self.error, self.index, self.place = error, index, place
 
 
-def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause | None:
+def first(
+    peer: Answering,
+    quirks: Quirks,
+    commands: Sequence[Command],
+    unexplained: Counter[str] | None = None,
+) -> Cause | None:
     """Where a peer first differs from a machine with `quirks`; None where it does not. Raises Failed, and
-    ScenarioError."""
+    ScenarioError. `unexplained` is kept from one scenario to the next, so that what stays without an
+    explanation does not take long each time."""
     machine = Machine(quirks)
     told: list[tuple[Command, Answer]] = []
     # Keys of looks that differ from the beginning: no command is their cause.
@@ -122,9 +131,12 @@ def first(peer: Answering, quirks: Quirks, commands: Sequence[Command]) -> Cause
                 break
         if found:
             where = place(command)
-            named = explaining(told, quirks, usual)
-            after = _state(machine, command)
-            return Cause(index, where, _key(where, found), found, named, before, after)
+            key = _key(where, found)
+            is_hopeless = unexplained is not None and unexplained[key] >= _MOST_TRIED
+            named = explaining(told, quirks, usual, 1 if is_hopeless else _MOST_MEETING)
+            if unexplained is not None and not named:
+                unexplained[key] += 1
+            return Cause(index, where, key, found, named, before, _state(machine, command))
     return None
 
 
@@ -182,10 +194,14 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def explaining(
-    told: Sequence[tuple[Command, Answer]], quirks: Quirks, usual: set[str] | None = None
+    told: Sequence[tuple[Command, Answer]],
+    quirks: Quirks,
+    usual: set[str] | None = None,
+    most: int = 1,
 ) -> str:
     """The quirk beside `quirks` with which a machine gives all these answers, or an empty string. Where
-    only two or three together do so, it is the first of them in the table: they can meet in one command."""
+    only several together do so, at most `most`, it is the first of them in the table: they can meet in
+    one command."""
     have = PROFILES.named(quirks)
     last, ever = set[str](), set[str]()  # asked for at the last command, and at any
     for base in (quirks, PROFILES.only(*PROFILES.names())):  # with one, a rule may ask for another
@@ -202,8 +218,7 @@ def explaining(
     alone = [one for one in names if one.replace("-", "_") in last | ever]
     for some in (
         *((one,) for one in alone),
-        *itertools.combinations(meeting, 2),
-        *itertools.combinations(meeting, 3),
+        *(some for size in range(2, most + 1) for some in itertools.combinations(meeting, size)),
     ):
         if _gives(Machine(PROFILES.only(*have, *some)), told, usual or set()):
             return some[0]

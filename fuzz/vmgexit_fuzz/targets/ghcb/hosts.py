@@ -27,6 +27,7 @@ from .mutation import crossover, mutate
 class HostScenarios(Target):
     """Scenarios of a host, under all invariants."""
 
+    takes_profile = True
     operation = programs.SIZE
     arguments = programs.ARGUMENTS
 
