@@ -443,15 +443,19 @@ class Watch:
             return machine.execute(command, self._call_on_memory)
         if machine.vm.has_apic and operation not in ON_MEMORY:
             return machine.execute(command, self._step)
-        answer = machine.execute(command)
+        answer = machine.execute(command, self._beside)
         if operation == "host_page":
             self.books.of_host(command, answer)
         return answer
 
+    def _beside(self, command: Command) -> Answer:
+        """One of the commands on memory; or the end of an entry that is under way, which comes first."""
+        is_entry = command["op"] == "enter" and self.machine.vm.has_apic
+        return self._step(command) if is_entry else self.machine.carry_out(command)
+
     def _call_on_memory(self, command: Command) -> Answer:
-        if command["op"] != "call":  # an entry that was under way comes to its end first
-            carry_out = self._step if self.machine.vm.has_apic else self.machine.carry_out
-            return carry_out(command)
+        if command["op"] != "call":
+            return self._beside(command)
         vm, before = self.machine.vm, Before.of(self.machine.vm)
         entry = self.ledger.before(vm, self.index, command) if vm.has_apic else None
         answer = self.machine.carry_out(command)
