@@ -15,6 +15,8 @@ myst_heading_anchors = 3
 # Documents of specs/ link to files that are no pages, and to folders.
 suppress_warnings = ["myst.header"]
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_title = "vmgexit"
 html_show_sourcelink = False
 html_show_copyright = False

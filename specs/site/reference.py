@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,12 @@ def _scenario(folder: str, name: str) -> str:
 
 
 def _invariants() -> Iterator[str]:
-    pages = {"INV": "alternate-injection.md", "MEM": "memory.md", "HOST": "ghcb-host.md"}
+    files = {clause.id: clause.file.name for clause in _specification().clauses}
     yield from _table(
         ("Clause", "What must hold", "It had something to check when"),
         (
             (
-                f"[{one.name}](../specs/{pages[one.name.partition('-')[0]]})",
+                f"[{one.name}](../specs/{files[one.name]})",
                 md.escape(one.meaning),
                 md.escape(one.when),
             )
@@ -121,8 +122,13 @@ def _by_number(one: Any) -> tuple[str, int]:
     return kind, int(number)
 
 
+@cache
+def _specification() -> Specification:
+    return specification(ROOT)
+
+
 def _clauses() -> Iterator[str]:
-    found: Specification = specification(ROOT)
+    found = _specification()
     for page in found.pages:
         if not page.clauses:
             continue

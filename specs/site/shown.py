@@ -24,7 +24,6 @@ import html
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -109,11 +108,10 @@ def _row(cells: list[str]) -> nodes.row:
 
 
 def _folder(env: Any) -> Path:
-    """The folder of a page's commands."""
-    folders = env.temp_data.setdefault("folders of commands", {})
-    if env.docname not in folders:
-        folders[env.docname] = Path(tempfile.mkdtemp(prefix="vmgexit-shown-"))
-    return Path(folders[env.docname])
+    """The folder of a page's commands, which is gone when the site is built."""
+    folder = Path(env.doctreedir).parent / "shown" / str(env.docname)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _ran(line: str, folder: Path, expected: int, place: str) -> str:
@@ -141,6 +139,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     kinds: dict[str, type[Directive]] = {"run": Run, "chart": Chart, "where": Where}
     for name, kind in kinds.items():
         app.add_directive(name, kind)
-    app.config.html_static_path.append(str(Path(__file__).resolve().parent / "static"))
-    app.config.html_css_files.append("site.css")
     return {"parallel_read_safe": False}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.watched import broken_by as breaks
 from vmgexit.descriptions import Command
 from vmgexit.hosts import quirks as host_quirks
 from vmgexit.machine.machine import Machine
@@ -20,7 +21,6 @@ from vmgexit.machine.quirks import (
 )
 from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS, Watch
-from vmgexit.watch.judged import Violation
 
 SCENARIOS = Path(__file__).parents[2] / "corpus" / "quirks"
 
@@ -98,13 +98,7 @@ def scenario(name: str) -> list[Command]:
 def broken_by(commands: list[Command], quirks: Quirks, wanted: str = "") -> str:
     """The invariant that breaks; only `wanted` is looked at where it is named."""
     checked = [i for i in INVARIANTS if wanted in ("", i.name)]
-    watch = Watch(Machine(quirks), invariants=checked)
-    try:
-        for command in commands:
-            watch.execute(command)
-    except Violation as violation:
-        return violation.invariant.name
-    return ""
+    return breaks(commands, Watch(Machine(quirks), invariants=checked))
 
 
 def test_every_quirk_has_a_scenario_and_every_scenario_a_quirk() -> None:

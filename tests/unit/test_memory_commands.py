@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.test_commands import operation
 from vmgexit.descriptions import Command
 from vmgexit.errors import ScenarioError
 from vmgexit.machine import program
@@ -15,14 +16,6 @@ from vmgexit.machine.program import SIZE
 from vmgexit.machine.scenario import show
 
 FULL = (1 << 64) - 1
-
-
-def operation(head: str, protocol: int = 0, request: int = 0, *registers: int) -> str:
-    """The bytes of an operation: code, vCPU, vector and flags in hex; protocol, call, RCX, RDX, R8."""
-    numbers = protocol.to_bytes(4, "little") + request.to_bytes(4, "little")
-    for register in (*registers, 0, 0, 0)[:3]:
-        numbers += register.to_bytes(8, "little")
-    return head.replace(" ", "") + numbers.hex()
 
 
 INIT: Command = {

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.campaigns.planted import Bug, bugs, planted
+from tests.watched import broken_by
 from vmgexit.descriptions import Command
 from vmgexit.devices import Devices
 from vmgexit.devices.sealed import Sealed
@@ -26,7 +27,6 @@ from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.watch.hosts.invariants import HostWatch
 from vmgexit.watch.invariants import Watch
-from vmgexit.watch.judged import Violation
 from vmgexit.wire.apic import ApicCall, ApicIcr, ApicRegister, ConfigureRequest, Shorthand
 from vmgexit.wire.attestation import AttestationCall, AttestServices
 from vmgexit.wire.core import PvalidateEntry
@@ -205,15 +205,9 @@ SCENARIOS: dict[str, tuple[str, list[Command]]] = {
 
 def broken(target: str, commands: list[Command]) -> str:
     """The invariant that a scenario breaks, and nothing where it breaks none."""
-    watch: Any = HostWatch(Session()) if target == "ghcb-host" else None
-    if watch is None:
-        watch = Watch(Machine(devices=Devices(Sealed())))
-    try:
-        for command in commands:
-            watch.execute(command)
-    except Violation as violation:
-        return violation.invariant.name
-    return ""
+    if target == "ghcb-host":
+        return broken_by(commands, HostWatch(Session()))
+    return broken_by(commands, Watch(Machine(devices=Devices(Sealed()))))
 
 
 def test_every_bug_has_a_scenario() -> None:

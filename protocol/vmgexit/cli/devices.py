@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from ..devices import RECORDED, Devices
 from ..devices.messages import PLAIN
@@ -42,5 +42,5 @@ def chosen_devices(arguments: argparse.Namespace) -> Iterator[Devices]:
             signing_key()  # says now if the extra is missing
         yield Devices(
             Sealed() if arguments.psp == "sealed" else PLAIN,
-            running.enter_context(Swtpm()) if arguments.tpm == "swtpm" else SIMPLE,
+            running.enter_context(closing(Swtpm())) if arguments.tpm == "swtpm" else SIMPLE,
         )

@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import DeviceError, UsageError
 from .tpm import HEADER, WRONG_SIZE, response_of
@@ -119,17 +118,6 @@ class Swtpm:
         self._process.kill()
         self._process.wait()
         self._folder.cleanup()
-
-    def __enter__(self) -> Swtpm:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _no_answer(error: OSError) -> DeviceError:
