@@ -184,7 +184,7 @@ def test_the_peers_own_coverage_guides_too(tmp_path: Path) -> None:
             "./gone: cannot be started: No such file or directory",
         ),
         (["run", "peer", "--peer", "'"], "--peer ': No closing quotation"),
-        (["run", "scenario", "--peer", "x"], "--peer: only the target peer has a use for it"),
+        (["run", "scenario", "--peer", "x"], "--peer: scenario is no target that another"),
         (["replay", "input", "--target", "peer"], "the target peer needs --peer, a program and"),
     ],
 )

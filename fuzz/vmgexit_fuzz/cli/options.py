@@ -46,7 +46,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peer",
         metavar="CMD",
-        help="for the target peer: the program of the other implementation (specs/peer-protocol.md)",
+        help="for targets of another implementation: its program (specs/peer-protocol.md)",
     )
     parser.add_argument(
         "--plant", metavar="MODULE:FUNCTION", help="a function that is called first, to plant a bug"
@@ -70,8 +70,8 @@ def opened(row: TargetRow, conditions: Conditions) -> Target:
     """The target under conditions, whose peer was started once, so that one that does not start is
     told here; the target starts it again when it needs it. Raises UsageError, and PeerError."""
     target = row.open(conditions)
-    if target.takes_peer and not conditions.peer.strip():
-        raise UsageError("the target peer needs --peer, a program and its arguments")
+    if row.takes_peer and not conditions.peer.strip():
+        raise UsageError(f"the target {row.name} needs --peer, a program and its arguments")
     target.start()
     target.close()
     return target

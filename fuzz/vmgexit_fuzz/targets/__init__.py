@@ -53,13 +53,25 @@ def _program(
     has_states: bool = True,
     *,
     on_memory: bool = False,
+    takes_peer: bool = False,
 ) -> TargetRow:
     """A target whose inputs are scenarios in their binary spelling, of machines with memory or without."""
     place = f"{__name__}.{place}"
     longest, seeded = 36 * 96, "scenario"
     if on_memory:
         longest, seeded = 36 * 256, ON_MEMORY  # room for a list of 510 entries
-    return TargetRow(name, invariant, place, probed, longest, "commands", True, has_states, seeded)
+    return TargetRow(
+        name,
+        invariant,
+        place,
+        probed,
+        longest,
+        "commands",
+        is_program=True,
+        has_states=has_states,
+        seeded=seeded,
+        takes_peer=takes_peer,
+    )
 
 
 TARGETS = {
@@ -152,6 +164,7 @@ TARGETS = {
             # The machine alone: how a pipe's bytes arrive is chance.
             probed=("vmgexit.machine.machine", "vmgexit.machine.rules"),
             has_states=False,
+            takes_peer=True,
         ),
     )
 }

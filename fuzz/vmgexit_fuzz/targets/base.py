@@ -93,7 +93,8 @@ class TargetRow:
     is_program: bool = False  # an input is a scenario in its binary spelling
     has_states: bool = False  # it tells its observer of each command that was carried out
     seeded: str = ""  # the target whose committed seeds it starts from too, where not its own
-    machine: str = SVSM  # what a profile is one of
+    machine: str = SVSM  # what a profile is one of, and a peer is
+    takes_peer: bool = False  # its inputs go to another implementation
 
     def quirks(self, name: str) -> Any:
         """The quirks of a profile of its machine. Raises UsageError."""
@@ -109,8 +110,10 @@ class TargetRow:
     def open(self, conditions: Conditions = USUAL) -> Target:
         """The target under conditions, its bug planted. Raises UsageError where one cannot be met."""
         cls = self.load()
-        if conditions.peer and not cls.takes_peer:
-            raise UsageError("--peer: only the target peer has a use for it")
+        if conditions.peer and not self.takes_peer:
+            raise UsageError(
+                f"--peer: {self.name} is no target that another implementation answers"
+            )
         if conditions.guest and not cls.takes_guest:
             raise UsageError(f"--guest: {self.name} is no target whose inputs a guest makes")
         if conditions.profile != USUAL.profile and not cls.takes_profile:
@@ -134,7 +137,6 @@ class Target:
 
     operation = 1  # bytes of an operation, which stands or falls as a whole
     arguments: tuple[slice, ...] = (slice(0, 1),)  # of it, each of which can be tried as zero
-    takes_peer = False
     takes_guest = False
     takes_profile = False
 

@@ -10,55 +10,37 @@ for it, so that only its determinism is checked.
 
 from __future__ import annotations
 
-import atexit
 import random
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Cause, Failed, first, place
 from vmgexit.compare.lockstep import UNSUPPORTED, compare
-from vmgexit.compare.peer import COUNTERS, STOPS, Peer, plain
+from vmgexit.compare.peer import STOPS, plain
 from vmgexit.descriptions import Answer, Command
-from vmgexit.errors import PeerError, UsageError, brief
+from vmgexit.errors import PeerError, brief
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.scenario import show as show_scenario
 
-from .. import probes
 from ..inputs import programs
 from .base import Conditions, Finding, TargetRow, as_finding
 from .scenarios import ProgramTarget
-
-# A peer may take this part of the time of an input for one answer, so that its hang is not ours: it may
-# hang at each of the runs that a finding takes.
-ANSWERS_IN_A_HANG = 8
+from .with_peer import WithPeer
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
-class PeerTarget(ProgramTarget):
-    """A peer, started with the first command, beside the machine."""
-
-    takes_peer = True
+class PeerTarget(WithPeer, ProgramTarget):
+    """A peer beside the machine."""
 
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         super().__init__(row, conditions)
-        self.peer: Peer | None = None
-        self.first_counter = -1  # of those for the peer's own coverage
         self.unexplained: Counter[str] = Counter()
         self.lacking: dict[object, Answer] = {}  # what the peer does not support, as it says so
         self.stock = programs.stock(self.guest)
         self.marked = (0, "")  # of the last finding: the command, and the state around it
-        try:
-            words = shlex.split(conditions.peer)
-        except ValueError as error:
-            raise UsageError(f"--peer {conditions.peer}: {error}") from None
-        if words:
-            patience = conditions.hang_seconds
-            self.peer = Peer(words, patience / ANSWERS_IN_A_HANG, starting=patience / 2)
-            atexit.register(self.close)
 
     def make(self, pick: random.Random) -> bytes:
         """A program of bursts in stock."""
@@ -73,9 +55,7 @@ class PeerTarget(ProgramTarget):
             expected = self._expected(commands)  # while the peer works
             for answer in coming:
                 answers.append(answer)
-                if self.first_counter >= 0 and self.peer is not None:
-                    for number in self.peer.hits:
-                        probes.counters[self.first_counter + number] = 1
+                self.note_hits()
         except PeerError as error:
             where = place(commands[min(len(answers), len(commands) - 1)])
             text = f"peer: {error} (near {where})"
@@ -141,17 +121,6 @@ class PeerTarget(ProgramTarget):
             at, around = self.marked if isinstance(error, Finding) else (len(commands) - 1, "")
             return as_finding(error), show_scenario(commands[: at + 1], mark=at) + around
         return None, self.read(data)
-
-    def reserve_counters(self) -> None:
-        self.first_counter = probes.reserve(COUNTERS)
-
-    def start(self) -> None:
-        if self.peer is not None:
-            self.peer.restart()
-
-    def close(self) -> None:
-        if self.peer is not None:
-            self.peer.close()
 
 
 def _what(command: Command) -> object:
