@@ -1,6 +1,7 @@
 """How fast a campaign drives an adapter, beside Python that only writes commands and reads JSON.
 
-The adapter is the kit's in C around the SVSM of tests/peers. Both get scenarios of the same making.
+The adapter is the kit's in C around the SVSM of tests/peers, whose process stays after a stop. Both get
+scenarios of the same making.
 What we do beside: our own machine runs each command, its invariants' state is compared with every answer,
 inputs are made, counted and, by the kind `probes`, guided.
 """
@@ -20,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.peers.made import built, project
-from vmgexit.compare.peer import STOPS
 from vmgexit.descriptions import Command
 from vmgexit.errors import VmgexitError
-from vmgexit.machine.machine import Machine
 from vmgexit_fuzz.process.child import Order
 from vmgexit_fuzz.process.parent import Process
 from vmgexit_fuzz.targets import Conditions, find
@@ -58,17 +57,9 @@ def _timing(took: list[float]) -> Timing:
 
 
 def _scenarios() -> list[list[Command]]:
-    """Scenarios as the target makes them, without those that stop, which would start others."""
+    """Scenarios as the target makes them."""
     target, pick = find("peer").open(), random.Random(SEED)
-    made: list[list[Command]] = []
-    while len(made) < SCENARIOS:
-        commands = target.commands(target.make(pick))  # type: ignore[attr-defined]
-        machine = Machine()
-        for command in commands:
-            machine.execute(command)
-        if machine.stopped is None:
-            made.append(commands)
-    return made
+    return [target.commands(target.make(pick)) for _ in range(SCENARIOS)]  # type: ignore[attr-defined]
 
 
 def _json_alone(adapter: str, scenarios: list[list[Command]], seconds: float) -> float:
@@ -86,8 +77,7 @@ def _json_alone(adapter: str, scenarios: list[list[Command]], seconds: float) ->
                     child.stdin.write(b"".join(lines))
                     child.stdin.flush()
                     for _ in some:
-                        answer = json.loads(child.stdout.readline())
-                        assert not any(stop in answer for stop in STOPS)
+                        json.loads(child.stdout.readline())
                 sent += len(commands)
         return sent / (time.perf_counter() - started)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.made import built, project
-from tests.peers.shows import SHOWS
+from tests.peers.shows import REFUSED, SHOWS
 from vmgexit.cli import main
 from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import sequences, to_lines
@@ -173,6 +173,28 @@ def test_every_line_has_one_answer(language: str, made: Made) -> None:
     assert len(answers) == len(sent)
     assert all(list(answer) == ["unsupported"] for answer in answers[1 : 1 + len(STRANGE)])
     assert answers[1 + len(STRANGE)]["reg_count"] == 7
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_after_a_stop_it_answers_by_that_until_the_next_init(language: str, made: Made) -> None:
+    sent = [
+        *REFUSED,
+        {"op": "state", "cpu": 0},
+        {"op": "svsm_step", "cpu": 0},
+        REFUSED[0],
+        {"op": "state", "cpu": 0},
+    ]
+    run = subprocess.run(
+        [made(language, False)], input=to_lines(sent).encode(), capture_output=True, timeout=60
+    )
+    assert run.returncode == 0
+    hello, *answers = [json.loads(line) for line in run.stdout.splitlines()]
+    assert hello["stays"] is True
+    stop = {"terminated": "the host refused to disable Alternate Injection"}
+    assert answers[1:4] == [{"ok": True}, stop, stop]
+    assert list(answers[4]) == ["unsupported"]
+    assert answers[5] == answers[0]
+    assert answers[6]["history"] == []
 
 
 @pytest.mark.needs("cc", "clang")

@@ -32,6 +32,13 @@ def configure(request: ConfigureRequest) -> Command:
 DOORBELL: Command = {"op": "doorbell", "cpu": 0}
 IN_SERVICE = [INIT, allow(0x47), OPEN, post(0x47), ENTER, TAKE]
 
+REFUSED: Commands = [
+    INIT,
+    {"op": "host_refuse", "cpu": 0, "call": "disable_alternate_injection"},
+    configure(ConfigureRequest.DEREGISTER),
+]
+"""A host refuses what cannot be refused: every right SVSM stops."""
+
 SHOWS: dict[str, Commands] = {
     "ppr": [*IN_SERVICE, read(ApicRegister.PPR)],
     "vector-31": [

@@ -232,6 +232,10 @@ HELLOS = {
         "hello: vmgexit: 3 found, 1 or 2 expected",
     ),
     "an answer": (f"say('{OK}')\n", "hello: vmgexit: '' found, 1 or 2 expected"),
+    "stays": (
+        """say('{"vmgexit": 2, "name": "a", "stays": 1}')\n""",
+        "hello: stays: 1 found, true or false expected",
+    ),
     "no name": ("""say('{"vmgexit": 1}')\n""", "hello: name: '' found, a text expected"),
     "a profile of numbers": (
         """say('{"vmgexit": 1, "name": "x", "profile": 7}')\n""",
@@ -280,6 +284,38 @@ def test_a_program_that_cannot_be_started(command: str, reason: str, tmp_path: P
         pass
     assert caught.value.kind == "start"
     assert str(caught.value) == f"{command}: cannot be started: {reason}"
+
+
+STAYS = HELLO.replace("1,", '2, "stays": true,')
+
+
+def test_a_peer_that_stays_is_asked_on_after_a_stop(make: Make) -> None:
+    """In step and at once: it has the same process, and its own answers after the stop."""
+    script = f"""\
+while True:
+    {ANSWER.strip()}
+    for text in ("out of memory", "still out of memory"):
+        hear()
+        say(json.dumps(dict(panic=text)))
+"""
+    said = [{"ok": True}, {"panic": "out of memory"}, {"panic": "still out of memory"}]
+    with make(script, hello=STAYS) as peer:
+        assert peer.hello.stays
+        pid = peer.pid
+        for _ in range(2):
+            assert [peer.execute(one) for one in (INIT, STATE, STATE)] == said
+            assert list(peer.answers([INIT, STATE, STATE])) == said
+            assert next(peer.answers([INIT, STATE, STATE])) == {"ok": True}
+        assert peer.pid == pid
+
+
+def test_a_peer_that_stays_and_dies_all_the_same_is_told(make: Make) -> None:
+    script = ANSWER + "hear(); say('{\"panic\": \"\"}')\nos._exit(7)"
+    with make(script, hello=STAYS) as peer:
+        answers = peer.answers([INIT, STATE, STATE])
+        assert [next(answers), next(answers)] == [{"ok": True}, {"panic": ""}]
+        with pytest.raises(PeerError, match="ended with exit code 7"):
+            next(answers)
 
 
 def test_after_a_stop_the_peer_is_started_anew(make: Make) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Cause, Failed, first, place
@@ -38,7 +38,8 @@ class PeerTarget(WithPeer, ProgramTarget):
     def __init__(self, row: TargetRow, conditions: Conditions) -> None:
         super().__init__(row, conditions)
         self.unexplained: Counter[str] = Counter()
-        self.lacking: dict[object, Answer] = {}  # what the peer does not support, as it says so
+        # What the peer does not support, as it says so: by operation, then by what it is.
+        self.lacking: defaultdict[str, dict[object, Answer]] = defaultdict(dict)
         self.stock = programs.stock(self.guest)
         self.marked = (0, "")  # of the last finding: the command, and the state around it
 
@@ -78,7 +79,9 @@ class PeerTarget(WithPeer, ProgramTarget):
             return [execute(command) for command in commands]
         lacking = self.lacking
         return [
-            lacking[what] if (what := _what(command)) in lacking else execute(command)
+            execute(command)
+            if command["op"] not in lacking
+            else lacking[command["op"]].get(_what(command)) or execute(command)
             for command in commands
         ]
 
@@ -89,7 +92,7 @@ class PeerTarget(WithPeer, ProgramTarget):
             is_left_out = set(answer) == {UNSUPPORTED}
             expected.append(answer if is_left_out else machine.execute(command))
             if is_left_out:
-                self.lacking[_what(command)] = answer
+                self.lacking[command["op"]][_what(command)] = answer
         return expected
 
     def _doubt(
@@ -124,8 +127,8 @@ class PeerTarget(WithPeer, ProgramTarget):
 
 
 def _what(command: Command) -> object:
-    """What a peer supports or not: an operation, or a call."""
-    return (command["op"], command.get("protocol"), command.get("request"))
+    """What a peer supports or not of an operation: all of it, or a call."""
+    return (command.get("protocol"), command.get("request"))
 
 
 class _OurOwn:

@@ -51,11 +51,12 @@ _STOP_KEYS = tuple(f'"{stop}"'.encode() for stop in STOPS)
 @dataclass(frozen=True, slots=True)
 class Hello:
     """What a peer says of itself: its name, the profile that it means to follow, if any, and what it is:
-    an SVSM or a GHCB host."""
+    an SVSM or a GHCB host. One that `stays` goes on after a stop, which answers until the next `init`."""
 
     name: str
     profile: str = ""
     machine: str = SVSM
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class Peer:
             for _ in range(due):
                 assert process is not None
                 line = process.line(self.timeout)
-                if any(key in line for key in _STOP_KEYS):
+                if not self.hello.stays and any(key in line for key in _STOP_KEYS):
                     self._end()
                     return
         except PeerError:
@@ -231,7 +232,7 @@ class Peer:
                 if told is None:
                     told = self._read(line)
                 self.hits = told.hits
-                if told.stops:
+                if told.stops and not self.hello.stays:
                     self.stopped = told.answer
                 if command is commands[0]:
                     self._begun(command, told.answer)
@@ -266,7 +267,7 @@ class Peer:
     def _taken(self, command: Command, told: _Told) -> Answer:
         """The answer to one command."""
         self.hits = told.hits
-        if told.stops:
+        if told.stops and not self.hello.stays:
             self.stopped = dict(told.answer)
         if command["op"] == "init":
             try:
@@ -336,7 +337,10 @@ def _hello(told: Answer) -> Hello:
         raise PeerError(
             f"hello: machine: {brief(machine)} found, {SVSM} or {HOST} expected", kind="start"
         )
-    return Hello(plain(name), plain(profile), machine)
+    stays = told.get("stays", False)
+    if not isinstance(stays, bool):
+        raise PeerError(f"hello: stays: {brief(stays)} found, true or false expected", kind="start")
+    return Hello(plain(name), plain(profile), machine, stays)
 
 
 def _object(line: bytes) -> Answer:

@@ -8,6 +8,7 @@ static const char *const names[SVSM_BUGS] = { "ppr",    "vector-31", "level-eoi"
 static const struct vmgexit_svsm svsm = {
     .name = "an APIC SVSM in C",
     .profile = "reference",
+    .stays = true,
     .init = svsm_init,
     .knows = svsm_knows,
     .call = svsm_call,

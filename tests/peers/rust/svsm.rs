@@ -438,6 +438,10 @@ impl adapter::Svsm for Svsm {
         "reference"
     }
 
+    fn stays(&self) -> bool {
+        true // `init` makes all of it anew
+    }
+
     fn init(&mut self, vm: &mut Vm) {
         self.registrations = vm.reg_count;
         self.locals[..vm.cpus].fill(Local::default());

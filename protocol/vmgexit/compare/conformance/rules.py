@@ -395,11 +395,13 @@ _REQUESTS = Chapter(
             "A termination request",
             'Where the SVSM asks the host to end the VM, the answer is `{"terminated": "text"}`. The text'
             " is free. The adapter may exit then; it is asked nothing more, and the next `init` goes to a"
-            " new process.",
+            ' new process. One whose hello says `"stays": true` goes on, which saves the time of a start:'
+            " it answers every command by the stop until the next `init`.",
             (
                 begin(),
                 (on("host_refuse", call="disable_alternate_injection"), OK),
                 (_DEREGISTER, {"terminated": "the host refused to disable Alternate Injection"}),
+                (on("enter"), {"terminated": "the host refused to disable Alternate Injection"}),
             ),
         ),
         Rule(
@@ -413,7 +415,8 @@ _REQUESTS = Chapter(
         ),
         Rule(
             "After a stop",
-            "The next `init` starts a machine as if nothing had been, in a new process.",
+            "The next `init` starts a machine as if nothing had been, in a new process or, of one that"
+            " stays, in the same.",
             (begin(), (on("doorbell"), {"hex": page()})),
         ),
         Rule(

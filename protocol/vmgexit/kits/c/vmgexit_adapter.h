@@ -8,12 +8,14 @@
 #define VMGEXIT_ADAPTER_H
 
 #include "vmgexit_vm.h"
+#include <setjmp.h>
 
 #define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
 
 /* The calls into an SVSM. `init` is needed, the others may be NULL. */
 struct vmgexit_svsm {
     const char *name, *profile; /* for the hello */
+    bool stays;                 /* the process goes on after a stop: `init` leaves nothing of what was before */
     /* A fresh SVSM for this VM. */
     void (*init)(struct vmgexit_vm *vm);
     /* Whether it has such a call; NULL: it answers all of them itself, by codes where it does not. */
@@ -34,6 +36,11 @@ struct vmgexit_svsm {
 static struct vmgexit_vm vmgexit_vm;
 static struct vmgexit_reader vmgexit_reader;
 static struct vmgexit_answer vmgexit_answer;
+static struct {
+    const char *kind; /* NULL: it runs */
+    char text[256];
+    jmp_buf left;
+} vmgexit_stop;
 
 /* --- answers ------------------------------------------------------------------------------------ */
 
@@ -63,16 +70,22 @@ static inline void vmgexit_only(const char *key, const char *text)
     vmgexit_send_answer();
 }
 
+/* Leave the SVSM for good. */
+static inline _Noreturn void vmgexit_stop_by(const char *kind, const char *text)
+{
+    vmgexit_stop.kind = kind;
+    snprintf(vmgexit_stop.text, sizeof vmgexit_stop.text, "%s", text);
+    longjmp(vmgexit_stop.left, 1);
+}
+
 _Noreturn void vmgexit_panic(const char *text)
 {
-    vmgexit_only("panic", text);
-    exit(0);
+    vmgexit_stop_by("panic", text);
 }
 
 _Noreturn void vmgexit_terminate(const char *text)
 {
-    vmgexit_only("terminated", text);
-    exit(0);
+    vmgexit_stop_by("terminated", text);
 }
 
 static inline void vmgexit_put_set(const char *key, const uint32_t set[8])
@@ -410,11 +423,27 @@ static inline void vmgexit_do_line(const struct vmgexit_svsm *svsm, const char *
         vmgexit_only("unsupported", name);
         return;
     }
+    if (command.operation == VMGEXIT_OP_INIT)
+        vmgexit_stop.kind = NULL;
+    if (vmgexit_stop.kind)
+        longjmp(vmgexit_stop.left, 1);
     vmgexit_begin_answer();
     vmgexit_carry_out(svsm, &command);
     if (command.operation != VMGEXIT_OP_INIT && vmgexit_vm.request_count > made)
         vmgexit_put_requests("calls", &vmgexit_vm, made);
     vmgexit_send_answer();
+}
+
+/* The same; a stop comes back to here. */
+static inline void vmgexit_do_line_or_stop(const struct vmgexit_svsm *svsm, const char *line, size_t length)
+{
+    if (!setjmp(vmgexit_stop.left)) {
+        vmgexit_do_line(svsm, line, length);
+        return;
+    }
+    vmgexit_only(vmgexit_stop.kind, vmgexit_stop.text);
+    if (!svsm->stays)
+        exit(0);
 }
 
 /* Say hello, and answer every line until standard input ends. The exit code of `main`. */
@@ -429,6 +458,8 @@ static inline int vmgexit_answer_commands(const struct vmgexit_svsm *svsm)
     vmgexit_text(&vmgexit_answer, "name", svsm->name);
     if (svsm->profile)
         vmgexit_text(&vmgexit_answer, "profile", svsm->profile);
+    if (svsm->stays)
+        vmgexit_flag(&vmgexit_answer, "stays", true);
     vmgexit_send_answer();
     while ((letter = getchar()) != EOF) {
         if (letter != '\n') {
@@ -438,7 +469,7 @@ static inline int vmgexit_answer_commands(const struct vmgexit_svsm *svsm)
             continue;
         }
         if (length <= sizeof line)
-            vmgexit_do_line(svsm, line, length);
+            vmgexit_do_line_or_stop(svsm, line, length);
         else
             vmgexit_only("unsupported", "a line of more than 1 MiB");
         length = 0;

@@ -31,6 +31,7 @@ class Svsm:
 
     name = "an SVSM"
     profile = "reference"
+    stays = False  # the process goes on after a stop: `init` leaves nothing of what was before
 
     def init(self, vm: Vm) -> None:
         """A fresh SVSM for this VM."""
@@ -63,9 +64,10 @@ class Svsm:
 
 
 def answer_commands(svsm: Svsm) -> None:
-    """Say hello, and answer every line until standard input ends, or the SVSM stops."""
+    """Say hello, and answer every line until standard input ends, or an SVSM that does not stay stops."""
     adapter = _Adapter(svsm)
-    _say({"vmgexit": VERSION, "name": svsm.name, "profile": svsm.profile})
+    stays = {"stays": True} if svsm.stays else {}
+    _say({"vmgexit": VERSION, "name": svsm.name, "profile": svsm.profile, **stays})
     while line := sys.stdin.buffer.readline(LONGEST_LINE + 2):
         whole = line
         while not whole.endswith(b"\n"):  # its rest is read, and not kept
@@ -75,11 +77,14 @@ def answer_commands(svsm: Svsm) -> None:
         try:
             _say(adapter.answer(line.rstrip(b"\n")))
         except Stop as stop:
-            _say({stop.kind: str(stop)})
-            return
+            adapter.stopped = {stop.kind: str(stop)}
         except Exception as error:
             traceback.print_exc()
-            _say({"panic": f"{type(error).__name__}: {error}"})
+            adapter.stopped = {"panic": f"{type(error).__name__}: {error}"}
+        else:
+            continue
+        _say(adapter.stopped)
+        if not svsm.stays:
             return
 
 
@@ -91,6 +96,7 @@ def _say(answer: Answer) -> None:
 class _Adapter:
     def __init__(self, svsm: Svsm) -> None:
         self.svsm, self.vm = svsm, Vm([], 0)
+        self.stopped: Answer | None = None  # what answers until the next `init`
 
     def answer(self, line: bytes) -> Answer:
         try:
@@ -100,6 +106,10 @@ class _Adapter:
         operation = command["op"]
         if not self._is_possible(command) or not self.svsm.supports(command):
             return {"unsupported": operation}
+        if operation == "init":
+            self.stopped = None
+        elif self.stopped is not None:
+            return self.stopped
         made = len(self.vm.requests)
         answer: Answer = getattr(self, f"_{operation}")(command)
         if operation != "init" and len(self.vm.requests) > made:

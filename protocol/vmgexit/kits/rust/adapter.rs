@@ -83,6 +83,10 @@ pub trait Svsm {
     /// For the hello.
     fn name(&self) -> &'static str;
     fn profile(&self) -> &'static str;
+    /// The process goes on after a stop: `init` leaves nothing of what was before.
+    fn stays(&self) -> bool {
+        false
+    }
     /// A fresh SVSM for this VM.
     fn init(&mut self, vm: &mut Vm);
     /// Whether it has what the command needs. If not, the command changes nothing and counts as no mistake.
@@ -118,27 +122,36 @@ pub fn hello<S: Svsm>(svsm: &S, answer: &mut Answer) {
     answer.number("vmgexit", VERSION);
     answer.text("name", svsm.name());
     answer.text("profile", svsm.profile());
+    if svsm.stays() {
+        answer.flag("stays", true);
+    }
 }
 
-/// Answer one line. An error is a stop: the process is to end once it is told.
-pub fn answer_line<S: Svsm>(svsm: &mut S, vm: &mut Vm, line: &[u8], answer: &mut Answer) -> Result<(), Stop> {
+/// Answer one line. False where the SVSM stopped before: that stop answers. An error is a stop.
+pub fn answer_line<S: Svsm>(svsm: &mut S, vm: &mut Vm, line: &[u8], answer: &mut Answer) -> Result<bool, Stop> {
     let made = vm.request_count;
     let command = match read_command(line) {
         Ok(command) => command,
         Err(wrong) => {
             answer.text("unsupported", wrong);
-            return Ok(());
+            return Ok(true);
         }
     };
     if !is_possible(vm, &command) || !svsm.supports(&command) {
         answer.text("unsupported", command.name());
-        return Ok(());
+        return Ok(true);
     }
+    let begins = matches!(command, Command::Init { .. });
+    if vm.has_stopped && !begins {
+        return Ok(false);
+    }
+    vm.has_stopped = true; // until it comes back, by no stop and no panic
     carry_out(svsm, vm, &command, answer)?;
-    if !matches!(command, Command::Init { .. }) && vm.request_count > made {
+    vm.has_stopped = false;
+    if !begins && vm.request_count > made {
         requests("calls", vm, made, answer);
     }
-    Ok(())
+    Ok(true)
 }
 
 fn is_possible(vm: &Vm, command: &Command) -> bool {

@@ -12,7 +12,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 const LONGEST_LINE: usize = 1 << 20;
 const MOST_REQUESTS: usize = 1 << 13;
 
-/// Say hello, and answer every line until standard input ends, or the SVSM stops.
+/// Say hello, and answer every line until standard input ends, or an SVSM that does not stay stops.
 pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
     let mut vcpus = vec![Vcpu::fresh(0, 0); MOST_VCPUS];
     let no_request = HostRequest { cpu: 0, request: Request::SpecificEoi, info1: 0 };
@@ -25,11 +25,12 @@ pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
         late: &mut vec![Interrupt::default(); LONGEST_LINE / 24],
         late_count: 0,
         cancelled: 0,
+        has_stopped: false,
     };
     let mut buffer = vec![0; LONGEST_LINE + 2];
     let mut answer = Answer::new(&mut buffer);
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
-    let mut line = Vec::new();
+    let (mut line, mut stop) = (Vec::new(), ("", String::new()));
     hello(svsm, &mut answer);
     output.write_all(answer.finished())?;
     output.flush()?;
@@ -37,20 +38,23 @@ pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
         answer.restart();
         let is_long = line.len() > LONGEST_LINE;
         let run = || answer_line(svsm, &mut vm, &line, &mut answer);
-        let stopped = if is_long {
+        let has_stopped = if is_long {
             answer.text("unsupported", "a line of more than 1 MiB");
-            None
+            false
         } else {
-            match catch_unwind(AssertUnwindSafe(run)) {
-                Ok(Ok(())) => None,
-                Ok(Err(Stop::Panic(text))) => Some(("panic", text.to_string())),
-                Ok(Err(Stop::Terminated(text))) => Some(("terminated", text.to_string())),
-                Err(thrown) => Some(("panic", text_of(thrown.as_ref()))),
+            let outcome = catch_unwind(AssertUnwindSafe(run));
+            let runs = matches!(outcome, Ok(Ok(true)));
+            match outcome {
+                Ok(Ok(_)) => {}
+                Ok(Err(Stop::Panic(text))) => stop = ("panic", text.to_string()),
+                Ok(Err(Stop::Terminated(text))) => stop = ("terminated", text.to_string()),
+                Err(thrown) => stop = ("panic", text_of(thrown.as_ref())),
             }
+            !runs
         };
-        if let Some((stop, text)) = &stopped {
+        if has_stopped {
             answer.restart();
-            answer.text(stop, text);
+            answer.text(stop.0, &stop.1);
         }
         let told = answer.finished();
         output.write_all(told)?;
@@ -58,7 +62,7 @@ pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
         if answer.is_full {
             return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
         }
-        if stopped.is_some() {
+        if has_stopped && !svsm.stays() {
             return Ok(());
         }
     }

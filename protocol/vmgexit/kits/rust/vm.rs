@@ -217,6 +217,7 @@ pub struct Vm<'a> {
     pub(crate) late: &'a mut [Interrupt],
     pub(crate) late_count: usize,
     pub(crate) cancelled: u64,
+    pub(crate) has_stopped: bool,
 }
 
 impl Vm<'_> {

@@ -10,6 +10,7 @@
 static const struct vmgexit_svsm svsm = {
     .name = "a small SVSM",   /* your SVSM and its version */
     .profile = "reference",
+    .stays = true,            /* after a stop: svsm_init makes all of it anew */
     .init = svsm_init,
     .knows = svsm_knows,
     .call = svsm_call,

@@ -31,6 +31,7 @@ MOST_REGISTRATIONS = (1 << 32) - 1
 
 class SmallSvsm(Svsm):
     name = "a small SVSM"  # your SVSM and its version
+    stays = True  # after a stop: `init` makes all of it anew
 
     def init(self, vm: Vm) -> None:
         self.vm = vm

@@ -31,6 +31,10 @@ impl Svsm for Small {
         "reference"
     }
 
+    fn stays(&self) -> bool {
+        true // `init` makes all of it anew
+    }
+
     fn init(&mut self, vm: &mut Vm) {
         *self = Small { registrations: vm.reg_count, ..Small::default() };
     }
