@@ -409,7 +409,7 @@ _PIECES = frozenset(
 _WORDS = tuple(PLACES[name] for name in ("rcx", "rdx", "r8"))
 
 
-def _blocks(data: bytes) -> list[bytes]:
+def blocks_of(data: bytes) -> list[bytes]:
     """The commands of a program, each with its pieces."""
     blocks: list[bytes] = []
     for at in range(0, len(data) - SIZE + 1, SIZE):
@@ -477,7 +477,7 @@ def mutate(data: bytes, longest: int, seed: int, *, hostile: bool = False) -> by
     """Another program, of at most `longest` bytes. Never raises, whatever `data` is. With `hostile` there
     are acts of the host in it."""
     pick = random.Random(seed)
-    blocks = _blocks(data)
+    blocks = blocks_of(data)
     if not blocks or pick.random() < 0.05:
         blocks[:1] = [spelled(layout(pick))]
     bursts = BURSTS | HOSTILE if hostile else BURSTS

@@ -166,6 +166,18 @@ TARGETS = {
             has_states=False,
             takes_peer=True,
         ),
+        _program(
+            "svsm-peer",
+            "another implementation of an SVSM with memory (--peer) answers as the machine does",
+            "svsm_peer:SvsmPeer",
+            probed=tuple(
+                f"vmgexit.machine.{name}"
+                for name in ("machine", "memory_commands", "memory", "rules")
+            ),
+            has_states=False,
+            on_memory=True,
+            takes_peer=True,
+        ),
     )
 }
 

@@ -10,6 +10,7 @@ one name: state is named without the command, since interrupts are taken in many
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,20 @@ from typing import Any
 from ..descriptions import Answer, Command
 from ..errors import PeerError, brief
 from ..machine.machine import Machine
+from ..machine.memory.memory import Memory
 from ..machine.quirks import PROFILES, Quirks, noting
 from ..watch.snapshot import snapshot
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.calls import find_call
 from ..wire.doorbell import DoorbellHead
 from ..wire.svsm import Protocol as CallProtocol
+from ..wire.svsm import ResultCode
+from . import memory_looks
 from .lockstep import UNSUPPORTED, Answering, Differences, compare
 from .peer import STOPS
 
-LOOKS = ("state", "doorbell")
+_ON_INTERRUPTS = ("state", "doorbell")
+LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
 """The commands that only look, asked after each command."""
 
 _MOST_MEETING = 3  # quirks that are tried together
@@ -49,10 +54,18 @@ _NEAREST = (
     "cancelled",
     "reg_count",
     "alt_inj",
+    "rax",
+    "did",
+    "ran",
+    "page",
+    "registry",
+    "calling_area",
 )
 # The APIC calls whose RCX is a register; each register has rules of its own.
 _OF_REGISTERS = (ApicCall.READ_REGISTER, ApicCall.WRITE_REGISTER)
 _REGISTERS = {int(one): one.name for one in ApicRegister}
+_REFUSALS = {int(one) for one in ResultCode} - {int(ResultCode.SUCCESS)}
+_PLACE = re.compile(r"\[\w+\]")  # which page or vCPU a key is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +120,11 @@ def first(
     # Keys of looks that differ from the beginning: no command is their cause.
     usual: set[str] = set()
     for index, command in enumerate(commands):
-        before = _state(machine, command)
+        if machine.stopped is not None and command["op"] != "init":
+            continue  # both stopped
+        before, memory = _state(machine, command), _copy(machine)
         found: Differences = {}
-        for one in (command, *_looks(command, len(machine.vm.vcpus))):
+        for one in itertools.chain((command,), _looks(command, machine, memory)):
             try:
                 answer = peer.execute(one)
             except PeerError as error:
@@ -119,9 +134,10 @@ def first(
                     break  # our machine leaves it out too
                 continue
             told.append((one, answer))
-            differing = compare(answer, _answer(machine, one))
+            expected = _answer(machine, one)
+            differing = compare(answer, expected)
             if one is not command:
-                differing = _of_look(one, differing)
+                differing = _of_look(one, differing, expected)
                 if command["op"] == "init":
                     usual |= differing.keys()
                 differing = {key: pair for key, pair in differing.items() if key not in usual}
@@ -136,7 +152,8 @@ def first(
             named = explaining(told, quirks, usual, 1 if is_hopeless else _MOST_MEETING)
             if unexplained is not None and not named:
                 unexplained[key] += 1
-            return Cause(index, where, key, found, named, before, _state(machine, command))
+            after = _state(machine, command) + memory_looks.around(machine.vm.memory, memory)
+            return Cause(index, where, key, found, named, before, after)
     return None
 
 
@@ -150,20 +167,33 @@ def _answer(machine: Machine, command: Command) -> Answer:
     return answer
 
 
-def _looks(command: Command, vcpus: int) -> Iterator[Command]:
-    """What is asked after a command: of its vCPU, and after one that may send an IPI, of all."""
-    if command["op"] in LOOKS or "memory" in command:
+def _copy(machine: Machine) -> Memory | None:
+    """The memory as it is now, if there is one."""
+    return machine.vm.memory and machine.vm.memory.copy()
+
+
+def _looks(command: Command, machine: Machine, before: Memory | None) -> Iterator[Command]:
+    """What is asked after a command: of its vCPU, after one that may send an IPI of all, and on memory also
+    what it did there."""
+    if command["op"] in LOOKS:
         return
+    if machine.vm.memory is not None:
+        yield from memory_looks.looks(command, machine, before)
+        if not machine.vm.has_apic or "memory" in command:
+            return
     own = command.get("cpu", 0)
     sends = command["op"] == "call" and command["request"] == ApicCall.WRITE_REGISTER
-    for cpu in (own, *(other for other in range(vcpus) if sends and other != own)):
-        for name in LOOKS:
+    others = range(len(machine.vm.vcpus)) if sends else ()
+    for cpu in (own, *(other for other in others if other != own)):
+        for name in _ON_INTERRUPTS:
             yield {"op": name, "cpu": cpu}
 
 
-def _of_look(look: Command, found: Differences) -> Differences:
+def _of_look(look: Command, found: Differences, expected: Answer) -> Differences:
     """The differences of a look; of a doorbell page by field. What an answer shows of an entry, a state
     shows too, and what it did is in the answers' calls."""
+    if look["op"] in memory_looks.LOOKS:
+        return memory_looks.of_look(look, found, expected)
     if look["op"] == "doorbell":
         return {
             f"doorbell.{key}": pair
@@ -227,9 +257,11 @@ def explaining(
 
 def _gives(machine: Machine, told: Sequence[tuple[Command, Answer]], usual: set[str]) -> bool:
     for command, answer in told:
-        found = compare(answer, _answer(machine, command))
+        expected = _answer(machine, command)
+        found = compare(answer, expected)
         if found and command["op"] in LOOKS:
-            found = {key: one for key, one in _of_look(command, found).items() if key not in usual}
+            looked = _of_look(command, found, expected)
+            found = {key: one for key, one in looked.items() if key not in usual}
         if found:
             return False
     return True
@@ -242,8 +274,9 @@ def _key(where: str, found: Differences) -> str:
             return f"{stop} at {where}"
     key = min(found, key=_distance)
     ours, theirs = found[key]
+    key = _PLACE.sub("", key)
     group = key.partition(".")[0]
-    way = _way(ours, theirs)
+    way = _refused(ours, theirs) if key == "rax" else _way(ours, theirs)
     if group in ("apic", "flags", "doorbell") or key in ("cancelled", "calls") or "ipi" in key:
         return f"{key} {way}"
     return f"{where}: {key} {way}"
@@ -255,20 +288,27 @@ def _distance(key: str) -> int:
     )
 
 
+def _refused(ours: Any, theirs: Any) -> str:
+    """In which way a result code is wrong: a refusal that is missing, or one too many."""
+    for start, code in (("is not", theirs), ("is", ours)):
+        if code in _REFUSALS:
+            return f"{start} {ResultCode(code).name}"
+    return "differs"
+
+
 def _way(ours: Any, theirs: Any) -> str:
     """In which way a value is wrong."""
     if isinstance(ours, bool) and isinstance(theirs, bool):
         return f"is {ours}".lower()
     more, fewer = _beyond(ours, theirs), _beyond(theirs, ours)
-    if more is None or fewer is None:
-        return "differs"
-    if more and fewer:
+    if more is None or fewer is None or bool(more) is bool(fewer):
         return "differs"
     return f"has {more} too many" if more else f"lacks {fewer}"
 
 
 def _beyond(one: Any, other: Any) -> str | None:
-    """What `one` has beyond `other`: members of vector sets, requests; None of other values."""
+    """What `one` has beyond `other`: members of vector sets, requests, what was done on memory; None of
+    other values."""
     if one is None and isinstance(other, list):
         return ""
     if isinstance(one, list) and (other is None or isinstance(other, list)):
@@ -276,6 +316,10 @@ def _beyond(one: Any, other: Any) -> str | None:
         if all(isinstance(each, dict) for each in (*one, *held)):
             names = {str(each.get("call")) for each in one if each not in held}
             return " and ".join(sorted(names))
+        if all(isinstance(each, list) and each for each in (*one, *held)):
+            done = Counter(str(each[0]) for each in one)
+            done.subtract(str(each[0]) for each in held)
+            return " and ".join(sorted(name for name, count in done.items() if count > 0))
         if len(one) == len(held) == 8 and all(type(each) is int for each in (*one, *held)):
             return "members" if any(a & ~b for a, b in zip(one, held, strict=True)) else ""
         if all(type(each) is int for each in (*one, *held)):

@@ -1,0 +1,54 @@
+"""Mutating programs for `svsm-peer`: those of `svsm-hostile`, with looks at what commands did.
+
+A peer tells of its memory only what it is asked. After a burst of commands some look at the pages that
+they named, at the registered VMSAs, and at where vCPUs are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from vmgexit.machine.program import CODES, PLACES, SIZE, spelled
+from vmgexit.wire.page_size import PAGE
+
+from . import memory
+
+LOOKED_AT = 1 / 4  # of the commands that do something
+MOST_LOOKS = 2  # after one command
+
+_DO_SOMETHING = tuple(CODES[name] for name in ("call", "host_page", "write", "vmsa", "adjust"))
+_ADDRESSES = tuple(PLACES[name] for name in ("rcx", "rdx"))
+_LAST_PAGE = (1 << 52) - PAGE
+
+
+def mutate(data: bytes, longest: int, seed: int) -> bytes:
+    """Another program, of at most `longest` bytes, with looks. Never raises, whatever `data` is."""
+    pick = random.Random(seed)
+    changed = memory.mutate(data, longest, seed, hostile=True)
+    blocks: list[bytes] = []
+    for block in memory.blocks_of(changed):
+        blocks.append(block)
+        if block[0] in _DO_SOMETHING and pick.random() < LOOKED_AT * _new(block, data):
+            blocks += _looks(pick, block)
+    return b"".join(blocks)[: longest - longest % SIZE]
+
+
+def _new(block: bytes, before: bytes) -> bool:
+    """Whether a command was not there before: what was is not looked at again and again."""
+    return block not in before
+
+
+def _looks(pick: random.Random, block: bytes) -> Iterator[bytes]:
+    named = [int.from_bytes(block[place], "little") & -PAGE for place in _ADDRESSES]
+    pages = [page for page in named if page <= _LAST_PAGE] + [memory.page(pick) & _LAST_PAGE]
+    for _ in range(pick.randint(1, MOST_LOOKS)):
+        match pick.randrange(6):
+            case 0:
+                yield spelled({"op": "registry"})
+            case 1:
+                yield spelled({"op": "calling_area", "cpu": pick.randrange(3)})
+            case 2:
+                yield spelled({"op": "read", "gpa": pick.choice(pages), "len": 64, "by": 2})
+            case _:
+                yield spelled({"op": "page", "gpa": pick.choice(pages)})

@@ -1,0 +1,65 @@
+"""Invariant: another implementation of an SVSM with memory answers every command as the machine of the
+profile does, one answer to each, in time, and stops only where that stops.
+
+The inputs are those of `svsm-hostile`, with looks at memory in between; all else is as for `peer`. What a
+peer does not support is left out on both sides, APIC emulation on memory too. One that has no machine
+with memory at all is refused.
+"""
+
+from __future__ import annotations
+
+import random
+
+from vmgexit.compare.lockstep import UNSUPPORTED
+from vmgexit.descriptions import Command
+from vmgexit.errors import UsageError
+
+from ..inputs import looks
+from .base import MOST_MUTATIONS
+from .peer import PeerTarget
+from .whole_svsm import OPENING, HostileWholeSvsm
+
+
+class SvsmPeer(PeerTarget, HostileWholeSvsm):
+    """A peer with memory, started with the first command, beside the machine."""
+
+    has_apic = True  # the peer emulates APICs on a machine with memory
+
+    def commands(self, data: bytes) -> list[Command]:
+        read = super().commands(data)
+        return read if self.has_apic else list(map(_without_apic, read))
+
+    def make(self, pick: random.Random) -> bytes:
+        """A program of one mutation after the other."""
+        data = b""
+        for _ in range(pick.randint(1, MOST_MUTATIONS)):
+            data = self.mutate(data, self.row.longest, pick.getrandbits(31))
+        return data
+
+    def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
+        return looks.mutate(data, longest, seed)
+
+    def start(self) -> None:
+        """Start the peer, and ask which machines it has. Raises UsageError where none has memory."""
+        super().start()
+        if self.peer is None:
+            return
+        if not self._has(OPENING):
+            self.close()
+            raise UsageError(
+                f"--peer {self.conditions.peer}: it does not support an init with memory; the target peer"
+                " drives an SVSM without"
+            )
+        self.has_apic = self._has(OPENING | {"reg_count": 1})
+
+    def _has(self, opening: Command) -> bool:
+        """Whether the peer carries out an `init`."""
+        assert self.peer is not None
+        return set(self.peer.execute(opening)) != {UNSUPPORTED}
+
+
+def _without_apic(command: Command) -> Command:
+    """The command for a machine without APIC emulation."""
+    if command["op"] != "init":
+        return command
+    return {key: value for key, value in command.items() if key != "reg_count"}
