@@ -18,7 +18,7 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import SIZE
 from vmgexit.machine.quirks import MEMORY, REFERENCE, profile
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.inputs import looks
+from vmgexit_fuzz.inputs import looks, memory_programs
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
 from vmgexit_fuzz.targets.whole_svsm import OPENING
@@ -130,9 +130,10 @@ def test_programs_look_at_what_they_did() -> None:
 
 def test_mutations_are_of_whole_operations_and_the_same_each_time() -> None:
     data = b""
+    one, other = (memory_programs.stock(hostile=True) for _ in range(2))
     for seed in range(200):
-        changed = looks.mutate(data, ROW.longest, seed)
-        assert changed == looks.mutate(data, ROW.longest, seed)
+        changed = looks.mutate(data, ROW.longest, seed, one)
+        assert changed == looks.mutate(data, ROW.longest, seed, other)
         assert len(changed) <= ROW.longest
         assert len(changed) % SIZE == 0
         data = changed

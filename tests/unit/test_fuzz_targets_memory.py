@@ -1,6 +1,7 @@
 """The targets `svsm` and `svsm-hostile`: what their mutator makes, how bytes become scenarios, what they
 find."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from vmgexit.machine.commands import checked
 from vmgexit.machine.program import SIZE, spelled
 from vmgexit.machine.quirks import MEMORY
 from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.inputs import memory
+from vmgexit_fuzz.inputs import memory, memory_programs
 from vmgexit_fuzz.inputs.memory import BURSTS, HOSTILE, Burst, Pick
 from vmgexit_fuzz.targets import USUAL, Conditions, Finding, find
 from vmgexit_fuzz.targets.whole_svsm import OPENING, HostileWholeSvsm, WholeSvsm
@@ -95,9 +96,10 @@ def test_layouts_are_valid() -> None:
 
 def test_mutations_are_of_whole_operations_and_the_same_each_time() -> None:
     data = b""
+    one, other = (memory_programs.stock(hostile=True) for _ in range(2))
     for seed in SEEDS:
-        changed = memory.mutate(data, LONGEST, seed)
-        assert changed == memory.mutate(data, LONGEST, seed)
+        changed = memory_programs.mutate(data, LONGEST, seed, one)
+        assert changed == memory_programs.mutate(data, LONGEST, seed, other)
         assert len(changed) <= LONGEST
         assert len(changed) % SIZE == 0
         data = changed
@@ -105,15 +107,14 @@ def test_mutations_are_of_whole_operations_and_the_same_each_time() -> None:
 
 @given(data=st.binary(max_size=300), seed=st.integers(0, 1 << 31), longest=st.integers(0, 400))
 def test_any_input_is_mutated(data: bytes, seed: int, longest: int) -> None:
-    assert len(memory.mutate(data, longest, seed)) <= longest
+    assert len(SVSM.mutate(data, longest, seed)) <= longest
 
 
-def lists(hostile: bool) -> list[tuple[int, list[int]]]:
-    """Lists that the mutator makes from nothing: how many entries the header counts, and what is there."""
+def lists() -> list[tuple[int, list[int]]]:
+    """Lists that are made from nothing: how many entries the header counts, and what is there."""
     found = []
-    for seed in SEEDS:
-        target = HOSTILE_SVSM if hostile else SVSM
-        for command in target.commands(memory.mutate(b"", LONGEST, seed, hostile=hostile)):
+    for seed in range(4000):
+        for command in SVSM.commands(SVSM.make(random.Random(seed))):
             if command["op"] == "write" and command["gpa"] == memory.LIST:
                 held = bytes.fromhex(command["hex"])
                 words = [
@@ -124,7 +125,7 @@ def lists(hostile: bool) -> list[tuple[int, list[int]]]:
 
 
 def test_lists_mean_something() -> None:
-    found = lists(hostile=False)
+    found = lists()
     assert {510, 511} <= {count for count, _ in found}
     entries = [entry for _, words in found for entry in words]
     assert any(entry & 3 == 1 for entry in entries)  # 2 MiB
@@ -139,7 +140,7 @@ def test_what_the_mutator_makes_is_mostly_served() -> None:
     served = refused = 0
     for seed in range(60):
         execution = SVSM.begin()
-        for command in SVSM.commands(memory.mutate(b"", LONGEST, seed)):
+        for command in SVSM.commands(SVSM.make(random.Random(seed))):
             answer = execution.execute(command)
             if command["op"] == "call" and "rax" in answer:
                 served += answer["rax"] == 0

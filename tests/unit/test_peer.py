@@ -310,7 +310,7 @@ while True:
 
 
 def test_a_peer_that_stays_and_dies_all_the_same_is_told(make: Make) -> None:
-    script = ANSWER + "hear(); say('{\"panic\": \"\"}')\nos._exit(7)"
+    script = ANSWER + 'hear(); say(\'{"panic": ""}\')\nos._exit(7)'
     with make(script, hello=STAYS) as peer:
         answers = peer.answers([INIT, STATE, STATE])
         assert [next(answers), next(answers)] == [{"ok": True}, {"panic": ""}]

@@ -1,19 +1,19 @@
-"""Mutating programs for `svsm` and `svsm-hostile`: layouts, lists, vCPUs, attestations, TPM commands.
+"""What programs for `svsm` and `svsm-hostile` are made of: layouts, lists, vCPUs, attestations, the TPM.
 
 A burst is several commands that belong together. Its addresses come from a few pages, so that what is in
 use is named again: a list about its own page, a VMSA as an operand. All weights are in `LAYOUTS`,
-`BURSTS`, `HOSTILE` and `MUTATIONS`.
+`CLASSES`, `BURSTS` and `HOSTILE`. `memory_programs` puts bursts together.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, Generic, TypeVar
 
 from vmgexit.descriptions import Command
 from vmgexit.machine.commands import call
-from vmgexit.machine.program import CODES, PLACES, SIZE, spelled
 from vmgexit.wire.attestation import VTPM_GUID, AttestationCall, guid_bytes
 from vmgexit.wire.calls import calls
 from vmgexit.wire.exit_codes import ExitCode
@@ -58,22 +58,39 @@ _SINGLE, _ALL = AttestationCall.ATTEST_SINGLE_SERVICE, AttestationCall.ATTEST_SE
 _INVALID, _VALID, _IGNORE_CF, _LARGE = 0, 4, 8, 1
 _ANSWER_LENGTH = 0x20000001  # of the TPM: as many bytes as asked for
 
-Pick = random.Random
+
+class Pick(random.Random):
+    """Choices for one burst. Of `PAGES` it names `pages` alone, two or more."""
+
+    pages: Sequence[int] = PAGES
+
+
 Burst = Callable[[Pick, int], list[Command]]
+Held = TypeVar("Held")
 
 
-def _weighed(pick: Pick, table: Mapping[Any, int] | Iterable[tuple[Any, int]]) -> Any:
-    pairs = table.items() if isinstance(table, Mapping) else table
-    held, weights = zip(*pairs, strict=True)
-    return pick.choices(held, weights)[0]
+class Weighed(Generic[Held]):
+    """Things of which one is picked, each as often as its weight says."""
+
+    def __init__(self, *pairs: tuple[Held, int]) -> None:
+        self.held = [held for held, _ in pairs]
+        self.up_to = list(accumulate(weight for _, weight in pairs))
+
+    def one(self, pick: random.Random) -> Held:
+        """One of them."""
+        return pick.choices(self.held, cum_weights=self.up_to)[0]
+
+
+_CLASSES = Weighed(*CLASSES)
 
 
 def page(pick: Pick) -> int:
     """A page to name."""
-    return int(pick.choice(_weighed(pick, CLASSES)))
+    pages = _CLASSES.one(pick)
+    return pick.choice(pick.pages if pages is PAGES else pages)
 
 
-def _address(pick: Pick) -> int:
+def address(pick: Pick) -> int:
     """Mostly a page, now and then an address within one."""
     return page(pick) + pick.choice((0,) * 12 + (8, 16, 0xFF8, 0xFC0, 1)) & (1 << 64) - 1
 
@@ -95,11 +112,12 @@ LAYOUTS: dict[str, tuple[list[list[Any]], int]] = {
     "the legacy range private": ([*_USUAL, [0xA0000, 0x60000, "private", 0x66]], 2),
 }  # fmt: skip
 """Pages at first, and how often."""
+_LAYOUTS = Weighed(*LAYOUTS.values())
 
 
-def layout(pick: Pick) -> Command:
+def layout(pick: random.Random) -> Command:
     """An `init` with memory."""
-    pages = _weighed(pick, LAYOUTS.values())
+    pages = _LAYOUTS.one(pick)
     made: Command = {
         "op": "init",
         "cpus": pick.choice((1, 2, 2, 3)),
@@ -131,7 +149,7 @@ def _words(*values: int, size: int = 8) -> bytes:
     return b"".join(value.to_bytes(size, "little") for value in values)
 
 
-def _entry(pick: Pick) -> int:
+def entry(pick: Pick) -> int:
     action = pick.choice((_INVALID, _VALID)) | pick.choice((0, 0, _IGNORE_CF))
     if pick.random() < 0.2:
         return int(pick.choice(CHUNKS)) | action | _LARGE
@@ -150,13 +168,13 @@ def _pvalidate(
 
 def _list(pick: Pick, cpu: int) -> list[Command]:
     """A list, now and then one that is not what its header says, or of another place."""
-    entries = [_entry(pick) for _ in range(pick.choice((1, 1, 2, 3, 5)))]
+    entries = [entry(pick) for _ in range(pick.choice((1, 1, 2, 3, 5)))]
     made = _pvalidate(cpu, *entries)
     if pick.random() < 0.15:
         count, following = pick.choice((0, 1, 3, 510, 511)), pick.choice((0, 1, 2, 509, 510))
         made = _pvalidate(cpu, *entries, count=count, following=following)
     if pick.random() < 0.1:
-        made[-1] = _core(cpu, CoreCall.PVALIDATE, _address(pick))
+        made[-1] = _core(cpu, CoreCall.PVALIDATE, address(pick))
     if pick.random() < 0.2:
         made.append(made[-1])  # goes on where it was refused
     return made
@@ -172,19 +190,19 @@ def _back_and_forth(pick: Pick, cpu: int) -> list[Command]:
 def _own_list(pick: Pick, cpu: int) -> list[Command]:
     """A list that is about the page it is in."""
     action = pick.choice((_INVALID, _VALID | _IGNORE_CF, _VALID, _INVALID | _IGNORE_CF))
-    return _pvalidate(cpu, LIST | action, _entry(pick))
+    return _pvalidate(cpu, LIST | action, entry(pick))
 
 
 def _long_list(pick: Pick, cpu: int) -> list[Command]:
     """As many entries as a page has room for, and one more; all but the first are of one kind."""
     count = pick.choice((510, 510, 511))
     last = pick.choice((PAGES[0] | _VALID | _IGNORE_CF, PRIVATE | _VALID | _IGNORE_CF))
-    return _pvalidate(cpu, _entry(pick), *[last] * 509, count=count)
+    return _pvalidate(cpu, entry(pick), *[last] * 509, count=count)
 
 
 def _given_up(pick: Pick, cpu: int) -> list[Command]:
     """A page is made invalid, and then named as an operand."""
-    at = pick.choice(PAGES)
+    at = pick.choice(pick.pages)
     using: Command = pick.choice(
         (
             _core(cpu, CoreCall.REMAP_CA, at),
@@ -212,8 +230,8 @@ def _vmsa(pick: Pick, at: int) -> Command:
 
 def _create(pick: Pick, cpu: int) -> list[Command]:
     """A vCPU in a new VMSA; its calling area may have a call in it."""
-    at = pick.choice(PAGES) if pick.random() < 0.85 else page(pick)
-    area = pick.choice(PAGES) if pick.random() < 0.85 else page(pick)
+    at = pick.choice(pick.pages) if pick.random() < 0.85 else page(pick)
+    area = pick.choice(pick.pages) if pick.random() < 0.85 else page(pick)
     made = [_vmsa(pick, at), _core(cpu, CoreCall.CREATE_VCPU, at, area, pick.choice((0, 1, 1, 2)))]
     if pick.random() < 0.05:
         made[-1] |= {"rcx": at + pick.choice((8, 1)), "rdx": area}
@@ -224,7 +242,7 @@ def _create(pick: Pick, cpu: int) -> list[Command]:
 
 def _vcpu(pick: Pick, cpu: int) -> list[Command]:
     """A vCPU is created, calls, runs, and is replaced or deleted."""
-    other, at, area = pick.choice((1, 1, 0, 2)), *pick.sample(PAGES, 2)
+    other, at, area = pick.choice((1, 1, 0, 2)), *pick.sample(pick.pages, 2)
     query = _core(other, CoreCall.QUERY_PROTOCOL, 1)
     made = [_vmsa(pick, at), _core(cpu, CoreCall.CREATE_VCPU, at, area, other), query]
     if pick.random() < 0.4:
@@ -238,7 +256,7 @@ def _vcpu(pick: Pick, cpu: int) -> list[Command]:
 
 def _refused_create(pick: Pick, cpu: int) -> list[Command]:
     """VMPL 3 has some right on a page that is refused as a VMSA."""
-    at, area = pick.sample(PAGES, 2)
+    at, area = pick.sample(pick.pages, 2)
     right: Command = {"op": "adjust", "gpa": at, "vmpl": 3, "perms": pick.choice((1, 3, 15))}
     state = _vmsa(pick, at) | {"efer": pick.choice((0, EFER_SVME))}
     return [right, state, _core(cpu, CoreCall.CREATE_VCPU, at, area, pick.choice((1, 1, 9)))]
@@ -246,12 +264,12 @@ def _refused_create(pick: Pick, cpu: int) -> list[Command]:
 
 def _remap_area(pick: Pick, cpu: int) -> list[Command]:
     """The calling area moves: to another page, to where it is, to where one was."""
-    at = pick.choice((FIRST_AREA, FIRST_AREA, pick.choice(PAGES), _address(pick)))
+    at = pick.choice((FIRST_AREA, FIRST_AREA, pick.choice(pick.pages), address(pick)))
     return [_core(cpu, CoreCall.REMAP_CA, at)]
 
 
 def _delete(pick: Pick, cpu: int) -> list[Command]:
-    return [_core(cpu, CoreCall.DELETE_VCPU, pick.choice((*PAGES, SVSM + PAGE)))]
+    return [_core(cpu, CoreCall.DELETE_VCPU, pick.choice((*pick.pages, SVSM + PAGE)))]
 
 
 def _operation(pick: Pick) -> bytes:
@@ -262,7 +280,7 @@ def _operation(pick: Pick) -> bytes:
     if odd:
         which = pick.randrange(4)
         if pick.random() < 0.7:
-            at[which] = pick.choice((_address(pick), REPORT, END, (1 << 64) - PAGE))
+            at[which] = pick.choice((address(pick), REPORT, END, (1 << 64) - PAGE))
             if at[which] + PAGE >= 1 << 64:  # or its end would wrap
                 sizes[which] = pick.choice((64, 0x4A0, 0xFFF))
         else:
@@ -300,7 +318,7 @@ def _attest(pick: Pick, cpu: int, answers: tuple[Any, ...] = HONEST_ANSWERS) -> 
         if pick.random() < 0.4:
             made.append(_prepared(pick, answers))
         request = pick.choice((_SINGLE, _SINGLE, _SINGLE, _ALL, 2))
-        at = OPERATION if pick.random() < 0.9 else _address(pick)
+        at = OPERATION if pick.random() < 0.9 else address(pick)
         made.append(call(cpu, request, at, protocol=Protocol.ATTESTATION))
     return made
 
@@ -315,7 +333,7 @@ def _tpm(pick: Pick, cpu: int) -> list[Command]:
     size = pick.choice((len(command),) * 6 + (0, 5, 4087, 4088))
     platform, locality = pick.choice((8,) * 9 + (7,)), pick.choice((0,) * 9 + (1,))
     held = _words(platform, size=4) + bytes([locality]) + _words(size, size=4) + command
-    at = OPERATION if pick.random() < 0.8 else _address(pick)
+    at = OPERATION if pick.random() < 0.8 else address(pick)
     request = pick.choice((VtpmCall.COMMAND,) * 8 + (VtpmCall.QUERY, 2))
     return [_write(at, held), call(cpu, request, at, protocol=Protocol.VTPM)]
 
@@ -326,7 +344,7 @@ def _any_calls(pick: Pick, cpu: int) -> list[Command]:
     for _ in range(pick.randint(1, 3)):
         known = pick.choice(calls())
         number = known.number + pick.choice((0, 0, 0, 1, 0x100))
-        rcx, rdx, r8 = _address(pick), _address(pick), pick.choice((0, 1, 2, _address(pick)))
+        rcx, rdx, r8 = address(pick), address(pick), pick.choice((0, 1, 2, address(pick)))
         made.append(call(cpu, number, rcx, rdx, r8, protocol=known.protocol))
         if pick.random() < 0.1:
             made[-1]["pending"] = False
@@ -336,8 +354,11 @@ def _any_calls(pick: Pick, cpu: int) -> list[Command]:
 def _of_the_apic(pick: Pick, cpu: int) -> list[Command]:
     """What the APIC half does on its own."""
     own = programs.Pick(pick.getrandbits(31))
-    burst = _weighed(pick, programs.BURSTS)
+    burst = _OF_THE_APIC.one(pick)
     return [one for one in burst(own, cpu) if one["op"] != "set_vmsa"]
+
+
+_OF_THE_APIC = Weighed(*programs.BURSTS.items())
 
 
 BURSTS: dict[Burst, int] = {
@@ -356,6 +377,7 @@ BURSTS: dict[Burst, int] = {
     _long_list: 1,
     _of_the_apic: 4,
 }
+_BURSTS = Weighed(*BURSTS.items())
 
 
 # --- what a host does that follows no rule -----------------------------------------------------------
@@ -375,17 +397,17 @@ def _takes(pick: Pick, cpu: int) -> list[Command]:
     """A page is taken, split, joined or exchanged, and then comes what the guest does."""
     to = pick.choice(("shared", "private", "split", "join", "remap"))
     at = page(pick) if to in ("shared", "private", "remap") else pick.choice(CHUNKS)
-    return [_host_page(pick, at, to), *_weighed(pick, BURSTS)(pick, cpu)]
+    return [_host_page(pick, at, to), *_BURSTS.one(pick)(pick, cpu)]
 
 
 def _exchanges(pick: Pick, cpu: int) -> list[Command]:
     """A page is exchanged, made valid again, and put back; or exchanged once it is invalid."""
-    at = pick.choice((*PAGES, *LEGACY))
+    at = pick.choice((*pick.pages, *LEGACY))
     to = pick.choice((ELSEWHERE, SVSM + 3 * PAGE))
     moved: Command = {"op": "host_page", "gpa": at, "to": "remap", "spa": to}
     first = _pvalidate(cpu, at) if pick.random() < 0.5 else []
     again = _pvalidate(cpu, at | _VALID | pick.choice((0, _IGNORE_CF)))
-    return [*first, moved, *again, moved | {"spa": at}, *_pvalidate(cpu, _entry(pick))]
+    return [*first, moved, *again, moved | {"spa": at}, *_pvalidate(cpu, entry(pick))]
 
 
 def _lies(pick: Pick, cpu: int) -> list[Command]:
@@ -395,92 +417,3 @@ def _lies(pick: Pick, cpu: int) -> list[Command]:
 
 HOSTILE: dict[Burst, int] = {_takes: 8, _exchanges: 6, _lies: 6}
 """Beside `BURSTS`."""
-
-
-# --- mutations ---------------------------------------------------------------------------------------
-
-_PIECES = frozenset(
-    CODES[name]
-    for name in (
-        "late", "apic_id", "doorbell_bytes", "memory_range", "svsm_range", "page_range",
-        "memory_bytes", "psp_answer", "psp_certs", "vmsa_state", "vmsa_features",
-    )
-)  # fmt: skip
-_WORDS = tuple(PLACES[name] for name in ("rcx", "rdx", "r8"))
-
-
-def blocks_of(data: bytes) -> list[bytes]:
-    """The commands of a program, each with its pieces."""
-    blocks: list[bytes] = []
-    for at in range(0, len(data) - SIZE + 1, SIZE):
-        operation = data[at : at + SIZE]
-        if blocks and operation[0] in _PIECES:
-            blocks[-1] += operation
-        else:
-            blocks.append(operation)
-    return blocks
-
-
-Mutation = Callable[[Pick, list[bytes], Mapping[Burst, int]], None]
-
-
-def _spelled(pick: Pick, bursts: Mapping[Burst, int]) -> list[bytes]:
-    made = _weighed(pick, bursts)(pick, pick.choice((0, 0, 0, 1, 2)))
-    return [spelled(command) for command in made]
-
-
-def _continue(pick: Pick, blocks: list[bytes], bursts: Mapping[Burst, int]) -> None:
-    """From some way into the program, another way on."""
-    del blocks[pick.randint(1, min(len(blocks), programs.FARTHEST)) :]
-    for _ in range(pick.randint(1, 5)):
-        blocks += _spelled(pick, bursts)
-
-
-def _insert(pick: Pick, blocks: list[bytes], bursts: Mapping[Burst, int]) -> None:
-    at = pick.randint(1, len(blocks))
-    blocks[at:at] = _spelled(pick, bursts)
-
-
-def _change(pick: Pick, blocks: list[bytes], bursts: Mapping[Burst, int]) -> None:
-    """One word of one operation becomes an address."""
-    at = pick.randrange(len(blocks))
-    operation = pick.randrange(len(blocks[at]) // SIZE) * SIZE
-    place = pick.choice(_WORDS)
-    value = pick.choice((_address(pick), _entry(pick))) & (1 << 64) - 1
-    block = bytearray(blocks[at])
-    block[operation + place.start : operation + place.stop] = value.to_bytes(8, "little")
-    blocks[at] = bytes(block)
-
-
-def _duplicate(pick: Pick, blocks: list[bytes], bursts: Mapping[Burst, int]) -> None:
-    first = pick.randrange(len(blocks))
-    piece = blocks[first : first + pick.randint(1, 4)]
-    at = pick.randint(1, len(blocks))
-    blocks[at:at] = piece
-
-
-def _leave_out(pick: Pick, blocks: list[bytes], bursts: Mapping[Burst, int]) -> None:
-    if len(blocks) > 1:
-        del blocks[pick.randrange(1, len(blocks))]
-
-
-MUTATIONS: dict[Mutation, int] = {
-    _continue: 16,
-    _insert: 10,
-    _change: 5,
-    _duplicate: 3,
-    _leave_out: 3,
-}
-
-
-def mutate(data: bytes, longest: int, seed: int, *, hostile: bool = False) -> bytes:
-    """Another program, of at most `longest` bytes. Never raises, whatever `data` is. With `hostile` there
-    are acts of the host in it."""
-    pick = random.Random(seed)
-    blocks = blocks_of(data)
-    if not blocks or pick.random() < 0.05:
-        blocks[:1] = [spelled(layout(pick))]
-    bursts = BURSTS | HOSTILE if hostile else BURSTS
-    for _ in range(pick.choice((1, 1, 1, 2, 3))):
-        _weighed(pick, MUTATIONS)(pick, blocks, bursts)
-    return b"".join(blocks)[: longest - longest % SIZE]

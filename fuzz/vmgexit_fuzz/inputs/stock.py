@@ -3,7 +3,8 @@
 Making a burst takes as long as running ten commands, and putting one behind another takes almost nothing.
 So bursts are kept, and used some dozens of times in ever other company. Bugs sit where interrupts
 meet: bursts of one shelf are about the same few vectors. Each program adds one new burst to its
-shelf, and now and then a shelf is emptied and gets other vectors.
+shelf, and now and then a shelf is emptied and gets other vectors. Where there is memory, they are about the
+same few pages.
 """
 
 from __future__ import annotations
@@ -22,35 +23,37 @@ NEW = 1 / 8  # of the bursts that a program is changed by
 
 @dataclass(slots=True)
 class Shelf:
-    """Bursts about the same vectors, each in the binary spelling."""
+    """Bursts about the same vectors or pages, each in the binary spelling."""
 
-    vectors: tuple[int, ...]
+    subjects: tuple[int, ...]
     bursts: list[bytes] = field(default_factory=list)
 
 
 class Stock:
-    """Makes programs: `opening` gives the beginning of one, `burst` a burst about some of `vectors`."""
+    """Makes programs: `opening` gives the beginning of one, `burst` a burst about some of `subjects`,
+    `least` or up to two more."""
 
     def __init__(
         self,
         opening: Callable[[random.Random], bytes],
         burst: Callable[[random.Random, tuple[int, ...]], bytes],
-        vectors: tuple[int, ...],
+        subjects: tuple[int, ...],
+        least: int = 1,
     ) -> None:
-        self.opening, self.burst, self.vectors = opening, burst, vectors
+        self.opening, self.burst, self.subjects, self.least = opening, burst, subjects, least
         self.shelves: list[Shelf] = []
 
     def program(self, pick: random.Random) -> bytes:
         """A program that was not made before."""
         shelf = self._shelf(pick)
         bursts = shelf.bursts
-        new = self.burst(pick, shelf.vectors)
+        new = self.burst(pick, shelf.subjects)
         if len(bursts) < ON_A_SHELF:
             bursts.append(new)
         else:
             bursts[int(pick.random() * ON_A_SHELF)] = new
         while len(bursts) < LEAST:
-            bursts.append(self.burst(pick, shelf.vectors))
+            bursts.append(self.burst(pick, shelf.subjects))
         made = pick.choices(bursts, k=1 + int(pick.random() * MOST_BURSTS))
         made[int(pick.random() * len(made))] = new
         return self.opening(pick) + b"".join(made)
@@ -59,7 +62,7 @@ class Stock:
         """A burst, mostly one in stock."""
         shelf = self._shelf(pick)
         if not shelf.bursts or pick.random() < NEW:
-            shelf.bursts[:0] = [self.burst(pick, shelf.vectors)]
+            shelf.bursts[:0] = [self.burst(pick, shelf.subjects)]
             del shelf.bursts[ON_A_SHELF:]
             return shelf.bursts[0]
         return pick.choice(shelf.bursts)
@@ -69,7 +72,7 @@ class Stock:
         at = int(pick.random() * SHELVES)
         if at < len(self.shelves) and pick.random() >= EMPTIED:
             return self.shelves[at]
-        shelf = Shelf(tuple(pick.sample(self.vectors, 1 + int(pick.random() * 3))))
+        shelf = Shelf(tuple(pick.sample(self.subjects, self.least + int(pick.random() * 3))))
         if at < len(self.shelves):
             self.shelves[at] = shelf
         else:

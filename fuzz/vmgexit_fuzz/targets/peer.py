@@ -24,7 +24,6 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.scenario import show as show_scenario
 
-from ..inputs import programs
 from .base import Conditions, Finding, TargetRow, as_finding
 from .scenarios import ProgramTarget
 from .with_peer import WithPeer
@@ -40,7 +39,6 @@ class PeerTarget(WithPeer, ProgramTarget):
         self.unexplained: Counter[str] = Counter()
         # What the peer does not support, as it says so: by operation, then by what it is.
         self.lacking: defaultdict[str, dict[object, Answer]] = defaultdict(dict)
-        self.stock = programs.stock(self.guest)
         self.marked = (0, "")  # of the last finding: the command, and the state around it
 
     def make(self, pick: random.Random) -> bytes:

@@ -26,6 +26,7 @@ from vmgexit.watch.quick import Quick
 from vmgexit.watch.snapshot import snapshot
 
 from ..inputs import programs
+from ..inputs.stock import Stock
 from .base import Conditions, Finding, Target, TargetRow, as_finding
 
 CHANGED = 1 / 4  # how often a program from nothing is changed
@@ -56,6 +57,11 @@ class ProgramTarget(Target):
         super().__init__(row, conditions)
         self.quirks = profile(conditions.profile)
         self.guest = find_guest(conditions.guest)
+        self.stock = self.stocked()
+
+    def stocked(self) -> Stock:
+        """What inputs from nothing are made of."""
+        return programs.stock(self.guest)
 
     def begin(self) -> Execution:
         """What carries out an input command by command; it raises Violation and Finding."""
@@ -122,6 +128,13 @@ class ProgramTarget(Target):
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
         return programs.mutate(data, longest, seed, self.guest)
 
+    def make(self, pick: random.Random) -> bytes:
+        """A program of bursts in stock, one in four of them changed."""
+        data = self.stock.program(pick)[: self.row.longest]
+        if pick.random() < CHANGED:
+            return self.mutate(data, self.row.longest, pick.getrandbits(31))
+        return data
+
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
         """The beginning of one program and the end of the other."""
         return programs.crossover(one, other, longest, seed)
@@ -132,19 +145,8 @@ class Scenario(ProgramTarget):
 
     is_quick = True
 
-    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
-        super().__init__(row, conditions)
-        self.stock = programs.stock(self.guest)
-
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
         return programs.mutate(data, longest, seed, self.guest, self.stock)
-
-    def make(self, pick: random.Random) -> bytes:
-        """A program of bursts in stock, one in four of them changed."""
-        data = self.stock.program(pick)[: self.row.longest]
-        if pick.random() < CHANGED:
-            return self.mutate(data, self.row.longest, pick.getrandbits(31))
-        return data
 
 
 def _state(machine: Machine, command: Command) -> str:

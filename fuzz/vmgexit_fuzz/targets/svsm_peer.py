@@ -15,7 +15,6 @@ from vmgexit.descriptions import Command
 from vmgexit.errors import UsageError
 
 from ..inputs import looks
-from .base import MOST_MUTATIONS
 from .peer import PeerTarget
 from .whole_svsm import OPENING, HostileWholeSvsm
 
@@ -30,14 +29,11 @@ class SvsmPeer(PeerTarget, HostileWholeSvsm):
         return read if self.has_apic else list(map(_without_apic, read))
 
     def make(self, pick: random.Random) -> bytes:
-        """A program of one mutation after the other."""
-        data = b""
-        for _ in range(pick.randint(1, MOST_MUTATIONS)):
-            data = self.mutate(data, self.row.longest, pick.getrandbits(31))
-        return data
+        """A program of bursts in stock, with looks."""
+        return looks.with_looks(super().make(pick), self.row.longest, pick.getrandbits(31))
 
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
-        return looks.mutate(data, longest, seed)
+        return looks.mutate(data, longest, seed, self.stock)
 
     def start(self) -> None:
         """Start the peer, and ask which machines it has. Raises UsageError where none has memory."""

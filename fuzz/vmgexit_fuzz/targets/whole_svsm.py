@@ -15,7 +15,8 @@ from vmgexit.devices.sealed import Sealed
 from vmgexit.machine import program
 from vmgexit.machine.commands import NOT_ON_MEMORY
 
-from ..inputs import memory
+from ..inputs import memory, memory_programs
+from ..inputs.stock import Stock
 from .scenarios import ProgramTarget
 
 OPENING: Command = {
@@ -31,6 +32,9 @@ OPENING: Command = {
 }
 """In the place of a machine that has no memory."""
 
+_JUDGED = {"init", "host_page", "psp", *NOT_ON_MEMORY}
+"""Commands that a host may not give, or that are of no use here."""
+
 
 class WholeSvsm(ProgramTarget):
     """Any scenario on a machine with memory, whose host takes nothing."""
@@ -39,12 +43,20 @@ class WholeSvsm(ProgramTarget):
     devices = Devices(Sealed())
     hostile = False
 
+    def stocked(self) -> Stock:
+        return memory_programs.stock(hostile=self.hostile)
+
     def commands(self, data: bytes) -> list[Command]:
-        read = program.read(data, memory=True)
-        return [command for command in map(self._allowed, read) if command is not None]
+        allowed: list[Command] = []
+        for command in program.read(data, memory=True):
+            if command["op"] not in _JUDGED:
+                allowed.append(command)
+            elif (changed := self._allowed(command)) is not None:
+                allowed.append(changed)
+        return allowed
 
     def _allowed(self, command: Command) -> Command | None:
-        """The command as this host may give it; None where it may not, or where it has no use."""
+        """One of `_JUDGED` as this host may give it; None where it may not, or where it has no use."""
         match command["op"]:
             case "init" if "memory" not in command:
                 return OPENING | {key: command[key] for key in ("cpus", "reg_count")}
@@ -52,10 +64,12 @@ class WholeSvsm(ProgramTarget):
                 return None
             case "psp" if not self.hostile:
                 return {**command, "answers": list(filter(_is_honest, command["answers"]))}
-        return None if command["op"] in NOT_ON_MEMORY else command
+            case name if name in NOT_ON_MEMORY:
+                return None
+        return command
 
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
-        return memory.mutate(data, longest, seed, hostile=self.hostile)
+        return memory_programs.mutate(data, longest, seed, self.stock)
 
 
 class HostileWholeSvsm(WholeSvsm):

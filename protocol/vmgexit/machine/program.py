@@ -210,100 +210,114 @@ def _writer(code: int, arguments: Iterable[Argument]) -> _Function:
 
 
 class _Spelling:
-    """What reads and writes the commands of one table."""
+    """What reads and writes the commands of one table, all but those that are not `read`."""
 
-    def __init__(self, table: Iterable[Description]) -> None:
+    def __init__(self, table: Iterable[Description], unread: Iterable[str] = ()) -> None:
         self.read: dict[int, _Function] = {}
         self.write: dict[str, _Function] = {}
         for one in table:
             inside = [held for held in one.arguments if isinstance(held.kind, Hex)]
             own = _own(one.arguments)
-            self.read[one.code] = _reader((*own, *inside), one.name)
             self.write[one.name] = _writer(one.code, own)
-        self._known: dict[tuple[int, int], dict[bytes, Command]] = {}
-
-    def known(self, cpus: int, codes: int) -> dict[bytes, Command]:
-        """The commands that operations gave, of scenarios with so many vCPUs and codes."""
-        return self._known.setdefault((cpus, codes), {})
+            if one.name not in unread:
+                self.read[one.code] = _reader((*own, *inside), one.name)
 
 
-_PLAIN, _WHOLE = _Spelling(WITHOUT_MEMORY.values()), _Spelling(COMMANDS.values())
+_PLAIN = _Spelling(WITHOUT_MEMORY.values())
+_WHOLE = _Spelling(COMMANDS.values(), unread=NOT_ON_MEMORY)
 _READ_PIECE = {code: _reader(_held(one)) for code, (_, one) in _PIECES.items()}
 _WRITE_PIECE = {code: _writer(code, _held(one)) for code, (_, one) in _PIECES.items()}
 _FOLLOWED: dict[str, list[tuple[int, tuple[Argument, ...]]]] = {}
 for _code, (_name, _arguments) in _PIECES.items():
     _FOLLOWED.setdefault(_name, []).append((_code, _arguments))
 _HAS_MEMORY = _FLAGS["first"]  # of init
-# Commands of which the operation alone does not say what they come to.
-_TO_FINISH = frozenset({"init", "host_page", "read", "write", "psp"}) | {
-    name
-    for name, pieces in _FOLLOWED.items()
-    if any(isinstance(one[0].kind, Hex | Bytes) for _, one in pieces)
+_FLAGS_AT = PLACES["flags"].start
+_MOST_KNOWN = 1 << 20  # bytes of blocks
+
+
+class _Reading:
+    """What blocks mean in a spelling, with so many `codes`. Equal blocks give the same command.
+
+    A block is an operation that is a command's, and all up to the next such: its pieces, and what means
+    nothing."""
+
+    def __init__(self, spelling: _Spelling, codes: int) -> None:
+        self.read, self.codes = spelling.read, codes
+        # Of each first byte of an operation: 1 where a block begins with it.
+        self.begins = bytes(byte % codes in spelling.read for byte in range(256))
+        self.known: list[dict[bytes, Command]] = [{} for _ in range(MOST_VCPUS + 1)]
+        self.room = _MOST_KNOWN
+
+    def command(self, block: bytes, cpus: int, *, opens: bool = False) -> Command:
+        """The command of a block, of a scenario with so many vCPUs; an `init` where the scenario `opens`
+        with it."""
+        first, *others = _LAYOUT.iter_unpack(block)
+        code = _INIT if opens else first[0] % self.codes
+        command: Command = self.read[code](cpus, *first)
+        for operation in others:
+            if (code := operation[0] % self.codes) in _PIECES:
+                _belongs(command, code, operation)
+        for _, arguments in _FOLLOWED.get(command["op"], ()):
+            _finish(command, arguments[0])
+        _settle(command)
+        self.room -= len(block)
+        if self.room < 0:
+            self.room = _MOST_KNOWN
+            for known in self.known:
+                known.clear()
+        self.known[0 if opens else cpus][block] = command
+        return command
+
+
+_READINGS = {
+    False: (_Reading(_PLAIN, CODES_WITHOUT_MEMORY),) * 2,
+    True: (_Reading(_PLAIN, len(CODES)), _Reading(_WHOLE, len(CODES))),
 }
-_MOST_KNOWN = 1 << 14  # operations, for each number of vCPUs
-_FLAGS_AT = list(PLACES).index("flags")
+"""By whether machines may have memory, and whether this one has."""
 
 
 def read(data: bytes, *, memory: bool = False) -> list[Command]:
     """The scenario that `data` spells; machines have memory only with `memory`. Never fails; empty data is
     an empty scenario. Nobody may change the commands: equal operations give the same ones."""
     commands: list[Command] = []
-    unfinished: list[Command] = []  # others are finished, and shared
-    cpus, codes, spelling = 1, len(CODES) if memory else CODES_WITHOUT_MEMORY, _PLAIN
-    known = spelling.known(cpus, codes)
-    data = bytes(data)
-    for at in range(0, len(data) - SIZE + 1, SIZE):
-        spelled = data[at : at + SIZE]
-        command = known.get(spelled)
-        if command is not None and commands:
-            commands.append(command)
-            continue
-        operation = _LAYOUT.unpack(spelled)
-        code = operation[0] % codes
-        if code == _INIT or not commands:
-            spelling = _WHOLE if memory and operation[_FLAGS_AT] & _HAS_MEMORY else _PLAIN
-            command = spelling.read[_INIT](cpus, *operation)
-            cpus = command["cpus"]
-            known = spelling.known(cpus, codes)
-        elif code in _PIECES:
-            _belongs(commands, code, operation)
-            continue
-        else:
-            if code not in spelling.read:
-                continue
-            command = spelling.read[code](cpus, *operation)
-            if spelling is _WHOLE and command["op"] in NOT_ON_MEMORY:
-                continue
+    data, count = bytes(data), len(data) // SIZE
+    codes = data[: count * SIZE : SIZE]
+    readings = _READINGS[memory]
+    reading, cpus, known, begins = readings[0], 0, {}, b""
+    at = 0
+    while at < count:
+        opens = not at or codes[at] % reading.codes == _INIT
+        if opens:
+            reading = readings[data[at * SIZE + _FLAGS_AT] & _HAS_MEMORY]
+            begins, known = codes.translate(reading.begins), reading.known[0]
+        end = begins.find(1, at + 1)
+        if end < 0:
+            end = count
+        block = data[at * SIZE : end * SIZE]
+        command = known.get(block)
+        if command is None:
+            command = reading.command(block, cpus, opens=opens)
         commands.append(command)
-        if command["op"] in _TO_FINISH:
-            unfinished.append(command)
-        else:
-            if len(known) >= _MOST_KNOWN:
-                known.clear()
-            known[spelled] = command
-    for command in unfinished:
-        for _, arguments in _FOLLOWED.get(command["op"], ()):
-            _finish(command, arguments[0])
-        _settle(command)
+        if opens:
+            cpus = command["cpus"]
+            known = reading.known[cpus]
+        at = end
     return commands
 
 
-def _belongs(commands: list[Command], code: int, operation: tuple[int, ...]) -> None:
+def _belongs(command: Command, code: int, operation: tuple[int, ...]) -> None:
     """Add what a piece holds to the command before it, if it is one that can hold it."""
-    command = commands[-1]
     name, (argument, *_) = _PIECES[code]
     if command["op"] != name:
         return
-    if name not in _TO_FINISH:
-        command = commands[-1] = {**command}  # no longer what others have
     held = _READ_PIECE[code](1, *operation)
     match argument.kind:
         case Posts():
-            _append(command, argument.name, held)
+            command.setdefault(argument.name, []).append(held)
         case Numbers():
-            _append(command, argument.name, held[""])
+            command.setdefault(argument.name, []).append(held[""])
         case Rows(each):
-            _append(command, argument.name, each.of(held))
+            command.setdefault(argument.name, []).append(each.of(held))
         case Row() as row:
             command[argument.name] = row.of(held)
         case Hex() | Bytes():
@@ -313,11 +327,6 @@ def _belongs(commands: list[Command], code: int, operation: tuple[int, ...]) -> 
             data[start : start + _CHUNK] = chunk[: len(data) - start]
         case _:
             command.update(held)
-
-
-def _append(command: Command, name: str, held: Any) -> None:
-    """Add to a list, which others may have too."""
-    command[name] = [*command.get(name, ()), held]
 
 
 def _finish(command: Command, argument: Argument) -> None:
