@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +36,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("campaign")
     run = fuzz(folder, "run", "scenario", "--profile", "coconut", "--time", "6", "--seed", "1")
     assert run.returncode == 1, run.stderr
+    (folder / ".vmgexit" / "said").write_text(run.stdout)
     return folder
 
 
@@ -69,16 +69,53 @@ def test_status_is_plain_where_there_is_no_terminal(here: Path) -> None:
     assert "worker  kind" not in status.stdout
 
 
+def test_run_status_and_report_have_the_same_figures(here: Path) -> None:
+    said = (here / ".vmgexit" / "said").read_text()
+    told = re.search(
+        r"^scenario: (.*): (.*) inputs \((.*)/s\), (.*) commands \((.*)/s\), (.*) findings,"
+        r"(?: coverage (.*),)? corpus (.*)$",
+        said,
+        re.MULTILINE,
+    )
+    assert told is not None, said
+    figures = [figure or "0" for figure in told.groups()]
+    names = (
+        "elapsed",
+        "inputs",
+        "inputs/s",
+        "commands",
+        "commands/s",
+        "findings",
+        "coverage",
+        "corpus",
+    )
+    status = fuzz(here, "status").stdout
+    facts = dict(re.findall(r"^(\S+) {2,}(\S.*?) *$", status, re.MULTILINE))
+    assert [facts[name] for name in names] == figures
+    assert re.search(r"^last find +\d.* ago *$", status, re.MULTILINE)
+    assert fuzz(here, "report", "-o", "page.html").returncode == 0
+    page = " ".join(re.sub("<[^>]*>", " ", (here / "page.html").read_text()).split())
+    for name, figure in zip(names, figures, strict=True):
+        assert f" {name} {figure} " in page
+    # What was found, once each, and what to do next, word for word.
+    assert len(re.findall("^finding: ", said, re.MULTILINE)) == int(facts["findings"])
+    assert len(re.findall("^new: ", said, re.MULTILINE)) == int(facts["findings"])
+    for following in re.findall("^next: (.*)$", said, re.MULTILINE):
+        run = subprocess.run(["sh", "-c", following], cwd=here, capture_output=True)
+        assert run.returncode == (1 if " replay " in following else 0)
+
+
 def test_status_is_live_on_a_terminal(here: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [VMGEXIT, "fuzz", "status"], cwd=here, stdin=theirs, stdout=theirs, stderr=theirs
     ) as status:
         os.close(theirs)
-        time.sleep(2.5)
+        shown = ""
+        while shown.count("not running") < 2:
+            shown += os.read(ours, 1 << 16).decode()
         status.send_signal(signal.SIGINT)
-        assert status.wait(5) == 0
-        shown = os.read(ours, 1 << 16).decode()
+        assert status.wait(20) == 0
     os.close(ours)
     assert shown.count("not running") >= 2
     assert "Traceback" not in shown

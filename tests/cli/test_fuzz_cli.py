@@ -215,16 +215,17 @@ def test_runs_and_time_are_kept(here: Path) -> None:
     for runs in (7, 300):
         run = fuzz(here, "run", "scenario", "--runs", str(runs), "--seed", "3")
         assert run.returncode == 0, run.stderr
-        assert re.match(rf"scenario: \d+\.\d s: {runs} inputs ", run.stdout.splitlines()[-1])
+        assert re.search(rf"^scenario: \d+\.\d s: {runs} inputs ", run.stdout, re.MULTILINE)
         assert not re.search(r" 0 commands", run.stdout)
     began = time.monotonic()
     run = fuzz(here, "run", "codec", "--time", "2")
     assert run.returncode == 0
     assert 2 <= time.monotonic() - began < 30  # starting and ending takes long on a busy machine
     assert "0 findings" in run.stdout
-    first, last = run.stdout.splitlines()  # a short run needs no line in between
-    assert re.match(r"\d\.\d s: [\d,]+ inputs? ", first)
+    first, last, then = run.stdout.splitlines()  # a short run needs no line in between
+    assert re.match(r"\d\.\d s, \d s left: [\d,]+ inputs? ", first)
     assert last.startswith("codec: ")
+    assert re.fullmatch(r"next: \S*vmgexit fuzz report --dir .vmgexit/codec", then)
 
 
 @needs_atheris
@@ -243,6 +244,50 @@ def test_probes_grow_the_corpus(here: Path) -> None:
     assert len(kept["probes"]) > 5
     assert len(kept["state"]) > len(kept["probes"])
     assert len(kept["none"]) <= 1
+
+
+@needs_atheris
+def test_a_campaign_begins_with_seeds(here: Path) -> None:
+    """Inputs, and scenarios as JSON lines; a finding among them is found at once."""
+    for folder, suffix in (("my seeds", ".jsonl"), ("others", ".bin")):
+        (here / folder).mkdir()
+        for path in (CORPUS / "quirks").glob("remap-loses-*.jsonl"):
+            [sequence] = sequences(path.read_bytes().splitlines())
+            data = path.read_bytes() if suffix == ".jsonl" else program.write(sequence.commands)
+            (here / folder / path.with_suffix(suffix).name).write_bytes(data)
+    words = ("run", "scenario", "--profile", "coconut", "--seeds", "my seeds", "--seeds", "others")
+    run = fuzz(here, *words, "--kinds", "none", "--runs", "300", "--quiet")
+    assert run.returncode == 1, run.stderr
+    assert not re.search("^finding: ", run.stdout, re.MULTILINE)  # quiet
+    assert "new: " in run.stdout
+    corpus = {path.read_bytes() for path in (here / ".vmgexit/scenario-coconut/corpus").iterdir()}
+    assert {path.read_bytes() for path in (here / "others").iterdir()} <= corpus
+    assert len(corpus) >= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "scenario", "--seeds", "nowhere"], "nowhere: no folder"),
+        (["run", "scenario", "--seeds", "empty"], "empty: no inputs"),
+        (["run", "scenario", "--seeds", "bad"], "bad/a.jsonl line 1: op 'nothing': not one of"),
+        (["run", "scenario", "--dir", "plants.py/x"], "plants.py/x: Not a directory"),
+        (["run", "peer", "--peer", "plants.py"], "plants.py: cannot be started: "),
+        (["run", "codec", "--profile", "coconut"], "--profile"),
+        (["run", "scenario", "--plant", "plants:broken"], "plant plants:broken: LookupError"),
+    ],
+)
+@needs_atheris
+def test_a_start_that_fails_leaves_nothing_behind(here: Path, words: list[str], told: str) -> None:
+    (here / "empty").mkdir()
+    (here / "bad").mkdir()
+    (here / "bad" / "a.jsonl").write_text('{"op": "nothing"}\n')
+    before = sorted(here.rglob("*"))
+    run = fuzz(here, *words)
+    assert run.returncode == 2
+    assert told in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert [path for path in sorted(here.rglob("*")) if "__pycache__" not in path.parts] == before
 
 
 @needs_atheris
@@ -306,16 +351,19 @@ def test_what_python_can_catch_does_not_end_the_process(here: Path, plant: str, 
     run = fuzz(here, "run", "scenario", "--runs", "200", "--seed", "1", "--plant", plant)
     assert run.returncode == 1, run.stderr
     assert told in run.stdout
-    assert "->" in run.stdout
+    assert "->" not in run.stdout  # one line; the scenario is for those who ask
     assert "restart" not in run.stdout
     assert run.stdout.count("finding: ") == 1
-    again = next(line for line in run.stdout.splitlines() if line.startswith("again: "))
-    assert fuzz(here, *shlex.split(again)[3:]).returncode == 1
+    again = next(line for line in run.stdout.splitlines() if " replay " in line)
+    replayed = fuzz(here, *shlex.split(again)[3:])
+    assert replayed.returncode == 1
+    assert "->" in replayed.stdout
 
     # The next campaign meets it again and says so.
     run = fuzz(here, "run", "scenario", "--runs", "200", "--seed", "1", "--plant", plant)
     assert run.returncode == 1
     assert "finding: " not in run.stdout
+    assert "\nin 2 runs: " in run.stdout
     assert run.stdout.startswith("seen before: ")
     assert "1 finding (1 seen before)" in run.stdout
 
@@ -346,7 +394,8 @@ def test_an_interrupted_campaign_sums_up_and_leaves_nobody(
     output, errors = campaign.communicate(timeout=30)
     assert campaign.returncode == 130
     # Where the machine is busy, lines on the way come before the sum.
-    last = output.splitlines()[-1]
+    *_, last, then = output.splitlines()
+    assert then.startswith("next: ")
     assert last.startswith("scenario: ")
     assert last.endswith(", interrupted")
     assert errors == ""
@@ -398,4 +447,4 @@ def test_a_terminal_gets_one_live_line(here: Path) -> None:
     assert live.count("\r\x1b[K") >= 4
     assert "\n" not in live
     assert all(len(line) < 80 for line in live.split("\r\x1b[K"))
-    assert re.fullmatch(r"scenario: \d\.\d s: .* 0 findings, .*\r\n", closing)
+    assert re.fullmatch(r"scenario: \d\.\d s: .* 0 findings, .*\r\nnext: .*\r\n", closing)

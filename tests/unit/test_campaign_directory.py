@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vmgexit.errors import VmgexitError
-from vmgexit_fuzz.campaign import statistics
+from vmgexit_fuzz.campaign import runs, statistics
 from vmgexit_fuzz.campaign.folder import FORMAT, LEAST_FREE, Directory
 from vmgexit_fuzz.campaign.merge import merge
 from vmgexit_fuzz.campaign.run import Settings, run
@@ -86,10 +87,69 @@ def test_a_disk_that_fills_up_ends_a_campaign_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("atheris", reason="needs atheris")
-    monkeypatch.setattr(Directory, "free", lambda self: LEAST_FREE - 1)
+    rooms = iter((LEAST_FREE, LEAST_FREE))
+    monkeypatch.setattr(Directory, "free", lambda self: next(rooms, LEAST_FREE - 1))
     settings = Settings(find("scenario"), Directory.at(tmp_path / "c"), seconds=30)
+    monkeypatch.setattr("vmgexit_fuzz.campaign.run._SHOW_SECONDS", 10)
     with pytest.raises(VmgexitError, match="the disk is full: 15 MiB free, 16 expected; the same"):
         run(settings)
+    assert runs.read(tmp_path / "c" / "runs.jsonl")[0].ended
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("there", [(), ("a/mine",), ("a/campaign/corpus/mine",)])
+def test_a_campaign_that_does_not_begin_leaves_nothing(
+    tmp_path: Path, there: tuple[str, ...]
+) -> None:
+    for name in there:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("mine")
+    before = left(tmp_path)
+    places = Directory.at(tmp_path / "a" / "campaign", findings=tmp_path / "b" / "found")
+    with pytest.raises(VmgexitError, match="no"), places.used(**ABOUT):
+        raise VmgexitError("no")
+    assert left(tmp_path) == before
+
+
+def test_a_disk_that_is_full_is_told_before_a_campaign_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Directory, "free", lambda self: LEAST_FREE - 1)
+    with pytest.raises(VmgexitError, match=r"c: the disk is full: 15 MiB free, 16 expected$"):
+        run(Settings(find("scenario"), Directory.at(tmp_path / "c")))
+    assert left(tmp_path) == []
+
+
+def test_what_fails_later_takes_nothing_away(tmp_path: Path) -> None:
+    places = Directory.at(tmp_path)
+    with places.used(**ABOUT):
+        (places.corpus / "mine").write_text("mine")
+    before = left(tmp_path)
+    with pytest.raises(VmgexitError, match="no"), places.used(**ABOUT):
+        raise VmgexitError("no")
+    assert left(tmp_path) == before
+
+
+def test_how_long_it_ran(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    assert runs.read(path) == []
+    path.write_text(
+        '{"began": 100, "limit": 60}\n{"ended": 160}\n{"ended": "x"}\n[]\n{"began": 1000}\n{"beg'
+    )
+    began = runs.begin(path, None)
+    told = runs.read(path)
+    assert [(run.began, run.limit, run.ended) for run in told[:2]] == [(100, 60, 160), (1000, 0, 0)]
+    lines = [replace(line(), at=at) for at in (120, 1010, 1012.5)]
+    # The second was killed; the third runs.
+    assert runs.seconds(told, lines) == 60 + 12.5
+    assert runs.seconds(told, lines, began.began + 5) == 60 + 12.5 + 5
+    runs.end(path, began)
+    assert runs.read(path)[-1].ended == began.ended
+    # Folders of earlier versions have no file of runs.
+    assert runs.seconds([], [*lines, replace(line(), worker=1)]) == 3 * 2.0
 
 
 def test_statistics_survive_a_torn_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign.findings import Store, records, slug, target_of
 from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.run import Campaign, Settings
-from vmgexit_fuzz.campaign.screen import PLAIN_SECONDS, Progress, Screen, replay_command
+from vmgexit_fuzz.campaign.screen import PLAIN_SECONDS, Progress, Screen, command
 from vmgexit_fuzz.cli import replay
 from vmgexit_fuzz.cli.options import usual_folder
 from vmgexit_fuzz.process import child, minimize
@@ -299,26 +299,53 @@ def test_nobody_to_tell_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_progress_reads_well() -> None:
     progress = Progress(inputs=12_000, steps=300_000, seconds=60.4)
-    assert str(progress) == "60 s: 12,000 inputs (199/s), 300,000 commands (4,967/s), 0 findings"
-    progress.causes = {"a": "x", "b": "y"}
-    progress.old, progress.restarts, progress.coverage, progress.corpus = {"b"}, 1, 640, 58
-    assert str(progress).endswith(
+    assert progress.line() == "1 min: 12,000 inputs (199/s), 300,000 commands (4,967/s), 0 findings"
+    progress.met("a", "x", is_new=True)
+    progress.met("b", "y", is_new=False)
+    progress.restarts, progress.coverage, progress.corpus = 1, 640, 58
+    assert progress.line().endswith(
         ", 2 findings (1 seen before), coverage 640, corpus 58, 1 restart"
     )
-    assert str(Progress()).startswith("1.0 s: 0 inputs (0/s)")
+    assert Progress().line().startswith("0.0 s: 0 inputs (0/s)")
 
 
-def test_the_replay_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_line_while_it_runs_says_how_long_and_fits() -> None:
+    progress = Progress(inputs=12_000, steps=300_000, seconds=9.5, coverage=640, corpus=58)
+    assert progress.live(None).startswith("9.5 s: 12,000 inputs (1,263/s), ")
+    progress.met("a", "x", is_new=True)
+    progress.seconds = 80
+    whole = progress.live(3600.4)
+    assert whole.startswith("1 min 20 s, 1 h left, last find 1 min 10 s ago: 12,000 inputs")
+    assert whole.endswith(", 1 finding, coverage 640, corpus 58")
+    narrow = progress.live(3600.4, 90)
+    assert narrow == (
+        "1 min 20 s, 1 h left, last find 1 min 10 s ago: 12,000 inputs (150/s), 1 finding"
+    )
+
+
+def test_a_finding_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+    Screen().tell("finding: \x1b[2Ja\nb" + "c" * 100)
+    assert capsys.readouterr().out.endswith("\x1b[Kfinding: ?[2Ja?b...\n")
+
+
+def test_the_next_command_can_be_pasted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PWD", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["/somewhere/else/vmgexit"])
-    command = replay_command(Path("a b/x.bin"))
-    assert command == "/somewhere/else/vmgexit fuzz replay 'a b/x.bin'"
-    monkeypatch.setattr("shutil.which", lambda name: "/somewhere/else/vmgexit")
-    assert replay_command(Path("x.bin")) == "vmgexit fuzz replay x.bin"
+    monkeypatch.setattr("sys.argv", ["/some where/vmgexit"])
+    told = command("replay", Path("a b/x.bin"))
+    assert told == "'/some where/vmgexit' fuzz replay 'a b/x.bin'"
+    monkeypatch.setattr("shutil.which", lambda name: "/some where/vmgexit")
+    assert command("replay", Path("x.bin")) == "vmgexit fuzz replay x.bin"
     # The shell is elsewhere when a wrapper changed folders.
     monkeypatch.setenv("PWD", "/")
-    assert f"{tmp_path}/x.bin" in replay_command(Path("x.bin"))
+    assert f"{tmp_path}/x.bin" in command("replay", Path("x.bin"))
+    monkeypatch.setattr("sys.argv", ["/a/vmgexit/__main__.py"])
+    monkeypatch.setattr("sys.executable", "/a b/python")
+    assert command("triage") == "'/a b/python' -m vmgexit fuzz triage"
 
 
 def test_what_hangs_when_it_runs_and_when_it_is_shown_is_one_hang() -> None:

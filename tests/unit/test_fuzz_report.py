@@ -17,11 +17,12 @@ from tests.drawings import meetings
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
+from vmgexit_fuzz.campaign.figures import duration
 from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.statistics import Line
 from vmgexit_fuzz.campaign.status import Status
 from vmgexit_fuzz.report import drawn, replay, write
-from vmgexit_fuzz.report.chart import Clock, chart, duration, nice_step
+from vmgexit_fuzz.report.chart import Clock, chart, nice_step
 from vmgexit_fuzz.report.load import LARGEST_TEXT, load
 from vmgexit_fuzz.report.sections import MOST_FINDINGS, Subject, course, head
 from vmgexit_fuzz.report.text import decoded, one_line, visible
@@ -292,11 +293,11 @@ def test_what_the_page_says_of_a_campaign(tmp_path: Path) -> None:
     seen = page(campaign(tmp_path, seeds=3))
     text = " ".join(seen.text.split())
     assert "1 finding is not marked as known, the newest after 5 s of campaign time." in text
-    assert "inputs 4,000 40,000 commands" in text
-    for name, figure in Status.of(Directory.at(tmp_path)).figures().items():
+    assert "commands 40,000 commands/s 1,000 " in text
+    for name, figure in Status.of(Directory.at(tmp_path)).texts().items():
         assert f" {name} {figure} " in text
-    assert "campaign time 40 s in 2 runs; 1 h of pauses left out" in text
-    assert "worker time 1 min 20 s 2 workers, 0 restarts" in text
+    assert "elapsed 40 s in 2 runs; 1 h of pauses left out" in text
+    assert "worker time 1 min 20 s 2 workers" in text
     assert "Upright lines are pauses, which are left out of the time: 1 h after 20 s." in text
     assert "unseen share 0.02 % n = 1,900 inputs from nothing" in text  # 3 of 19,000
     assert "Passed over as unreadable: 2 lines of statistics, 1 record of findings." in text
@@ -618,7 +619,8 @@ def test_the_coverage_of_a_kind_whose_turn_comes_late_is_drawn_from_the_start(
     kinds = dict(course(subject))["charts"][0].series
     # Lines of two seconds each, 40 in all: 0 until the second one ends, at a tenth of the width.
     assert [(series.name, series.path[:13]) for series in kinds] == [("state", "M0 1000H100V6")]
-    assert "1 worker, 14,000 restarts" in str(dict(head(subject))["facts"])
+    facts = dict(head(subject))["facts"]
+    assert {("restarts", "14,000", ""), ("worker time", "40 s", "1 worker")} <= set(facts)
 
 
 @pytest.mark.parametrize(

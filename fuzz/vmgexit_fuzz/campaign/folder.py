@@ -4,6 +4,7 @@
     corpus/             inputs that reached something new: an ordinary libFuzzer folder
     findings/           what was found (`findings`)
     statistics/N.jsonl  how worker N is doing, a line every few seconds (`statistics`)
+    runs.jsonl          when it ran (`runs`)
     states.json         how often inputs from nothing reached each state
     logs/N.log          what worker N's processes said
     lock                held while a campaign runs
@@ -20,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +61,11 @@ class Directory:
         return self.path / "logs"
 
     @property
+    def runs(self) -> Path:
+        """When it ran."""
+        return self.path / "runs.jsonl"
+
+    @property
     def began(self) -> float:
         """When a campaign last began here, as `time.time` has it; 0 where none did."""
         with contextlib.suppress(OSError):
@@ -89,12 +96,35 @@ class Directory:
     @contextlib.contextmanager
     def used(self, **about: Any) -> Iterator[int]:
         """Use the folder for a campaign on `about`, made if need be; how many torn inputs were
-        dropped. Raises VmgexitError when it is another's, in use, or cannot be written."""
-        for folder in (self.path, self.corpus, self.findings, self.statistics, self.logs):
-            _usable(folder)
-        with _locked(self.path / "lock"):
-            self._claim(about)
-            yield self._drop_torn()
+        dropped. Raises VmgexitError when it is another's, in use, or cannot be written. What was made
+        for it is gone again after a VmgexitError, raised here or where it is used."""
+        is_new = not (self.path / "campaign.json").exists()
+        made: list[Path] = []
+        try:
+            for folder in (self.path, self.corpus, self.findings, self.statistics, self.logs):
+                made += _usable(folder)
+            if is_new and self.free() < LEAST_FREE:
+                raise VmgexitError(f"{self.path}: {self.full()}")
+            with _locked(self.path / "lock"):
+                self._claim(about)
+                yield self._drop_torn()
+        except VmgexitError:
+            if is_new:
+                self._unmake(made)
+            raise
+
+    def _unmake(self, made: list[Path]) -> None:
+        """Take away a campaign that did not begin, and the folders that were made for it."""
+        ours = ("campaign.json", "runs.jsonl", "states.json", "lock")
+        for path in (self.path / name for name in ours):
+            with contextlib.suppress(OSError):  # there is no such folder
+                path.unlink()
+        for folder in reversed(made):
+            if folder in (self.corpus, self.findings, self.statistics, self.logs):
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):  # somebody put something in it
+                    folder.rmdir()
 
     def _claim(self, about: dict[str, Any]) -> None:
         if not (self.path / "campaign.json").exists():
@@ -124,17 +154,27 @@ class Directory:
         room = os.statvfs(self.path)
         return room.f_bavail * room.f_frsize
 
+    def full(self) -> str:
+        """What is said where too little can be written."""
+        return f"the disk is full: {self.free() >> 20} MiB free, {LEAST_FREE >> 20} expected"
+
 
 def _digest(path: Path) -> str:
     return hashlib.sha1(path.read_bytes()).hexdigest()
 
 
-def _usable(folder: Path) -> None:
+def _usable(folder: Path) -> list[Path]:
+    """Have a folder to write in; which folders were made for it, the outermost first."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / f".probe.{os.getpid()}", b"x").unlink()
     except OSError as error:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
         raise VmgexitError(f"{folder}: {error.strerror}, a folder to write in expected") from None
+    return missing[::-1]
 
 
 @contextlib.contextmanager

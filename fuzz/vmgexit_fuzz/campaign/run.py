@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vmgexit.errors import VmgexitError
+from vmgexit.files import write
 
 from ..process.child import Order
 from ..process.kinds import FIRST_TURN, LONGEST_TURN, mix
@@ -31,10 +32,11 @@ from ..process.parent import INTERRUPTED, Process, recording
 from ..process.prune import prune
 from ..process.watchdog import HANG
 from ..targets import USUAL, Conditions, Finding, TargetRow
-from . import statistics
+from . import runs, statistics
 from .findings import Record, Store
 from .folder import LEAST_FREE, Directory
-from .screen import Progress, Screen, command, replay_command
+from .screen import Progress, Screen, command
+from .status import Status
 
 # So many processes in a row that died young end the campaign: the target is too broken to go on.
 MOST_DEATHS = 10
@@ -58,6 +60,7 @@ class Settings:
     seed: int | None = None
     stop_on_finding: bool = False
     quiet: bool = False  # the closing lines only
+    seeds: list[bytes] = field(default_factory=list)  # inputs that the corpus is to have
 
     @property
     def about(self) -> dict[str, str]:
@@ -70,28 +73,53 @@ def run(settings: Settings, make: Callable[[Settings], Campaign] | None = None) 
 
     `make` makes it, where it is to be another kind of campaign.
     """
-    with settings.directory.used(**settings.about) as torn:
+    directory = settings.directory
+    with directory.used(**settings.about) as torn:
         campaign = (make or Campaign)(settings)
         if torn:
-            campaign.screen.say(f"{settings.directory.corpus}: {torn} torn inputs dropped")
+            campaign.screen.say(f"{directory.corpus}: {torn} torn inputs dropped")
+        for data in settings.seeds:
+            write(directory.corpus / hashlib.sha1(data).hexdigest(), data)
+        this = runs.begin(directory.runs, settings.seconds)
         interrupted = False
         with _terminated_as_interrupted():
             try:
                 campaign.go()
             except KeyboardInterrupt:
                 interrupted = True
-    progress = campaign.progress
-    summary = f"{settings.target.name}: {progress}{', interrupted' * interrupted}"
-    campaign.screen.say(summary, closing=True)
-    for cause, path in progress.causes.items():
-        print(f"{'seen before' if cause in progress.old else 'new'}: {cause}: {path or 'no input'}")
-    if progress.causes:
-        print(f"next: {command('triage', '--dir', settings.directory.path)}")
+        if campaign.error and not campaign.progress.inputs:
+            raise VmgexitError(campaign.error)  # it did not begin
+        with contextlib.suppress(OSError):  # a full disk
+            runs.end(directory.runs, this)
+    _sum_up(campaign, interrupted)
     if campaign.error:
         raise VmgexitError(campaign.error)
     if interrupted:
         return 130
-    return 1 if progress.causes else 0
+    return 1 if campaign.progress.causes else 0
+
+
+def _sum_up(campaign: Campaign, interrupted: bool) -> None:
+    """The closing lines: the figures, what was found, and what to do next."""
+    progress, directory = campaign.progress, campaign.settings.directory
+    status = Status.of(directory)
+    whole = status.figures()
+    is_first = len(status.runs) == 1
+    if is_first:
+        progress.seconds, progress.corpus = whole.seconds, whole.corpus
+    summary = f"{campaign.settings.target.name}: {progress.line()}{', interrupted' * interrupted}"
+    campaign.screen.say(summary, closing=True)
+    if not is_first:
+        print(f"in {len(status.runs)} runs: {whole.line()}")
+    for cause, path in progress.causes.items():
+        print(f"{'seen before' if cause in progress.old else 'new'}: {cause}: {path or 'no input'}")
+    if whole.findings + whole.known:
+        print(f"next: {command('triage', '--dir', directory.path)}")
+    first = next(filter(None, progress.causes.values()), "")
+    if first:
+        print(f"next: {command('replay', Path(first))}")
+    if not progress.causes:
+        print(f"next: {command('report', '--dir', directory.path)}")
 
 
 @contextlib.contextmanager
@@ -162,13 +190,11 @@ class Campaign:
     def look(self) -> None:
         """See to the campaign as a whole, several times a second."""
         self.progress.seconds = time.monotonic() - self.started
-        self.screen.show(str(self.progress), tells=self.progress.inputs > 0)
-        if not self.error and self.settings.directory.free() < LEAST_FREE:
-            free = self.settings.directory.free() >> 20
-            self.fail(
-                f"{self.settings.directory.path}: stopped, the disk is full: {free} MiB free,"
-                f" {LEAST_FREE >> 20} expected; the same command goes on"
-            )
+        line = self.progress.live(self.seconds_left(), self.screen.width)
+        self.screen.show(line, tells=self.progress.inputs > 0)
+        places = self.settings.directory
+        if not self.error and places.free() < LEAST_FREE:
+            self.fail(f"{places.path}: stopped, {places.full()}; the same command goes on")
 
     def fail(self, message: str) -> None:
         """End the campaign with an error."""
@@ -217,7 +243,7 @@ class Campaign:
         """A process described a finding."""
         with self.lock:
             record, is_new = self.store.keep(told, kind=kind, **self.settings.about, **more)
-            self._met(record, told["text"] if is_new else "")
+            self._met(record, is_new=is_new)
 
     def counted(self, counts: dict[str, int]) -> None:
         """Causes were met so often again."""
@@ -227,18 +253,13 @@ class Campaign:
                 if cause in self.store.records:
                     self._met(self.store.records[cause])
 
-    def _met(self, record: Record, text: str = "") -> None:
-        """Print the text of a new finding, once. Print nothing of a finding that is marked as known."""
+    def _met(self, record: Record, *, is_new: bool = False) -> None:
+        """Print a finding once, in one line; nothing of one that is marked as known."""
         if record.known or self.progress.causes.get(record.cause):
             return
         path = self.settings.directory.findings / f"{record.id}.bin"
-        self.progress.causes[record.cause] = str(path)
-        again = replay_command(path)
-        if text:
-            self.screen.say(f"finding: {text}\nagain: {again}")
-        else:
-            self.progress.old.add(record.cause)
-            self.screen.say(f"seen before: {record.message}\nagain: {again}")
+        self.progress.met(record.cause, str(path), is_new=is_new)
+        self.screen.tell(f"{'finding' if is_new else 'seen before'}: {record.message}")
         if self.settings.stop_on_finding:
             self.stop.set()
 
@@ -262,6 +283,8 @@ class Worker:
                 self._turn(order)
                 turn += 1
                 self._prune()
+            if self.restarts:
+                self._write()
         except VmgexitError as error:
             campaign.fail(str(error))
         except OSError as error:
@@ -398,7 +421,8 @@ class Worker:
             campaign.screen.say(
                 f"{finding.cause}: the fuzzing process left no input; recording them now"
             )
-        campaign.progress.causes.setdefault(finding.cause, "")
+        if finding.cause not in campaign.progress.causes:
+            campaign.progress.met(finding.cause, "", is_new=True)
 
 
 def _files(folder: Path) -> int:

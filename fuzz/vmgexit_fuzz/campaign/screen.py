@@ -12,42 +12,43 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vmgexit.counting import count_of
+from vmgexit.compare.peer import plain
+
+from .figures import Figures, duration
 
 PLAIN_SECONDS = 10  # between two lines where there is no terminal
 LIVE_SECONDS = 0.2
 
 
 @dataclass(slots=True)
-class Progress:
-    """How it goes, over all restarts."""
+class Progress(Figures):
+    """How one run goes, over all restarts. Its findings are those that it met."""
 
-    unit: str = "commands"  # of steps
-    inputs: int = 0
-    steps: int = 0
-    coverage: int = 0
-    corpus: int = 0
-    restarts: int = 0
-    seconds: float = 0.0
     causes: dict[str, str] = field(default_factory=dict)  # to where the input is kept
     old: set[str] = field(default_factory=set)  # those of them that were found before
+    last_find: float | None = None  # as `seconds`
     interrupted: bool = False
 
-    def __str__(self) -> str:
-        seconds = self.seconds or 1
-        parts = [
-            f"{seconds:.{int(seconds < 10)}f} s: {self.inputs:,} inputs ({self.inputs / seconds:,.0f}/s)",
-            f"{self.steps:,} {self.unit} ({self.steps / seconds:,.0f}/s)",
-            count_of(len(self.causes), "finding", separator=",")
-            + (f" ({len(self.old)} seen before)" if self.old else ""),
-        ]
-        if self.coverage:
-            parts.append(f"coverage {self.coverage}")
-        if self.corpus:
-            parts.append(f"corpus {self.corpus}")
-        if self.restarts:
-            parts.append(count_of(self.restarts, "restart", separator=","))
-        return ", ".join(parts)
+    def met(self, cause: str, path: str, *, is_new: bool) -> None:
+        """A cause was met, whose input is kept at `path`."""
+        self.causes[cause] = path
+        self.findings = len(self.causes)
+        if is_new:
+            self.last_find = self.seconds
+        else:
+            self.old.add(cause)
+
+    def live(self, left: float | None, width: int = 0) -> str:
+        """The line while it runs; `left` are the seconds until its end, if it has one."""
+        times = self.texts()["elapsed"]
+        if left is not None:
+            times += f", {duration(max(left, 0))} left"
+        if self.last_find is not None:
+            times += f", last find {duration(self.seconds - self.last_find)} ago"
+        return self.line(times, width)
+
+    def _beside(self) -> str:
+        return f" ({len(self.old)} seen before)" if self.old else ""
 
 
 class Screen:
@@ -57,6 +58,11 @@ class Screen:
         self.quiet = quiet
         self.live = sys.stdout.isatty() and not quiet
         self.shown: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Letters of a line on a terminal; 0 elsewhere, where a line may have as many as it needs."""
+        return shutil.get_terminal_size().columns - 1 if self.live else 0
 
     def show(self, text: str, *, tells: bool = True) -> None:
         """Show the state, as often as makes sense. A file's first line waits for one that `tells`."""
@@ -70,8 +76,7 @@ class Screen:
             return
         self.shown = now
         if self.live:
-            width = shutil.get_terminal_size().columns
-            print(f"\r\033[K{text[: width - 1]}", end="", flush=True)
+            print(f"\r\033[K{text[: self.width]}", end="", flush=True)
         else:
             print(text, flush=True)
 
@@ -82,30 +87,33 @@ class Screen:
         self.close()
         print(text, flush=True)
 
+    def tell(self, text: str) -> None:
+        """One line that stays, cut where a terminal ends."""
+        text = plain(text)
+        is_long = 0 < self.width < len(text)
+        self.say(f"{text[: self.width - 3]}..." if is_long else text)
+
     def close(self) -> None:
         """Take the live line away."""
         if self.live:
             print("\r\033[K", end="", flush=True)
 
 
-def replay_command(path: Path) -> str:
-    """The command that runs a finding's input again. The record of the finding has the conditions."""
-    return command("replay", path)
-
-
 def command(*words: str | Path) -> str:
     """A command of `vmgexit fuzz`, ready to be pasted into the shell that we were started from."""
     spelled = [_from_the_shell(word) if isinstance(word, Path) else word for word in words]
-    return shlex.join([_program(), "fuzz", *spelled])
+    return shlex.join([*_program(), "fuzz", *spelled])
 
 
-def _program() -> str:
+def _program() -> list[str]:
     """This program's name, with its path where the shell would not find it."""
     own = Path(sys.argv[0])
+    if own.name == "__main__.py":
+        return [sys.executable, "-m", "vmgexit"]
     named = shutil.which("vmgexit")
     if own.name != "vmgexit" or (named and Path(named).resolve() == own.resolve()):
-        return "vmgexit"
-    return str(own.absolute())
+        return ["vmgexit"]
+    return [str(own.absolute())]
 
 
 def _from_the_shell(path: Path) -> str:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import statistics
+from ..targets import TARGETS
+from . import runs, statistics
+from .figures import Figures, duration
 from .findings import Record, records
 from .folder import Directory
+from .runs import Run
 from .statistics import Line
-from .untrusted import files
-
-RECENT_SECONDS = 20.0  # over which a rate is taken
+from .untrusted import files, typed
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Status:
     newest: float  # when the newest input was kept; seconds since 1970
     process: str  # that runs it, or an empty string
     now: float
+    runs: list[Run]
+    unit: str  # of steps
 
     NOTE = (
         "unseen: an estimate (Good and Turing) of the share of states that inputs from nothing can reach,"
@@ -37,6 +40,7 @@ class Status:
     def of(cls, directory: Directory) -> Status:
         """Read it. Raises OSError where it cannot be read."""
         times = [path.stat().st_mtime for path in files(directory.corpus)]
+        target = TARGETS.get(typed(directory.read().get("target"), ""))
         return cls(
             directory,
             statistics.read(directory.statistics),
@@ -45,52 +49,70 @@ class Status:
             max(times, default=0.0),
             _process(directory),
             time.time(),
+            runs.read(directory.runs),
+            target.steps if target else Figures().unit,
         )
 
     def facts(self) -> dict[str, str]:
         """The campaign as a whole, each fact under its name."""
-        figures = self.figures()
-        found = {name: figures.pop(name) for name in ("findings", "unseen")}
-        state = f"running, process {self.process}" if self.process else "not running"
-        newest = _ago(self.now - self.newest) if self.newest else "-"
-        return {"state": state, **figures, "last new": newest, **found}
-
-    def figures(self) -> dict[str, str]:
-        """The facts that are the same whenever they are looked at: those of the report, too."""
-        known = sum(record.known for record in self.findings)
-        unseen = statistics.unseen(self.lines)
+        texts = self.texts()
+        found = {name: texts.pop(name) for name in ("findings", "unseen")}
         return {
-            "inputs": f"{sum(line.inputs for line in self.lines):,}",
-            "inputs/s": f"{self._rate(self.lines):,.0f}",
-            "coverage": f"{max((line.coverage for line in self.lines), default=0):,}",
-            "corpus": f"{self.corpus:,}",
-            "findings": str(len(self.findings) - known) + (f", {known} known" if known else ""),
-            "unseen": f"{unseen[0]:.2%} of {unseen[1]:,}" if unseen else "not measured",
+            "state": f"running, process {self.process}" if self.process else "not running",
+            "elapsed": texts.pop("elapsed"),
+            "remaining": self._remaining(),
+            **texts,
+            "last new": self._ago(self.newest),
+            **found,
+            "last find": self._ago(max((record.first for record in self.findings), default=0.0)),
         }
 
+    def texts(self) -> dict[str, str]:
+        """The facts that are the same whenever they are looked at: those of the report, too."""
+        unseen = statistics.unseen(self.lines)
+        share = f"{unseen[0]:.2%} of {unseen[1]:,}" if unseen else "not measured"
+        return {**self.figures().texts(), "unseen": share}
+
+    def figures(self) -> Figures:
+        """What all workers did in all runs."""
+        known = sum(record.known for record in self.findings)
+        return Figures(
+            unit=self.unit,
+            seconds=runs.seconds(self.runs, self.lines, self.now if self.process else 0.0),
+            inputs=sum(line.inputs for line in self.lines),
+            steps=sum(line.steps for line in self.lines),
+            findings=len(self.findings) - known,
+            known=known,
+            coverage=max((line.coverage for line in self.lines), default=0),
+            corpus=self.corpus,
+            restarts=sum(line.restarts for line in self.lines),
+        )
+
     def worker_rows(self) -> Iterator[tuple[str, ...]]:
-        """A row for each worker."""
+        """A row for each worker; its part of the inputs a second."""
+        seconds = self.figures().seconds
         for number in sorted({line.worker for line in self.lines}):
             lines = [line for line in self.lines if line.worker == number]
+            inputs = sum(line.inputs for line in lines)
             yield (
                 str(number),
                 lines[-1].kind,
-                f"{sum(line.inputs for line in lines):,}",
-                f"{self._rate(lines):,.0f}",
+                f"{inputs:,}",
+                f"{inputs / seconds:,.0f}" if seconds else "0",
                 f"{lines[-1].coverage:,}",
                 str(sum(line.restarts for line in lines)),
-                _ago(self.now - lines[-1].at),
+                self._ago(lines[-1].at),
             )
 
-    def _rate(self, lines: list[Line]) -> float:
-        """Inputs a second over the last seconds, or over the last seconds before the campaign's end."""
-        if not lines:
-            return 0.0
-        end = lines[-1].at
-        recent = [line for line in lines if line.at > end - RECENT_SECONDS]
-        workers = {line.worker for line in recent}
-        seconds = sum(line.seconds for line in recent) / len(workers)
-        return sum(line.inputs for line in recent) / seconds if seconds else 0.0
+    def _remaining(self) -> str:
+        if not self.process or not self.runs:
+            return "-"
+        run = self.runs[-1]
+        return duration(max(run.began + run.limit - self.now, 0)) if run.limit else "no limit"
+
+    def _ago(self, at: float) -> str:
+        """How long ago a time since 1970 was; 0: it never was."""
+        return f"{duration(max(self.now - at, 0))} ago" if at else "-"
 
 
 def _process(directory: Directory) -> str:
@@ -103,11 +125,3 @@ def _process(directory: Directory) -> str:
     except OSError:
         pass
     return ""
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(seconds, 0):.0f} s ago"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min ago"
-    return f"{seconds / 3600:.0f} h ago"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from vmgexit.errors import UsageError, VmgexitError
+from vmgexit.errors import ScenarioError, UsageError, VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 from vmgexit.sequences import HOST
@@ -49,6 +49,22 @@ def inputs(arguments: argparse.Namespace) -> Iterator[tuple[Path, bytes, Target]
         yield path, _read(path, row), targets[row, under]
 
 
+def seeds(folder: Path, row: TargetRow) -> Iterator[bytes]:
+    """The inputs in a folder; a scenario's JSON lines too, where no input of that name is beside them.
+    Raises VmgexitError where there are none."""
+    if not folder.is_dir():
+        raise VmgexitError(f"{folder}: no folder")
+    paths = [path for path in sorted(folder.iterdir()) if _is_input(path)]
+    if row.is_program:
+        paths += [
+            path for path in sorted(folder.glob("*.jsonl")) if not path.with_suffix(".bin").exists()
+        ]
+    if not paths:
+        raise VmgexitError(f"{folder}: no inputs")
+    for path in paths:
+        yield _read(path, row)
+
+
 def _meant(path: Path, arguments: argparse.Namespace) -> tuple[TargetRow, Conditions]:
     """What the command line says of an input, else its record, else the usual."""
     record = next((r for r in records(path.parent) if r.id == path.stem), None)
@@ -69,6 +85,8 @@ def _read(path: Path, row: TargetRow) -> bytes:
             data = stream.read(row.longest + 1)
     except OSError as error:
         raise VmgexitError(f"{path}: {error.strerror}") from None
+    except ScenarioError as error:
+        raise VmgexitError(f"{path} {error}") from None
     if len(data) > row.longest:
         print(
             f"{path}: the first {row.longest} bytes are run, as the engine would", file=sys.stderr

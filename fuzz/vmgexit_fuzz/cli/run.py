@@ -16,6 +16,7 @@ from ..campaign.folder import Directory
 from ..campaign.run import Settings, run
 from ..process.kinds import KINDS
 from ..targets import TARGETS, find
+from .inputs import seeds
 from .options import add_conditions, conditions, opened, positive, usual_folder
 
 
@@ -66,6 +67,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="KIND,...",
         help=f"kinds of worker: {', '.join(KINDS)} (default: the usual mix)",
     )
+    parser.add_argument(
+        "--seeds",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder of inputs to begin with, or of JSON lines for targets of scenarios; may be repeated",
+    )
     parser.add_argument("--quiet", action="store_true", help="print the closing lines only")
     add_conditions(parser)
     parser.set_defaults(run=_run)
@@ -102,6 +111,7 @@ def _run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         stop_on_finding=arguments.stop_on_finding,
         quiet=arguments.quiet,
+        seeds=[data for folder in arguments.seeds for data in seeds(folder, row)],
     )
     if arguments.cluster:
         return cluster.run(settings, arguments.cluster, arguments.workers)

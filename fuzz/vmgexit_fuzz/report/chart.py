@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..campaign.figures import duration
 from ..campaign.statistics import Line
 from .load import pauses
 
@@ -124,15 +125,3 @@ def _path(points: Iterable[tuple[float, float]]) -> str:
             parts.append(f"H{x}V{y}")
         last = y
     return "".join(parts) + "H1000"
-
-
-def duration(seconds: float) -> str:
-    """A length of time for a person, in its two largest units."""
-    whole = round(seconds)
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts = []
-    for name, size in units:
-        if whole >= size:
-            parts.append(f"{whole // size} {name}")
-            whole %= size
-    return " ".join(parts[:2]) or "0 s"

@@ -16,10 +16,10 @@ from typing import Any
 
 from vmgexit.counting import count_of
 
+from ..campaign.figures import duration
 from ..campaign.statistics import Line, unseen
-from ..campaign.status import RECENT_SECONDS
 from . import maps
-from .chart import Clock, chart, duration
+from .chart import Clock, chart
 from .drawn import Drawn
 from .load import Loaded
 from .maps import Cell, Table
@@ -65,7 +65,7 @@ def verdict(subject: Subject) -> str:
     campaign, clock = subject.campaign, subject.clock
     known = sum(found.record.known for found in campaign.findings)
     news = len(campaign.findings) - known
-    inputs = campaign.status.figures()["inputs"]
+    inputs = campaign.status.texts()["inputs"]
     if news:
         newest = max(found.record.first for found in campaign.findings if not found.record.known)
         when = f", the newest after {duration(clock.at(newest))}" if newest and clock.lines else ""
@@ -96,27 +96,20 @@ def head(subject: Subject) -> Iterator[Block]:
     """The figures of the whole campaign: those of `fuzz status`, and how long it ran."""
     campaign, clock = subject.campaign, subject.clock
     lines = campaign.lines
-    steps = sum(line.steps for line in lines)
     workers = _count(len({line.worker for line in lines}), "worker")
-    restarts = _count(sum(line.restarts for line in lines), "restart")
     words = {
-        "inputs": f"{steps:,} {campaign.target.steps}",
-        "inputs/s": f"all workers together, over the last {RECENT_SECONDS:g} s",
+        "elapsed": _runs(clock),
+        "inputs/s": "all workers together",
         "coverage": "the most counters that a worker reached",
         "corpus": "inputs kept, each reaching something new",
         "unseen": "share of states, of inputs from nothing",
     }
-    figures = campaign.status.figures()
+    figures = campaign.status.texts()
     yield (
         "facts",
         [
             *((name, figure, words.get(name, "")) for name, figure in figures.items()),
-            ("campaign time", duration(clock.seconds), _runs(clock)),
-            (
-                "worker time",
-                duration(sum(line.seconds for line in lines)),
-                f"{workers}, {restarts}",
-            ),
+            ("worker time", duration(sum(line.seconds for line in lines)), workers),
         ],
     )
     if campaign.unreadable or campaign.unreadable_findings:

@@ -1,0 +1,78 @@
+"""How far a campaign has come, in figures. `run`, `status` and the report show these and no others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vmgexit.counting import count_of
+
+# What a narrow line leaves out, the first of these first.
+_SPARED = ("restarts", "corpus", "coverage", "steps")
+
+
+@dataclass(slots=True)
+class Figures:
+    """Sums over all workers. `findings` are those that nobody marked as known."""
+
+    unit: str = "commands"  # of steps
+    seconds: float = 0.0  # that it ran
+    inputs: int = 0
+    steps: int = 0
+    findings: int = 0
+    known: int = 0
+    coverage: int = 0  # the most counters that a worker reached
+    corpus: int = 0  # inputs kept
+    restarts: int = 0  # after a process died
+
+    def texts(self) -> dict[str, str]:
+        """Each figure by its name, as it is shown everywhere."""
+        return {
+            "elapsed": f"{self.seconds:.1f} s" if self.seconds < 10 else duration(self.seconds),
+            "inputs": f"{self.inputs:,}",
+            "inputs/s": self._rate(self.inputs),
+            self.unit: f"{self.steps:,}",
+            f"{self.unit}/s": self._rate(self.steps),
+            "coverage": f"{self.coverage:,}",
+            "corpus": f"{self.corpus:,}",
+            "findings": f"{self.findings}{self._beside()}",
+            "restarts": f"{self.restarts:,}",
+        }
+
+    def line(self, times: str = "", width: int = 0) -> str:
+        """All in one line, which begins with `times` and has no more than `width` letters where that can
+        be; 0: however many it takes."""
+        told = self.texts()
+        parts = {
+            "inputs": f"{told['inputs']} inputs ({told['inputs/s']}/s)",
+            "steps": f"{told[self.unit]} {self.unit} ({told[f'{self.unit}/s']}/s)",
+            "findings": count_of(self.findings, "finding", separator=",") + self._beside(),
+            "coverage": f"coverage {told['coverage']}" * (self.coverage > 0),
+            "corpus": f"corpus {told['corpus']}" * (self.corpus > 0),
+            "restarts": count_of(self.restarts, "restart", separator=",") * (self.restarts > 0),
+        }
+        start = f"{times or told['elapsed']}: "
+        for spared in ("", *_SPARED):
+            parts.pop(spared, "")
+            text = start + ", ".join(filter(None, parts.values()))
+            if not width or len(text) <= width:
+                break
+        return text
+
+    def _beside(self) -> str:
+        """What is said of findings beside their number."""
+        return f", {self.known} known" if self.known else ""
+
+    def _rate(self, amount: int) -> str:
+        return f"{amount / self.seconds:,.0f}" if self.seconds else "0"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for a person, in its two largest units."""
+    whole = round(seconds)
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    parts = []
+    for name, size in units:
+        if whole >= size:
+            parts.append(f"{whole // size} {name}")
+            whole %= size
+    return " ".join(parts[:2]) or "0 s"
