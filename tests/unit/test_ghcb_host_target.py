@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.campaigns.planted import bugs, planted
 from vmgexit.hosts.scenario import Session, sequence_of
-from vmgexit_fuzz.campaign.export import to_jsonl
 from vmgexit_fuzz.campaign.findings import Store
+from vmgexit_fuzz.export.cases import of_input
+from vmgexit_fuzz.export.formats import FORMATS
 from vmgexit_fuzz.process.minimize import minimized
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.ghcb.hosts import HostScenarios
@@ -113,7 +114,10 @@ def test_a_finding_is_exported_with_its_commands(tmp_path: Path) -> None:
     store = Store(tmp_path)
     record, _ = store.keep(told, target=ROW.name)
     assert record.commands == 2
-    [line] = to_jsonl(store, [record]).splitlines()
+    path = tmp_path / f"{record.id}.bin"
+    case = of_input(path, path.read_bytes(), TARGET, record=record)
+    assert case is not None
+    [line] = FORMATS["jsonl"].render([case])["exported.jsonl"].splitlines()
     assert [each["cmd"]["op"] for each in json.loads(line)["ops"]] == ["init", "vmgexit"]
 
 

@@ -1,6 +1,6 @@
 """`vmgexit fuzz`: one file for each action.
 
-Found by the codec's command line as an entry point.
+Found by the codec's command line as an entry point, and so is `vmgexit export`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ACTIONS = {
     "report": ("report", "write one HTML page about a campaign"),
     "replay": ("replay", "run inputs once, without the engine"),
     "minimize": ("minimize", "make a finding's input shorter"),
-    "triage": ("triage", "list the findings of a campaign, mark and export them"),
+    "triage": ("triage", "list the findings of a campaign, and mark them"),
     "merge": ("merge", "take in other corpora, and keep the inputs that are needed"),
     "seeds": ("seeds", "make the committed seeds from the recordings"),
 }
@@ -35,3 +35,12 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         actions.add_parser(
             name, help=meaning, module=f"{__name__}.{module}", extra="fuzz", aliases=aliases
         )
+
+
+def register_export(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the command that exports, which needs no extra."""
+    commands.add_parser(
+        "export",
+        help="export findings, corpora and recordings as tests of other projects",
+        module=f"{__name__}.export",
+    )

@@ -35,7 +35,7 @@ def inputs(arguments: argparse.Namespace) -> Iterator[tuple[Path, bytes, Target]
     chosen: list[tuple[Path, TargetRow, Conditions]] = [
         (path, *_meant(path, arguments))
         for name in arguments.inputs
-        for path in _files(name, arguments.dir)
+        for path in inputs_named(name, arguments.dir)
     ]
     if len({under.plant for _, _, under in chosen}) > 1:
         raise UsageError(
@@ -94,11 +94,11 @@ def _read(path: Path, row: TargetRow) -> bytes:
     return data[: row.longest]
 
 
-def _files(name: str, directory: Path | None) -> list[Path]:
+def inputs_named(name: str, directory: Path | None) -> list[Path]:
     """The inputs that a name stands for: a file, those in a folder, or a finding's."""
     path = Path("/dev/stdin" if name == "-" else name)
     if path.is_dir():
-        return sorted(entry for entry in path.iterdir() if _is_input(entry))
+        return sorted(entry for entry in path.iterdir() if is_input(entry))
     if path.exists():
         return [path]
     folders = [directory] if directory else [each.parent for each in HOME.glob("*/findings")]
@@ -114,7 +114,7 @@ def _files(name: str, directory: Path | None) -> list[Path]:
     return [chosen.findings / f"{stores[chosen.path].named(name).id}.bin"]
 
 
-def _is_input(path: Path) -> bool:
+def is_input(path: Path) -> bool:
     """Beside inputs a folder holds readable copies, notes, and files being written."""
     return (
         path.is_file()

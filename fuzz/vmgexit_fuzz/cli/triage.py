@@ -1,4 +1,4 @@
-"""`vmgexit fuzz triage`: lists, shows, marks and exports the findings of a campaign."""
+"""`vmgexit fuzz triage`: lists, shows and marks the findings of a campaign."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import argparse
 import dataclasses
 import json
 import time
-from pathlib import Path
 
 from rich.table import Table
 
 from vmgexit.cli.formatter import examples
 from vmgexit.errors import UsageError
-from vmgexit.files import write
 
-from ..campaign import export
 from ..campaign.findings import Record, Store
 from ..report.text import one_line
 from .options import add_directory, campaign_directory
@@ -22,10 +19,8 @@ from .status import console
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "List the findings of a campaign, or show, mark or export the findings named."
-    )
-    parser.epilog = examples("vmgexit fuzz triage --export pytest -o tests/test_found.py")
+    parser.description = "List the findings of a campaign, or show or mark those named."
+    parser.epilog = examples("vmgexit fuzz triage", "vmgexit fuzz triage --known ID")
     parser.add_argument("ids", nargs="*", metavar="ID", help="findings (default: all)")
     add_directory(parser)
     action = parser.add_mutually_exclusive_group()
@@ -35,10 +30,6 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--known", action="store_true", help="mark as known, so that campaigns are quiet about them"
     )
     action.add_argument("--unknown", action="store_true", help="take that mark away")
-    action.add_argument(
-        "--export", choices=("pytest", "jsonl"), help="as a pytest file, or as JSON lines"
-    )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where --export writes")
     parser.set_defaults(run=_triage)
 
 
@@ -46,8 +37,6 @@ def _triage(arguments: argparse.Namespace) -> int:
     directory = campaign_directory(arguments.dir)
     store = Store(directory.findings)
     chosen = [store.named(name) for name in arguments.ids] or list(store.records.values())
-    if arguments.output and not arguments.export:
-        raise UsageError("-o: only --export writes a file")
     if arguments.known or arguments.unknown:
         if not arguments.ids:
             raise UsageError("--known and --unknown need the findings' IDs")
@@ -59,12 +48,6 @@ def _triage(arguments: argparse.Namespace) -> int:
             print(f"{record.id}\n{(store.directory / f'{record.id}.txt').read_text()}")
     elif arguments.json:
         print(json.dumps([dataclasses.asdict(record) for record in _sorted(chosen)], indent=1))
-    elif arguments.export:
-        text = export.FORMATS[arguments.export](store, chosen)
-        if arguments.output:
-            write(arguments.output, text.encode())
-        else:
-            print(text, end="")
     else:
         _table(chosen)
     return 0

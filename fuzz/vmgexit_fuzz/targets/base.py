@@ -149,6 +149,14 @@ class Target:
         """Run an input; how many commands or structures it was. Raises Finding."""
         raise NotImplementedError
 
+    def carry_out(self, commands: list[dict[str, Any]]) -> None:
+        """Carry out a scenario, of targets whose inputs are some. Raises Violation and Finding."""
+        raise NotImplementedError
+
+    def message(self, data: bytes) -> tuple[str, bytes] | None:
+        """The structure that an input is about, and its bytes; None of a scenario."""
+        return None
+
     def read(self, data: bytes) -> str:
         """An input for a person, without running it."""
         raise NotImplementedError

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from vmgexit.errors import DecodeError
+from vmgexit.layout.naming import label
 from vmgexit.schema import Structure
 from vmgexit.show import values as reading
 from vmgexit.wire.registry import structures
@@ -93,6 +94,10 @@ class Codec(Messages, Target):
         if cls.declaration.any_length:
             return cls, body.ljust(cls.size, b"\0")
         return cls, body[: cls.size].ljust(cls.size, b"\0")
+
+    def message(self, data: bytes) -> tuple[str, bytes] | None:
+        cls, body = self.chosen(data)
+        return (label(cls), body) if cls.accepts(len(body)) else None
 
     def run(self, data: bytes) -> int:
         cls, body = self.chosen(data)

@@ -156,6 +156,10 @@ class Msr(Messages, Target):
         one, other = (DECLARATIONS.get(value & _CODE, GhcbMsr) for value in chosen(data))
         return fields_of(one, HEAD) + fields_of(other, HEAD + 8)
 
+    def message(self, data: bytes) -> tuple[str, bytes]:
+        """The first value, which a guest may send."""
+        return "ghcb-msr", chosen(data)[0].to_bytes(8, "little")
+
     def run(self, data: bytes) -> int:
         one, other = chosen(data)
         words = [_read(one), _read(other)]

@@ -253,6 +253,9 @@ class GhcbExit(Messages, Target):
         """The words, the buffer and the valid bits, as the exit of an input reads them."""
         return _leaves(chosen(data)[0])
 
+    def message(self, data: bytes) -> tuple[str, bytes]:
+        return "ghcb", page_of(data)[0].encode()
+
     def run(self, data: bytes) -> int:
         page, as_built = page_of(data)
         host = GhcbHost(GPA, BUDGETS[data[2] % len(BUDGETS)] if len(data) > 2 else UNLIMITED)

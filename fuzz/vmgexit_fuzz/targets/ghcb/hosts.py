@@ -37,9 +37,12 @@ class HostScenarios(Target):
 
     def run(self, data: bytes) -> int:
         commands = programs.read(data)
+        self.carry_out(commands)
+        return len(commands)
+
+    def carry_out(self, commands: list[Command]) -> None:
         for _ in self._steps(commands):
             pass
-        return len(commands)
 
     def _steps(self, commands: list[Command]) -> Iterator[Command]:
         """Each command, carried out under watch and beside the reference. Raises Finding."""

@@ -1,0 +1,1 @@
+"""Exports for other people's tests: scenarios, exits and structures, as `cases`, in each of `formats`."""

@@ -1,0 +1,54 @@
+"""The formats of exports: one file for each, and the table of them.
+
+A format makes files of cases: their bytes by path. It says what it takes; whoever asks for more is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vmgexit.sequences import HOST, SVSM
+
+from ..cases import ON_MEMORY, STRUCTURE, Case
+from . import jsonl, python, raw
+
+Files = dict[str, bytes]
+SCENARIOS = (SVSM, ON_MEMORY, HOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: what it makes in a few words, which kinds of cases it takes, the file that it makes (of a
+    format that makes a folder: its main file, or nothing), and the function that makes it."""
+
+    makes: str
+    takes: tuple[str, ...]
+    file: str
+    render: Callable[[Sequence[Case]], Files]
+    is_folder: bool = False
+    refuses: Callable[[Case], str] = lambda case: ""  # why it cannot take a case of its kinds
+
+
+FORMATS = {
+    "pytest": Format(
+        "a test for each, with commands in words",
+        (*SCENARIOS, STRUCTURE),
+        "test_exported.py",
+        python.render,
+    ),
+    "jsonl": Format(
+        "JSON lines, which `vmgexit replay` and `vmgexit export` read",
+        (*SCENARIOS, STRUCTURE),
+        "exported.jsonl",
+        jsonl.render,
+    ),
+    "raw": Format(
+        "bytes for other projects' libFuzzer corpora, in a folder for each structure, call and exit",
+        (*SCENARIOS, STRUCTURE),
+        "",
+        raw.render,
+        is_folder=True,
+    ),
+}
+"""Every format by its name on the command line."""

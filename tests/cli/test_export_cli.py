@@ -1,0 +1,288 @@
+"""`vmgexit export`: findings, corpora, recordings and scenarios in each format, as a user has them run."""
+
+import hashlib
+import json
+import lzma
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.peers.shows import SHOWS
+from vmgexit import GhcbPage
+from vmgexit.cli import main
+from vmgexit.machine import program
+from vmgexit.machine.scenario import to_lines
+from vmgexit.wire.registry import find as structure
+from vmgexit_fuzz.export.cases import Case, message, of_input, recorded
+from vmgexit_fuzz.export.formats import FORMATS
+from vmgexit_fuzz.export.testing import PEER, PROFILE, call, check, vmgexit
+from vmgexit_fuzz.targets import find
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = ROOT / "corpus" / "recordings"
+ANSWER = {"ok": True, "cpus": 1, "reg_count": 1}  # to the first command of SHOWS
+QUIRK = ROOT / "corpus" / "quirks" / "remap-loses-lazy-eoi.jsonl"
+
+
+def export(*words: str | Path) -> int:
+    return main(["export", *map(str, words)])
+
+
+def some(path: Path, folder: Path, most: int = 5) -> Path:
+    """The first sequences of a recording."""
+    shorter = folder / path.name.removesuffix(".xz")
+    with lzma.open(path) as lines:
+        shorter.write_bytes(b"".join(line for line, _ in zip(lines, range(most), strict=False)))
+    return shorter
+
+
+def failures(file: Path, monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
+    """What the tests of a file raise, one after the other; empty of one that passes."""
+    for name in (PEER, PROFILE):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    names: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), names)  # noqa: S102
+    found = []
+    for test in [names[name] for name in names if name.startswith("test_")]:
+        try:
+            test()
+        except AssertionError as error:
+            found.append(str(error))
+        else:
+            found.append("")
+    return found
+
+
+def ran(file: Path, **variables: str) -> str:
+    """What pytest itself says."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
+        cwd=file.parent,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    return run.stdout + run.stderr
+
+
+EVERYTHING = {
+    "an SVSM": RECORDINGS / "hostile.jsonl.xz",
+    "an SVSM with memory": RECORDINGS / "memory" / "core-hostile.jsonl.xz",
+    "a host's pages": RECORDINGS / "kvm" / "kvm-ghcb.jsonl.xz",
+    "a host's words": RECORDINGS / "kvm" / "kvm-msr.jsonl.xz",
+}
+
+
+@pytest.mark.parametrize("path", EVERYTHING.values(), ids=EVERYTHING.keys())
+def test_json_lines_are_what_was_exported(path: Path, tmp_path: Path) -> None:
+    few, out, again = some(path, tmp_path), tmp_path / "out.jsonl", tmp_path / "again.jsonl"
+    assert export("jsonl", few, "-o", out) == 0
+    assert export("jsonl", out, "-o", again) == 0
+    read = [json.loads(line) for line in few.read_text().splitlines()]
+    once, twice = (
+        [json.loads(line) for line in file.read_text().splitlines()] for file in (out, again)
+    )
+    assert [line["ops"] for line in once] == [line["ops"] for line in twice]
+    assert [line["seq"] for line in once] == [line["seq"] for line in twice]
+    for before, after in zip(read, once, strict=True):
+        if "answer" in before:
+            assert after["ops"][1]["ans"] == before["answer"]
+        else:
+            assert after["ops"] == before["ops"][: len(after["ops"])]
+            stopped = {"panic", "terminated"} & set(after["ops"][-1]["ans"])
+            assert stopped or len(after["ops"]) == len(before["ops"])
+
+
+def test_answers_that_were_not_recorded_are_the_references(tmp_path: Path) -> None:
+    bare, out = tmp_path / "bare.jsonl", tmp_path / "out.jsonl"
+    bare.write_text(to_lines(SHOWS["ppr"]))
+    for words, expected in ((), 0x40), (("--profile", "ppr-keeps-low-nibble"), 0x47):
+        assert export("jsonl", bare, *words, "-o", out) == 0
+        [line] = out.read_text().splitlines()
+        assert json.loads(line)["ops"][-1]["ans"]["rdx"] == expected
+
+
+@pytest.mark.slow
+def test_pytest_compares_with_a_machine_or_an_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare, test = tmp_path / "ppr.jsonl", tmp_path / "test_found.py"
+    bare.write_text(to_lines(SHOWS["ppr"]))
+    assert export("pytest", bare, "-o", test) == 0
+    text = test.read_text()
+    assert 'call("SVSM_APIC_READ_REGISTER", cpu=0, rcx=0x80a)' in text
+    told = "operation 6, call: rdx: 0x47 found, 0x40 recorded"
+    assert "1 passed" in ran(test)
+    [wrong] = failures(test, monkeypatch, VMGEXIT_PROFILE="ppr-keeps-low-nibble")
+    assert told in wrong
+    peer = f"{sys.executable} {ROOT / 'specs' / 'peers' / 'python_peer.py'}"
+    assert failures(test, monkeypatch, VMGEXIT_PEER=peer) == [""]
+    [wrong] = failures(test, monkeypatch, VMGEXIT_PEER=f"{peer} --profile ppr-keeps-low-nibble")
+    assert told in wrong
+
+
+@pytest.mark.slow
+def test_pytest_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [some(path, tmp_path, 3) for path in EVERYTHING.values()]
+    value = tmp_path / "codec-1.bin"
+    value.write_bytes(bytes(300))
+    test = tmp_path / "test_all.py"
+    assert export("pytest", *files, value, "--profile", "reference", "-o", test) == 0
+    assert failures(test, monkeypatch) == [""] * 13
+    assert export("pytest", *files[2:], "-o", test) == 0
+    assert failures(test, monkeypatch, VMGEXIT_PROFILE="kvm") == [""] * 6
+    assert sum(map(bool, failures(test, monkeypatch))) == 3
+
+
+def test_exits_in_words_are_the_exits_that_were_recorded() -> None:
+    with lzma.open(RECORDINGS / "kvm" / "kvm-ghcb.jsonl.xz") as lines:
+        cases = [case for case, _ in zip(recorded(lines, "kvm"), range(200), strict=False)]
+    text = FORMATS["pytest"].render(cases)["test_exported.py"].decode()
+    found: list[dict[str, object]] = []
+
+    def noted(machine: str, steps: list[tuple[dict[str, object], dict[str, object]]]) -> None:
+        found.extend(command for command, _ in steps)
+
+    names: dict[str, object] = {}
+    exec(text, names)  # noqa: S102
+    for name, test in list(names.items()):
+        if name.startswith("test_"):
+            test.__globals__["check"] = noted  # type: ignore[attr-defined]
+            test()  # type: ignore[operator]
+    expected = [command for case in cases for command, _ in case.steps]
+    assert len(found) == len(expected) == 400
+    for ours, theirs in zip(found, expected, strict=True):
+        assert page_of(ours) == page_of(theirs)
+        assert {**ours, "page": 0} == {**theirs, "page": 0}
+
+
+def page_of(command: dict[str, object]) -> bytes:
+    page = bytearray(4096)
+    for at, text in command.get("page", []):  # type: ignore[attr-defined]
+        page[at : at + len(text) // 2] = bytes.fromhex(text)
+    return bytes(page)
+
+
+def test_raw_inputs_decode_again(tmp_path: Path) -> None:
+    few = [some(path, tmp_path, 20) for path in EVERYTHING.values()]
+    assert export("raw", *few, "-o", tmp_path / "raw") == 0
+    files = [path for path in (tmp_path / "raw").rglob("*") if path.is_file()]
+    folders = {str(path.parent.relative_to(tmp_path / "raw")) for path in files}
+    assert {"SVSM_APIC_READ_REGISTER", "SVSM_CORE_PVALIDATE", "doorbell-head"} <= folders
+    assert {"ghcb/SNP_AP_CREATION", "ghcb-msr/ghcb-msr-cpuid-request"} <= folders
+    for path in files:
+        data, first = path.read_bytes(), path.relative_to(tmp_path / "raw").parts[0]
+        assert path.name == hashlib.sha1(data).hexdigest()
+        name = "svsm-call" if first.startswith(("SVSM_", "other")) else first
+        assert structure(name).decode(data).encode() == data
+    # A call's folder has that call alone: protocol and number in RAX.
+    for path in (tmp_path / "raw" / "SVSM_CORE_PVALIDATE").iterdir():
+        assert path.read_bytes()[:8] == bytes([1, 0, 0, 0, 0, 0, 0, 0])
+    for path in (tmp_path / "raw" / "ghcb" / "SNP_AP_CREATION").iterdir():
+        assert GhcbPage.decode(path.read_bytes()).sw_exit_code == 0x80000013
+    again = len(files)
+    assert export("raw", *few, "-o", tmp_path / "raw") == 0
+    assert len([path for path in (tmp_path / "raw").rglob("*") if path.is_file()]) == again
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=36 * 12))
+def test_any_program_comes_back_from_json_lines(data: bytes) -> None:
+    target = find("scenario").open()
+    case = of_input(Path("x"), data, target)
+    commands = program.read(data)
+    if case is None:
+        assert not commands
+        return
+    assert [command for command, _ in case.steps] == commands[: len(case.steps)]
+    assert came_back(case) == case.steps
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(["codec", "ghcb-exit", "msr", "ghcb-host"]), st.binary(max_size=600))
+def test_any_message_comes_back_from_json_lines(name: str, data: bytes) -> None:
+    case = of_input(Path("x"), data, find(name).open())
+    if case is not None:
+        assert came_back(case) == case.steps
+
+
+def came_back(case: Case) -> list[tuple[dict[str, object], dict[str, object]]]:
+    """The steps of a case after JSON lines; of a structure its bytes are compared here."""
+    [line] = FORMATS["jsonl"].render([case])["exported.jsonl"].splitlines()
+    [again] = recorded([line], "x.jsonl")
+    assert (again.kind, again.structure if not again.steps else None) == (
+        case.kind,
+        case.structure if not case.steps else None,
+    )
+    if not case.steps:
+        assert again.data == case.data
+    return again.steps
+
+
+def test_commands_in_words() -> None:
+    assert call("SVSM_APIC_READ_REGISTER", cpu=1) == {
+        "op": "call", "cpu": 1, "protocol": 3, "request": 2, "rcx": 0, "rdx": 0, "r8": 0,
+    }  # fmt: skip
+    exit_ = vmgexit("CPUID", gpa=0x1000, valid=["rax", "sw_exit_code"], rax=7)
+    page = page_of(exit_)
+    assert (page[0x1F8], page[0x390:0x398]) == (7, bytes([0x72, 0, 0, 0, 0, 0, 0, 0]))
+    assert page[0x3F0:0x400] == bytes([0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 4, 0])
+    wrong = {"rax": 1, "rcx": 0, "rdx": 0, "r8": 0}
+    with pytest.raises(AssertionError, match="operation 1, call: rax: 0 found, 1 recorded"):
+        check("SVSM", [(SHOWS["ppr"][0], ANSWER), (call("SVSM_APIC_QUERY_FEATURES"), wrong)])
+
+
+def test_a_structure_of_another_length_is_refused() -> None:
+    with pytest.raises(Exception, match="7 bytes found, 8 of ghcb-msr expected"):
+        message("x", "", "ghcb-msr", bytes(7))
+
+
+WRONG = {
+    ("raw", QUIRK): "raw makes a folder: -o FOLDER expected",
+    ("raw", QUIRK, "-o", QUIRK): "a file found, a folder expected",
+    ("jsonl", "nowhere"): "nowhere: no such file, and no finding of that ID",
+    ("jsonl", ROOT / "README.md"): "which target? --target",
+    ("jsonl", QUIRK, "--profile", "x"): "unknown profile x",
+    ("jsonl", QUIRK, "-o", "nowhere/x"): "nowhere: no such folder",
+    ("jsonl", "--dir", "nowhere"): "nowhere: no campaign: a campaign.json expected",
+    ("nothing", QUIRK): "invalid choice: 'nothing'",
+}
+
+
+@pytest.mark.parametrize(("words", "told"), WRONG.items())
+def test_what_is_wrong_is_told_in_one_line(
+    words: tuple[str | Path, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = export(*words)
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    error = capsys.readouterr().err
+    assert (code, error.count("\n")) == (2, 1), error
+    assert told in error
+
+
+def test_broken_lines_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.jsonl"
+    for text, told in {
+        '{"structure": "ghcb-msr"}\n': "line 1: structure, and its bytes as hex, expected",
+        '\n{"structure": "no-such", "hex": "00"}\n': "no-such",
+        '{"op": "state", "cpu": 0}\n{"op": "eat"}\n': "line 2",
+        '{"op": "state", "cpu": 3}\n': "operation 0: state: vCPU 3 does not exist",
+        "[]\n": "a JSON object expected",
+        "": "nothing to export as jsonl",
+    }.items():
+        file.write_text(text)
+        assert export("jsonl", file) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
