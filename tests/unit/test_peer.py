@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from vmgexit.compare.peer import LONGEST_ANSWER, Peer
+from vmgexit.compare.peer import LONGEST_ANSWER, Peer, _ending_with_us
 from vmgexit.errors import PeerError, ScenarioError
 
 pytestmark = pytest.mark.slow
@@ -373,19 +374,36 @@ def test_an_interrupted_exchange_ends_the_peer(make: Make) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
-def test_a_peer_ends_with_a_driver_that_is_killed(make: Make) -> None:
+@pytest.mark.parametrize("starts", [1, 2, 3])
+def test_a_peer_ends_with_a_driver_that_is_killed(starts: int, make: Make) -> None:
+    """Another program starts a peer again, and one more stands ready."""
     peer = make(STUCK)
     driver = f"""\
 import os, signal
 from vmgexit.compare.peer import Peer
 peer = Peer({peer.command!r})
-peer.restart()
-print(peer.pid, flush=True)
+for _ in range({starts}): peer.restart()
+spare = peer._spare
+print(peer.pid, spare.pid if spare else "", flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    ran = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, timeout=20)
+    ran = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, timeout=60)
     assert ran.returncode == -signal.SIGKILL
-    assert gone(int(ran.stdout))
+    pids = [int(pid) for pid in ran.stdout.split()]
+    assert len(pids) == (1 if starts == 1 else 2)
+    assert all(gone(pid) for pid in pids)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is missing")
+def test_a_peer_whose_driver_is_gone_already_does_not_start(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    words = [*_ending_with_us(), "touch", str(mark)]
+    assert subprocess.run(words).returncode == 0
+    mark.unlink()
+    # Started by another process, as by whoever takes over when ours has ended.
+    stranger = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
+    assert subprocess.run([sys.executable, "-c", stranger, *words]).returncode == 1
+    assert not mark.exists()
 
 
 def test_hits_are_coverage_and_no_part_of_the_answer(make: Make) -> None:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from vmgexit.errors import ScenarioError, UsageError, VmgexitError
+from vmgexit.cli.sequence_files import named
+from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 from vmgexit.sequences import HOST
@@ -77,7 +78,7 @@ def _meant(path: Path, arguments: argparse.Namespace) -> tuple[TargetRow, Condit
 def _read(path: Path, row: TargetRow) -> bytes:
     """An input, of no more bytes than the engine would take; a scenario in either spelling."""
     try:
-        with path.open("rb") as stream:
+        with named(str(path)), path.open("rb") as stream:
             if path.suffix == ".jsonl" and row.is_program:
                 return _program(stream)
             if path.suffix == ".jsonl" and row.machine == HOST:
@@ -85,8 +86,6 @@ def _read(path: Path, row: TargetRow) -> bytes:
             data = stream.read(row.longest + 1)
     except OSError as error:
         raise VmgexitError(f"{path}: {error.strerror}") from None
-    except ScenarioError as error:
-        raise VmgexitError(f"{path} {error}") from None
     if len(data) > row.longest:
         print(
             f"{path}: the first {row.longest} bytes are run, as the engine would", file=sys.stderr

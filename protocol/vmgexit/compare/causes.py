@@ -39,13 +39,16 @@ _MOST_MEETING = 3  # quirks that are tried together
 _MOST_TRIED = 4  # times that a difference is looked into so
 _SHOWN = 4  # differences in a message
 
+# The wrong interrupt of these may be missing, or another one, as what came after had room or had not.
+_IN_SERVICE = "apic.isr_stack"
+
 # What a difference is named by, where several keys differ at once. Interrupts go from the doorbell page to
 # the IRR, to service, to the guest, and back to the host: what differs first on this way is nearest to the
 # defect.
 _NEAREST = (
     "doorbell.flags.no_further_signal",
     "doorbell",
-    "apic.isr_stack",
+    _IN_SERVICE,
     "apic.irr",
     "apic",
     "ipi",
@@ -275,6 +278,8 @@ def _key(where: str, found: Differences) -> str:
     key = min(found, key=_distance)
     ours, theirs = found[key]
     key = _PLACE.sub("", key)
+    if key == _IN_SERVICE:
+        return f"{key} differs"
     group = key.partition(".")[0]
     way = _refused(ours, theirs) if key == "rax" else _way(ours, theirs)
     if group in ("apic", "flags", "doorbell") or key in ("cancelled", "calls") or "ipi" in key:

@@ -360,7 +360,7 @@ class _Process:
     def __init__(self, command: Sequence[str], *, again: bool = False) -> None:
         """`again`: the program was started before, so that it is known to be one."""
         # A fork of a fuzzing process takes milliseconds, and a function before exec makes it a fork.
-        helper = _SETPRIV if again else ()
+        helper = _ending_with_us() if again else ()
         try:
             # A session of its own: Ctrl-C is for us, and we can end its children with it.
             self._child = subprocess.Popen(
@@ -534,13 +534,18 @@ def _unblocked(pipe: IO[bytes] | None) -> int:
     return own
 
 
-def _setpriv() -> tuple[str, ...]:
+_SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
+# The kernel ends a process with its parent, once it was asked to. One whose parent was gone by then ends
+# itself.
+_CHECKED = 'test "$PPID" = "$1" && shift && exec "$@"'
+
+
+def _ending_with_us() -> tuple[str, ...]:
     """The words that have a program end with us, where the system has such a program; else none."""
-    found = shutil.which("setpriv") if sys.platform == "linux" else None
-    return (found, "--pdeathsig", "KILL", "--") if found else ()
-
-
-_SETPRIV = _setpriv()
+    if _SETPRIV is None:
+        return ()
+    checked = ("/bin/sh", "-c", _CHECKED, "peer", str(os.getpid()))
+    return (_SETPRIV, "--pdeathsig", "KILL", "--", *checked)
 
 
 def _dies_with_us() -> Callable[[], None] | None:
