@@ -178,6 +178,16 @@ TARGETS = {
             on_memory=True,
             takes_peer=True,
         ),
+        TargetRow(
+            "host-peer",
+            "another GHCB host (--peer) answers as ours does",
+            f"{__name__}.ghcb.peer:HostPeer",
+            ("vmgexit.hosts",),
+            160 * 24,
+            "commands",
+            machine=HOST,
+            takes_peer=True,
+        ),
     )
 }
 

@@ -16,7 +16,8 @@ from .base import Conditions, Target, TargetRow
 # hang at each of the runs that a finding takes.
 ANSWERS_IN_A_HANG = 8
 
-_KINDS = {SVSM: "an SVSM", HOST: "a GHCB host"}
+_KINDS = {SVSM: ("an SVSM", "peer"), HOST: ("a GHCB host", "host-peer")}
+"""What a peer is, and the target that drives it."""
 
 
 class WithPeer(Target):
@@ -49,12 +50,12 @@ class WithPeer(Target):
         if self.peer is None:
             return
         self.peer.restart()
-        kind, expected = self.peer.hello.machine, self.row.machine
-        if kind != expected:
+        kind = self.peer.hello.machine
+        if kind != self.row.machine:
             self.close()
+            what, target = _KINDS[kind]
             raise UsageError(
-                f"--peer {self.conditions.peer}: {_KINDS[kind]} found, {_KINDS[expected]} expected by the"
-                f" target {self.row.name}"
+                f"--peer {self.conditions.peer}: it is {what}, which the target {target} drives"
             )
 
     def close(self) -> None:

@@ -229,7 +229,7 @@ def causes_among(
         return _differing(sequence, profiles.only(*have, *names))
 
     wanted = tuple(wanted)
-    asking = _Asking(profiles.only(*have, *wanted))
+    asking = Asking(profiles.only(*have, *wanted))
     if _differing(sequence, asking):
         return None
     # A quirk that no rule asked for decided nothing.
@@ -245,7 +245,7 @@ def causes_among(
     }
 
 
-class _Asking:
+class Asking:
     """Quirks that note which of them are asked for."""
 
     def __init__(self, quirks: Any) -> None:

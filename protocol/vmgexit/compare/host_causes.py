@@ -1,0 +1,259 @@
+"""What is wrong with a GHCB host behind a pipe, by cause: the command at which it first differs from ours,
+what differs there, which quirk of ours does the same, and which clause says what should be.
+
+A defect in a check that stands before every exit has one name, whatever exit brings it to light. A defect
+of an exit is named by the exit, and by the word or register that is wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..descriptions import Answer, Command
+from ..errors import PeerError
+from ..hosts.asked import ASKED
+from ..hosts.quirks import PROFILES, REFERENCE, Quirks
+from ..hosts.scenario import Session, page_of
+from ..wire.exit_codes import MalformedInput, Status
+from ..wire.exits import find_exit
+from ..wire.ghcb import GhcbPage
+from ..wire.ghcb_msr import GhcbInfo
+from ..wire.page_size import PAGE
+from .causes import Cause, Failed
+from .lockstep import UNSUPPORTED, Answering, Differences, compare
+from .peer import STOPS
+from .replay import Asking
+
+LOOK: Command = {"op": "state"}
+"""What is asked after each command, and compared with it."""
+
+MOST_MEETING = 3  # quirks that are tried together
+MOST_TRIED = 4  # times that a difference is looked into so
+
+# What a difference is named by, where several keys differ at once; and the clause that says what should be.
+_CLAUSES = {
+    "run": "HOST-9",
+    "page": "HOST-1",
+    "word": "HOST-10",
+    "status": "HOST-7",
+    "detail": "HOST-7",
+    "valid": "HOST-8",
+    "registers": "HOST-7",
+    "buffer": "HOST-4",
+    "asked": "HOST-7",
+    "vmpl": "HOST-12",
+    "events": "HOST-11",
+    "event_inj": "HOST-11",
+    "doorbell": "HOST-11",
+    "waiting": "HOST-11",
+}
+_OF_EVERY_EXIT = (
+    MalformedInput.NOT_REGISTERED,
+    MalformedInput.INVALID_USAGE,
+    MalformedInput.INVALID_EVENT,
+)
+"""The errors of checks that every exit goes through."""
+
+STANDS = ("held", "ended")
+"""How a vCPU goes on that does not run, whatever it would have done."""
+
+_WORDS = {int(one): one.name for one in GhcbInfo}
+
+
+def first(
+    peer: Answering,
+    quirks: Quirks,
+    commands: Sequence[Command],
+    unexplained: Counter[str] | None = None,
+) -> Cause | None:
+    """Where a peer first differs from a host with `quirks`; None where it does not. Raises Failed, and
+    ScenarioError. `unexplained` is kept from one scenario to the next, so that what stays without an
+    explanation does not take long each time."""
+    session = Session(quirks)
+    told: list[tuple[Command, Answer]] = []
+    usual = set[
+        str
+    ]()  # keys of the state that differ from the beginning: no command is their cause
+    for index, command in enumerate(commands):
+        where, before = place(command, session), _state(session)
+        found: Differences = {}
+        for one in (command, LOOK):
+            try:
+                answer = peer.execute(one)
+            except PeerError as error:
+                at = where if one is command else f"state after {where}"
+                raise Failed(error, index, at) from None
+            if set(answer) == {UNSUPPORTED}:
+                if one is command and command["op"] == "init":
+                    return None  # it has no such VM
+                continue  # our host leaves it out too
+            told.append((one, answer))
+            differing = compare(answer, session.execute(one))
+            if one is LOOK:
+                if command["op"] == "init":
+                    usual |= differing.keys()
+                differing = {
+                    f"state.{key}": pair for key, pair in differing.items() if key not in usual
+                }
+            found |= differing
+            if found:
+                break
+        if found:
+            key = _key(where, found)
+            is_hopeless = unexplained is not None and unexplained[key] >= MOST_TRIED
+            named = explaining(told, quirks, 1 if is_hopeless else MOST_MEETING)
+            if unexplained is not None and not named:
+                unexplained[key] += 1
+            return Cause(index, where, key, found, named, before, _state(session))
+    return None
+
+
+def clause(cause: Cause) -> str:
+    """The clause that says what should be where a peer differs, or an empty string."""
+    return _CLAUSES.get(_nearest(cause.differences), "")
+
+
+def explaining(
+    told: Sequence[tuple[Command, Answer]], quirks: Quirks, most: int = MOST_MEETING
+) -> str:
+    """The quirk with which a host gives all these answers, or without which, where `quirks` have it; an
+    empty string where there is none. Where only several together do so, at most `most`, it is the first of
+    them in the table."""
+    have = set(PROFILES.named(quirks))
+    last, ever = set[str](), set[str]()  # asked for at the last command, and at any
+    # With one, or without it, a rule may ask for another.
+    for base in (quirks, REFERENCE, PROFILES.only(*PROFILES.names())):
+        asking: Any = Asking(base)
+        session = Session(asking)
+        for command, _ in told:
+            if command != LOOK:
+                ever |= asking.asked
+                asking.asked.clear()
+            session.execute(command)
+        last |= asking.asked
+    meeting = [one for one in PROFILES.names() if one.replace("-", "_") in last]
+    alone = [one for one in PROFILES.names() if one.replace("-", "_") in last | ever]
+    for some in (
+        *((one,) for one in alone),
+        *(some for size in range(2, most + 1) for some in itertools.combinations(meeting, size)),
+    ):
+        session = Session(PROFILES.only(*have.symmetric_difference(some)))
+        if not any(compare(answer, session.execute(command)) for command, answer in told):
+            return some[0] if some[0] not in have else f"without {some[0]}"
+    return ""
+
+
+def place(command: Command, session: Session) -> str:
+    """The operation; of a page, which exit, and of a word in the MSR, which request."""
+    if command["op"] == "msr":
+        info = command["request"] & 0xFFF
+        return f"the MSR word {_WORDS.get(info, 'unknown')}" if info else "a page named in the MSR"
+    if command["op"] != "vmgexit":
+        return str(command["op"])
+    if "page" in command:
+        data = page_of(command["page"])
+    else:
+        data = session.host.vm.memory.read(command["gpa"], PAGE) or bytes(PAGE)
+    row = find_exit(GhcbPage.decode(data).sw_exit_code)
+    return f"the exit {row.name}" if row else "an exit that does not exist"
+
+
+def _nearest(found: Differences) -> str:
+    """The key by which a difference is named, without what is inside of it."""
+    groups = {key.partition(".")[0] for key in found}
+    return next((key for key in _CLAUSES if key in groups), min(groups))
+
+
+def _key(where: str, found: Differences) -> str:
+    """The name of a difference."""
+    for stop in STOPS:
+        if found.get(stop, (None,))[0] is not None:
+            return f"{stop} at {where}"
+    group = _nearest(found)
+    if group in ("status", "detail"):
+        return _of_status(where, found)
+    key = min(key for key in found if key.partition(".")[0] == group)
+    if group == "run":
+        ours, theirs = map(_how, found[key])
+        at = "" if theirs in STANDS else f"{where}: "
+        return f"{at}run is {ours}, not {theirs}"
+    if group == "valid":
+        return f"{where}: {_of_lists(group, *found[key])}"
+    if group == "asked":
+        return f"{where}: {_of_asked(*found[key])}"
+    if group == "state":  # the number of a vCPU says nothing of the defect
+        key = ".".join(part for part in key.split(".") if not part.isdigit())
+    return f"{where}: {key} differs"
+
+
+def _of_status(where: str, found: Differences) -> str:
+    """A refusal that is missing, another one, or one too many; the status is the same where only details
+    differ."""
+    if "status" not in found:
+        ours, theirs = found["detail"]
+        errors = [one.value for one in MalformedInput]
+        if ours in errors and theirs in errors and len(found) == 1:
+            return f"refused as {_error(ours)}, not as {_error(theirs)}"
+        return f"{where}: detail differs"
+    refused, due = (value == Status.MALFORMED_INPUT for value in found["status"])
+    ours, theirs = found.get("detail", (None, None))
+    if due:
+        general = theirs in _OF_EVERY_EXIT
+        return (
+            f"not refused as {_error(theirs)}"
+            if general
+            else f"{where}: not refused as {_error(theirs)}"
+        )
+    return f"{where}: refused as {_error(ours)}" if refused else f"{where}: status differs"
+
+
+def _how(run: Any) -> str:
+    """How a guest goes on, without the number that says more."""
+    return str(run[0]) if isinstance(run, list) and run else str(run)
+
+
+def _error(detail: Any) -> str:
+    names: dict[object, str] = {one.value: one.name for one in MalformedInput}
+    return names.get(detail, "an unknown error") if type(detail) is int else "an unknown error"
+
+
+def _of_lists(what: str, ours: Any, theirs: Any) -> str:
+    """What a list of names has too many, or lacks."""
+    if not (isinstance(ours, list) and isinstance(theirs, list)):
+        return f"{what} differs"
+    more = sorted(str(one) for one in ours if one not in theirs)
+    fewer = sorted(str(one) for one in theirs if one not in ours)
+    if (more and fewer) or not more + fewer:
+        return f"{what} differs"
+    return f"{what} has {', '.join(more)} too many" if more else f"{what} lacks {', '.join(fewer)}"
+
+
+def _of_asked(ours: Any, theirs: Any) -> str:
+    """The first of what was asked that is not as it should be."""
+    for found, due in itertools.zip_longest(_listed(ours), _listed(theirs)):
+        if found == due:
+            continue
+        if found is None or due is None or found[:1] != due[:1]:
+            words = (repr(one[0]) if one else "nothing" for one in (found, due))
+            return "asks {}, not {}".format(*words)
+        names = ASKED.get(due[0], ())
+        wrong = [
+            name
+            for name, one, other in zip(names, found[1:], due[1:], strict=False)
+            if one != other
+        ]
+        return f"asks {due[0]!r} with another {' and '.join(wrong) or 'list of values'}"
+    return "asked differs"
+
+
+def _listed(asked: Any) -> Iterator[list[Any]]:
+    for one in asked if isinstance(asked, list) else ():
+        yield one if isinstance(one, list) else [one]
+
+
+def _state(session: Session) -> str:
+    """What our host keeps."""
+    return ", ".join(f"{key} {value}" for key, value in session.execute(LOOK).items())

@@ -1,0 +1,161 @@
+"""One defect of a GHCB host has one name: the quirk that explains it, or the check, exit and key."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vmgexit.compare.causes import Cause
+from vmgexit.compare.host_causes import clause, first
+from vmgexit.descriptions import Answer, Command
+from vmgexit.hosts.quirks import KVM, PROFILES, REFERENCE, Quirks
+from vmgexit.hosts.scenario import Session, sequence_of
+from vmgexit.wire.exit_codes import ExitCode, IoioInfo
+from vmgexit.wire.ghcb import GhcbPage
+
+SHOWN = Path(__file__).parents[2] / "corpus" / "hosts"
+GPA = 0x7000
+INIT: Command = {"op": "init", "registered": GPA, "vcpus": 2}
+
+
+SAME = {"without io-reserved-ignored": "without io-size-zero-done"}
+"""The exchange has an IOIO of size 0 with reserved bits, which a host without either quirk refuses."""
+
+
+class Peer:
+    """Our host as a peer is: its answers come as JSON. `change` is its bug."""
+
+    def __init__(
+        self, quirks: Quirks = REFERENCE, change: Callable[..., None] | None = None
+    ) -> None:
+        self.session, self.change = Session(quirks), change
+
+    def execute(self, command: Command) -> Answer:
+        answer: Answer = json.loads(json.dumps(self.session.execute(command)))
+        if self.change is not None:
+            self.change(command, answer)
+        return answer
+
+
+def shown(name: str) -> list[Command]:
+    sequence = sequence_of(json.loads((SHOWN / f"{name}.jsonl").read_text()), 1, name)
+    assert sequence is not None
+    return sequence.commands
+
+
+def exits(code: ExitCode | int, info1: int = 0, info2: int = 0, **fields: int) -> Command:
+    """An exit with a page, all of whose fields are marked valid."""
+    page = GhcbPage.for_exit(ExitCode.INVD, gpa=GPA)
+    for name, value in {
+        "sw_exit_code": code,
+        "sw_exit_info_1": info1,
+        "sw_exit_info_2": info2,
+    }.items():
+        setattr(page, name, int(value))
+    for name, value in fields.items():
+        setattr(page, name, value)
+        if name != "ghcb_usage":
+            page.mark(name)
+    return {"op": "vmgexit", "gpa": GPA, "page": [[0, page.encode().hex()]]}
+
+
+def found(change: Callable[..., None], *commands: Command) -> Cause:
+    cause = first(Peer(change=change), REFERENCE, [INIT, *commands])
+    assert cause is not None
+    return cause
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHOWN.glob("*.jsonl")))
+def test_a_difference_is_named_by_the_quirk(name: str) -> None:
+    """That the peer has and we do not, and that we have and it does not."""
+    profile = "kvm" if name in PROFILES.of_profile("kvm") else "kvm-planes"
+    whole = PROFILES.of_profile(profile)
+    others = [one for one in whole if one != name]
+    for peer, ours, told in (
+        (PROFILES.only(*whole), PROFILES.only(*others), name),
+        (PROFILES.only(*others), PROFILES.only(*whole), f"without {name}"),
+    ):
+        cause = first(Peer(peer), ours, shown(name))
+        assert cause is not None
+        assert cause.name == SAME.get(told, told)
+        assert f"(explained by {cause.name})" in str(cause)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHOWN.glob("*.jsonl")))
+def test_a_host_does_not_differ_from_itself(name: str) -> None:
+    assert first(Peer(KVM), KVM, shown(name)) is None
+
+
+def _usage(command: Command, answer: Answer) -> None:
+    if answer.get("detail") == 2:
+        answer |= {"status": 0, "detail": 0}
+
+
+def test_a_check_that_every_exit_has_is_one_cause() -> None:
+    names = {
+        found(_usage, exits(code, ghcb_usage=1)).name for code in (ExitCode.INVD, ExitCode.CPUID)
+    }
+    assert names == {"not refused as INVALID_USAGE"}
+
+
+def _merges(command: Command, answer: Answer) -> None:
+    for asked in answer.get("asked", []):
+        if asked[0] == "out":
+            asked[3] = "00"
+
+
+def _forgets(command: Command, answer: Answer) -> None:
+    if "rdx" in answer.get("registers", {}):
+        del answer["registers"]["rdx"]
+        answer["valid"].remove("rdx")
+
+
+def _runs(command: Command, answer: Answer) -> None:
+    if answer.get("run") == "held":
+        answer |= {"run": "guest", "status": 0, "detail": 0}
+
+
+def _late(command: Command, answer: Answer) -> None:
+    if "0" in answer.get("vcpus", {}):
+        answer["vcpus"]["0"]["registered"] = 0
+
+
+OUT = int(IoioInfo(port=0x80, size_8=True, address_16=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "commands", "name", "rests_on"),
+    [
+        (
+            _merges,
+            [exits(ExitCode.IOIO, OUT, rax=0x41)],
+            "the exit IOIO: asks 'out' with another data",
+            "HOST-7",
+        ),
+        (
+            _forgets,
+            [exits(ExitCode.CPUID, rax=0, rcx=0)],
+            "the exit CPUID: valid lacks rdx",
+            "HOST-8",
+        ),
+        (
+            _runs,
+            [exits(ExitCode.AP_RESET_HOLD), exits(ExitCode.WBINVD)],
+            "run is guest, not held",
+            "HOST-9",
+        ),
+        (
+            _late,
+            [{"op": "msr", "request": 0x9012}],
+            "the MSR word REGISTER_GPA_REQUEST: state.vcpus.registered differs",
+            "",
+        ),
+    ],
+)
+def test_what_no_quirk_explains(
+    change: Callable[..., None], commands: list[Command], name: str, rests_on: str
+) -> None:
+    cause = found(change, *commands)
+    assert (cause.name, clause(cause), cause.quirk) == (name, rests_on, "")
+    assert cause.index == len(commands)
