@@ -38,9 +38,25 @@ def test_a_peer_that_is_right(check: Check) -> None:
     code, told = check(sys.executable, str(PYTHON_PEER))
     assert code == 0
     assert told[0] == "PEER-1 Hello: holds: python_peer, profile reference"
-    assert told[-1] == "30 rules hold, 0 not supported, 0 broken"
+    assert told[-1] == "57 rules hold, 0 not supported, 0 broken"
     assert told[-2].startswith("speed: ")
     assert told[-3].startswith("supported: init, host_irq, ")
+
+
+def test_a_peer_without_memory_is_asked_once_and_told(check: Check, tmp_path: Path) -> None:
+    text = PYTHON_PEER.read_text().replace(
+        "command = checked(json.loads(line))",
+        "command = checked(json.loads(line))\n"
+        "            if 'memory' in command: raise ScenarioError('init with memory')",
+    )
+    path = tmp_path / "peer.py"
+    path.write_text(text)
+    code, told = check(sys.executable, str(path))
+    assert code == 0
+    [line] = [line for line in told if line.startswith("PEER-M")]
+    assert line == "PEER-M1 A machine with memory: not supported: init with memory"
+    assert told[-1] == "30 rules hold, 1 not supported, 0 broken"
+    assert "not supported: init with memory" in told
 
 
 @pytest.mark.parametrize(

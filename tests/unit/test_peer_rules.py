@@ -6,6 +6,8 @@ import pytest
 
 from vmgexit.compare.conformance.check import Outcome, Support, held
 from vmgexit.compare.conformance.host_rules import CHAPTERS as OF_A_HOST
+from vmgexit.compare.conformance.memory_rules import CHAPTERS as MEMORY_CHAPTERS
+from vmgexit.compare.conformance.memory_rules import RULES as MEMORY_RULES
 from vmgexit.compare.conformance.rule import Chapter, Rule
 from vmgexit.compare.conformance.rules import CHAPTERS, RULES
 from vmgexit.descriptions import Answer, Command, checked
@@ -13,8 +15,9 @@ from vmgexit.hosts import commands as host_commands
 from vmgexit.hosts import quirks as hosts
 from vmgexit.hosts.scenario import Session
 from vmgexit.kits.surface import COMMANDS as OF_KITS
-from vmgexit.machine.commands import COMMANDS
+from vmgexit.machine.commands import COMMANDS, ON_MEMORY
 from vmgexit.machine.machine import Machine
+from vmgexit.machine.memory import instructions
 from vmgexit.machine.vcpu import STATUS_WORD
 
 WITH_EXCHANGE = [rule for rule in RULES.values() if rule.steps]
@@ -25,8 +28,12 @@ Mistake = Callable[[Machine, Command, Answer], Answer]
 class Adapter:
     """Our machine as a peer, with a mistake."""
 
-    def __init__(self, mistake: Mistake = lambda machine, command, answer: answer) -> None:
-        self.machine, self.mistake = Machine(), mistake
+    def __init__(
+        self,
+        mistake: Mistake = lambda machine, command, answer: answer,
+        profile: str = "reference",
+    ) -> None:
+        self.machine, self.mistake = Machine(profile), mistake
 
     def execute(self, command: Command) -> Answer:
         if command["op"] not in COMMANDS:
@@ -37,6 +44,15 @@ class Adapter:
 @pytest.mark.parametrize("rule", WITH_EXCHANGE, ids=lambda rule: rule.title)
 def test_our_machine_keeps_each_rule(rule: Rule) -> None:
     assert held(rule, Adapter(), Support()).outcome is Outcome.HOLDS
+
+
+@pytest.mark.parametrize("profile", ["reference", "coconut"])
+@pytest.mark.parametrize("rule", MEMORY_RULES.values(), ids=lambda rule: rule.title)
+def test_our_machine_keeps_each_rule_on_memory_and_so_does_coconut(
+    rule: Rule, profile: str
+) -> None:
+    result = held(rule, Adapter(profile=profile), Support())
+    assert result.outcome is Outcome.HOLDS
 
 
 class Host:
@@ -62,11 +78,32 @@ def test_our_host_keeps_each_rule_and_so_does_kvm(rule: Rule, profile: str) -> N
     assert held(rule, Host(profile), Support()).outcome is Outcome.HOLDS
 
 
-@pytest.mark.parametrize(("chapters", "prefix"), [(CHAPTERS, "PEER-"), (OF_A_HOST, "PEER-H")])
+@pytest.mark.parametrize(
+    ("chapters", "prefix"),
+    [(CHAPTERS, "PEER-"), (MEMORY_CHAPTERS, "PEER-M"), (OF_A_HOST, "PEER-H")],
+)
 def test_ids_are_the_places_on_the_page(chapters: tuple[Chapter, ...], prefix: str) -> None:
     rules = [rule for chapter in chapters for rule in chapter.rules]
     assert [rule.id for rule in rules] == [f"{prefix}{n}" for n in range(1, len(rules) + 1)]
     assert len({rule.title for rule in rules}) == len(rules)
+
+
+def test_every_operation_on_memory_is_in_an_exchange() -> None:
+    asked = [command for rule in MEMORY_RULES.values() for command, _ in rule.steps]
+    assert {command["op"] for command in asked} >= {*ON_MEMORY, "init", "call"}
+    to = {command["to"] for command in asked if command["op"] == "host_page"}
+    assert to == {"shared", "private", "split", "join", "remap"}
+    did = {
+        line[0]
+        for rule in MEMORY_RULES.values()
+        for _, answer in rule.steps
+        for line in answer.get("did", ())
+    }
+    assert did == {
+        *("request", "pvalidate", "rmpadjust", "npf", "psmash", "zero", "flush", "flush_all"),
+        *("guest_request", "tpm", "enter"),
+    }
+    assert not MEMORY_RULES.keys() & RULES.keys()
 
 
 def test_every_operation_of_an_svsm_without_memory_is_in_an_exchange() -> None:
@@ -183,3 +220,94 @@ def test_a_part_of_an_answer_is_held_against_the_rule() -> None:
     result = held(RULES["The guest"], Adapter(part), support)
     assert (result.outcome, result.why) == (Outcome.BROKEN, "if: True found, False expected")
     assert list(support.part) == ["state"]
+
+
+# --- mistakes on memory ----------------------------------------------------------------------------
+
+
+def no_later_row(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "init" and len(command["pages"]) > 1:
+        machine.execute(command | {"pages": command["pages"][::-1]})
+    return answer
+
+
+def the_host_may_write_anywhere(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "read" and command.get("by") == "host" and not answer["ok"]:
+        return machine.execute({"op": "read", "gpa": command["gpa"], "len": command["len"]})
+    return answer
+
+
+def keeps_what_was_validated(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "host_page" and command["to"] == "private" and machine.vm.memory:
+        instructions.pvalidate(machine.vm.memory, command["gpa"], 0, valid=True)
+    return answer
+
+
+def put_back_afresh(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "host_page" and command["to"] == "remap" and machine.vm.memory:
+        machine.vm.memory.rmp.assign(command["spa"], command["gpa"])
+    return answer
+
+
+def big_endian(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if "hash" not in answer:
+        return answer
+    return answer | {"hash": bytes.fromhex(answer["hash"])[::-1].hex()}
+
+
+def no_flush(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if "did" not in answer:
+        return answer
+    return answer | {"did": [line for line in answer["did"] if line[0] != "flush"]}
+
+
+def a_split_is_not_told(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if "did" not in answer:
+        return answer
+    return answer | {"did": [line for line in answer["did"] if line[0] != "psmash"]}
+
+
+def always_pending(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return machine.execute(command | {"pending": True}) if "pending" in command else answer
+
+
+def idle_has_registers(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return answer | {"rax": 0} if answer.get("idle") else answer
+
+
+def no_termination(machine: Machine, command: Command, answer: Answer) -> Answer:
+    return {"panic": "npf"} if "terminated" in answer else answer
+
+
+def runs_for_ever(machine: Machine, command: Command, answer: Answer) -> Answer:
+    if command["op"] == "run" and not command["on"] and machine.vm.memory:
+        machine.vm.memory.running[1] = 0x30000
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("mistake", "title", "why"),
+    [
+        (no_later_row, "Pages at first", "assigned: True found, False expected"),
+        (the_host_may_write_anywhere, "Who may read and write", "ok: True found, False expected"),
+        (
+            keeps_what_was_validated,
+            "The host takes a page, and gives one",
+            "validated: True found, False expected",
+        ),
+        (put_back_afresh, "Another page behind it", "validated: False found, True expected"),
+        (big_endian, "A page", "hash: '"),
+        (no_flush, "A large page that is split", "did: [["),
+        (a_split_is_not_told, "A large page that is split", "did: [["),
+        (always_pending, "No call that waits", "rax: 0 found, 6 expected"),
+        (idle_has_registers, "A vCPU without a guest", "rax: 0 found, nothing expected"),
+        (no_termination, "The host ends the VM", "{'panic': 'npf'} found, terminated expected"),
+        (runs_for_ever, "A vCPU that executes", "ok: False found, True expected"),
+    ],
+)
+def test_a_mistake_on_memory_breaks_the_rule_that_says_so(
+    mistake: Mistake, title: str, why: str
+) -> None:
+    result = held(MEMORY_RULES[title], Adapter(mistake), Support())
+    assert result.outcome is Outcome.BROKEN
+    assert why in result.why

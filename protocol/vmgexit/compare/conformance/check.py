@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from ...descriptions import Answer, Command
 from ...errors import PeerError, brief
+from ...machine.commands import ON_MEMORY as ONLY_ON_MEMORY
 from ...machine.commands import call
 from ...sequences import HOST, SVSM
 from ...wire.apic import ApicCall, ApicRegister
@@ -27,12 +28,14 @@ from ..lockstep import UNSUPPORTED, Answering
 from ..peer import STOPS, Peer
 from ..replay import same
 from .host_rules import RULES as OF_A_HOST
+from .memory_rules import RULES as ON_MEMORY
 from .rule import Rule, begin, on, post, runs
 from .rules import RULES as OF_AN_SVSM
 
 END = 1.0  # seconds in which an adapter exits once its input has ended
-RULES = {SVSM: OF_AN_SVSM, HOST: OF_A_HOST}
+RULES = {SVSM: OF_AN_SVSM | ON_MEMORY, HOST: OF_A_HOST}
 """The rules by what a peer is. All have one of the hello, one of answers and one of the end."""
+_WITH_MEMORY = "init with memory"
 _EVERY_EXCHANGE = {"number": "two answers", "garbage": "no answer", "hang": "no answer in time"}
 """Kinds of PeerError that break the rule of one answer."""
 
@@ -63,17 +66,23 @@ class Support:
     part: dict[str, None] = field(default_factory=dict)
     none: dict[str, None] = field(default_factory=dict)
 
-    def note(self, command: Command, answer: Answer) -> None:
+    def note(self, name: str, answer: Answer) -> None:
+        """Note how an operation was answered, by its name."""
         is_known = set(answer) != {UNSUPPORTED}
         holder = self.whole if UNSUPPORTED not in answer else self.part if is_known else self.none
-        holder[_name(command)] = None
+        holder[name] = None
 
 
-def _name(command: Command) -> str:
-    if command["op"] != "call":
-        return str(command["op"])
-    known = find_call(command["protocol"], command["request"])
-    return known.name if known else "unknown calls"
+def _name(command: Command, rule: Rule) -> str:
+    """What an operation of a rule is called. On memory it can be another matter than without."""
+    if command["op"] == "init" and "memory" in command:
+        return _WITH_MEMORY + " and reg_count" * ("reg_count" in command)
+    name = str(command["op"])
+    if name == "call":
+        known = find_call(command["protocol"], command["request"])
+        name = known.name if known else "unknown calls"
+    is_elsewhere = rule.title in ON_MEMORY and command["op"] not in ONLY_ON_MEMORY
+    return f"{name} on memory" if is_elsewhere else name
 
 
 def check(words: Sequence[str], timeout: float, support: Support) -> Iterator[Result]:
@@ -93,6 +102,8 @@ def check(words: Sequence[str], timeout: float, support: Support) -> Iterator[Re
     with contextlib.closing(peer):
         yield Result(hello, Outcome.HOLDS, _said(peer))
         for rule in rules.values():
+            if rule.title in ON_MEMORY and _WITH_MEMORY in support.none:
+                continue
             if rule is rules["The end"]:
                 yield _ends(rule, words, timeout)
             elif rule.steps:
@@ -131,9 +142,10 @@ def held(
             broken = answers if error.kind in _EVERY_EXCHANGE else rule
             return Result(broken, Outcome.BROKEN, f"{error} ({rule.title.lower()})", step)
         if UNSUPPORTED not in expected:
-            support.note(command, answer)
+            name = _name(command, rule)
+            support.note(name, answer)
             if set(answer) == {UNSUPPORTED}:
-                return Result(rule, Outcome.UNSUPPORTED, _name(command), step)
+                return Result(rule, Outcome.UNSUPPORTED, name, step)
         wrong = differences(answer, expected)
         if wrong:
             return Result(rule, Outcome.BROKEN, "; ".join(wrong), step)

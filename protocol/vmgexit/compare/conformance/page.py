@@ -14,6 +14,7 @@ from typing import Any
 
 from ...files import write
 from .host_rules import CHAPTERS as OF_A_HOST
+from .memory_rules import CHAPTERS as ON_MEMORY
 from .rule import Rule
 from .rules import CHAPTERS as OF_AN_SVSM
 
@@ -36,7 +37,7 @@ def refreshed(page: str) -> str:
 
 
 def _chapters() -> Iterator[str]:
-    for chapter in (*OF_AN_SVSM, *OF_A_HOST):
+    for chapter in (*OF_AN_SVSM, *ON_MEMORY, *OF_A_HOST):
         yield f"### {chapter.title}\n"
         for rule in chapter.rules:
             yield from _rule(rule)
