@@ -55,7 +55,7 @@ def seeds(folder: Path, row: TargetRow) -> Iterator[bytes]:
     Raises VmgexitError where there are none."""
     if not folder.is_dir():
         raise VmgexitError(f"{folder}: no folder")
-    paths = [path for path in sorted(folder.iterdir()) if _is_input(path)]
+    paths = [path for path in sorted(folder.iterdir()) if is_input(path)]
     if row.is_program:
         paths += [
             path for path in sorted(folder.glob("*.jsonl")) if not path.with_suffix(".bin").exists()
