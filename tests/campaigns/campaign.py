@@ -10,7 +10,8 @@ from typing import Any
 from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.run import Campaign, Settings
-from vmgexit_fuzz.process.parent import INTERRUPTED, Process
+from vmgexit_fuzz.process.parent import INTERRUPTED
+from vmgexit_fuzz.process.turns import Turns
 from vmgexit_fuzz.targets import find
 
 from .trial import Trial, TrialOutcome
@@ -26,20 +27,20 @@ def run(trial: Trial, *, kinds: list[str]) -> TrialOutcome:
             kinds=kinds,
             seed=trial.first,
         )
-        with settings.directory.used():
-            return _searched(Campaign(settings), trial)
+        with settings.directory.used(), Turns() as turns:
+            return _searched(Campaign(settings), turns, trial)
 
 
-def _searched(campaign: Campaign, trial: Trial) -> TrialOutcome:
+def _searched(campaign: Campaign, turns: Turns, trial: Trial) -> TrialOutcome:
     seconds, inputs, turn = 0.0, 0, 0  # of the turns before
     while seconds < trial.seconds and (order := campaign.order(turn)):
         order.seeds = ""
         left = trial.seconds - seconds
         order.seconds = min(left, order.seconds or left)
         search = _Search(campaign)
-        process = Process(order, search.told, stop=campaign.stop)
+        process = turns.process(order, search.told, stop=campaign.stop)
         started = time.monotonic()
-        code = process.run()
+        code = turns.run(process, order)
         campaign.spent[order.kind] += time.monotonic() - started
         if process.error or not process.ready:
             raise VmgexitError(process.error or f"code {code} before the start: {process.last}")

@@ -116,6 +116,7 @@ def _at_home(order: Order, folder: Path) -> Order:
         order,
         corpus=str(corpus),
         seeds=str(seeds) if seeds.is_dir() else "",
+        rests=False,  # a round is a process's whole life
     )
 
 
@@ -325,7 +326,7 @@ class _Slot(local.Worker):
 
     campaign: ClusterCampaign
 
-    def make(self, order: Order, log: Callable[[bytes], object]) -> Process:
+    def process_for(self, order: Order, log: Callable[[bytes], object]) -> Process:
         stop, recording = self.campaign.stop, self.recording
         return _Round(order, self.take, log, stop, recording, campaign=self.campaign)
 

@@ -27,9 +27,10 @@ from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
 from ..process.child import Order
-from ..process.kinds import FIRST_TURN, LONGEST_TURN, mix
+from ..process.kinds import FIRST_TURN, KINDS, LONGEST_TURN, mix
 from ..process.parent import INTERRUPTED, Process, recording
 from ..process.prune import prune
+from ..process.turns import Turns
 from ..process.watchdog import HANG
 from ..targets import USUAL, Conditions, Finding, TargetRow
 from . import runs, statistics
@@ -216,6 +217,8 @@ class Campaign:
             limits = [] if left is None else [max(left, 0.1)]
             if len(self.shares) > 1:
                 limits.append(min(FIRST_TURN * 2**turn, LONGEST_TURN))
+            seconds = min(limits, default=None)
+            is_last = len(self.shares) == 1 or (left is not None and seconds == limits[0])
             self.orders += 1
             places = settings.directory
             seeds = settings.target.seeds
@@ -225,7 +228,8 @@ class Campaign:
                 conditions=settings.conditions,
                 corpus=str(places.corpus),
                 seeds=str(seeds) if seeds.is_dir() else "",
-                seconds=min(limits, default=None),
+                seconds=seconds,
+                rests=KINDS[kind].rests and runs is None and not is_last,
                 runs=runs if runs is None else -(-runs // settings.workers),
                 seed=(self.seed + self.orders - 1) % (1 << 31),
                 deadly=list(self.deadly),
@@ -265,12 +269,13 @@ class Campaign:
 
 
 class Worker:
-    """One of a campaign's workers: a process at a time."""
+    """One of a campaign's workers: one process works at a time."""
 
     def __init__(self, campaign: Campaign, number: int) -> None:
         self.campaign, self.number = campaign, number
         self.places = campaign.settings.directory
         self.recording: IO[bytes] | None = None
+        self.turns = Turns()
         self.young_deaths = 0
         self.restarts = 0  # not written yet
 
@@ -279,10 +284,11 @@ class Worker:
         campaign = self.campaign
         try:
             turn = 0
-            while order := campaign.order(turn):
-                self._turn(order)
-                turn += 1
-                self._prune()
+            with self.turns:
+                while order := campaign.order(turn):
+                    self._turn(order)
+                    turn += 1
+                    self._prune()
             if self.restarts:
                 self._write()
         except VmgexitError as error:
@@ -296,7 +302,7 @@ class Worker:
     def _turn(self, order: Order) -> None:
         campaign = self.campaign
         self.order = order
-        self.inputs = self.steps = 0  # of this process, as far as they are counted
+        self.inputs = self.steps = 0  # of this turn, as far as they are counted
         self.written = time.monotonic()
         self.line = [0, 0]  # inputs and steps since the last line
         with campaign.lock:
@@ -305,8 +311,8 @@ class Worker:
             if campaign.recording and self.recording is None:
                 self.recording = recording()
         with (self.places.logs / f"{self.number}.log").open("ab", buffering=0) as log:
-            self.process = self.make(order, log.write)
-            code = self.process.run()
+            self.process = self.process_for(order, log.write)
+            code = self.turns.run(self.process, order)
         self._count(self.process.inputs, self.steps)
         self._write()
         with campaign.lock:
@@ -325,8 +331,8 @@ class Worker:
             )
         self._died(code)
 
-    def make(self, order: Order, log: Callable[[bytes], object]) -> Process:
-        return Process(order, self._told, log, self.campaign.stop, self.recording)
+    def process_for(self, order: Order, log: Callable[[bytes], object]) -> Process:
+        return self.turns.process(order, self._told, log, self.campaign.stop, self.recording)
 
     def _prune(self) -> None:
         """Make the corpus small again, one worker at a time."""

@@ -1,10 +1,10 @@
-"""The fuzzing process: one target, one kind of worker, for one turn. `parent` starts it.
+"""The fuzzing process: one target, one kind of worker, for its turns. `parent` starts it.
 
-It reads its order from standard input, a JSON object (`Order`). It writes findings and counts to
-standard output, one JSON object a line, for the parent. libFuzzer writes to standard error. A
-finding does not stop the process: it tells the parent, and searches on. Only what Python cannot
-catch (a hang, memory, a crash of the interpreter) ends it, with libFuzzer's own exit codes and
-artifacts.
+It reads its order from standard input, a JSON object (`Order`). After a turn it may rest, with all that it
+knows, until it reads the next one. It writes findings and counts to standard output, one JSON object a
+line, for the parent. libFuzzer writes to standard error. A finding does not stop the process: it tells
+the parent, and searches on. Only what Python cannot catch (a hang, memory, a crash of the interpreter)
+ends it, with libFuzzer's own exit codes and artifacts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import mmap
 import os
 import random
@@ -35,6 +36,8 @@ FIRST_REPORT_SECONDS = 0.1  # somebody waits for a sign that it works
 # Looks at the clock are to be so far apart, as inputs run fast or slow.
 LOOK_SECONDS = 0.05
 MOST_BETWEEN_LOOKS = 1024  # inputs
+# A turn that is over by so much ends the process: the engine still reads its seeds.
+LONGEST_READING = 1.0
 FAILED = 2  # exit code after an error that the parent was told
 SAMPLED = 4  # one in so many inputs from nothing is looked at for the states it reached
 
@@ -53,6 +56,9 @@ class Order:
     seeds: str = ""
     artifacts: str = ""
     seconds: float | None = None
+    rests: bool = (
+        False  # after its time, until the next order; only what makes its inputs itself can
+    )
     runs: int | None = None
     seed: int = 1
     record: int = -1  # a file to hold the input at hand
@@ -76,17 +82,23 @@ class Counter:
     def __init__(self, target: Target, log: Any, order: Order) -> None:
         self.target, self.log = target, log
         self.run = target.run
-        self.inputs = self.steps = 0
-        self.runs = order.runs
         # Patience with one input and all we do to it.
         self.hang_seconds = order.conditions.hang_seconds
-        self.told = self.looked = self.started = time.monotonic()
-        self.deadline = None if order.seconds is None else self.told + order.seconds
-        self.sizes = dict(order.known)
         self.counts: dict[str, int] = {}  # of each cause since the parent was told
         self.states: StateCounter | None = None
         self.between_looks = 1
         self.next_look = 0  # none before `start`
+        self._begin(order)
+
+    def _begin(self, order: Order) -> None:
+        """Begin a turn."""
+        self.inputs = self.steps = 0
+        self.runs, self.rests, self.is_over = order.runs, order.rests, False
+        self.told = self.looked = self.started = time.monotonic()
+        self.deadline = math.inf if order.seconds is None else self.told + order.seconds
+        self.sizes = dict(order.known)
+        if self.states is not None:
+            self.states.reached.update(order.reached)
 
     def one(self, data: bytes) -> None:
         """One input."""
@@ -138,11 +150,11 @@ class Counter:
     def look(self) -> None:
         """Tell the counts now and then; end the process when runs or time are used up."""
         now = time.monotonic()
-        over = self.inputs == self.runs or (self.deadline is not None and now >= self.deadline)
-        if over or now - self.told > REPORT_SECONDS:
+        self.is_over = self.inputs == self.runs or now >= self.deadline
+        if self.is_over or now - self.told > REPORT_SECONDS:
             self.told = now
             self.tell_counts()
-        if over:
+        if self.is_over and not (self.rests and now < self.deadline + LONGEST_READING):
             os._exit(0)
         if now - self.looked > LOOK_SECONDS:
             self.between_looks = max(self.between_looks // 2, 1)
@@ -152,6 +164,25 @@ class Counter:
         self.next_look = self.inputs + self.between_looks
         if self.runs is not None:
             self.next_look = min(self.next_look, self.runs)
+
+    def rest(self) -> None:
+        """Wait for the next turn, between two inputs; end the process where there is none."""
+        self.tell(rests=True)
+        line = sys.stdin.readline()
+        if not line:
+            os._exit(0)
+        self._begin(Order.of(json.loads(line)))
+
+    def resting(self, make: Callable[..., bytes]) -> Callable[..., bytes]:
+        """What the engine calls for its next input, and rests before when its turn is over. It is not
+        patient with an input that takes long, so that none may rest itself."""
+
+        def made(*arguments: Any) -> bytes:
+            if self.is_over:
+                self.rest()
+            return make(*arguments)
+
+        return made
 
     def found(self, finding: Finding, data: bytes) -> None:
         """Count a finding; tell of a new cause, or of a smaller input."""
@@ -232,7 +263,7 @@ def main() -> None:
 
             states.install()
             target.observe = states.mark
-        _engine(kind, target, order, one)
+        _engine(kind, target, order, counter, one)
     else:
         _from_nothing(target, order, counter, one)
 
@@ -248,11 +279,13 @@ def _instrumented(kind: WorkerKind, row: TargetRow) -> None:
             row.load()
 
 
-def _engine(kind: WorkerKind, target: Target, order: Order, one: Any) -> None:
+def _engine(kind: WorkerKind, target: Target, order: Order, counter: Counter, one: Any) -> None:
     """Hand over to libFuzzer for good."""
     import atheris
 
     functions = mutators(target, atheris) if kind.mutator else {}
+    if functions:
+        functions["custom_mutator"] = counter.resting(functions["custom_mutator"])
     flags = [
         f"-timeout={max(int(order.conditions.hang_seconds), 1)}",
         f"-rss_limit_mb={MEGABYTES}",
@@ -298,6 +331,9 @@ def _from_nothing(target: Target, order: Order, counter: Counter, one: Any) -> N
     pick = random.Random(order.seed)
     held = watch(Path(order.artifacts), order.conditions.hang_seconds)
     while True:
+        if counter.is_over:
+            held.data = None
+            counter.rest()
         data = held.data = target.make(pick)
         if counter.states is not None and counter.inputs % SAMPLED == 0:
             counter.states.one(data, one)

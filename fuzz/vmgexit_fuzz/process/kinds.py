@@ -48,6 +48,11 @@ class WorkerKind:
     atheris: bool = False  # atheris's instrumentation, whose compares libFuzzer learns from
     mutator: bool = True  # what the declarations know, beside plain bytes
 
+    @property
+    def rests(self) -> bool:
+        """Whether its process can rest between two turns: where it makes its inputs itself."""
+        return self.mutator or not self.engine
+
 
 KINDS = {
     kind.name: kind

@@ -1,4 +1,4 @@
-"""One fuzzing process from its start to its end: what it tells, and how it ended."""
+"""One fuzzing process from its start to its end: its turns, what it tells, and how it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import IO, Any
@@ -53,69 +53,118 @@ class Process:
     recording: IO[bytes] | None = None
 
     ready: bool = False
+    rests: bool = False
     error: str = ""
     last: str = ""  # line of the engine that may say what went wrong
     inputs: int = 0
     coverage: int = 0
-    seconds: float = 0.0  # that it ran
+    seconds: float = 0.0  # of its turn
     hangs_in: str = ""  # module and function
     _left: dict[str, bytes] = field(default_factory=dict)  # its artifacts, by kind
+    _child: subprocess.Popen[bytes] | None = None
+    _pipes: list[_Lines] = field(default_factory=list)
+    _folder: tempfile.TemporaryDirectory[str] | None = None
     _ended: bool = False  # by us
     _overtime: bool = False
 
     def run(self) -> int:
-        """Run it to its end; its exit code, 0 when we ended it and it left no finding.
+        """Start it, and let it work to the end of its turn: its exit code; 0 too when it rests, and when we
+        ended it and it left no finding.
 
         Its artifacts go to a folder that is gone afterwards: what is in them is kept here.
         """
-        with tempfile.TemporaryDirectory(prefix="vmgexit-") as folder:
-            self.order.artifacts = folder
-            code = self._run()
-            # They are looked for and not listened for: we may have ended it before it could tell.
-            for path in Path(folder).iterdir():
-                self._left[path.name.partition("-")[0]] = path.read_bytes()
-        if not self._ended:
-            return code
-        if self._overtime:
-            return HANG
-        return next((code for kind, code in _ARTIFACTS.items() if kind in self._left), 0)
-
-    def _run(self) -> int:
-        """As `run`, with its artifacts left; the exit code is the process's own."""
+        self._folder = tempfile.TemporaryDirectory(prefix="vmgexit-")
+        self.order.artifacts = self._folder.name
         kept_open: tuple[int, ...] = ()
         if self.recording is not None:
             self.order.record = self.recording.fileno()
             kept_open = (self.order.record,)
-        started = time.monotonic()
-        with subprocess.Popen(
+        self._child = subprocess.Popen(
             [sys.executable, "-P", "-m", "vmgexit_fuzz.process.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=kept_open,
             start_new_session=True,  # Ctrl-C is for us; we end it
-        ) as child:
-            try:
-                assert child.stdin is not None
-                with contextlib.suppress(BrokenPipeError):
-                    child.stdin.write(spelled(self.order))
+        )
+        assert self._child.stdout is not None
+        assert self._child.stderr is not None
+        self._pipes = [
+            _Lines(self._child.stdout, self._ours),
+            _Lines(self._child.stderr, self._engine),
+        ]
+        return self._turn()
+
+    def goes_on(self, order: Order) -> bool:
+        """Whether a turn may be its own: it rests, and knows of all inputs that end a process."""
+        return self.rests and order.deadly == self.order.deadly
+
+    def again(self, order: Order) -> int:
+        """Another turn of a process that rests; as `run`."""
+        self.order = replace(order, artifacts=self.order.artifacts, record=self.order.record)
+        self.rests, self.inputs = False, 0
+        return self._turn()
+
+    def close(self) -> None:
+        """End it while it rests."""
+        if self._child is not None:
+            assert self._child.stdin is not None
+            with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
+                self._child.stdin.close()  # that says it
+                self._child.wait(CLOSING_SECONDS)
+            _end(self._child)
+            self._closed()
+
+    def _turn(self) -> int:
+        """Give it its order, and listen until it rests or has ended."""
+        child = self._child
+        assert child is not None
+        assert child.stdin is not None
+        started = time.monotonic()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(spelled(self.order))
+                child.stdin.flush()
+                if not self.order.rests:
                     child.stdin.close()
-                self._follow(child)
-                return child.wait()
-            finally:
+            self._follow(child)
+            if self.rests:
+                return 0
+            code = child.wait()
+        finally:
+            self.seconds = time.monotonic() - started
+            if not self.rests:
                 _end(child)
-                self.seconds = time.monotonic() - started
+                self._closed()
+        if not self._ended:
+            return code
+        if self._overtime:
+            return HANG
+        return next((code for kind, code in _ARTIFACTS.items() if kind in self._left), 0)
+
+    def _closed(self) -> None:
+        """Close its streams, and keep what it left."""
+        child, self._child = self._child, None
+        assert child is not None
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        child.wait()
+        assert self._folder is not None
+        # They are looked for and not listened for: we may have ended it before it could tell.
+        for path in Path(self._folder.name).iterdir():
+            self._left[path.name.partition("-")[0]] = path.read_bytes()
+        self._folder.cleanup()
 
     def _follow(self, child: subprocess.Popen[bytes]) -> None:
-        """Read both streams until it has ended and they hold nothing more. End it when it is to
+        """Read both streams until it rests, or has ended and they hold nothing more. End it when it is to
         stop, or when its time is long over."""
-        assert child.stdout is not None
-        assert child.stderr is not None
         with selectors.DefaultSelector() as selector:
-            for pipe, take in ((child.stdout, self._ours), (child.stderr, self._engine)):
-                selector.register(pipe, selectors.EVENT_READ, _Lines(pipe, take))
+            for lines in self._pipes:
+                selector.register(lines.pipe, selectors.EVENT_READ, lines)
             started = time.monotonic()
-            while selector.get_map():
+            while selector.get_map() and not self.rests:
                 # A program that it started may keep its streams open.
                 gone = child.poll() is not None
                 readable = selector.select(timeout=0 if gone else _POLL_SECONDS)
@@ -146,6 +195,7 @@ class Process:
         except ValueError:
             return  # cut short by the child's end
         self.ready |= "ready" in told
+        self.rests = "rests" in told
         self.error = told.get("error", self.error)
         self.inputs = max(self.inputs, told.get("inputs", 0))
         self.told(told)

@@ -25,9 +25,10 @@ HANG, MEMORY = 70, 71  # exit codes
 
 @dataclass(slots=True)
 class Held:
-    """The input at hand. Each is another object, so that a change is seen without copying."""
+    """The input at hand; None between two turns. Each is another object, so that a change is seen
+    without copying."""
 
-    data: bytes = b""
+    data: bytes | None = b""
 
 
 def watch(artifacts: Path, hang_seconds: float) -> Held:
@@ -39,11 +40,14 @@ def watch(artifacts: Path, hang_seconds: float) -> Held:
 
 
 def _look(held: Held, artifacts: Path, hang_seconds: float, main: int) -> None:
-    last, since = held.data, time.monotonic()
+    last, since = held.data or b"", time.monotonic()
     while True:
         time.sleep(_LOOK_SECONDS)
-        if held.data is not last:
-            last, since = held.data, time.monotonic()
+        now = held.data
+        if now is None:
+            since = time.monotonic()
+        elif now is not last:
+            last, since = now, time.monotonic()
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEGABYTES << 10:
             _end(MEMORY, "oom", last, artifacts)
         if time.monotonic() - since > hang_seconds:
