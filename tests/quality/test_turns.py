@@ -27,14 +27,13 @@ class Heard:
         lines = list[dict[str, Any]]()
         self.turns.append(lines)
         process = turns.process(order, lines.append, self.keep)
-        code: int = turns.run(process, order)
-        return code
+        return turns.run(process, order)
 
     def keep(self, line: bytes) -> None:
         self.log += line
 
     def inputs(self, turn: int) -> int:
-        return max(line["inputs"] for line in self.turns[turn] if "inputs" in line)
+        return max(int(line["inputs"]) for line in self.turns[turn] if "inputs" in line)
 
 
 @pytest.mark.parametrize("kind", ["random", "state"])
