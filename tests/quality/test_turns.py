@@ -85,5 +85,17 @@ def test_one_that_does_not_know_of_a_deadly_input_has_no_turn(tmp_path: Path) ->
     assert [sum("ready" in line for line in turn) for turn in heard.turns] == [1, 1]
 
 
+def test_of_one_that_was_ended_at_rest_nothing_is_found(tmp_path: Path) -> None:
+    heard = Heard(tmp_path)
+    with Turns() as turns:
+        for _ in range(2):
+            order = Order("scenario", "random", seconds=TURN, rests=True)
+            assert heard.run(turns, order) == 0
+            child = turns.resting["random"]._child
+            assert child is not None
+            child.kill()
+    assert [sum("ready" in line for line in turn) for turn in heard.turns] == [1, 1]
+
+
 def test_only_what_makes_its_inputs_itself_can_rest() -> None:
     assert [kind.name for kind in KINDS.values() if not kind.rests] == ["atheris", "plain"]

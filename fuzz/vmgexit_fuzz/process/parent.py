@@ -96,8 +96,10 @@ class Process:
         return self._turn()
 
     def goes_on(self, order: Order) -> bool:
-        """Whether a turn may be its own: it rests, and knows of all inputs that end a process."""
-        return self.rests and order.deadly == self.order.deadly
+        """Whether a turn may be its own: it rests, and knows of all inputs that end a process. No input is
+        to blame for what ends one at rest."""
+        is_there = self._child is not None and self._child.poll() is None
+        return self.rests and is_there and order.deadly == self.order.deadly
 
     def again(self, order: Order) -> int:
         """Another turn of a process that rests; as `run`."""
