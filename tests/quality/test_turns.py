@@ -94,6 +94,7 @@ def test_of_one_that_was_ended_at_rest_nothing_is_found(tmp_path: Path) -> None:
             child = turns.resting["random"]._child
             assert child is not None
             child.kill()
+            child.wait()
     assert [sum("ready" in line for line in turn) for turn in heard.turns] == [1, 1]
 
 

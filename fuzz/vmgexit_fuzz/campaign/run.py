@@ -325,11 +325,14 @@ class Worker:
             campaign.progress.interrupted = True
             campaign.stop.set()
             return
-        if not self.process.ready:
+        if self.process.ready:
+            self._found_dead(code)
+        elif code > 0:
             raise VmgexitError(
                 f"the fuzzing process did not start (exit code {code}): {self.process.last}"
             )
-        self._died(code)
+        # A signal before the first input, of a kernel that is short of memory perhaps, is no finding.
+        self._died()
 
     def process_for(self, order: Order, log: Callable[[bytes], object]) -> Process:
         return self.turns.process(order, self._told, log, self.campaign.stop, self.recording)
@@ -396,7 +399,7 @@ class Worker:
             campaign.store.flush()
         self.written, self.line, self.restarts = now, [0, 0], 0
 
-    def _died(self, code: int) -> None:
+    def _found_dead(self, code: int) -> None:
         """What ended the process is a finding too; its input is in an artifact or recorded."""
         campaign = self.campaign
         finding, data = self.process.death(code), self.process.last_input()
@@ -411,6 +414,11 @@ class Worker:
                 hang = {"hang_seconds": patience} if code == HANG else {}
                 campaign.found(told, self.order.kind, **hang)
                 campaign.counted({finding.cause: 1})
+
+    def _died(self) -> None:
+        """Count a death; too many soon after the start end the campaign."""
+        campaign = self.campaign
+        with campaign.lock:
             campaign.progress.restarts += 1
         self.restarts += 1
         self.young_deaths = self.young_deaths + 1 if self.inputs < YOUNG else 0
