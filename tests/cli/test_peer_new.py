@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.made import built, project
+from tests.peers.made import ADAPTERS, FILLED_IN, built, project
 from tests.peers.shows import REFUSED, SHOWS
 from vmgexit.cli import main
 from vmgexit.machine.commands import call
@@ -87,6 +88,16 @@ def test_every_recorded_sequence(
     told = replayed(made(language, True), asked(kind, tmp_path, 1000), capsys)
     assert len(told) == 1
     assert ", 0 mismatches" in told[0]
+
+
+@pytest.mark.parametrize("language", ADAPTERS)
+def test_an_adapter_is_short_and_the_svsm_beside_it_knows_no_kit(language: str) -> None:
+    for path in (FILLED_IN / language).iterdir():
+        text = path.read_text()
+        if path.name == ADAPTERS[language]:
+            assert len([line for line in text.splitlines() if line.strip()]) < 200
+        else:
+            assert re.search(r"\bvmgexit_|\bVMGEXIT_|\bkit\b", text) is None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,4 +1,7 @@
-"""Peers made as a user makes them: `vmgexit peer new`, then files of tests/peers in place of its own."""
+"""Peers made as a user makes them: `vmgexit peer new`, then files of tests/peers in place of its own.
+
+In each language there is an SVSM, which knows nothing of vmgexit, and the adapter around it, one file.
+"""
 
 import os
 import shutil
@@ -23,10 +26,16 @@ BUGS = {
 """What `./adapter --bugs NAME,...` switches on, in every language."""
 
 
+ADAPTERS = {"c": "adapter.c", "rust": "main.rs"}
+"""The file by which a user brings an SVSM and a kit together."""
+
+
 def project(language: str, folder: Path, *, filled_in: bool = True, surface: str = "svsm") -> Path:
     """A project's folder; with `filled_in` around the SVSM with bugs, else as `peer new` makes it."""
     assert main(["peer", "new", "--for", surface, "--lang", language, str(folder)]) == 0
     if filled_in:
+        for small in folder.glob("svsm.*"):  # which is meant to be replaced
+            small.unlink()
         shutil.copytree(FILLED_IN / language, folder, dirs_exist_ok=True)
     return folder
 

@@ -1,13 +1,33 @@
-//! An APIC SVSM of its own, written by hand for a project of `vmgexit peer new --lang rust`, with bugs to find.
+//! A small SVSM: registration by count, an emulated local APIC for each vCPU, IPIs, and the switch to the guest.
+//!
+//! It is written by hand, knows nothing of vmgexit, and has ten bugs to switch on. Its platform gives it the pages
+//! that it shares with host and guest, and the ways down.
 
-use crate::kit::adapter::{self, Apic, Registers, Stop};
-use crate::kit::commands::{Command, Request};
-use crate::kit::layouts::{
-    ApicCallCode as Call, ApicConfigureVector, ApicIcr, ApicRegisterCode as Register, CoreCallCode,
-    DisableInjection, EventInj, EventTypeCode, ExtIntStatus, MessageTypeCode, ProtocolCode,
-    ResultCode, ShorthandCode, VmplEvents,
-};
-use crate::kit::vm::{Vcpu, Vm, GUEST_VMPL, ISR_WORD, STATUS_WORD};
+use crate::local_apic::{LocalApic, Set};
+
+/// What the SVSM runs on.
+pub trait Platform {
+    /// A word of the #HV doorbell page, shared with the host.
+    fn doorbell(&self, cpu: usize, at: usize) -> u32;
+    fn set_doorbell(&mut self, cpu: usize, at: usize, word: u32);
+    /// In the calling area, shared with the guest.
+    fn no_eoi_required(&mut self, cpu: usize) -> &mut u8;
+    /// VMGEXIT with SW_EXITINFO1: false if the host refuses.
+    fn vmgexit(&mut self, cpu: usize, code: Exit, info1: u64) -> bool;
+    /// VMRUN: false if a #HV came first.
+    fn vmrun(&mut self, cpu: usize) -> bool;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    HvIpi,
+    DisableAlternateInjection,
+    SpecificEoi,
+}
+
+/// A termination request to the host, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Termination(pub &'static str);
 
 pub const BUGS: [&str; 10] = [
     "ppr", "vector-31", "level-eoi", "register", "lazy", "oldest", "last-word", "ldr", "window", "refused",
@@ -23,501 +43,469 @@ const LDR: usize = 7; // LDR has the bit of the next APIC id
 const WINDOW: usize = 8; // a #HV in the switch window does not cancel the switch
 const REFUSED: usize = 9; // a host that refuses an IPI stops the SVSM
 
-/// A local APIC. `level` says of each interrupt in service what it is, `tpr` what was last written there.
-#[derive(Clone, Copy, Default)]
-pub struct Local {
-    apic: Apic,
-    level: [bool; 16],
-    tpr: u64,
+const GUEST_VMPL: u64 = 2;
+
+// EVENTINJ, EXITINTINFO and VINTR_CTRL of a VMSA.
+const VALID: u64 = 1 << 31;
+const NMI_EVENT: u64 = VALID | 0x200;
+const V_IRQ: u64 = 1 << 8;
+const SHADOW: u64 = 1 << 10;
+const V_INTR: u64 = 0xff << 32 | 0x1f << 16; // its vector, priority, and whether it ignores the TPR
+const BUSY: u64 = 1 << 63;
+
+// The doorbell page: the SVSM's own word, and the descriptor of the guest VMPL.
+const OWN: usize = 0;
+const STATUS: usize = 32; // and the IRR's words 1 to 7 behind it
+const ISR: usize = 40;
+const NO_FURTHER_SIGNAL: u32 = 1 << 15;
+const OWN_MC: u32 = 1 << 9;
+const OWN_NMI: u32 = 1 << 8;
+const GUEST_EVENT: u32 = 1 << 25;
+const EVENTS: u32 = 0xff << 24;
+const NMI: u32 = 1 << 8;
+const LEVEL: u32 = 1 << 10;
+const SEVERAL: u32 = 1 << 14;
+const THE_31ST: u32 = 1 << 31;
+
+const CORE: u64 = 0;
+const APIC: u64 = 3;
+const SUCCESS: u64 = 0;
+const UNSUPPORTED_PROTOCOL: u64 = 0x8000_0001;
+const UNSUPPORTED_CALL: u64 = 0x8000_0002;
+const INVALID_ADDRESS: u64 = 0x8000_0003;
+const INVALID_PARAMETER: u64 = 0x8000_0005;
+const CANNOT_REGISTER: u64 = 0x8000_1000;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vmsa {
+    pub vintr_ctrl: u64,
+    pub event_inj: u64,
+    pub exit_int_info: u64,
+    pub interrupts_enabled: bool,
+    pub alternate_injection: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Cpu {
+    pub apic_id: u32,
+    pub calling_area: u64,
+    pub vmsa: Vmsa,
+    pub apic: LocalApic,
+}
+
+/// RAX holds the protocol and the call, and then the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
 }
 
 #[derive(Default)]
 pub struct Svsm {
     pub bugs: [bool; 10],
-    pub locals: Vec<Local>,
-    registrations: u64,
+    pub cpus: Vec<Cpu>,
+    pub registrations: u64,
 }
 
-impl Local {
-    fn newest(&self) -> u8 {
-        self.apic.isr_count.checked_sub(1).map_or(0, |at| self.apic.isr_stack[at])
-    }
-
-    fn accept(&mut self, vector: u8, level: bool) {
-        self.apic.irr.add(vector);
-        if level {
-            self.apic.tmr.add(vector);
-            self.apic.host_tmr.add(vector);
-        }
-        self.apic.update_required = true;
-    }
-
-    fn take_edge(&mut self, vector: u8) {
-        if vector != 0 && self.apic.allowed.has(vector) {
-            self.accept(vector, false);
-        }
-    }
-
-    fn take_back(&mut self, vector: u8) -> bool {
-        if self.apic.isr_count == 0 || self.newest() != vector {
-            return false;
-        }
-        self.apic.isr_count -= 1;
-        self.accept(vector, self.level[self.apic.isr_count]);
-        self.apic.lazy_eoi_pending = false;
-        true
-    }
-
-    fn take_mailbox(&mut self) {
-        let apic = &mut self.apic;
-        if std::mem::take(&mut apic.ipi_pending) {
-            apic.irr.0.iter_mut().zip(apic.ipi_irr.0).for_each(|(word, sent)| *word |= sent);
-            apic.ipi_irr = Default::default();
-            apic.nmi_pending |= std::mem::take(&mut apic.ipi_nmi);
-            apic.update_required = true;
-        }
-    }
-
-    fn task_priority(&self, cpu: &Vcpu) -> u64 {
-        let class = cpu.guest.vintr.v_tpr();
-        class << 4 & 0xff | if self.tpr >> 4 == class { self.tpr & 15 } else { 0 }
-    }
-
-    /// With the level-triggered vectors that are in service.
-    fn shown(&self) -> Apic {
-        let mut shown = self.apic;
-        for at in (0..shown.isr_count).filter(|at| self.level[*at]) {
-            shown.tmr.add(shown.isr_stack[at]);
-            shown.host_tmr.add(shown.isr_stack[at]);
-        }
-        shown
-    }
+fn acknowledge(platform: &mut dyn Platform, cpu: usize, vector: u8) {
+    platform.vmgexit(cpu, Exit::SpecificEoi, GUEST_VMPL << 16 | u64::from(vector));
 }
 
-fn specific_eoi(vm: &mut Vm, cpu: usize, vector: u8) {
-    vm.request(cpu, Request::SpecificEoi, GUEST_VMPL << 16 | u64::from(vector));
+fn is_external(event: u64) -> bool {
+    event & (VALID | 0x700) == VALID
 }
 
-fn is_external(event: EventInj) -> bool {
-    event.valid() && event.r#type() == EventTypeCode::EXTERNAL_INTERRUPT.0
+fn handle_hv(platform: &mut dyn Platform, cpu: usize) -> Result<(), Termination> {
+    let own = platform.doorbell(cpu, OWN);
+    if own & NO_FURTHER_SIGNAL != 0 {
+        platform.set_doorbell(cpu, OWN, own & !(NO_FURTHER_SIGNAL | OWN_NMI | 0xff));
+        if own & OWN_MC != 0 {
+            return Err(Termination("the host signalled a machine check"));
+        }
+    }
+    Ok(())
 }
 
-fn handle_hv(cpu: &mut Vcpu) -> Result<(), Stop> {
-    let flags = cpu.doorbell.flags();
-    if !flags.no_further_signal() {
-        return Ok(());
-    }
-    cpu.doorbell.set_flags(flags.with_no_further_signal(false).with_nmi_pending(false));
-    cpu.doorbell.0[0] = 0;
-    let is_well = !flags.mc_pending();
-    is_well.then_some(()).ok_or(Stop::Terminated("the host signalled a machine check"))
-}
-
-impl Svsm {
-    fn end_of_interrupt(&mut self, vm: &mut Vm, cpu: usize) {
-        let local = &mut self.locals[cpu];
-        let Some(last) = local.apic.isr_count.checked_sub(1) else { return };
-        let at = if self.bugs[OLDEST] { 0 } else { last };
-        if local.level[at] {
-            specific_eoi(vm, cpu, local.apic.isr_stack[at]);
-        }
-        local.apic.isr_stack.copy_within(at + 1.., at);
-        local.level.copy_within(at + 1.., at);
-        local.apic.isr_count = last;
-        local.apic.update_required = true;
-        local.apic.lazy_eoi_pending = false;
+impl Cpu {
+    /// The class is what the guest's CR8 says; the low bits are those last written, if they go with it.
+    fn task_priority(&self) -> u64 {
+        let class = self.vmsa.vintr_ctrl & 0xff;
+        class << 4 & 0xff | if self.apic.tpr >> 4 == class { self.apic.tpr & 15 } else { 0 }
     }
 
-    fn rewind(&mut self, vm: &mut Vm, cpu: usize) {
-        let (local, guest) = (&mut self.locals[cpu], &mut vm.vcpus[cpu].guest);
-        let (event, vintr) = (guest.event_inj, guest.vintr);
-        if local.apic.interrupt_delivered && is_external(event) && local.take_back(event.vector() as u8) {
-            guest.event_inj = EventInj(0);
-        }
-        if local.apic.interrupt_queued && vintr.v_irq() && local.take_back(vintr.v_intr_vector() as u8) {
-            guest.vintr = vintr.with_v_irq(false);
-        }
-        local.apic.interrupt_delivered = false;
-        local.apic.interrupt_queued = false;
-        if local.apic.lazy_eoi_pending && vm.vcpus[cpu].calling.no_eoi_required == 0 {
-            self.end_of_interrupt(vm, cpu);
-        }
-    }
-
-    fn processor_priority(&self, cpu: &Vcpu, local: &Local) -> u64 {
-        let (newest, tpr) = (u64::from(local.newest()), local.task_priority(cpu));
-        match newest >> 4 > tpr >> 4 {
-            true if self.bugs[PPR] => newest,
-            true => newest & 0xf0,
+    fn processor_priority(&self, bugs: &[bool; 10]) -> u64 {
+        let (vector, tpr) = (u64::from(self.apic.newest()), self.task_priority());
+        match vector >> 4 > tpr >> 4 {
+            true if bugs[PPR] => vector,
+            true => vector & 0xf0,
             false => tpr,
         }
     }
+}
 
-    fn take_from_host(&mut self, vm: &mut Vm, cpu: usize) {
-        let (local, doorbell) = (&mut self.locals[cpu], &mut vm.vcpus[cpu].doorbell);
-        let status = doorbell.status();
-        let (vector, several) = (status.pending_vector() as u8, status.multiple_vectors());
-        let left = status.with_pending_vector(0).with_level_sensitive(false).with_nmi_pending(false);
-        doorbell.set_status(left.with_multiple_vectors(false).with_vector_31(status.vector_31() && !several));
-        local.apic.nmi_pending |= status.nmi_pending();
-        local.apic.update_required |= status.nmi_pending();
-        if !status.level_sensitive() {
-            local.take_edge(vector);
-        } else if local.apic.allowed.has(vector) && vector != 0 {
-            local.accept(vector, true);
-        }
-        if several && status.vector_31() {
-            local.take_edge(31);
-        }
-        for at in (1..if self.bugs[LAST_WORD] { 7 } else { 8 }).filter(|_| several) {
-            let pending = doorbell.word(STATUS_WORD + at);
-            doorbell.set_word(STATUS_WORD + at, 0);
-            (0..32).filter(|bit| pending >> bit & 1 != 0).for_each(|bit| local.take_edge(32 * at as u8 + bit));
-        }
-        if status.level_sensitive() && vector != 0 && !local.apic.allowed.has(vector) && !self.bugs[LEVEL_EOI] {
-            specific_eoi(vm, cpu, vector);
+impl Svsm {
+    // --- what the platform calls --------------------------------------------------------------------
+
+    pub fn handle_call(&mut self, platform: &mut dyn Platform, cpu: usize, call: &mut Call) -> Result<(), Termination> {
+        handle_hv(platform, cpu)?;
+        let is_emulated = self.cpus[cpu].vmsa.alternate_injection;
+        call.rax = match (call.rax >> 32, call.rax & 0xffff_ffff) {
+            (CORE, 6) => {
+                let is_there = call.rcx >> 32 < 2 || (call.rcx >> 32 == APIC && is_emulated);
+                call.rcx = if is_there && call.rcx as u32 == 1 { 1 << 32 | 1 } else { 0 }; // from version 1 to 1
+                SUCCESS
+            }
+            (CORE, 0) => self.remap(platform, cpu, call.rcx),
+            (CORE, _) => UNSUPPORTED_CALL,
+            (APIC, number) if is_emulated => self.apic_call(platform, cpu, number, call)?,
+            _ => UNSUPPORTED_PROTOCOL,
+        };
+        Ok(())
+    }
+
+    pub fn enter_guest(&mut self, platform: &mut dyn Platform, cpu: usize) -> Result<(), Termination> {
+        loop {
+            let has_event = platform.doorbell(cpu, OWN) & GUEST_EVENT != 0;
+            handle_hv(platform, cpu)?;
+            platform.set_doorbell(cpu, OWN, platform.doorbell(cpu, OWN) & !EVENTS);
+            if self.cpus[cpu].vmsa.alternate_injection {
+                if has_event {
+                    self.take_from_host(platform, cpu);
+                }
+                self.cpus[cpu].apic.take_mail();
+                self.present(platform, cpu);
+            }
+            if platform.vmrun(cpu) || self.bugs[WINDOW] {
+                return Ok(());
+            }
+            self.reinject(cpu);
         }
     }
 
-    fn present(&mut self, vm: &mut Vm, cpu: usize) {
-        if !self.locals[cpu].apic.update_required {
-            return;
-        }
-        self.rewind(vm, cpu);
-        let (mut local, vcpu) = (self.locals[cpu], &mut vm.vcpus[cpu]);
-        let (apic, guest) = (&mut local.apic, &mut vcpu.guest);
-        let was_free = !guest.event_inj.valid();
-        apic.update_required = apic.nmi_pending && !was_free;
-        if apic.nmi_pending && was_free {
-            guest.event_inj = EventInj(0).with_valid(true).with_type(EventTypeCode::NMI.0);
-        }
-        apic.nmi_pending &= !was_free;
+    pub fn guest_left(&mut self, platform: &mut dyn Platform, cpu: usize) -> Result<(), Termination> {
+        handle_hv(platform, cpu)?;
+        self.reinject(cpu);
+        Ok(())
+    }
+
+    /// A new VMSA is not to have events, and gets a fresh local APIC.
+    pub fn new_vcpu(&mut self, platform: &mut dyn Platform, cpu: usize) {
+        let vmsa = &mut self.cpus[cpu].vmsa;
+        vmsa.event_inj = 0;
+        vmsa.vintr_ctrl &= !V_IRQ;
+        let old = std::mem::take(&mut self.cpus[cpu].apic);
+        let in_service = old.in_service.iter().filter(|(_, level)| *level).map(|(vector, _)| *vector);
+        let pending = (0..=255).filter(|vector| old.host_tmr.has(*vector));
+        in_service.chain(pending).for_each(|vector| acknowledge(platform, cpu, vector));
+    }
+
+    // --- interrupts ---------------------------------------------------------------------------------
+
+    fn end_of_interrupt(&mut self, platform: &mut dyn Platform, cpu: usize) {
+        let apic = &mut self.cpus[cpu].apic;
+        let Some(last) = apic.in_service.len().checked_sub(1) else { return };
+        let (vector, level) = apic.in_service.remove(if self.bugs[OLDEST] { 0 } else { last });
+        apic.update_required = true;
         apic.lazy_eoi_pending = false;
-        vcpu.calling.no_eoi_required = 0;
-        let vector = apic.irr.top();
-        let (class, was_idle) = (u64::from(vector >> 4), apic.isr_count == 0);
-        if vector >> 4 <= local.newest() >> 4 {
-            self.locals[cpu] = local;
+        if level {
+            acknowledge(platform, cpu, vector);
+        }
+    }
+
+    fn rewind(&mut self, platform: &mut dyn Platform, cpu: usize) {
+        let Cpu { apic, vmsa, .. } = &mut self.cpus[cpu];
+        let queued = (vmsa.vintr_ctrl >> 32) as u8;
+        if apic.interrupt_delivered && is_external(vmsa.event_inj) && apic.take_back(vmsa.event_inj as u8) {
+            vmsa.event_inj = 0;
+        }
+        if apic.interrupt_queued && vmsa.vintr_ctrl & V_IRQ != 0 && apic.take_back(queued) {
+            vmsa.vintr_ctrl &= !V_IRQ;
+        }
+        apic.interrupt_delivered = false;
+        apic.interrupt_queued = false;
+        if apic.lazy_eoi_pending && *platform.no_eoi_required(cpu) == 0 {
+            self.end_of_interrupt(platform, cpu);
+        }
+    }
+
+    fn take_from_host(&mut self, platform: &mut dyn Platform, cpu: usize) {
+        let apic = &mut self.cpus[cpu].apic;
+        let status = platform.doorbell(cpu, STATUS);
+        let (vector, several) = (status as u8, status & SEVERAL != 0);
+        let taken = NMI | LEVEL | SEVERAL | 0xff | if several { THE_31ST } else { 0 };
+        platform.set_doorbell(cpu, STATUS, status & !taken);
+        if status & NMI != 0 {
+            apic.nmi_pending = true;
+            apic.update_required = true;
+        }
+        if status & LEVEL == 0 {
+            apic.take_edge(vector);
+        } else if vector != 0 && apic.allowed.has(vector) {
+            apic.accept(vector, true);
+        } else if vector != 0 && !self.bugs[LEVEL_EOI] {
+            acknowledge(platform, cpu, vector);
+        }
+        if several && status & THE_31ST != 0 {
+            apic.take_edge(31);
+        }
+        for at in (1..if self.bugs[LAST_WORD] { 7 } else { 8 }).filter(|_| several) {
+            let pending = platform.doorbell(cpu, STATUS + at);
+            platform.set_doorbell(cpu, STATUS + at, 0);
+            (0..32).filter(|bit| pending >> bit & 1 != 0).for_each(|bit| apic.take_edge(32 * at as u8 + bit));
+        }
+    }
+
+    fn present(&mut self, platform: &mut dyn Platform, cpu: usize) {
+        if !self.cpus[cpu].apic.update_required {
             return;
         }
-        let is_open = vcpu.guest.interrupts_enabled && !vcpu.guest.vintr.int_shadow();
-        let is_above = class > self.processor_priority(vcpu, &local) >> 4;
-        let (apic, guest) = (&mut local.apic, &mut vcpu.guest);
-        let at_once = is_open && is_above && !guest.event_inj.valid();
+        self.rewind(platform, cpu);
+        let priority = self.cpus[cpu].processor_priority(&self.bugs);
+        let Cpu { apic, vmsa, .. } = &mut self.cpus[cpu];
+        if vmsa.event_inj & VALID == 0 && std::mem::take(&mut apic.nmi_pending) {
+            vmsa.event_inj = NMI_EVENT;
+        }
+        apic.update_required = apic.nmi_pending;
+        apic.lazy_eoi_pending = false;
+        *platform.no_eoi_required(cpu) = 0;
+        let vector = apic.irr.top();
+        let (class, was_idle) = (u64::from(vector >> 4), apic.in_service.is_empty());
+        if vector >> 4 <= apic.newest() >> 4 {
+            return;
+        }
+        let is_open = vmsa.interrupts_enabled && vmsa.vintr_ctrl & SHADOW == 0;
+        let at_once = is_open && vmsa.event_inj & VALID == 0 && class > priority >> 4;
         if at_once {
-            guest.event_inj = EventInj(0).with_valid(true).with_vector(vector.into());
+            vmsa.event_inj = VALID | u64::from(vector);
             apic.interrupt_delivered = true;
         } else {
-            let vintr = guest.vintr.with_v_intr_vector(vector.into()).with_v_intr_prio(class);
-            guest.vintr = vintr.with_v_ign_tpr(false).with_v_irq(true);
+            vmsa.vintr_ctrl = vmsa.vintr_ctrl & !V_INTR | u64::from(vector) << 32 | class << 16 | V_IRQ;
             apic.interrupt_queued = true;
         }
         apic.irr.drop(vector);
         apic.host_tmr.drop(vector);
         let level = apic.tmr.drop(vector);
-        local.level[apic.isr_count] = level;
-        apic.isr_stack[apic.isr_count] = vector;
-        apic.isr_count += 1;
+        apic.in_service.push((vector, level));
         if (at_once || was_idle) && (self.bugs[LAZY] || !level) && apic.irr.top() == 0 {
-            vcpu.calling.no_eoi_required = 1;
+            *platform.no_eoi_required(cpu) = 1;
             apic.lazy_eoi_pending = true;
         }
-        self.locals[cpu] = local;
     }
 
-    fn reinject(&mut self, vm: &mut Vm, cpu: usize) {
-        let (local, guest) = (&mut self.locals[cpu], &mut vm.vcpus[cpu].guest);
-        let event = guest.exit_int_info;
-        guest.vintr = guest.vintr.with_busy(false);
-        if guest.alternate_injection && event.valid() {
-            guest.event_inj = event;
-            guest.exit_int_info = EventInj(0);
-            let is_newest = local.apic.isr_count > 0 && u64::from(local.newest()) == event.vector();
-            local.apic.interrupt_delivered |= is_external(event) && is_newest;
+    /// An event whose delivery was cut short is delivered again.
+    fn reinject(&mut self, cpu: usize) {
+        let Cpu { apic, vmsa, .. } = &mut self.cpus[cpu];
+        vmsa.vintr_ctrl &= !BUSY;
+        if vmsa.alternate_injection && vmsa.exit_int_info & VALID != 0 {
+            vmsa.event_inj = std::mem::take(&mut vmsa.exit_int_info);
+            let is_newest = !apic.in_service.is_empty() && apic.newest() == vmsa.event_inj as u8;
+            apic.interrupt_delivered |= is_external(vmsa.event_inj) && is_newest;
         }
     }
 
     // --- calls --------------------------------------------------------------------------------------
 
-    fn disable(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
-        self.rewind(vm, cpu);
-        self.locals[cpu].take_mailbox();
-        let mut apic = std::mem::take(&mut self.locals[cpu]).apic;
-        let Vcpu { doorbell, guest, calling, .. } = &mut vm.vcpus[cpu];
-        if guest.event_inj.valid() && guest.event_inj.r#type() == EventTypeCode::NMI.0 {
-            guest.event_inj = EventInj(0);
-            apic.nmi_pending = true;
-        }
-        let status: ExtIntStatus = doorbell.status().with_multiple_vectors(true);
-        if !status.level_sensitive() && status.pending_vector() >= 31 {
-            apic.irr.add(status.pending_vector() as u8);
-        }
-        let is_31 = status.vector_31() || (apic.irr.has(31) && !self.bugs[VECTOR_31]);
-        let is_nmi = status.nmi_pending() || apic.nmi_pending;
-        doorbell.set_status(status.with_vector_31(is_31).with_nmi_pending(is_nmi));
-        let mut in_service = adapter::Set::default();
-        apic.isr_stack[..apic.isr_count].iter().for_each(|vector| in_service.add(*vector));
-        for at in 0..8 {
-            let pending = doorbell.word(STATUS_WORD + at) | if at > 0 { apic.irr.0[at] } else { 0 };
-            doorbell.set_word(STATUS_WORD + at, pending);
-            doorbell.set_word(ISR_WORD + at, in_service.0[at]);
-        }
-        calling.no_eoi_required = 0;
-        guest.alternate_injection = false;
-        let state = DisableInjection(0)
-            .with_vmpl(GUEST_VMPL)
-            .with_tpr(guest.vintr.v_tpr() << 4)
-            .with_interrupt_shadow(guest.vintr.int_shadow())
-            .with_interrupts_enabled(guest.interrupts_enabled);
-        let done = vm.request(cpu, Request::DisableAlternateInjection, state.0);
-        done.then_some(()).ok_or(Stop::Terminated("the host refused to disable Alternate Injection"))
-    }
-
-    fn configure(&mut self, vm: &mut Vm, cpu: usize, request: u64) -> Result<ResultCode, Stop> {
-        let count = self.registrations;
-        match request {
-            2 if (count == 0 && !self.bugs[REGISTER]) || count == u32::MAX.into() => {
-                return Ok(ResultCode::CANNOT_REGISTER);
+    fn apic_call(
+        &mut self,
+        platform: &mut dyn Platform,
+        cpu: usize,
+        number: u64,
+        call: &mut Call,
+    ) -> Result<u64, Termination> {
+        Ok(match number {
+            0 => {
+                call.rcx = 0; // no features
+                SUCCESS
             }
+            1 => self.configure(platform, cpu, call.rcx)?,
             2 => {
-                self.registrations += 1;
-                return Ok(ResultCode::SUCCESS);
+                self.rewind(platform, cpu);
+                self.read(cpu, call.rcx).map_or_else(|code| code, |value| {
+                    call.rdx = value;
+                    SUCCESS
+                })
             }
-            1 => self.registrations = count.saturating_sub(1),
-            0 => {}
-            _ => return Ok(ResultCode::INVALID_PARAMETER),
-        }
-        if self.registrations == 0 {
-            self.disable(vm, cpu)?;
-        }
-        Ok(ResultCode::SUCCESS)
-    }
-
-    fn configure_vector(&mut self, cpu: usize, wanted: ApicConfigureVector) -> ResultCode {
-        let enable = wanted.enable();
-        let (first, last) = match wanted.all_vectors() {
-            true => (if enable { 31 } else { 0 }, 255),
-            false => (wanted.vector() as u8, wanted.vector() as u8),
-        };
-        if wanted.0 & ApicConfigureVector::MUST_BE_ZERO != 0 || (enable && first < 31) {
-            return ResultCode::INVALID_PARAMETER;
-        }
-        let allowed = &mut self.locals[cpu].apic.allowed;
-        (first..=last).for_each(|vector| if enable { allowed.add(vector) } else { _ = allowed.drop(vector) });
-        ResultCode::SUCCESS
-    }
-
-    fn read(&mut self, vm: &mut Vm, cpu: usize, number: u64) -> Result<u64, ResultCode> {
-        let (local, vcpu) = (&self.locals[cpu], &vm.vcpus[cpu]);
-        let (id, word) = (u64::from(vcpu.apic_id), (number & 7) as usize);
-        Ok(match Register(number) {
-            Register::ID => id,
-            Register::TPR => local.task_priority(vcpu),
-            Register::PPR => self.processor_priority(vcpu, local),
-            Register::LDR => ((id & !15) << 12 & 0xffff_ffff) | 1 << ((id + u64::from(self.bugs[LDR])) & 15),
-            Register::ICR => local.apic.icr,
-            Register::EOI | Register::SELF_IPI => return Err(ResultCode::INVALID_PARAMETER),
-            Register(0x810..=0x817) => {
-                let in_service = local.apic.isr_stack[..local.apic.isr_count].iter();
-                in_service.filter(|v| usize::from(**v / 32) == word).map(|v| 1 << (v % 32)).sum()
+            3 => {
+                self.rewind(platform, cpu);
+                self.write(platform, cpu, call.rcx, call.rdx)
             }
-            Register(0x818..=0x81f) => local.shown().tmr.0[word].into(),
-            Register(0x820..=0x827) => local.apic.irr.0[word].into(),
-            _ => return Err(ResultCode::INVALID_ADDRESS),
+            4 => self.configure_vector(cpu, call.rcx),
+            _ => UNSUPPORTED_CALL,
         })
     }
 
-    fn write(&mut self, vm: &mut Vm, cpu: usize, number: u64, value: u64) -> Result<ResultCode, Stop> {
-        let local = &mut self.locals[cpu];
-        match Register(number) {
-            Register::TPR if value <= 0xff => {
-                local.tpr = value;
-                vm.vcpus[cpu].guest.vintr = vm.vcpus[cpu].guest.vintr.with_v_tpr(value >> 4);
-            }
-            Register::EOI if value == 0 => self.end_of_interrupt(vm, cpu),
-            Register::SELF_IPI if (16..=0xff).contains(&value) => local.accept(value as u8, false),
-            Register::ICR => return self.send(vm, cpu, ApicIcr(value)),
-            _ => {
-                let is_known = matches!(self.read(vm, cpu, number), Ok(_) | Err(ResultCode::INVALID_PARAMETER));
-                return Ok(if is_known { ResultCode::INVALID_PARAMETER } else { ResultCode::INVALID_ADDRESS });
-            }
+    /// The host has this vCPU's interrupts from here on.
+    fn disable(&mut self, platform: &mut dyn Platform, cpu: usize) -> Result<(), Termination> {
+        self.rewind(platform, cpu);
+        self.cpus[cpu].apic.take_mail();
+        let mut apic = std::mem::take(&mut self.cpus[cpu].apic);
+        let vmsa = &mut self.cpus[cpu].vmsa;
+        if vmsa.event_inj & (VALID | 0x700) == NMI_EVENT {
+            vmsa.event_inj = 0;
+            apic.nmi_pending = true;
         }
-        Ok(ResultCode::SUCCESS)
+        let mut status = platform.doorbell(cpu, STATUS) | SEVERAL | if apic.nmi_pending { NMI } else { 0 };
+        if status & LEVEL == 0 && status & 0xff >= 31 {
+            apic.irr.add(status as u8);
+        }
+        if apic.irr.has(31) && !self.bugs[VECTOR_31] {
+            status |= THE_31ST;
+        }
+        platform.set_doorbell(cpu, STATUS, status);
+        let mut in_service = Set::default();
+        apic.in_service.iter().for_each(|(vector, _)| in_service.add(*vector));
+        for at in 0..8 {
+            let pending = if at > 0 { apic.irr.0[at] } else { 0 };
+            platform.set_doorbell(cpu, STATUS + at, platform.doorbell(cpu, STATUS + at) | pending);
+            platform.set_doorbell(cpu, ISR + at, in_service.0[at]);
+        }
+        *platform.no_eoi_required(cpu) = 0;
+        vmsa.alternate_injection = false;
+        let (tpr, shadow) = (vmsa.vintr_ctrl << 4 & 0xff, vmsa.vintr_ctrl >> 10 & 1);
+        let state = GUEST_VMPL << 16 | tpr << 8 | shadow << 1 | u64::from(vmsa.interrupts_enabled);
+        let done = platform.vmgexit(cpu, Exit::DisableAlternateInjection, state);
+        done.then_some(()).ok_or(Termination("the host refused to disable Alternate Injection"))
     }
 
-    fn send(&mut self, vm: &mut Vm, cpu: usize, icr: ApicIcr) -> Result<ResultCode, Stop> {
-        let (kind, shorthand) = (MessageTypeCode(icr.message_type()), ShorthandCode(icr.shorthand()));
-        let is_nmi = kind == MessageTypeCode::NMI;
-        let is_fixed = kind == MessageTypeCode::FIXED && icr.vector() >= 16;
-        let refused = icr.0 & ApicIcr::MUST_BE_ZERO != 0 || icr.delivery_status() != false || icr.remote_read_status() != 0;
-        if refused || !(is_nmi || is_fixed) {
-            return Ok(ResultCode::INVALID_PARAMETER);
+    fn configure(&mut self, platform: &mut dyn Platform, cpu: usize, request: u64) -> Result<u64, Termination> {
+        let count = self.registrations;
+        match request {
+            2 if (count == 0 && !self.bugs[REGISTER]) || count == u32::MAX.into() => return Ok(CANNOT_REGISTER),
+            2 => self.registrations += 1,
+            1 => self.registrations = count.saturating_sub(1),
+            0 => {}
+            _ => return Ok(INVALID_PARAMETER),
         }
-        self.locals[cpu].apic.icr = icr.0;
-        let to = icr.destination() as u32;
-        let everyone = shorthand.0 >= 2 || (shorthand == ShorthandCode::NONE && to == u32::MAX);
+        if self.registrations == 0 {
+            self.disable(platform, cpu)?;
+        }
+        Ok(SUCCESS)
+    }
+
+    /// What is presented is taken back, and a lazy EOI that is offered is no longer.
+    fn remap(&mut self, platform: &mut dyn Platform, cpu: usize, address: u64) -> u64 {
+        if address % 4096 != 0 {
+            return INVALID_PARAMETER;
+        }
+        if self.cpus.iter().any(|other| other.calling_area == address) {
+            return INVALID_ADDRESS;
+        }
+        let is_offered = self.cpus[cpu].apic.lazy_eoi_pending;
+        self.rewind(platform, cpu);
+        if is_offered {
+            self.cpus[cpu].apic.lazy_eoi_pending = false;
+            *platform.no_eoi_required(cpu) = 0;
+        }
+        self.cpus[cpu].calling_area = address;
+        SUCCESS
+    }
+
+    fn configure_vector(&mut self, cpu: usize, wanted: u64) -> u64 {
+        let enable = wanted >> 8 & 1 != 0;
+        let (first, last) = match wanted >> 9 & 1 != 0 {
+            true => (if enable { 31 } else { 0 }, 255),
+            false => (wanted as u8, wanted as u8),
+        };
+        if wanted >> 10 != 0 || (enable && first < 31) {
+            return INVALID_PARAMETER;
+        }
+        let allowed = &mut self.cpus[cpu].apic.allowed;
+        (first..=last).for_each(|vector| if enable { allowed.add(vector) } else { _ = allowed.drop(vector) });
+        SUCCESS
+    }
+
+    fn read(&self, cpu: usize, number: u64) -> Result<u64, u64> {
+        let Cpu { apic, apic_id, .. } = &self.cpus[cpu];
+        let (id, word) = (u64::from(*apic_id), (number & 7) as usize);
+        let (mut in_service, mut tmr) = (Set::default(), apic.tmr);
+        for (vector, level) in &apic.in_service {
+            in_service.add(*vector);
+            if *level {
+                tmr.add(*vector);
+            }
+        }
+        Ok(match number {
+            0x802 => id,
+            0x808 => self.cpus[cpu].task_priority(),
+            0x80a => self.cpus[cpu].processor_priority(&self.bugs),
+            0x80d => (id & !15) << 12 & 0xffff_ffff | 1 << ((id + u64::from(self.bugs[LDR])) & 15),
+            0x830 => apic.icr,
+            0x80b | 0x83f => return Err(INVALID_PARAMETER), // EOI and SELF_IPI are only written
+            0x810..=0x817 => in_service.0[word].into(),
+            0x818..=0x81f => tmr.0[word].into(),
+            0x820..=0x827 => apic.irr.0[word].into(),
+            _ => return Err(INVALID_ADDRESS),
+        })
+    }
+
+    fn write(&mut self, platform: &mut dyn Platform, cpu: usize, number: u64, value: u64) -> u64 {
+        let Cpu { apic, vmsa, .. } = &mut self.cpus[cpu];
+        match number {
+            0x808 if value <= 0xff => {
+                apic.tpr = value;
+                vmsa.vintr_ctrl = vmsa.vintr_ctrl & !0xff | value >> 4;
+            }
+            0x80b if value == 0 => self.end_of_interrupt(platform, cpu),
+            0x83f if (16..=0xff).contains(&value) => apic.accept(value as u8, false),
+            0x830 => return self.send(platform, cpu, value),
+            _ => return self.read(cpu, number).map_or_else(|code| code, |_| INVALID_PARAMETER),
+        }
+        SUCCESS
+    }
+
+    fn send(&mut self, platform: &mut dyn Platform, cpu: usize, icr: u64) -> u64 {
+        let (vector, kind, shorthand) = (icr as u8, icr >> 8 & 7, icr >> 18 & 3);
+        let (logical, is_nmi) = (icr >> 11 & 1 != 0, kind == 4);
+        if icr & 0xfff3_3000 != 0 || !(is_nmi || (kind == 0 && vector >= 16)) {
+            return INVALID_PARAMETER;
+        }
+        self.cpus[cpu].apic.icr = icr;
+        let to = (icr >> 32) as u32;
+        let everyone = shorthand >= 2 || (shorthand == 0 && to == u32::MAX);
         let mut asks = everyone;
-        for other in 0..vm.cpus {
-            let id = vm.vcpus[other].apic_id;
+        for other in 0..self.cpus.len() {
+            let id = self.cpus[other].apic_id;
             let is_meant = match shorthand {
-                ShorthandCode::SELF => other == cpu,
-                _ if everyone => other != cpu || shorthand != ShorthandCode::ALL_BUT_SELF,
-                _ if icr.logical() => to >> 16 == id >> 4 && to >> (id & 15) & 1 != 0,
+                1 => other == cpu,
+                _ if everyone => other != cpu || shorthand != 3,
+                _ if logical => to >> 16 == id >> 4 && to >> (id & 15) & 1 != 0,
                 _ => to == id,
             };
             if is_meant {
                 asks |= other != cpu;
-                self.deliver(&mut vm.vcpus[other], other, other == cpu, icr.vector() as u8, is_nmi);
+                self.deliver(platform, other, other == cpu, vector, is_nmi);
             }
         }
         if asks {
-            let shorthand = if shorthand.0 == 2 { 3 } else { shorthand.0 };
-            let notice = ApicIcr(0x50).with_logical(icr.logical()).with_shorthand(shorthand).with_destination(to.into());
-            if !vm.request(cpu, Request::HvIpi, notice.0) && self.bugs[REFUSED] {
-                panic!("the host refused an IPI");
-            }
+            let shorthand = if shorthand == 2 { 3 } else { shorthand };
+            let notice = u64::from(to) << 32 | shorthand << 18 | u64::from(logical) << 11 | 0x50;
+            let is_refused = !platform.vmgexit(cpu, Exit::HvIpi, notice);
+            assert!(!(is_refused && self.bugs[REFUSED]), "the host refused an IPI");
         }
-        Ok(ResultCode::SUCCESS)
+        SUCCESS
     }
 
-    fn deliver(&mut self, to: &mut Vcpu, index: usize, is_own: bool, vector: u8, is_nmi: bool) {
-        let local = &mut self.locals[index];
+    /// At once on the sender, by mail on another, in the descriptor where the host has the interrupts.
+    fn deliver(&mut self, platform: &mut dyn Platform, to: usize, is_own: bool, vector: u8, is_nmi: bool) {
+        let Cpu { apic, vmsa, .. } = &mut self.cpus[to];
         if is_own && is_nmi {
-            local.apic.nmi_pending = true;
-            local.apic.update_required = true;
+            apic.nmi_pending = true;
+            apic.update_required = true;
         } else if is_own {
-            local.accept(vector, false);
-        } else if to.guest.alternate_injection {
-            local.apic.ipi_pending = true;
-            local.apic.ipi_nmi |= is_nmi;
+            apic.accept(vector, false);
+        } else if vmsa.alternate_injection {
+            apic.has_mail = true;
+            apic.nmi_sent |= is_nmi;
             if !is_nmi {
-                local.apic.ipi_irr.add(vector);
+                apic.sent.add(vector);
             }
         } else if is_nmi {
-            to.doorbell.set_status(to.doorbell.status().with_nmi_pending(true));
+            platform.set_doorbell(to, STATUS, platform.doorbell(to, STATUS) | NMI);
         } else if vector >= 31 {
-            to.doorbell.set_irr(vector);
-            to.doorbell.set_status(to.doorbell.status().with_multiple_vectors(true));
+            let at = STATUS + usize::from(vector) / 32;
+            platform.set_doorbell(to, at, platform.doorbell(to, at) | 1 << (vector % 32));
+            platform.set_doorbell(to, STATUS, platform.doorbell(to, STATUS) | SEVERAL);
         }
-    }
-
-    fn apic_call(&mut self, vm: &mut Vm, cpu: usize, registers: &mut Registers) -> Result<ResultCode, Stop> {
-        let (number, value) = (registers.rcx, registers.rdx);
-        Ok(match Call(registers.request.into()) {
-            Call::QUERY_FEATURES => {
-                registers.rcx = 0;
-                ResultCode::SUCCESS
-            }
-            Call::CONFIGURE_EMULATION => self.configure(vm, cpu, number)?,
-            Call::CONFIGURE_VECTOR => self.configure_vector(cpu, ApicConfigureVector(number)),
-            Call::WRITE_REGISTER => {
-                self.rewind(vm, cpu);
-                self.write(vm, cpu, number, value)?
-            }
-            Call::READ_REGISTER => {
-                self.rewind(vm, cpu);
-                match self.read(vm, cpu, number) {
-                    Ok(value) => {
-                        registers.rdx = value;
-                        ResultCode::SUCCESS
-                    }
-                    Err(code) => code,
-                }
-            }
-            _ => ResultCode::UNSUPPORTED_CALL,
-        })
-    }
-}
-
-impl adapter::Svsm for Svsm {
-    fn name(&self) -> &'static str {
-        "an APIC SVSM in Rust"
-    }
-
-    fn profile(&self) -> &'static str {
-        "reference"
-    }
-
-    fn stays(&self) -> bool {
-        true // `init` makes all of it anew
-    }
-
-    fn init(&mut self, vm: &mut Vm) {
-        self.registrations = vm.reg_count;
-        self.locals[..vm.cpus].fill(Local::default());
-    }
-
-    /// Core and attestation calls are not its business.
-    fn supports(&self, command: &Command) -> bool {
-        match command {
-            Command::Call { protocol, request, .. } if *protocol == ProtocolCode::CORE.0 => {
-                *request == CoreCallCode::QUERY_PROTOCOL.0
-            }
-            Command::Call { protocol, .. } => *protocol != ProtocolCode::ATTESTATION.0,
-            _ => true,
-        }
-    }
-
-    fn call(&mut self, vm: &mut Vm, cpu: usize, registers: &mut Registers) -> Result<(), Stop> {
-        handle_hv(&mut vm.vcpus[cpu])?;
-        let is_emulated = vm.vcpus[cpu].guest.alternate_injection;
-        let code = match ProtocolCode(registers.protocol.into()) {
-            ProtocolCode::CORE => {
-                let is_there = registers.rcx >> 32 < 2 || (registers.rcx >> 32 == 3 && is_emulated);
-                registers.rcx = if is_there && registers.rcx as u32 == 1 { 1 << 32 | 1 } else { 0 };
-                ResultCode::SUCCESS
-            }
-            ProtocolCode::APIC if is_emulated => self.apic_call(vm, cpu, registers)?,
-            _ => ResultCode::UNSUPPORTED_PROTOCOL,
-        };
-        registers.rax = code.0 as u32;
-        Ok(())
-    }
-
-    fn enter(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
-        loop {
-            let events = vm.vcpus[cpu].doorbell.events();
-            handle_hv(&mut vm.vcpus[cpu])?;
-            vm.vcpus[cpu].doorbell.set_events(VmplEvents(0));
-            if vm.vcpus[cpu].guest.alternate_injection {
-                if events.vmpl2() {
-                    self.take_from_host(vm, cpu);
-                }
-                self.locals[cpu].take_mailbox();
-                self.present(vm, cpu);
-            }
-            if !vm.window(cpu) || self.bugs[WINDOW] {
-                return Ok(());
-            }
-            self.reinject(vm, cpu);
-        }
-    }
-
-    fn left(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
-        handle_hv(&mut vm.vcpus[cpu])?;
-        self.reinject(vm, cpu);
-        Ok(())
-    }
-
-    fn new_vmsa(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
-        let guest = &mut vm.vcpus[cpu].guest;
-        guest.event_inj = EventInj(0);
-        guest.vintr = guest.vintr.with_v_irq(false);
-        let old = std::mem::take(&mut self.locals[cpu]);
-        for at in (0..old.apic.isr_count).filter(|at| old.level[*at]) {
-            specific_eoi(vm, cpu, old.apic.isr_stack[at]);
-        }
-        for vector in (0..=255).filter(|vector| old.apic.host_tmr.has(*vector)) {
-            specific_eoi(vm, cpu, vector);
-        }
-        Ok(())
-    }
-
-    fn apic(&self, cpu: usize) -> Option<Apic> {
-        Some(self.locals[cpu].shown())
-    }
-
-    fn reg_count(&self) -> Option<u64> {
-        Some(self.registrations)
     }
 }
