@@ -1,8 +1,9 @@
 """What is exported: a scenario in which each command has an expected answer, or a structure's bytes.
 
 Expected is what was recorded; else, or where a profile is named, what our machine answers. A case ends
-with the first stop, since a machine that has stopped is asked nothing more. A GHCB page or a word of the
-GHCB MSR is a scenario of a host too: the guest exits with it.
+with the first stop, since a machine that has stopped is asked nothing more. A scenario of an SVSM without
+any answers ends with a look at the state that it leaves. A GHCB page or a word of the GHCB MSR is a
+scenario of a host too: the guest exits with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from vmgexit.compare.peer import STOPS
 from vmgexit.compare.replay import KINDS
+from vmgexit.descriptions import Answer, Command
 from vmgexit.devices import RECORDED
 from vmgexit.errors import ScenarioError, UsageError
 from vmgexit.hosts.scenario import sequence_of
@@ -56,14 +58,10 @@ class Case:
     @property
     def kind(self) -> str:
         """One of `KINDS_OF_CASES`."""
-        if self.sequence is None:
-            return STRUCTURE
-        if self.sequence.machine == SVSM and any("memory" in one for one in self.sequence.commands):
-            return ON_MEMORY
-        return self.sequence.machine
+        return STRUCTURE if self.sequence is None else case_kind(self.sequence)
 
     @property
-    def steps(self) -> list[tuple[dict[str, object], dict[str, object]]]:
+    def steps(self) -> list[tuple[Command, Answer]]:
         """Commands, each with its expected answer; of a structure none."""
         if self.sequence is None:
             return []
@@ -71,6 +69,12 @@ class Case:
             (command, answer or {})
             for command, answer in zip(self.sequence.commands, self.sequence.answers, strict=True)
         ]
+
+
+def case_kind(sequence: Sequence) -> str:
+    """The kind of a case of a sequence."""
+    has_memory = sequence.machine == SVSM and any("memory" in one for one in sequence.commands)
+    return ON_MEMORY if has_memory else sequence.machine
 
 
 def scenario(
@@ -201,5 +205,14 @@ def _answered(sequence: Sequence, profile: str) -> Sequence:
         assert answer is not None
         found.add(command, answer)
         if any(stop in answer for stop in STOPS):
-            break
+            return found
+    if machine is not None and case_kind(found) == SVSM and not any(sequence.answers):
+        for command in _looks(found):
+            found.add(command, machine.execute(command))
     return found
+
+
+def _looks(sequence: Sequence) -> list[Command]:
+    """What looks at the state that a scenario leaves: of answers alone some mistakes are never seen."""
+    cpus = dict.fromkeys(one["cpu"] for one in sequence.commands if "cpu" in one)
+    return [{"op": op, "cpu": cpu} for cpu in cpus for op in ("doorbell", "state")]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vmgexit.sequences import HOST, SVSM
 
 from ..cases import ON_MEMORY, STRUCTURE, Case
-from . import jsonl, python, raw
+from . import c, jsonl, python, raw, rust
 
 Files = dict[str, bytes]
 SCENARIOS = (SVSM, ON_MEMORY, HOST)
@@ -42,6 +42,14 @@ FORMATS = {
         (*SCENARIOS, STRUCTURE),
         "exported.jsonl",
         jsonl.render,
+    ),
+    "c": Format("a C program that tests an adapter", SCENARIOS, "exported.c", c.render, True),
+    "rust": Format(
+        "a Rust #[test] for each, which tests an adapter",
+        SCENARIOS,
+        "exported.rs",
+        rust.render,
+        True,
     ),
     "raw": Format(
         "bytes for other projects' libFuzzer corpora, in a folder for each structure, call and exit",

@@ -68,9 +68,9 @@ def _of_finding(case: Case) -> Iterator[str]:
     under = "".join(
         f", {name}={_text(value)}" for name, value in case.record.conditions.about.items() if value
     )
-    if case.record.commands and case.record.commands == len(case.steps):
+    if 0 < (count := case.record.commands) <= len(case.steps):
         yield f"    run(\n        {target},\n        [\n"
-        for command, _ in case.steps:
+        for command, _ in case.steps[:count]:
             yield f"            {_command(command, 12)},\n"
         yield f"        ]{under},\n    )\n"
     else:

@@ -1,0 +1,358 @@
+/*
+ * Tests that drive an adapter: each command of a scenario is written, and its answer is compared.
+ *
+ * The environment variable VMGEXIT_PEER is the adapter's command, as a shell reads it. Output is TAP. What an
+ * adapter does not support skips the rest of a test. The adapter is started again after a stop and after a
+ * failure.
+ */
+#ifndef VMGEXIT_TEST_H
+#define VMGEXIT_TEST_H
+
+#define _POSIX_C_SOURCE 200809L
+
+#include "vmgexit_json.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define VMGEXIT_PATIENCE 20000 /* milliseconds for one answer */
+
+/* JSON as it is sent: JSON({"op": "state", "cpu": 0}). */
+#define JSON(...) #__VA_ARGS__
+
+struct vmgexit_step {
+    const char *command, *answer;
+};
+
+struct vmgexit_test {
+    const char *name;
+    const struct vmgexit_step *steps;
+    size_t count;
+};
+
+#define VMGEXIT_TEST(name) { #name, name, sizeof name / sizeof name[0] }
+
+static struct vmgexit_document vmgexit_found, vmgexit_expected;
+
+/* The step that is under way. */
+static struct {
+    const char *test, *command;
+    size_t step;
+} vmgexit_now;
+
+/* Begin a line that says what is wrong with the step. */
+static void vmgexit_begin_complaint(void)
+{
+    printf("# %s, step %u, %.200s: ", vmgexit_now.test, (unsigned)vmgexit_now.step, vmgexit_now.command);
+}
+
+/* --- the adapter's process ---------------------------------------------------------------------- */
+
+static struct {
+    pid_t pid; /* 0: not started */
+    int to, from;
+    char line[VMGEXIT_LONGEST_LINE + 2];
+    size_t length; /* of what has been read */
+    size_t used;   /* of it, by the last line */
+} vmgexit_peer;
+
+static void vmgexit_end_peer(void)
+{
+    if (!vmgexit_peer.pid)
+        return;
+    close(vmgexit_peer.to);
+    close(vmgexit_peer.from);
+    kill(vmgexit_peer.pid, SIGKILL);
+    waitpid(vmgexit_peer.pid, NULL, 0);
+    vmgexit_peer.pid = 0;
+}
+
+/* The next line of the adapter, without its end; NULL if there is none in time. */
+static const char *vmgexit_read_line(size_t *length)
+{
+    char *line = vmgexit_peer.line;
+    size_t searched = 0;
+
+    memmove(line, line + vmgexit_peer.used, vmgexit_peer.length - vmgexit_peer.used);
+    vmgexit_peer.length -= vmgexit_peer.used;
+    vmgexit_peer.used = 0;
+    for (;;) {
+        struct pollfd ready = { .fd = vmgexit_peer.from, .events = POLLIN };
+        const size_t room = sizeof vmgexit_peer.line - vmgexit_peer.length;
+        const char *end = memchr(line + searched, '\n', vmgexit_peer.length - searched);
+        ssize_t more;
+
+        if (end) {
+            *length = (size_t)(end - line);
+            vmgexit_peer.used = *length + 1;
+            return line;
+        }
+        searched = vmgexit_peer.length;
+        if (!room || poll(&ready, 1, VMGEXIT_PATIENCE) <= 0)
+            return NULL;
+        more = read(vmgexit_peer.from, line + vmgexit_peer.length, room);
+        if (more <= 0)
+            return NULL;
+        vmgexit_peer.length += (size_t)more;
+    }
+}
+
+static bool vmgexit_write_line(const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left) {
+        const ssize_t written = write(vmgexit_peer.to, text, left);
+        if (written <= 0)
+            return false;
+        text += written;
+        left -= (size_t)written;
+    }
+    return write(vmgexit_peer.to, "\n", 1) == 1;
+}
+
+/* Start the adapter, and read its hello; false where that fails. */
+static bool vmgexit_start_peer(void)
+{
+    int to[2], from[2];
+    size_t length;
+
+    if (vmgexit_peer.pid)
+        return true;
+    vmgexit_peer.length = vmgexit_peer.used = 0;
+    if (pipe(to) || pipe(from))
+        return false;
+    vmgexit_peer.pid = fork();
+    if (vmgexit_peer.pid < 0) {
+        vmgexit_peer.pid = 0;
+        return false;
+    }
+    if (!vmgexit_peer.pid) {
+        dup2(to[0], STDIN_FILENO);
+        dup2(from[1], STDOUT_FILENO);
+        close(to[0]);
+        close(to[1]);
+        close(from[0]);
+        close(from[1]);
+        execl("/bin/sh", "sh", "-c", "eval \"exec $VMGEXIT_PEER\"", (char *)NULL);
+        _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    vmgexit_peer.to = to[1];
+    vmgexit_peer.from = from[0];
+    return vmgexit_read_line(&length) != NULL;
+}
+
+/* --- comparing ---------------------------------------------------------------------------------- */
+
+/* Where the answers differ: keys joined by dots. */
+struct vmgexit_place {
+    char path[256];
+};
+
+static struct vmgexit_place vmgexit_inside(const struct vmgexit_place *place, const char *key)
+{
+    struct vmgexit_place inside;
+
+    snprintf(inside.path, sizeof inside.path, "%.128s%s%.120s", place->path, *place->path ? "." : "", key);
+    return inside;
+}
+
+static void vmgexit_show(const struct vmgexit_json *value)
+{
+    if (!value)
+        printf("nothing");
+    else if (value->kind == VMGEXIT_JSON_TEXT)
+        printf("\"%.*s\"", value->length < 64 ? (int)value->length : 64, value->text);
+    else if (value->kind == VMGEXIT_JSON_NUMBER)
+        printf("%.*s", (int)value->length, value->text);
+    else if (value->kind == VMGEXIT_JSON_FLAG)
+        printf("%s", value->number ? "true" : "false");
+    else if (value->kind == VMGEXIT_JSON_OTHER)
+        printf("null");
+    else
+        printf("%s of %u", value->kind == VMGEXIT_JSON_LIST ? "a list" : "an object", (unsigned)value->number);
+}
+
+static bool vmgexit_differs(const struct vmgexit_place *place, const struct vmgexit_json *found,
+                            const struct vmgexit_json *expected)
+{
+    vmgexit_begin_complaint();
+    printf("%s: ", place->path);
+    vmgexit_show(found);
+    printf(" found, ");
+    vmgexit_show(expected);
+    printf(" expected\n");
+    return false;
+}
+
+static bool vmgexit_same(const struct vmgexit_place *place, const struct vmgexit_json *found,
+                         const struct vmgexit_json *expected, bool in_part);
+
+/* The key of an object's member as a string of its own. */
+static const char *vmgexit_key_of(const struct vmgexit_json *key, char into[64])
+{
+    snprintf(into, 64, "%.*s", (int)(key->length < 63 ? key->length : 63), key->text);
+    return into;
+}
+
+static bool vmgexit_same_members(const struct vmgexit_place *place, const struct vmgexit_json *found,
+                                 const struct vmgexit_json *expected, bool in_part)
+{
+    const struct vmgexit_json *key = expected + 1, *end = &vmgexit_expected.values[expected->next];
+    char name[64];
+
+    for (; key < end; key = &vmgexit_expected.values[key[1].next]) {
+        const struct vmgexit_place inside = vmgexit_inside(place, vmgexit_key_of(key, name));
+        const struct vmgexit_json *given = vmgexit_member(&vmgexit_found, found, name);
+
+        if (!given && in_part)
+            continue;
+        if (!given)
+            return vmgexit_differs(&inside, NULL, key + 1);
+        if (!vmgexit_same(&inside, given, key + 1, in_part))
+            return false;
+    }
+    end = &vmgexit_found.values[found->next];
+    for (key = found + 1; key < end; key = &vmgexit_found.values[key[1].next]) {
+        const struct vmgexit_place inside = vmgexit_inside(place, vmgexit_key_of(key, name));
+
+        if (vmgexit_is(key, "hits") || vmgexit_is(key, "unsupported"))
+            continue;
+        if (!vmgexit_member(&vmgexit_expected, expected, name))
+            return vmgexit_differs(&inside, key + 1, NULL);
+    }
+    return true;
+}
+
+static bool vmgexit_same_items(const struct vmgexit_place *place, const struct vmgexit_json *found,
+                               const struct vmgexit_json *expected, bool in_part)
+{
+    const struct vmgexit_json *ours = found + 1, *theirs = expected + 1;
+    char number[24];
+
+    if (found->number != expected->number)
+        return vmgexit_differs(place, found, expected);
+    for (uint64_t i = 0; i < expected->number; i++) {
+        struct vmgexit_place inside;
+
+        snprintf(number, sizeof number, "%u", (unsigned)i);
+        inside = vmgexit_inside(place, number);
+        if (!vmgexit_same(&inside, ours, theirs, in_part))
+            return false;
+        ours = &vmgexit_found.values[ours->next];
+        theirs = &vmgexit_expected.values[theirs->next];
+    }
+    return true;
+}
+
+/* Whether a value is the one expected; if not, where and how it differs is printed. */
+static bool vmgexit_same(const struct vmgexit_place *place, const struct vmgexit_json *found,
+                         const struct vmgexit_json *expected, bool in_part)
+{
+    bool is_same;
+
+    if (found->kind != expected->kind)
+        return vmgexit_differs(place, found, expected);
+    switch (expected->kind) {
+    case VMGEXIT_JSON_OBJECT:
+        return vmgexit_same_members(place, found, expected, in_part);
+    case VMGEXIT_JSON_LIST:
+        return vmgexit_same_items(place, found, expected, in_part);
+    case VMGEXIT_JSON_TEXT:
+        is_same = found->length == expected->length && memcmp(found->text, expected->text, found->length) == 0;
+        return is_same || vmgexit_differs(place, found, expected);
+    default:
+        return found->number == expected->number || vmgexit_differs(place, found, expected);
+    }
+}
+
+static bool vmgexit_has(const struct vmgexit_document *document, const char *key)
+{
+    return vmgexit_member(document, &document->values[0], key) != NULL;
+}
+
+/* --- running ------------------------------------------------------------------------------------ */
+
+enum vmgexit_verdict { VMGEXIT_SAME, VMGEXIT_FAILED, VMGEXIT_UNSUPPORTED, VMGEXIT_STOPPED };
+
+/* The verdict on the answer to one command. Where it failed, a line says why. */
+static enum vmgexit_verdict vmgexit_compare(const char *line, size_t length, const char *expected)
+{
+    const struct vmgexit_place place = { "" };
+    bool is_stop;
+
+    vmgexit_read(&vmgexit_expected, expected, strlen(expected));
+    if (!vmgexit_read(&vmgexit_found, line, length)) {
+        vmgexit_begin_complaint();
+        printf("%.*s found, a JSON object expected\n", (int)(length < 64 ? length : 64), line);
+        return VMGEXIT_FAILED;
+    }
+    is_stop = vmgexit_has(&vmgexit_found, "panic") || vmgexit_has(&vmgexit_found, "terminated");
+    if (vmgexit_has(&vmgexit_expected, "panic") && is_stop)
+        return VMGEXIT_STOPPED;
+    if (vmgexit_has(&vmgexit_expected, "terminated") && vmgexit_has(&vmgexit_found, "terminated"))
+        return VMGEXIT_STOPPED;
+    if (vmgexit_has(&vmgexit_found, "unsupported") && vmgexit_found.values[0].number == 1)
+        return VMGEXIT_UNSUPPORTED;
+    return vmgexit_same(&place, &vmgexit_found.values[0], &vmgexit_expected.values[0],
+                        vmgexit_has(&vmgexit_found, "unsupported"))
+               ? VMGEXIT_SAME
+               : VMGEXIT_FAILED;
+}
+
+static enum vmgexit_verdict vmgexit_run_test(const struct vmgexit_test *test)
+{
+    enum vmgexit_verdict verdict = VMGEXIT_SAME;
+
+    vmgexit_now.test = test->name;
+    for (size_t i = 0; i < test->count && verdict == VMGEXIT_SAME; i++) {
+        const struct vmgexit_step *step = &test->steps[i];
+        const char *line;
+        size_t length;
+
+        vmgexit_now.step = i;
+        vmgexit_now.command = step->command;
+        if (!vmgexit_start_peer() || !vmgexit_write_line(step->command) || !(line = vmgexit_read_line(&length))) {
+            vmgexit_begin_complaint();
+            puts("no answer");
+            return VMGEXIT_FAILED;
+        }
+        verdict = vmgexit_compare(line, length, step->answer);
+    }
+    return verdict;
+}
+
+/* Run all tests; the exit code of `main`: 1 where one failed, 2 without an adapter. */
+static int vmgexit_run_tests(const struct vmgexit_test *tests, size_t count)
+{
+    int code = 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    signal(SIGPIPE, SIG_IGN);
+    if (!getenv("VMGEXIT_PEER")) {
+        puts("Bail out! VMGEXIT_PEER is to be the command of an adapter");
+        return 2;
+    }
+    printf("TAP version 13\n1..%u\n", (unsigned)count);
+    for (size_t i = 0; i < count; i++) {
+        const enum vmgexit_verdict verdict = vmgexit_run_test(&tests[i]);
+
+        if (verdict == VMGEXIT_FAILED)
+            code = 1;
+        if (verdict == VMGEXIT_FAILED || verdict == VMGEXIT_STOPPED)
+            vmgexit_end_peer();
+        printf("%sok %u - %s", verdict == VMGEXIT_FAILED ? "not " : "", (unsigned)i + 1, tests[i].name);
+        puts(verdict == VMGEXIT_UNSUPPORTED ? " # SKIP not supported" : "");
+    }
+    vmgexit_end_peer();
+    return code;
+}
+
+#endif /* VMGEXIT_TEST_H */
