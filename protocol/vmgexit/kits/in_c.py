@@ -18,8 +18,6 @@ from ..descriptions import (
     Numbers,
 )
 from ..hosts.kinds import Leaves, Maybe, Pieces
-from ..hosts.page import OFFSETS
-from ..hosts.vm import CPUID, KEYS
 from ..layout.formats.c import KEYWORDS, render
 from ..machine.kinds import Posts
 from . import surface
@@ -85,19 +83,9 @@ def layouts() -> str:
     return render(surface.subjects())
 
 
-def host_layouts() -> str:
-    """The header of structures and codes of a host's kit."""
-    return render(surface.host_subjects())
-
-
 def commands() -> str:
     """The header of an SVSM's commands."""
-    return _header(surface.COMMANDS, [*_CPU_OF])
-
-
-def host_commands() -> str:
-    """The header of a host's commands, with the defaults of a set-up and the fields of the page."""
-    return _header(surface.HOST_COMMANDS, [*_set_up()])
+    return header(surface.COMMANDS, [*_CPU_OF])
 
 
 _CPU_OF = (
@@ -110,7 +98,8 @@ _CPU_OF = (
 )
 
 
-def _header(described: Mapping[str, Description], last: list[str]) -> str:
+def header(described: Mapping[str, Description], last: list[str]) -> str:
+    """The header of commands; `last` stands before the function that reads one."""
     lines, kinds = [_HEAD], set()
     for description in described.values():
         for argument in description.arguments:
@@ -134,36 +123,6 @@ def _header(described: Mapping[str, Description], last: list[str]) -> str:
         for name in names
     ]
     return "\n".join([*lines, "};", "", *last, _TAIL])
-
-
-def _set_up() -> Iterator[str]:
-    yield "/* A set-up with the defaults of what it leaves out. */"
-    yield "static inline void vmgexit_fill_in(struct vmgexit_init_command *setup)"
-    yield "{"
-    for name, key in KEYS.items():
-        if isinstance(key.default, int) and key.default:
-            yield f"    if (!setup->has_{name})"
-            yield f"        setup->{name} = {_literal(int(key.default))};"
-    yield "}"
-    yield ""
-    yield "/* The CPUID leaves of a set-up that gives none. */"
-    yield "static const struct vmgexit_leaf vmgexit_leaves[] = {"
-    for leaf, sub_leaf, *registers in CPUID:
-        held = f".leaf = {leaf:#x}, .sub_leaf = {sub_leaf or 0}"
-        held += f", .has_sub_leaf = {str(sub_leaf is not None).lower()}"
-        for name, value in zip(("eax", "ebx", "ecx", "edx"), registers, strict=True):
-            held += f", .{name} = {value:#x}"
-        yield f"    {{ {held} }},"
-    yield "};"
-    yield ""
-    yield "/* The fields of the page that have a valid bit. */"
-    yield "static const struct {"
-    yield "    const char *name;"
-    yield "    size_t at;"
-    yield "} vmgexit_fields[] = {"
-    yield from (f'    {{ "{name}", {at:#05x} }},' for name, at in OFFSETS.items())
-    yield "};"
-    yield ""
 
 
 def _member(name: str) -> str:
@@ -304,13 +263,13 @@ def _kind(kind: Known) -> str:
 def _limits(description: Description, argument: Argument) -> dict[str, str]:
     match _known(argument):
         case Number(most, least) | Numbers(Number(most, least)):
-            return {"least": _literal(least), "most": _literal(most)}
+            return {"least": literal(least), "most": literal(most)}
         case Choice():
             return {"names": f"vmgexit_{_choice(description, argument)}_names"}
         case Bytes(most):
-            return {"most": "UINT64_MAX" if most is None else _literal(most)}
+            return {"most": "UINT64_MAX" if most is None else literal(most)}
         case Hex(size):
-            return {"least": _literal(size), "most": _literal(size)}
+            return {"least": literal(size), "most": literal(size)}
         case Posts() | Pieces() | Leaves() as rows:
             element, _, arguments = _rows_of(rows)
             return {
@@ -321,5 +280,6 @@ def _limits(description: Description, argument: Argument) -> dict[str, str]:
     return {}
 
 
-def _literal(number: int) -> str:
+def literal(number: int) -> str:
+    """A number as a constant of 64 bits."""
     return f"UINT64_C({number})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from . import in_c, in_python, in_rust
+from . import in_c, in_c_host, in_python, in_rust
 
 _HERE = Path(__file__).parent
 
@@ -53,7 +53,11 @@ KITS = {
     ("host", "c"): Kit(
         (*_C, "c_host/*.h"),
         "c_host/project",
-        {"vmgexit_layouts.h": in_c.host_layouts, "vmgexit_commands.h": in_c.host_commands},
+        {
+            "vmgexit_layouts.h": in_c_host.layouts,
+            "vmgexit_commands.h": in_c_host.commands,
+            "vmgexit_asked.h": in_c_host.notes,
+        },
         "`adapter.c` has a small GHCB host: replace it by yours, or by calls into yours.\n"
         "`kit/vmgexit_host.h` names its functions, and `kit/vmgexit_asks.h` says what they are given and\n"
         "may ask for: the VM as it was set up, guest memory, devices, the firmware.",

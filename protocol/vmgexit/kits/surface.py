@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
-from ..hosts import commands as hosts
 from ..layout.subjects import Subject, subject
 from ..machine.commands import WITHOUT_MEMORY
 from ..machine.kinds import Posts
@@ -31,17 +30,6 @@ _STRUCTURES = (
     "svsm-version-range",
 )
 _CODES = ("core-calls", "apic-calls", "result-codes")
-
-
-HOST_COMMANDS: dict[str, Description] = {
-    name: hosts.COMMANDS[name] for name in ("init", "vmgexit", "msr", "write", "read", "sipi")
-}
-"""Those of a GHCB host, but for restricted injection and `state`."""
-
-
-def host_subjects() -> list[Subject]:
-    """The structures and codes of a host's kit."""
-    return [subject("ghcb"), subject("ghcb-exits")]
 
 
 def subjects() -> list[Subject]:

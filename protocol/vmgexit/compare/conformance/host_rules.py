@@ -13,6 +13,7 @@ from ...wire.ghcb import BITMAP_OFFSET, GhcbPage
 from .rule import OK, Chapter, Rule, Step, numbered
 
 _AT = 0x7000  # where the guest's GHCB page is
+_INFO_2 = _AT + GhcbPage.declaration["sw_exit_info_2"].byte_offset
 
 
 def _page(exit: ExitCode | int, *, usage: int = 0, **fields: int) -> list[tuple[int, str]]:
@@ -108,7 +109,7 @@ _PAGE = Chapter(
             "The answer",
             "`vmgexit` says which bytes of the page are not zero, and where it is. `run` says how it goes"
             ' on: `"guest"`, `["error", n]` where KVM_RUN fails, `["terminate", word]`,'
-            ' `["internal-error", code]`. `status` and `detail` are what SW_EXITINFO1 and SW_EXITINFO2'
+            ' `["internal-error", code]`. After the last three the VM has ended. `status` and `detail` are what SW_EXITINFO1 and SW_EXITINFO2'
             " hold afterwards, `valid` the fields that the host marked valid, `registers` the values of"
             " those of RAX, RBX, RCX and RDX.",
             (
@@ -229,24 +230,31 @@ _MSR = Chapter(
         ),
         Rule(
             "The end of the VM",
-            "A termination request ends the run. The word stays as it was, and the process goes on: a"
-            " later `init` starts another VM.",
+            "A termination request ends the run. The word stays as it was. No vCPU runs from then on: an exit"
+            " answers `ended`, and its page is untouched. The process goes on: a later `init` starts another"
+            " VM.",
             (
                 _begin(),
                 ({"op": "msr", "request": 0x100}, {"run": ["terminate", 0x100], "word": 0x100}),
+                (_exits(ExitCode.INVD), {"run": "ended", "page": "untouched", "asked": []}),
+                ({"op": "msr", "request": 2}, {"run": "ended", "word": 2, "asked": []}),
                 _begin(),
                 (_exits(ExitCode.INVD), _done()),
             ),
         ),
         Rule(
             "vCPUs",
-            "`cpu` says which vCPU exits; without it, it is 0. One that waits for a start-up IPI is"
-            " released by `sipi`, once.",
+            "`cpu` says which vCPU exits; without it, it is 0. One that waits for a start-up IPI does not run:"
+            " an exit answers `held`, and its page is untouched. `sipi` releases it, once, and the page by"
+            " which it waits then holds 1 in SW_EXITINFO2.",
             (
                 _begin(vcpus=2),
                 (_exits(ExitCode.AP_RESET_HOLD, cpu=1), _done(0, asked=[["hold"]])),
+                (_exits(ExitCode.INVD, cpu=1), {"run": "held", "page": "untouched", "asked": []}),
                 ({"op": "sipi", "cpu": 1}, {"released": True}),
                 ({"op": "sipi", "cpu": 1}, {"released": False}),
+                ({"op": "read", "gpa": _INFO_2, "size": 8}, {"hex": "0100000000000000"}),
+                (_exits(ExitCode.INVD, cpu=1), _done()),
             ),
         ),
         Rule(

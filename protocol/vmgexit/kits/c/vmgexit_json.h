@@ -288,6 +288,12 @@ static inline void vmgexit_put_flag(struct vmgexit_answer *answer, bool flag)
     vmgexit_put_raw(answer, flag ? "true" : "false", flag ? 4 : 5);
 }
 
+static inline void vmgexit_put_null(struct vmgexit_answer *answer)
+{
+    vmgexit_separate(answer);
+    vmgexit_put_raw(answer, "null", 4);
+}
+
 static inline void vmgexit_put_hex(struct vmgexit_answer *answer, const uint8_t *bytes, size_t count)
 {
     vmgexit_separate(answer);

@@ -1,11 +1,13 @@
 /*
  * What a GHCB host is given and may ask for: the VM as it was set up, guest memory, devices, the firmware.
  *
- * All that is asked is a part of the answer, in order.
+ * All that is asked is a part of the answer, in order. vmgexit_asked.h has a function for each thing that a
+ * host may ask for; the functions here also give what the VM was set up to answer.
  */
 #ifndef VMGEXIT_ASKS_H
 #define VMGEXIT_ASKS_H
 
+#include "vmgexit_asked.h"
 #include "vmgexit_commands.h"
 #include "vmgexit_layouts.h"
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #define VMGEXIT_PAGE 4096
 #define VMGEXIT_MOST_PAGES 1024 /* of guest memory that are not zero */
 #define VMGEXIT_MOST_LEAVES 64
+#define VMGEXIT_MOST_VCPUS 4096
 
 /* How the guest goes on after an exit. */
 enum vmgexit_goes_on {
@@ -21,6 +24,7 @@ enum vmgexit_goes_on {
     VMGEXIT_UNTOUCHED, /* the guest goes on, and nothing was written to its page */
     VMGEXIT_ERROR,     /* KVM_RUN fails with this number */
     VMGEXIT_TERMINATE, /* the VM ends; the value is the word of the GHCB MSR */
+    VMGEXIT_INTERNAL,  /* an internal error, with the exit code */
 };
 
 struct vmgexit_run {
@@ -28,15 +32,25 @@ struct vmgexit_run {
     uint64_t value;
 };
 
-/* The VM as it was set up. Its lists are the kit's: memory is read by vmgexit_read_memory. */
+/* The VM as it was set up, but for its memory, which vmgexit_read_memory reads. */
 struct vmgexit_vm {
     struct vmgexit_init_command setup;
     struct vmgexit_leaf leaves[VMGEXIT_MOST_LEAVES];
     size_t leaf_count;
+    uint8_t certificates[VMGEXIT_LONGEST_LINE / 2];
+    size_t certificates_size;
 };
 
 static struct vmgexit_vm vmgexit_vm;
-static struct vmgexit_answer vmgexit_asked;
+
+/* The exit at hand, and what the guest does after it. */
+static struct {
+    uint32_t cpu;
+    uint64_t gpa;
+    struct vmgexit_ghcb *page; /* NULL: an exit without a page */
+    bool has_ended;
+    bool is_held[VMGEXIT_MOST_VCPUS];
+} vmgexit_now;
 
 /* --- guest memory ------------------------------------------------------------------------------- */
 
@@ -50,6 +64,8 @@ static size_t vmgexit_page_count;
 static inline uint8_t *vmgexit_page_at(uint64_t gpa, bool make)
 {
     gpa -= gpa % VMGEXIT_PAGE;
+    if (vmgexit_now.page && gpa == vmgexit_now.gpa)
+        return (uint8_t *)vmgexit_now.page;
     for (size_t i = 0; i < vmgexit_page_count; i++) {
         if (vmgexit_pages[i].gpa == gpa)
             return vmgexit_pages[i].data;
@@ -94,24 +110,10 @@ static inline bool vmgexit_store(uint64_t gpa, const uint8_t *from, uint64_t siz
 
 /* --- what a host asks ---------------------------------------------------------------------------- */
 
-/* Note that something was asked: its name, numbers, and bytes in hex where `bytes` is not NULL. */
-static inline void vmgexit_ask(const char *name, const uint64_t *numbers, size_t count, const uint8_t *bytes, size_t size)
-{
-    vmgexit_open(&vmgexit_asked, '[');
-    vmgexit_put_text(&vmgexit_asked, name);
-    for (size_t i = 0; i < count; i++)
-        vmgexit_put_number(&vmgexit_asked, numbers[i]);
-    if (bytes)
-        vmgexit_put_hex(&vmgexit_asked, bytes, size);
-    vmgexit_close(&vmgexit_asked, ']');
-}
-
-#define VMGEXIT_NUMBERS(...) (const uint64_t[]){ __VA_ARGS__ }, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
-
 /* What CPUID gives, in EAX, EBX, ECX and EDX. */
 static inline void vmgexit_ask_cpuid(uint32_t leaf, uint32_t sub_leaf, uint32_t registers[4])
 {
-    vmgexit_ask("cpuid", VMGEXIT_NUMBERS(leaf, sub_leaf), NULL, 0);
+    vmgexit_note_cpuid(leaf, sub_leaf);
     memset(registers, 0, 4 * sizeof *registers);
     for (size_t i = 0; i < vmgexit_vm.leaf_count; i++) {
         const struct vmgexit_leaf *known = &vmgexit_vm.leaves[i];
@@ -125,32 +127,22 @@ static inline void vmgexit_ask_cpuid(uint32_t leaf, uint32_t sub_leaf, uint32_t 
     }
 }
 
-static inline void vmgexit_ask_out(uint16_t port, unsigned size, const uint8_t *bytes)
-{
-    vmgexit_ask("out", VMGEXIT_NUMBERS(port, size), bytes, size);
-}
-
 static inline void vmgexit_ask_in(uint16_t port, unsigned size, uint8_t *bytes)
 {
-    vmgexit_ask("in", VMGEXIT_NUMBERS(port, size), NULL, 0);
+    vmgexit_note_in(port, size);
     memset(bytes, (int)vmgexit_vm.setup.device_byte, size);
 }
 
 static inline void vmgexit_ask_mmio_read(uint64_t gpa, unsigned size, uint8_t *bytes)
 {
-    vmgexit_ask("mmio-read", VMGEXIT_NUMBERS(gpa, size), NULL, 0);
+    vmgexit_note_mmio_read(gpa, size);
     memset(bytes, (int)vmgexit_vm.setup.device_byte, size);
-}
-
-static inline void vmgexit_ask_mmio_write(uint64_t gpa, unsigned size, const uint8_t *bytes)
-{
-    vmgexit_ask("mmio-write", VMGEXIT_NUMBERS(gpa), bytes, size);
 }
 
 /* False where guest memory ends before. */
 static inline bool vmgexit_read_memory(uint64_t gpa, uint8_t *into, size_t size)
 {
-    vmgexit_ask("read-memory", VMGEXIT_NUMBERS(gpa, size), NULL, 0);
+    vmgexit_note_read_memory(gpa, size);
     return vmgexit_load(gpa, into, size);
 }
 
@@ -161,21 +153,22 @@ static inline bool vmgexit_write_memory(uint64_t gpa, const uint8_t *from, size_
 
     while (told && !from[told - 1])
         told--;
-    vmgexit_ask("write-memory", VMGEXIT_NUMBERS(gpa, size), from, told);
+    vmgexit_note_write_memory(gpa, size, from, told);
     return is_done;
 }
 
 /* What the firmware answers to a guest message: an error, or 0; the response is a page of zeros. */
 static inline uint64_t vmgexit_ask_firmware(void)
 {
-    vmgexit_ask("firmware", NULL, 0, NULL, 0);
+    vmgexit_note_firmware();
     return vmgexit_vm.setup.firmware_error;
 }
 
-/* A vCPU waits for a start-up IPI; whether one follows at once. */
+/* The vCPU waits for a start-up IPI; whether one follows at once. Until then it does not run. */
 static inline bool vmgexit_ask_hold(void)
 {
-    vmgexit_ask("hold", NULL, 0, NULL, 0);
+    vmgexit_note_hold();
+    vmgexit_now.is_held[vmgexit_now.cpu] = !vmgexit_vm.setup.sipi;
     return vmgexit_vm.setup.sipi;
 }
 
@@ -190,6 +183,26 @@ static inline bool vmgexit_is_valid(const struct vmgexit_ghcb *page, size_t offs
 static inline void vmgexit_mark(struct vmgexit_ghcb *page, size_t offset)
 {
     page->valid_bitmap[offset / 64] |= (uint8_t)(1u << offset / 8 % 8);
+}
+
+/* The row of the exit that a page asks for, or NULL: there is none of that code. */
+static inline const struct vmgexit_exit *vmgexit_exit_of(const struct vmgexit_ghcb *page)
+{
+    for (size_t i = 0; i < VMGEXIT_COUNT(vmgexit_exits); i++) {
+        if (vmgexit_exits[i].code == page->sw_exit_code)
+            return &vmgexit_exits[i];
+    }
+    return NULL;
+}
+
+/* Whether the guest marked what every page of an exit needs. */
+static inline bool vmgexit_has_needs(const struct vmgexit_ghcb *page, const struct vmgexit_exit *exit)
+{
+    for (size_t i = 0; i < sizeof exit->needs; i++) {
+        if (exit->needs[i] & ~page->valid_bitmap[i])
+            return false;
+    }
+    return true;
 }
 
 /* End an exit: the words of the answer, which are all that is valid. A host marks registers after it. */

@@ -10,7 +10,8 @@
 
 #include "vmgexit_asks.h"
 
-#define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
+#define VMGEXIT_SPARE_PAGES 64 /* of guest memory, for what the host writes */
+#define VMGEXIT_VERSION 2      /* of the page specs/peer-protocol.md */
 
 struct vmgexit_host {
     const char *name, *profile;
@@ -19,10 +20,10 @@ struct vmgexit_host {
     bool (*knows)(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page);
     struct vmgexit_run (*vmgexit)(const struct vmgexit_vm *vm, uint32_t cpu, uint64_t gpa, struct vmgexit_ghcb *page);
     /* Of a word in the GHCB MSR. */
-    bool (*knows_word)(uint64_t word);
+    bool (*knows_word)(const struct vmgexit_vm *vm, uint64_t word);
     struct vmgexit_run (*msr)(const struct vmgexit_vm *vm, uint32_t cpu, uint64_t *word);
-    /* A start-up IPI: whether it released the vCPU. NULL: not supported. */
-    bool (*sipi)(const struct vmgexit_vm *vm, uint32_t cpu);
+    /* A start-up IPI for a vCPU that waits for one. NULL: not supported. */
+    void (*sipi)(const struct vmgexit_vm *vm, uint32_t cpu);
 };
 
 static struct vmgexit_reader vmgexit_reader;
@@ -53,6 +54,9 @@ static inline void vmgexit_send_answer(void)
 
 static inline void vmgexit_put_run(struct vmgexit_run run)
 {
+    static const char *const names[] = {
+        [VMGEXIT_ERROR] = "error", [VMGEXIT_TERMINATE] = "terminate", [VMGEXIT_INTERNAL] = "internal-error"
+    };
     struct vmgexit_answer *answer = &vmgexit_answer;
 
     vmgexit_key(answer, "run");
@@ -61,9 +65,25 @@ static inline void vmgexit_put_run(struct vmgexit_run run)
         return;
     }
     vmgexit_open(answer, '[');
-    vmgexit_put_text(answer, run.how == VMGEXIT_ERROR ? "error" : "terminate");
+    vmgexit_put_text(answer, names[run.how]);
     vmgexit_put_number(answer, run.value);
     vmgexit_close(answer, ']');
+}
+
+/* Of a vCPU that does not run; false of one that does. */
+static inline bool vmgexit_put_stands(uint32_t cpu)
+{
+    if (!vmgexit_now.has_ended && !vmgexit_now.is_held[cpu])
+        return false;
+    vmgexit_text(&vmgexit_answer, "run", vmgexit_now.has_ended ? "ended" : "held");
+    return true;
+}
+
+/* What follows an exit: how the guest goes on. */
+static inline void vmgexit_go_on(struct vmgexit_run run)
+{
+    vmgexit_now.has_ended |= run.how != VMGEXIT_GUEST && run.how != VMGEXIT_UNTOUCHED;
+    vmgexit_put_run(run);
 }
 
 static inline void vmgexit_put_asked(void)
@@ -138,20 +158,33 @@ static inline bool vmgexit_apply(struct vmgexit_pieces pieces, uint8_t *bytes, u
     return true;
 }
 
+/* Whether guest memory, of which so many pages are used, has room for pieces of so many bytes. */
+static inline bool vmgexit_has_room(size_t used, size_t count, uint64_t bytes)
+{
+    return used + 2 * count + bytes / VMGEXIT_PAGE + VMGEXIT_SPARE_PAGES <= VMGEXIT_MOST_PAGES;
+}
+
 static inline const char *vmgexit_do_init(const struct vmgexit_host *host, const struct vmgexit_init_command *command)
 {
     struct vmgexit_vm *vm = &vmgexit_vm;
+    uint64_t bytes = 0;
 
-    if (command->cpuid.count > VMGEXIT_MOST_LEAVES)
-        return "a set-up with so many CPUID leaves";
+    for (size_t i = 0; i < command->memory.count; i++)
+        bytes += command->memory.at[i].hex.count;
+    if (command->cpuid.count > VMGEXIT_MOST_LEAVES || !vmgexit_has_room(0, command->memory.count, bytes))
+        return "a set-up with so much memory, or so many CPUID leaves";
     vm->setup = *command;
     vmgexit_fill_in(&vm->setup);
     vmgexit_page_count = 0;
+    memset(&vmgexit_now, 0, sizeof vmgexit_now);
     for (size_t i = 0; i < command->memory.count; i++)
         vmgexit_store(command->memory.at[i].place, command->memory.at[i].hex.at, command->memory.at[i].hex.count);
     vm->leaf_count = command->has_cpuid ? command->cpuid.count : VMGEXIT_COUNT(vmgexit_leaves);
     if (vm->leaf_count)
         memcpy(vm->leaves, command->has_cpuid ? command->cpuid.at : vmgexit_leaves, vm->leaf_count * sizeof *vm->leaves);
+    vm->certificates_size = command->certificates.count;
+    if (vm->certificates_size)
+        memcpy(vm->certificates, command->certificates.at, vm->certificates_size);
     vmgexit_has_vm = true;
     host->init(vm);
     vmgexit_flag(&vmgexit_answer, "ok", true);
@@ -161,7 +194,7 @@ static inline const char *vmgexit_do_init(const struct vmgexit_host *host, const
 static inline const char *vmgexit_do_vmgexit(const struct vmgexit_host *host, const struct vmgexit_vmgexit_command *command)
 {
     static struct vmgexit_ghcb before, page;
-    struct vmgexit_run run;
+    struct vmgexit_run run = { .how = VMGEXIT_UNTOUCHED };
 
     memset(&page, 0, sizeof page);
     if (command->gpa % VMGEXIT_PAGE || command->has_meanwhile || command->cpu >= vmgexit_vm.setup.vcpus ||
@@ -171,10 +204,17 @@ static inline const char *vmgexit_do_vmgexit(const struct vmgexit_host *host, co
         vmgexit_load(command->gpa, (uint8_t *)&page, sizeof page);
     if (!host->knows(&vmgexit_vm, &page))
         return "an exit that the host does not have";
-    before = page;
-    vmgexit_store(command->gpa, (const uint8_t *)&page, sizeof page);
-    run = host->vmgexit(&vmgexit_vm, (uint32_t)command->cpu, command->gpa, &page);
-    vmgexit_put_run(run);
+    if (!vmgexit_has_room(vmgexit_page_count, 1, sizeof page))
+        return "so many pages of guest memory";
+    if (!vmgexit_put_stands((uint32_t)command->cpu)) {
+        before = page;
+        vmgexit_now.cpu = (uint32_t)command->cpu;
+        vmgexit_now.gpa = command->gpa;
+        vmgexit_now.page = vmgexit_is_memory(command->gpa, sizeof page) ? &page : NULL;
+        run = host->vmgexit(&vmgexit_vm, vmgexit_now.cpu, command->gpa, &page);
+        vmgexit_now.page = NULL;
+        vmgexit_go_on(run);
+    }
     if (run.how == VMGEXIT_UNTOUCHED) {
         vmgexit_text(&vmgexit_answer, "page", "untouched");
     } else {
@@ -189,11 +229,34 @@ static inline const char *vmgexit_do_msr(const struct vmgexit_host *host, const 
 {
     uint64_t word = command->request;
 
-    if (command->cpu >= vmgexit_vm.setup.vcpus || !host->knows_word(word))
+    if (command->cpu >= vmgexit_vm.setup.vcpus || !host->knows_word(&vmgexit_vm, word))
         return "a word that the host does not have";
-    vmgexit_put_run(host->msr(&vmgexit_vm, (uint32_t)command->cpu, &word));
+    vmgexit_now.cpu = (uint32_t)command->cpu;
+    if (!vmgexit_put_stands(vmgexit_now.cpu))
+        vmgexit_go_on(host->msr(&vmgexit_vm, vmgexit_now.cpu, &word));
     vmgexit_number(&vmgexit_answer, "word", word);
     vmgexit_put_asked();
+    return NULL;
+}
+
+static inline const char *vmgexit_do_write(const struct vmgexit_write_command *command)
+{
+    if (!vmgexit_has_room(vmgexit_page_count, 1, command->hex.count))
+        return "write to so many pages of guest memory";
+    vmgexit_flag(&vmgexit_answer, "ok", vmgexit_store(command->gpa, command->hex.at, command->hex.count));
+    return NULL;
+}
+
+static inline const char *vmgexit_do_sipi(const struct vmgexit_host *host, const struct vmgexit_sipi_command *command)
+{
+    bool *is_held = &vmgexit_now.is_held[command->cpu % VMGEXIT_MOST_VCPUS];
+
+    if (!host->sipi || command->cpu >= vmgexit_vm.setup.vcpus)
+        return "sipi";
+    vmgexit_flag(&vmgexit_answer, "released", *is_held);
+    if (*is_held)
+        host->sipi(&vmgexit_vm, (uint32_t)command->cpu);
+    *is_held = false;
     return NULL;
 }
 
@@ -207,8 +270,7 @@ static inline const char *vmgexit_do_read(const struct vmgexit_read_command *com
     if (vmgexit_load(command->gpa, bytes, command->size))
         vmgexit_put_hex(&vmgexit_answer, bytes, command->size);
     else
-        vmgexit_put_raw(&vmgexit_answer, "null", 4);
-    vmgexit_answer.needs_comma = true;
+        vmgexit_put_null(&vmgexit_answer);
     return NULL;
 }
 
@@ -227,14 +289,9 @@ static inline const char *vmgexit_carry_out(const struct vmgexit_host *host, con
     case VMGEXIT_OP_READ:
         return vmgexit_do_read(&command->as.read);
     case VMGEXIT_OP_WRITE:
-        vmgexit_flag(&vmgexit_answer, "ok",
-                     vmgexit_store(command->as.write.gpa, command->as.write.hex.at, command->as.write.hex.count));
-        return NULL;
+        return vmgexit_do_write(&command->as.write);
     case VMGEXIT_OP_SIPI:
-        if (!host->sipi || command->as.sipi.cpu >= vmgexit_vm.setup.vcpus)
-            return "sipi";
-        vmgexit_flag(&vmgexit_answer, "released", host->sipi(&vmgexit_vm, (uint32_t)command->as.sipi.cpu));
-        return NULL;
+        return vmgexit_do_sipi(host, &command->as.sipi);
     case VMGEXIT_OPERATIONS:
         break; /* how many there are, and none of them */
     }

@@ -6,18 +6,21 @@
  */
 #include "vmgexit_host.h"
 
-enum { NOT_REGISTERED = 1, INVALID_USAGE = 2, BAD_SCRATCH = 3, MISSING_INPUT = 4, INVALID_INPUT = 5 };
 #define AT(field) offsetof(struct vmgexit_ghcb, field)
+#define BAD(error) vmgexit_answered(page, VMGEXIT_STATUS_CODE_MALFORMED_INPUT, VMGEXIT_MALFORMED_INPUT_CODE_##error)
+#define DONE(detail) vmgexit_answered(page, VMGEXIT_STATUS_CODE_DONE, detail)
+#define FEATURES 3 /* SEV-SNP and AP creation */
 
-static bool held[4096]; /* vCPUs that wait for a start-up IPI */
+static uint64_t registered[VMGEXIT_MOST_VCPUS]; /* where the GHCB of each vCPU is */
+static uint64_t waiting[VMGEXIT_MOST_VCPUS];    /* the page by which it waits for a start-up IPI */
 
 static void init(const struct vmgexit_vm *vm)
 {
-    (void)vm;
-    memset(held, 0, sizeof held);
+    for (size_t i = 0; i < VMGEXIT_MOST_VCPUS; i++)
+        registered[i] = vm->setup.registered;
 }
 
-/* MMIO and messages it has for SNP guests that speak version 2 only. */
+/* MMIO and messages it has for SNP guests of version 2 only, and of IOIO not the string forms. */
 static bool knows(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page)
 {
     switch (page->sw_exit_code) {
@@ -25,28 +28,17 @@ static bool knows(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page)
     case VMGEXIT_EXIT_CODE_INVD:
     case VMGEXIT_EXIT_CODE_WBINVD:
     case VMGEXIT_EXIT_CODE_AP_RESET_HOLD:
+    case VMGEXIT_EXIT_CODE_HYPERVISOR_FEATURES:
         return true;
+    case VMGEXIT_EXIT_CODE_IOIO:
+        return !VMGEXIT_GET(page->sw_exit_info_1, VMGEXIT_IOIO_INFO_STRING);
     case VMGEXIT_EXIT_CODE_MMIO_READ:
     case VMGEXIT_EXIT_CODE_MMIO_WRITE:
     case VMGEXIT_EXIT_CODE_SNP_GUEST_REQUEST:
-        return vm->setup.snp && vm->setup.ghcb_version == 2 && page->protocol_version == 2;
+        return vm->setup.snp && vm->setup.ghcb_version == 2;
     default:
-        return false;
+        return !vmgexit_exit_of(page); /* what is no exit, it refuses */
     }
-}
-
-/* Whether the guest marked all that an exit needs. */
-static bool has_input(const struct vmgexit_ghcb *page)
-{
-    if (!vmgexit_is_valid(page, AT(sw_exit_code)) || !vmgexit_is_valid(page, AT(sw_exit_info_1)) ||
-        !vmgexit_is_valid(page, AT(sw_exit_info_2)))
-        return false;
-    if (page->sw_exit_code == VMGEXIT_EXIT_CODE_MMIO_READ || page->sw_exit_code == VMGEXIT_EXIT_CODE_MMIO_WRITE)
-        return vmgexit_is_valid(page, AT(sw_scratch));
-    if (page->sw_exit_code != VMGEXIT_EXIT_CODE_CPUID)
-        return true;
-    return vmgexit_is_valid(page, AT(rax)) && vmgexit_is_valid(page, AT(rcx)) &&
-           ((uint32_t)page->rax != 0xd || vmgexit_is_valid(page, AT(xcr0)));
 }
 
 static struct vmgexit_run cpuid(struct vmgexit_ghcb *page)
@@ -54,10 +46,13 @@ static struct vmgexit_run cpuid(struct vmgexit_ghcb *page)
     uint32_t registers[4];
     struct vmgexit_run run;
 
-    if ((uint32_t)page->rax == 0xd)
-        vmgexit_ask("xcr0", VMGEXIT_NUMBERS(page->xcr0), NULL, 0); /* is in force from here on */
+    if ((uint32_t)page->rax == 0xd) {
+        if (!vmgexit_is_valid(page, AT(xcr0)))
+            return BAD(MISSING_INPUT);
+        vmgexit_note_xcr0(page->xcr0); /* is in force from here on */
+    }
     vmgexit_ask_cpuid((uint32_t)page->rax, (uint32_t)page->rcx, registers);
-    run = vmgexit_answered(page, 0, 0);
+    run = DONE(0);
     page->rax = registers[0];
     page->rbx = registers[1];
     page->rcx = registers[2];
@@ -69,6 +64,35 @@ static struct vmgexit_run cpuid(struct vmgexit_ghcb *page)
     return run;
 }
 
+/* SW_EXITINFO1 has port and size. A shorter IN leaves the rest of RAX as it was. */
+static struct vmgexit_run ioio(struct vmgexit_ghcb *page)
+{
+    const vmgexit_ioio_info info = page->sw_exit_info_1;
+    const unsigned size = info >> VMGEXIT_IOIO_INFO_SIZE_8_SHIFT & 7;
+    const unsigned width = info >> VMGEXIT_IOIO_INFO_ADDRESS_16_SHIFT & 7;
+    const uint16_t port = (uint16_t)VMGEXIT_GET(info, VMGEXIT_IOIO_INFO_PORT);
+    const bool is_in = VMGEXIT_GET(info, VMGEXIT_IOIO_INFO_IS_IN), has_rax = vmgexit_is_valid(page, AT(rax));
+    uint64_t rax = has_rax ? page->rax : 0;
+    struct vmgexit_run run;
+
+    if (!is_in && !has_rax)
+        return BAD(MISSING_INPUT);
+    if (info & VMGEXIT_IOIO_INFO_MUST_BE_ZERO || (size != 1 && size != 2 && size != 4) || width & (width - 1) ||
+        VMGEXIT_GET(info, VMGEXIT_IOIO_INFO_SEGMENT) > VMGEXIT_SEGMENT_CODE_GS)
+        return BAD(INVALID_INPUT);
+    if (!is_in) {
+        vmgexit_note_out(port, size, (const uint8_t *)&rax, size);
+        return DONE(0);
+    }
+    if (size == 4)
+        rax = 0;
+    vmgexit_ask_in(port, size, (uint8_t *)&rax);
+    run = DONE(0);
+    page->rax = rax;
+    vmgexit_mark(page, AT(rax));
+    return run;
+}
+
 /* SW_EXITINFO1 is an address, SW_EXITINFO2 a length; the bytes are in the shared buffer, where SW_SCRATCH says. */
 static struct vmgexit_run mmio(uint64_t gpa, struct vmgexit_ghcb *page)
 {
@@ -76,16 +100,16 @@ static struct vmgexit_run mmio(uint64_t gpa, struct vmgexit_ghcb *page)
     const uint64_t at = page->sw_scratch - start;
 
     if (!size)
-        return vmgexit_answered(page, 0, 0);
+        return DONE(0);
     if (size > 8)
-        return vmgexit_answered(page, 2, INVALID_INPUT);
+        return BAD(INVALID_INPUT);
     if (page->sw_scratch < start || at > sizeof page->shared_buffer - size)
-        return vmgexit_answered(page, 2, BAD_SCRATCH);
+        return BAD(INVALID_SCRATCH_AREA);
     if (page->sw_exit_code == VMGEXIT_EXIT_CODE_MMIO_READ)
         vmgexit_ask_mmio_read(page->sw_exit_info_1, (unsigned)size, page->shared_buffer + at);
     else
-        vmgexit_ask_mmio_write(page->sw_exit_info_1, (unsigned)size, page->shared_buffer + at);
-    return vmgexit_answered(page, 0, 0);
+        vmgexit_note_mmio_write(page->sw_exit_info_1, page->shared_buffer + at, size);
+    return DONE(0);
 }
 
 /* SW_EXITINFO1 and SW_EXITINFO2 are the pages of the request and of the response. */
@@ -97,62 +121,94 @@ static struct vmgexit_run guest_request(struct vmgexit_ghcb *page)
 
     if (request % VMGEXIT_PAGE || response % VMGEXIT_PAGE || request == response ||
         !vmgexit_is_memory(request, VMGEXIT_PAGE) || !vmgexit_is_memory(response, VMGEXIT_PAGE))
-        return vmgexit_answered(page, 2, INVALID_INPUT);
+        return BAD(INVALID_INPUT);
     vmgexit_read_memory(request, message, sizeof message);
     error = vmgexit_ask_firmware();
     memset(message, 0, sizeof message);
     if (!error)
         vmgexit_write_memory(response, message, sizeof message);
-    return vmgexit_answered(page, 0, error);
+    return DONE(error);
 }
 
 static struct vmgexit_run carry_out(const struct vmgexit_vm *vm, uint32_t cpu, uint64_t gpa, struct vmgexit_ghcb *page)
 {
-    if (gpa > vm->setup.memory_top || vm->setup.memory_top - gpa < VMGEXIT_PAGE)
+    const struct vmgexit_exit *exit = vmgexit_exit_of(page);
+
+    if (!gpa || !vmgexit_is_memory(gpa, VMGEXIT_PAGE))
         return (struct vmgexit_run){ .how = VMGEXIT_UNTOUCHED };
-    if (vm->setup.snp && vm->setup.registered != gpa)
-        return vmgexit_answered(page, 2, NOT_REGISTERED);
+    if (vm->setup.snp && registered[cpu] != gpa)
+        return BAD(NOT_REGISTERED);
     if (page->ghcb_usage)
-        return vmgexit_answered(page, 2, INVALID_USAGE);
-    if (!has_input(page))
-        return vmgexit_answered(page, 2, MISSING_INPUT);
+        return BAD(INVALID_USAGE);
+    if (!vmgexit_has_needs(page, exit ? exit : &vmgexit_no_exit))
+        return BAD(MISSING_INPUT);
+    if (!exit)
+        return BAD(INVALID_EVENT);
+    if (vm->setup.ghcb_version < exit->since)
+        return BAD(INVALID_INPUT);
     switch (page->sw_exit_code) {
     case VMGEXIT_EXIT_CODE_CPUID:
         return cpuid(page);
+    case VMGEXIT_EXIT_CODE_IOIO:
+        return ioio(page);
     case VMGEXIT_EXIT_CODE_MMIO_READ:
     case VMGEXIT_EXIT_CODE_MMIO_WRITE:
         return mmio(gpa, page);
     case VMGEXIT_EXIT_CODE_SNP_GUEST_REQUEST:
         return guest_request(page);
     case VMGEXIT_EXIT_CODE_AP_RESET_HOLD:
-        held[cpu] = !vmgexit_ask_hold();
-        return vmgexit_answered(page, 0, !held[cpu]);
+        waiting[cpu] = gpa;
+        return DONE(vmgexit_ask_hold());
+    case VMGEXIT_EXIT_CODE_HYPERVISOR_FEATURES:
+        return DONE(vm->setup.has_features ? vm->setup.features : FEATURES);
     default:
-        return vmgexit_answered(page, 0, 0); /* caches are the host's own */
+        return DONE(0); /* caches are the host's own */
     }
 }
 
-static bool knows_word(uint64_t word)
+static bool knows_word(const struct vmgexit_vm *vm, uint64_t word)
 {
-    return (word & 0xfff) == 0x002 || (word & 0xfff) == 0x100;
+    switch (VMGEXIT_GET(word, VMGEXIT_GHCB_MSR_INFO)) {
+    case VMGEXIT_GHCB_INFO_CODE_SEV_INFO_REQUEST:
+    case VMGEXIT_GHCB_INFO_CODE_TERMINATION_REQUEST:
+        return true;
+    case VMGEXIT_GHCB_INFO_CODE_REGISTER_GPA_REQUEST:
+        return vm->setup.snp;
+    default:
+        return false;
+    }
 }
 
 static struct vmgexit_run msr(const struct vmgexit_vm *vm, uint32_t cpu, uint64_t *word)
 {
-    (void)cpu;
-    if ((*word & 0xfff) == 0x100)
+    uint64_t frame = VMGEXIT_GET(*word, VMGEXIT_GHCB_MSR_REGISTER_GPA_REQUEST_FRAME);
+
+    switch (VMGEXIT_GET(*word, VMGEXIT_GHCB_MSR_INFO)) {
+    case VMGEXIT_GHCB_INFO_CODE_TERMINATION_REQUEST:
         return (struct vmgexit_run){ .how = VMGEXIT_TERMINATE, .value = *word };
-    *word = vm->setup.ghcb_version << 48 | UINT64_C(1) << 32 | vm->setup.c_bit << 24 | 0x001;
+    case VMGEXIT_GHCB_INFO_CODE_REGISTER_GPA_REQUEST:
+        if (vmgexit_is_memory(frame * VMGEXIT_PAGE, VMGEXIT_PAGE))
+            registered[cpu] = frame * VMGEXIT_PAGE;
+        else
+            frame = UINT64_MAX; /* refused */
+        *word = VMGEXIT_PUT(VMGEXIT_GHCB_INFO_CODE_REGISTER_GPA_RESPONSE, VMGEXIT_GHCB_MSR_REGISTER_GPA_RESPONSE_FRAME, frame);
+        break;
+    default:
+        *word = VMGEXIT_GHCB_INFO_CODE_SEV_INFO_RESPONSE;
+        *word = VMGEXIT_PUT(*word, VMGEXIT_GHCB_MSR_SEV_INFO_RESPONSE_C_BIT, vm->setup.c_bit);
+        *word = VMGEXIT_PUT(*word, VMGEXIT_GHCB_MSR_SEV_INFO_RESPONSE_MIN_VERSION, 1);
+        *word = VMGEXIT_PUT(*word, VMGEXIT_GHCB_MSR_SEV_INFO_RESPONSE_MAX_VERSION, vm->setup.ghcb_version);
+    }
     return (struct vmgexit_run){ .how = VMGEXIT_GUEST };
 }
 
-static bool sipi(const struct vmgexit_vm *vm, uint32_t cpu)
+/* The page by which the vCPU waits says 1 from here on. */
+static void sipi(const struct vmgexit_vm *vm, uint32_t cpu)
 {
-    const bool was_held = held[cpu];
+    const uint64_t released = 1;
 
     (void)vm;
-    held[cpu] = false;
-    return was_held;
+    vmgexit_store(waiting[cpu] + AT(sw_exit_info_2), (const uint8_t *)&released, sizeof released);
 }
 
 int main(void)

@@ -1,0 +1,85 @@
+"""What the kit of a GHCB host has: the commands that it reads, the structures that its sources use, what a
+host may ask for, and the exits with what a guest has to mark valid for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..descriptions import U64, Argument, Bytes, Description, Kind, Number
+from ..hosts import commands as hosts
+from ..hosts.asked import ASKED
+from ..hosts.kinds import Maybe
+from ..hosts.page import OFFSETS
+from ..layout.subjects import Subject, subject
+from ..wire.exit import Where
+from ..wire.exits import exits
+from ..wire.ghcb import ALWAYS_VALID
+
+COMMANDS: dict[str, Description] = {
+    name: hosts.COMMANDS[name] for name in ("init", "vmgexit", "msr", "write", "read", "sipi")
+}
+"""Those of a GHCB host, but for restricted injection and `state`."""
+
+_STRUCTURES = (
+    "ghcb",
+    "exit-status",
+    "exit-error",
+    "ioio-info",
+    "ghcb-msr",
+    "ghcb-msr-sev-info-response",
+    "ghcb-msr-register-gpa-request",
+    "ghcb-msr-register-gpa-response",
+)
+_CODES = ("ghcb-exits",)
+_VALUES: dict[str, Kind] = {"data": Bytes(), "vmsa": Maybe(Number(U64))}
+"""The kinds of what a host asks, where it is no number."""
+_OF_ANY_LENGTH = ("exit",)
+
+
+def subjects() -> list[Subject]:
+    """The structures and codes of a host's kit, as `vmgexit layout` knows them."""
+    return [subject(name) for name in (*_STRUCTURES, *_CODES)]
+
+
+def asked() -> dict[str, tuple[Argument, ...]]:
+    """What a host may ask for, by its word: the values, in order."""
+    return {
+        word: tuple(Argument(name, _VALUES.get(name, Number(U64))) for name in names)
+        for word, names in ASKED.items()
+        if word not in _OF_ANY_LENGTH
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An exit, the first GHCB version that has it, and the valid bits that each page of it needs."""
+
+    name: str
+    code: int
+    since: int
+    needs: int
+
+
+def known_exits() -> list[Known]:
+    """Every exit of a GHCB page."""
+    return [
+        Known(
+            row.name,
+            int(row.code),
+            row.since,
+            _bits(ALWAYS_VALID) | _bits(need.field for need in row.needs if need.test is None),
+        )
+        for row in exits()
+        if row.where is Where.GHCB
+    ]
+
+
+def _bits(names: Iterable[str]) -> int:
+    """The valid bits of fields."""
+    return sum(1 << OFFSETS[name] // 8 for name in names)
+
+
+NO_EXIT = Known("no exit", 0, 0, _bits(ALWAYS_VALID))
+"""A code that is no exit, and what its pages need all the same."""
