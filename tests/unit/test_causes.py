@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.compare.causes import explaining, first
+from vmgexit.compare.causes import _key, explaining, first
 from vmgexit.descriptions import Answer, Command
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
@@ -93,9 +93,25 @@ def test_a_quirk_of_ours_names_what_it_explains(name: str) -> None:
     assert str(cause).endswith(f"(explained by {name})")
 
 
+def test_quirks_that_explain_the_same_are_told_apart() -> None:
+    """The EOI of 0x47 is missing, beside a stale field and MultipleVectors."""
+    page = {"op": "set_doorbell", "cpu": 0, "hex": f"00800002{'0' * 248}10400000{'0' * 248}"}
+    late = {**ENTER, "late": [{"vector": 0x47, "level": True}, {"vector": 0x10, "level": False}]}
+    for name in ("level-dropped-without-eoi", "stale-field-beside-multiple"):
+        cause = first(Machine(profile(name)), REFERENCE, [{**INIT, "reg_count": 0}, page, late])
+        assert cause is not None
+        assert cause.quirk == name
+
+
+def test_what_is_in_service_is_one_cause() -> None:
+    """The wrong one ended; what came after it found room, or none."""
+    for found, expected in (([128], [32]), ([128], [32, 128]), ([32, 128], [32])):
+        assert _key("enter", {"apic.isr_stack": (found, expected)}) == "apic.isr_stack differs"
+
+
 def test_what_no_quirk_does_is_not_explained() -> None:
     told = [(INIT, {"ok": True, "cpus": 1, "reg_count": 1}), (call(0, 2, 0x80A), {"rax": 7})]
-    assert explaining(told, REFERENCE) == ""
+    assert explaining(told, REFERENCE) == []
 
 
 def test_ten_defects_are_ten_findings() -> None:

@@ -28,6 +28,7 @@ from ..wire.doorbell import DoorbellHead
 from ..wire.svsm import Protocol as CallProtocol
 from ..wire.svsm import ResultCode
 from . import memory_looks
+from .apart import likeliest
 from .lockstep import UNSUPPORTED, Answering, Differences, compare
 from .peer import STOPS
 
@@ -152,9 +153,11 @@ def first(
             where = place(command)
             key = _key(where, found)
             is_hopeless = unexplained is not None and unexplained[key] >= _MOST_TRIED
-            named = explaining(told, quirks, usual, 1 if is_hopeless else _MOST_MEETING)
-            if unexplained is not None and not named:
+            names = explaining(told, quirks, usual, 1 if is_hopeless else _MOST_MEETING)
+            if unexplained is not None and not names:
                 unexplained[key] += 1
+            have = PROFILES.named(quirks)
+            named = likeliest(peer, have, commands[: index + 1], names) if names else ""
             after = _state(machine, command) + memory_looks.around(machine.vm.memory, memory)
             return Cause(index, where, key, found, named, before, after)
     return None
@@ -231,10 +234,10 @@ def explaining(
     quirks: Quirks,
     usual: set[str] | None = None,
     most: int = 1,
-) -> str:
-    """The quirk beside `quirks` with which a machine gives all these answers, or an empty string. Where
-    only several together do so, at most `most`, it is the first of them in the table: they can meet in
-    one command."""
+) -> list[str]:
+    """The quirks beside `quirks` of which each alone makes a machine give all these answers. Where only
+    several together do so, at most `most`, it is the first of them in the table: they can meet in one
+    command."""
     have = PROFILES.named(quirks)
     last, ever = set[str](), set[str]()  # asked for at the last command, and at any
     for base in (quirks, PROFILES.only(*PROFILES.names())):  # with one, a rule may ask for another
@@ -249,13 +252,17 @@ def explaining(
     names = [one for one in PROFILES.names() if one not in have]
     meeting = [one for one in names if one.replace("-", "_") in last]
     alone = [one for one in names if one.replace("-", "_") in last | ever]
-    for some in (
-        *((one,) for one in alone),
-        *(some for size in range(2, most + 1) for some in itertools.combinations(meeting, size)),
-    ):
-        if _gives(Machine(PROFILES.only(*have, *some)), told, usual or set()):
-            return some[0]
-    return ""
+
+    def explains(*some: str) -> bool:
+        return _gives(Machine(PROFILES.only(*have, *some)), told, usual or set())
+
+    if found := [one for one in alone if explains(one)]:
+        return found
+    for size in range(2, most + 1):
+        for some in itertools.combinations(meeting, size):
+            if explains(*some):
+                return [some[0]]
+    return []
 
 
 def _gives(machine: Machine, told: Sequence[tuple[Command, Answer]], usual: set[str]) -> bool:
