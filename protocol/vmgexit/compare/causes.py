@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..descriptions import Answer, Command
-from ..errors import PeerError, brief
+from ..errors import DecodeError, PeerError, brief
 from ..machine.machine import Machine
 from ..machine.memory.memory import Memory
 from ..machine.quirks import PROFILES, Quirks, noting
@@ -30,7 +30,7 @@ from ..wire.svsm import ResultCode
 from . import memory_looks
 from .apart import likeliest
 from .lockstep import UNSUPPORTED, Answering, Differences, compare
-from .peer import STOPS
+from .peer import STOPS, plain
 
 _ON_INTERRUPTS = ("state", "doorbell")
 LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
@@ -213,7 +213,7 @@ def _fields(ours: Any, theirs: Any) -> Differences:
     """The fields in which two doorbell pages differ."""
     try:
         pages = [dict(_leaves(DoorbellHead.decode(bytes.fromhex(one)))) for one in (ours, theirs)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, DecodeError):
         return {"hex": (ours, theirs)}
     found, expected = pages
     return {key: (found[key], expected[key]) for key in found if found[key] != expected[key]}
@@ -303,7 +303,7 @@ def _distance(key: str) -> int:
 def _refused(ours: Any, theirs: Any) -> str:
     """In which way a result code is wrong: a refusal that is missing, or one too many."""
     for start, code in (("is not", theirs), ("is", ours)):
-        if code in _REFUSALS:
+        if type(code) is int and code in _REFUSALS:
             return f"{start} {ResultCode(code).name}"
     return "differs"
 
@@ -326,11 +326,11 @@ def _beyond(one: Any, other: Any) -> str | None:
     if isinstance(one, list) and (other is None or isinstance(other, list)):
         held = other or []
         if all(isinstance(each, dict) for each in (*one, *held)):
-            names = {str(each.get("call")) for each in one if each not in held}
+            names = {plain(str(each.get("call"))) for each in one if each not in held}
             return " and ".join(sorted(names))
         if all(isinstance(each, list) and each for each in (*one, *held)):
-            done = Counter(str(each[0]) for each in one)
-            done.subtract(str(each[0]) for each in held)
+            done = Counter(plain(str(each[0])) for each in one)
+            done.subtract(plain(str(each[0])) for each in held)
             return " and ".join(sorted(name for name, count in done.items() if count > 0))
         if len(one) == len(held) == 8 and all(type(each) is int for each in (*one, *held)):
             return "members" if any(a & ~b for a, b in zip(one, held, strict=True)) else ""

@@ -1,0 +1,174 @@
+"""Whatever a peer does, and wherever in a scenario that is written at once: a finding in one line, and the
+next input is run."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vmgexit.compare.peer import LONGEST_ANSWER
+from vmgexit.descriptions import Command
+from vmgexit.machine import program
+from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets.peer import PeerTarget
+
+pytestmark = pytest.mark.slow
+
+PEER = """\
+import json, os, random, signal, sys, time
+
+def say(text, end="\\n"):
+    data = (text + end).encode()
+    while data:
+        data = data[os.write(1, data):]
+
+def init():
+    say('{"ok": true, "cpus": 1, "reg_count": 0}')
+
+def other():
+    say('{"unsupported": "this"}')
+
+def wait():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(100)
+
+def misdeed(answer):
+"""
+LOOP = """
+say('{"vmgexit": 2, "name": "a test"}')
+while line := sys.stdin.readline():
+    command = json.loads(line)
+    answer = init if command["op"] == "init" else other
+    if command["op"] == "guest_take" or command.get("reg_count") == 7:
+        misdeed(answer)
+    else:
+        answer()
+"""
+HANG = "a hang"  # told by the time that it took
+FLOOD = f"more than {LONGEST_ANSWER} bytes"
+
+MISDEEDS = {
+    "exits": ("os._exit(3)", "ended with exit code 3"),
+    "crashes": ("os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV"),
+    "dies in a line": ("""say('{"ok": tr', ""); os._exit(0)""", "ended with exit code 0 after"),
+    "last words": ("sys.exit('\\x1b[31mbad\\nworse')", "ended with exit code 1: worse"),
+    "hangs": ("wait()", HANG),
+    "stops": ("os.kill(os.getpid(), signal.SIGSTOP)", HANG),
+    "hangs in a line": ("""say('{"ok"', ""); wait()""", HANG),
+    "late": ("time.sleep(2); answer()", HANG),
+    "a child holds the pipes": ("os.fork() and os._exit(0); wait()", HANG),
+    "closes its output": ("os.close(1); wait()", "closed its standard output"),
+    "closes its input": ("os.close(0); answer(); wait()", ""),
+    "early": ("for _ in range(40): answer()", ""),
+    "twice": ("answer(); answer()", ""),
+    "not at all": ("pass", HANG),
+    "for ever": ("while True: answer()", ""),
+    "babbles": ("say('hello there')", "not JSON: 'hello there'"),
+    "an empty line": ("say('')", "not JSON: ''"),
+    "bytes": ("os.write(1, bytes(range(128, 256)) + b'\\n')", "not JSON: "),
+    "a list": ("say('[]')", "[] found, a JSON object expected"),
+    "null": ("say('null')", "None found, a JSON object expected"),
+    "deep": ("say('[' * 100_000)", "not JSON: "),
+    "a long number": ("""say('{"rax": ' + '9' * 100_000 + '}')""", "not JSON: "),
+    "other types": ("""say('{"ok": [null, 1e308], "rax": {"a": "b"}, "": 0}')""", ""),
+    "other keys": ("""say('{"unsupported": {"a": 1}, "panic": {}}')""", ""),
+    "hits": ("""say('{"ok": true, "hits": [99999999]}')""", "hits: "),
+    "a huge line": (f"say('x' * {2 * LONGEST_ANSWER})", FLOOD),
+    "a line without end": ("while True: say('x' * 65536, '')", FLOOD),
+    "much on standard error": ("while True: os.write(2, b'x' * 65536)", HANG),
+}
+"""What a peer does in the place of an answer, and what is told of it."""
+
+COUNT = 30  # commands of a scenario
+PLACES = {"first": 0, "second": 1, "in the middle": 15, "last": COUNT - 1}
+
+SHORT = [
+    ("exits", "first"),
+    ("crashes", "last"),
+    ("late", "last"),
+    *(
+        (name, "in the middle")
+        for name in (
+            "closes its input",
+            "early",
+            "twice",
+            "for ever",
+            "bytes",
+            "other types",
+            "hits",
+        )
+    ),
+]
+"""The short form."""
+
+INIT: Command = {"op": "init", "cpus": 1, "reg_count": 0}
+STATE: Command = {"op": "state", "cpu": 0}
+TAKE: Command = {"op": "guest_take", "cpu": 0}
+
+Open = Callable[[str], PeerTarget]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    """Opens the target with a peer that misbehaves when it is told to."""
+    targets: list[PeerTarget] = []
+
+    def opened(misdeed: str) -> PeerTarget:
+        path = tmp_path / "peer.py"
+        path.write_text(f"{PEER}    {misdeed}\n{LOOP}")
+        words = shlex.join([sys.executable, "-S", "-E", str(path)])
+        target = find("peer").open(Conditions(peer=words, hang_seconds=80))
+        assert isinstance(target, PeerTarget)
+        targets.append(target)
+        target.start()
+        assert target.peer is not None
+        target.peer.timeout = 0.4
+        return target
+
+    yield opened
+    for target in targets:
+        target.close()
+    assert subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout == b""
+
+
+def scenario(place: int) -> bytes:
+    commands = [INIT, *[STATE] * (COUNT - 1)]
+    commands[place] = TAKE if place else {**INIT, "reg_count": 7}
+    return program.write(commands)
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        pytest.param(name, place, marks=() if (name, place) in SHORT else pytest.mark.long)
+        for name in MISDEEDS
+        for place in PLACES
+        if (name, place) != ("closes its input", "last")  # after which nobody writes to it
+    ],
+)
+def test_a_misdeed_is_one_finding_and_the_next_input_is_run(
+    name: str, place: str, opened: Open
+) -> None:
+    misdeed, told = MISDEEDS[name]
+    target = opened(misdeed)
+    assert target.run(program.write([INIT, STATE])) == 2
+    began = time.monotonic()
+    with pytest.raises(Finding) as caught:
+        target.run(scenario(PLACES[place]))
+    assert time.monotonic() - began < 30
+    message = caught.value.message
+    assert message.isprintable()
+    assert 10 < len(message) < 400
+    assert caught.value.cause.isprintable()
+    assert (told if told != HANG else "after 0.4 s") in message
+    # What shows it finds it again.
+    finding, shown = target.examine(scenario(PLACES[place]))
+    assert finding is not None
+    assert finding.cause == caught.value.cause
+    assert shown.count("->") == 1
+    assert target.run(program.write([INIT, STATE, STATE])) == 3
