@@ -188,7 +188,10 @@ def test_every_line_to_a_host_has_one_answer(c_host: str) -> None:
         b'{"op": "msr", "request": null}',
         b'{"op": "init", "memory": [' + b'[4096, "00"], ' * 600 + b'[0, "00"]]}',
         b'{"op": "write", "gpa": 0, "hex": "' + b"11" * 500_000 + b'"}',
-        *(b'{"op": "write", "gpa": %d, "hex": "%s"}' % (n << 20, b"11" * 500_000) for n in range(10)),
+        *(
+            b'{"op": "write", "gpa": %d, "hex": "%s"}' % (n << 20, b"11" * 500_000)
+            for n in range(10)
+        ),
     ]
     run = subprocess.run(
         [c_host], input=b"".join(line + b"\n" for line in sent), capture_output=True

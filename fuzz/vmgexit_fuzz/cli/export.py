@@ -19,7 +19,7 @@ from vmgexit.read.streams import lines
 from ..campaign.findings import Record, Store, records, target_of
 from ..campaign.folder import Directory
 from ..campaign.untrusted import files
-from ..export.cases import KINDS_OF_CASES, Case, distinct, of_input, recorded
+from ..export.cases import KINDS_OF_CASES, Case, distinct, message, of_input, recorded
 from ..export.formats import FORMATS, Format
 from ..targets import TARGETS, USUAL, Conditions, Target, find
 from .inputs import inputs_named, is_input
@@ -55,6 +55,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="the file or the folder")
     add_directory(parser)
     parser.add_argument("--target", help="of inputs whose names do not say it")
+    parser.add_argument(
+        "--structure", metavar="NAME", help="INPUTs are the bytes of this structure, such as ghcb"
+    )
     parser.add_argument(
         "--profile",
         default="",
@@ -155,7 +158,10 @@ def _finding(path: Path, record: Record, arguments: argparse.Namespace) -> Itera
 
 
 def _file(path: Path, arguments: argparse.Namespace) -> Iterator[Case]:
-    """The cases of a file: JSON lines, the input of a finding, or another input of a target."""
+    """The cases of a file: a structure's bytes, JSON lines, or the input of a target."""
+    if arguments.structure:
+        yield message(path.stem, str(path), arguments.structure, path.read_bytes())
+        return
     if path.name == "-" or _LINES.search(path.name):
         yield from recorded(lines(str(path)), str(path), arguments.profile)
         return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vmgexit.sequences import HOST, SVSM
 
 from ..cases import ON_MEMORY, STRUCTURE, Case
-from . import c, jsonl, python, raw, rust
+from . import c, jsonl, kselftest, python, raw, rust
 
 Files = dict[str, bytes]
 SCENARIOS = (SVSM, ON_MEMORY, HOST)
@@ -50,6 +50,14 @@ FORMATS = {
         "exported.rs",
         rust.render,
         True,
+    ),
+    "kselftest": Format(
+        "exits of a guest in C, for CPL 0 or with a host's adapter in the place of VMGEXIT",
+        (HOST,),
+        "ghcb_exits.c",
+        kselftest.render,
+        True,
+        kselftest.refuses,
     ),
     "raw": Format(
         "bytes for other projects' libFuzzer corpora, in a folder for each structure, call and exit",

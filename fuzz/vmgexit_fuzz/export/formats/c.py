@@ -34,8 +34,9 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
     lines += ["    return vmgexit_run_tests(tests, sizeof tests / sizeof tests[0]);", "}", ""]
     return {
         "exported.c": "\n".join(lines).encode(),
-        "vmgexit_test.h": (driven.SOURCES / "c" / "vmgexit_test.h").read_bytes(),
-        "vmgexit_json.h": (driven.KITS / "c" / "vmgexit_json.h").read_bytes(),
+        "vmgexit_test.h": driven.source("c/vmgexit_test.h"),
+        "vmgexit_peer.h": driven.source("c/vmgexit_peer.h"),
+        **driven.of_kit("svsm", "c", "vmgexit_json.h"),
     }
 
 

@@ -1,4 +1,4 @@
-"""What C and Rust tests of scenarios have in common: they drive an adapter by lines of JSON."""
+"""What exports to C and Rust have in common: sources of ours and of the kits, and lines of JSON."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vmgexit import kits
+from vmgexit.kits.project import files
 
 from ..cases import Case
 from ..words import remark
 
-SOURCES = Path(__file__).parents[1] / "sources"
-KITS = Path(kits.__file__).parent
+_SOURCES = Path(__file__).parents[1] / "sources"
+
+
+def source(path: str) -> bytes:
+    """One of our own sources."""
+    return (_SOURCES / path).read_bytes()
+
+
+def of_kit(surface: str, language: str, *names: str) -> dict[str, bytes]:
+    """Files of an adapter's kit, by their names."""
+    kit = dict(files(surface, language))
+    return {name: kit[f"kit/{name}"].encode() for name in names}
 
 
 def steps(case: Case) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:

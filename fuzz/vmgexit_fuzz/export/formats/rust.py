@@ -28,8 +28,8 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
     tests = "".join(f"\n{''.join(_test(case))}" for case in cases)
     return {
         "exported.rs": (_HEAD + tests).encode(),
-        "vmgexit_test/mod.rs": (driven.SOURCES / "rust" / "mod.rs").read_bytes(),
-        "vmgexit_test/json.rs": (driven.KITS / "rust" / "json.rs").read_bytes(),
+        "vmgexit_test/mod.rs": driven.source("rust/mod.rs"),
+        "vmgexit_test/json.rs": driven.of_kit("svsm", "rust", "json.rs")["json.rs"],
     }
 
 

@@ -1,29 +1,13 @@
 /*
  * Tests that drive an adapter: each command of a scenario is written, and its answer is compared.
  *
- * The environment variable VMGEXIT_PEER is the adapter's command, as a shell reads it. Output is TAP. What an
- * adapter does not support skips the rest of a test. The adapter is started again after a stop and after a
- * failure.
+ * Output is TAP. What an adapter does not support skips the rest of a test. The adapter is started again after
+ * a stop and after a failure.
  */
 #ifndef VMGEXIT_TEST_H
 #define VMGEXIT_TEST_H
 
-#define _POSIX_C_SOURCE 200809L
-
-#include "vmgexit_json.h"
-
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/types.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define VMGEXIT_PATIENCE 20000 /* milliseconds for one answer */
-
-/* JSON as it is sent: JSON({"op": "state", "cpu": 0}). */
-#define JSON(...) #__VA_ARGS__
+#include "vmgexit_peer.h"
 
 struct vmgexit_step {
     const char *command, *answer;
@@ -49,104 +33,6 @@ static struct {
 static void vmgexit_begin_complaint(void)
 {
     printf("# %s, step %u, %.200s: ", vmgexit_now.test, (unsigned)vmgexit_now.step, vmgexit_now.command);
-}
-
-/* --- the adapter's process ---------------------------------------------------------------------- */
-
-static struct {
-    pid_t pid; /* 0: not started */
-    int to, from;
-    char line[VMGEXIT_LONGEST_LINE + 2];
-    size_t length; /* of what has been read */
-    size_t used;   /* of it, by the last line */
-} vmgexit_peer;
-
-static void vmgexit_end_peer(void)
-{
-    if (!vmgexit_peer.pid)
-        return;
-    close(vmgexit_peer.to);
-    close(vmgexit_peer.from);
-    kill(vmgexit_peer.pid, SIGKILL);
-    waitpid(vmgexit_peer.pid, NULL, 0);
-    vmgexit_peer.pid = 0;
-}
-
-/* The next line of the adapter, without its end; NULL if there is none in time. */
-static const char *vmgexit_read_line(size_t *length)
-{
-    char *line = vmgexit_peer.line;
-    size_t searched = 0;
-
-    memmove(line, line + vmgexit_peer.used, vmgexit_peer.length - vmgexit_peer.used);
-    vmgexit_peer.length -= vmgexit_peer.used;
-    vmgexit_peer.used = 0;
-    for (;;) {
-        struct pollfd ready = { .fd = vmgexit_peer.from, .events = POLLIN };
-        const size_t room = sizeof vmgexit_peer.line - vmgexit_peer.length;
-        const char *end = memchr(line + searched, '\n', vmgexit_peer.length - searched);
-        ssize_t more;
-
-        if (end) {
-            *length = (size_t)(end - line);
-            vmgexit_peer.used = *length + 1;
-            return line;
-        }
-        searched = vmgexit_peer.length;
-        if (!room || poll(&ready, 1, VMGEXIT_PATIENCE) <= 0)
-            return NULL;
-        more = read(vmgexit_peer.from, line + vmgexit_peer.length, room);
-        if (more <= 0)
-            return NULL;
-        vmgexit_peer.length += (size_t)more;
-    }
-}
-
-static bool vmgexit_write_line(const char *text)
-{
-    size_t left = strlen(text);
-
-    while (left) {
-        const ssize_t written = write(vmgexit_peer.to, text, left);
-        if (written <= 0)
-            return false;
-        text += written;
-        left -= (size_t)written;
-    }
-    return write(vmgexit_peer.to, "\n", 1) == 1;
-}
-
-/* Start the adapter, and read its hello; false where that fails. */
-static bool vmgexit_start_peer(void)
-{
-    int to[2], from[2];
-    size_t length;
-
-    if (vmgexit_peer.pid)
-        return true;
-    vmgexit_peer.length = vmgexit_peer.used = 0;
-    if (pipe(to) || pipe(from))
-        return false;
-    vmgexit_peer.pid = fork();
-    if (vmgexit_peer.pid < 0) {
-        vmgexit_peer.pid = 0;
-        return false;
-    }
-    if (!vmgexit_peer.pid) {
-        dup2(to[0], STDIN_FILENO);
-        dup2(from[1], STDOUT_FILENO);
-        close(to[0]);
-        close(to[1]);
-        close(from[0]);
-        close(from[1]);
-        execl("/bin/sh", "sh", "-c", "eval \"exec $VMGEXIT_PEER\"", (char *)NULL);
-        _exit(127);
-    }
-    close(to[0]);
-    close(from[1]);
-    vmgexit_peer.to = to[1];
-    vmgexit_peer.from = from[0];
-    return vmgexit_read_line(&length) != NULL;
 }
 
 /* --- comparing ---------------------------------------------------------------------------------- */
