@@ -3,14 +3,17 @@
 `python loop_child.py JOB PROGRAMS`: for each line on standard input it does the job once, and prints the
 nanoseconds for one command. PROGRAMS is a file with scenarios as JSON, the same for every revision. What
 a revision does not have yet is measured by what it had in that place. Processor time is taken, since
-others use the machine too.
+others use the machine too; of a campaign it is the time that its user waits.
 """
 
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import random
+import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 WORKER_SECONDS = 4.0
+CAMPAIGN_SECONDS = 60
 INPUTS = 300  # from nothing, in a round
 
 Job = Callable[[list[list[dict[str, Any]]]], float]
@@ -140,12 +144,61 @@ def worker(kind: str) -> Job:
     return measured
 
 
+_COMMANDS = re.compile(r"([\d,]+) commands")
+RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings" / "memory"
+
+
+def campaign(target: str, workers: int) -> Job:
+    """`vmgexit fuzz run` with the usual mix, from its start to its end."""
+
+    def measured(_: list[list[dict[str, Any]]]) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-m", "vmgexit", "fuzz", "run", target, "--dir", folder]
+            words += ["--time", str(CAMPAIGN_SECONDS), "--workers", str(workers)]
+            started = time.monotonic()
+            done = subprocess.run(words, capture_output=True, text=True)
+            took = time.monotonic() - started
+        told = _COMMANDS.findall(done.stdout + done.stderr)
+        if done.returncode or not told:
+            sys.exit(f"fuzz run {target}: {done.stdout}{done.stderr} (code {done.returncode})")
+        return took * 1e9 / int(told[-1].replace(",", ""))
+
+    return measured
+
+
+def memory_replay(_: list[list[dict[str, Any]]]) -> float:
+    """The recordings with memory on the machine alone."""
+    from vmgexit.machine.quirks import profile
+    from vmgexit.machine.scenario import sequences
+
+    if not _recorded:
+        for path in sorted(RECORDINGS.glob("*.xz")):
+            with lzma.open(path) as stream:
+                _recorded.extend(sequence.commands for sequence in sequences(stream))
+    fresh, quirks = _machine(), profile("coconut")
+
+    def run() -> int:
+        for commands in _recorded:
+            execute = fresh(quirks).execute
+            for command in commands:
+                execute(command)
+        return sum(map(len, _recorded))
+
+    return _timed(run)
+
+
+_recorded: list[list[dict[str, Any]]] = []
+
 JOBS: dict[str, Job] = {
     "machine": machine,
     "invariants": invariants,
     "reading": reading,
     "making": making,
     **{f"worker {kind}": worker(kind) for kind in ("random", "probes", "state", "compare")},
+    "campaign scenario 1": campaign("scenario", 1),
+    "campaign scenario 2": campaign("scenario", 2),
+    "campaign svsm 1": campaign("svsm", 1),
+    "memory replay": memory_replay,
 }
 
 
