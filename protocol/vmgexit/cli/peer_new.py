@@ -23,7 +23,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         dest="surface",
         choices=SURFACES,
         default="svsm",
-        help="what the adapter is for: an SVSM, or a GHCB host, in C only (default: %(default)s)",
+        help="what the adapter is for: an SVSM; an SVSM with memory, in C only; or a GHCB host, in C only"
+        " (default: %(default)s)",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="a new folder, or an empty one")
     parser.set_defaults(run=run)

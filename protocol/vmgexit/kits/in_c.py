@@ -19,11 +19,12 @@ from ..descriptions import (
 )
 from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.formats.c import KEYWORDS, render
-from ..machine.kinds import Posts
+from ..machine.kinds import Posts, Prepared, Row, Rows, Whom
 from . import surface
-from .surface import CALLED
+from .surface import CALLED, ROWS
 
-Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts | Pieces | Leaves
+Lists = Posts | Pieces | Leaves | Rows
+Known = Number | Flag | Choice | Bytes | Hex | Numbers | Row | Whom | Lists
 """The kinds of arguments that the kit reads; those of hosts may also be null."""
 
 _REGISTER = Number(U32)
@@ -83,6 +84,16 @@ def layouts() -> str:
     return render(surface.subjects())
 
 
+def memory_layouts() -> str:
+    """The header of structures and codes of the kit of an SVSM with memory."""
+    return render(surface.memory_subjects())
+
+
+def memory_commands() -> str:
+    """The header of the commands of an SVSM with memory."""
+    return header(surface.MEMORY_COMMANDS, [*_CPU_OF])
+
+
 def commands() -> str:
     """The header of an SVSM's commands."""
     return header(surface.COMMANDS, [*_CPU_OF])
@@ -100,13 +111,15 @@ _CPU_OF = (
 
 def header(described: Mapping[str, Description], last: list[str]) -> str:
     """The header of commands; `last` stands before the function that reads one."""
-    lines, kinds = [_HEAD], set()
+    lines, rows = [_HEAD], set()
     for description in described.values():
         for argument in description.arguments:
             kind = _known(argument)
-            if not isinstance(kind, Posts | Pieces | Leaves) or type(kind) not in kinds:
+            if not isinstance(kind, Row | Lists):
                 lines += [*_lists(description, argument)]
-            kinds.add(type(kind))
+            elif (called := _rows_of(description, argument)[0]) not in rows:
+                lines += [*_lists(description, argument)]
+                rows.add(called)
     names = [*described]
     lines += [*_enumeration("operation", names, "op", "operations")]
     for description in described.values():
@@ -132,7 +145,7 @@ def _member(name: str) -> str:
 def _enumeration(name: str, values: list[str], short: str, count: str) -> Iterator[str]:
     """An enumeration, how many values it has, and their names."""
     yield f"enum vmgexit_{name} {{"
-    yield from (f"    VMGEXIT_{short}_{value}".upper() + "," for value in values)
+    yield from (f"    VMGEXIT_{short}_{value}".upper().replace("-", "_") + "," for value in values)
     yield f"    VMGEXIT_{count.upper()},"
     yield "};"
     yield ""
@@ -154,13 +167,24 @@ def _lists(description: Description, argument: Argument) -> Iterator[str]:
     if isinstance(kind, Choice):
         called = _choice(description, argument)
         yield from _enumeration(called, list(kind.names), called, f"{called}s")
-    elif isinstance(kind, Posts | Pieces | Leaves):
-        yield from _row_structure(description, *_rows_of(kind))
+    elif isinstance(kind, Row | Lists):
+        element, several, arguments = _rows_of(description, argument)
+        for one in arguments:
+            yield from _lists(description, one)
+        yield from _row_structure(description, element, several, arguments)
 
 
-def _rows_of(kind: Posts | Pieces | Leaves) -> tuple[str, str, tuple[Argument, ...]]:
-    if isinstance(kind, Posts):
-        return "interrupt", "posts", kind.arguments
+def _rows_of(description: Description, argument: Argument) -> tuple[str, str, tuple[Argument, ...]]:
+    """What a row and a list of them are called, and what a row holds."""
+    kind = _known(argument)
+    called = ROWS.get(f"{description.name}.{argument.name}", "")
+    match kind:
+        case Posts(arguments):
+            return "interrupt", "posts", arguments
+        case Rows(row):
+            return called, f"{called}s", row.arguments
+        case Row(arguments):
+            return called, "", arguments
     return _ROWS[type(kind)]
 
 
@@ -174,11 +198,12 @@ def _row_structure(
             yield f"    bool has_{argument.name};"
     yield "};"
     yield ""
-    yield f"struct vmgexit_{several} {{"
-    yield "    size_t count;"
-    yield f"    const struct vmgexit_{element} *at;"
-    yield "};"
-    yield ""
+    if several:
+        yield f"struct vmgexit_{several} {{"
+        yield "    size_t count;"
+        yield f"    const struct vmgexit_{element} *at;"
+        yield "};"
+        yield ""
     yield f"static const struct vmgexit_argument vmgexit_{element}_arguments[] = {{"
     yield from (_row(description, one, f"struct vmgexit_{element}") for one in arguments)
     yield "};"
@@ -220,8 +245,12 @@ def _declared(description: Description, argument: Argument) -> str:
             return f"struct vmgexit_bytes {name}"
         case Numbers():
             return f"struct vmgexit_numbers {name}"
-        case Posts() | Pieces() | Leaves() as rows:
-            return f"struct vmgexit_{_rows_of(rows)[1]} {name}"
+        case Whom():
+            return f"uint64_t {name}"
+        case Posts() | Pieces() | Leaves() | Rows():
+            return f"struct vmgexit_{_rows_of(description, argument)[1]} {name}"
+        case Row():
+            return f"struct vmgexit_{_rows_of(description, argument)[0]} {name}"
         case never:
             assert_never(never)
 
@@ -255,7 +284,9 @@ def _kind(kind: Known) -> str:
             return "BYTES"
         case Posts():
             return "OBJECTS"
-        case Pieces() | Leaves():
+        case Rows(Prepared()):
+            return "PREPARED"
+        case Pieces() | Leaves() | Rows():
             return "ROWS"
     return type(kind).__name__.upper()
 
@@ -270,8 +301,11 @@ def _limits(description: Description, argument: Argument) -> dict[str, str]:
             return {"most": "UINT64_MAX" if most is None else literal(most)}
         case Hex(size):
             return {"least": literal(size), "most": literal(size)}
-        case Posts() | Pieces() | Leaves() as rows:
-            element, _, arguments = _rows_of(rows)
+        case Whom(names):
+            numbers = [one for one in names if isinstance(one, int)]
+            return {"least": literal(min(numbers)), "most": literal(max(numbers))}
+        case Posts() | Pieces() | Leaves() | Rows() | Row():
+            element, _, arguments = _rows_of(description, argument)
             return {
                 "each": f"vmgexit_{element}_arguments",
                 "each_count": str(len(arguments)),

@@ -13,6 +13,7 @@ _HERE = Path(__file__).parent
 
 
 _C = ("c/vmgexit_json.h", "c/vmgexit_reading.h")
+_OF_AN_SVSM = (*_C, "c/vmgexit_vm.h", "c/vmgexit_answers.h", "c/vmgexit_adapter.h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,12 @@ class Kit:
     project: str  # the folder of what is meant to be changed
     generated: dict[str, Callable[[], str]]
     yours: str  # what README says of the files to change
+    target: str = "peer"  # of `vmgexit fuzz run`, which drives it
 
 
 KITS = {
     ("svsm", "c"): Kit(
-        (*_C, "c/vmgexit_vm.h", "c/vmgexit_adapter.h"),
+        _OF_AN_SVSM,
         "c/project",
         {"vmgexit_layouts.h": in_c.layouts, "vmgexit_commands.h": in_c.commands},
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
@@ -49,6 +51,15 @@ KITS = {
         "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
         "functions answer which commands. `kit/vm.py` says what they are given: the doorbell page, the\n"
         "VMSA and the calling area of a vCPU.",
+    ),
+    ("svsm-memory", "c"): Kit(
+        (*_OF_AN_SVSM, "c_memory/*.h"),
+        "c_memory/project",
+        {"vmgexit_layouts.h": in_c.memory_layouts, "vmgexit_commands.h": in_c.memory_commands},
+        "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
+        "functions. `kit/vmgexit_memory.h` says what they may call: memory, the instructions on the RMP,\n"
+        "and where vCPUs are.",
+        "svsm-peer",
     ),
     ("host", "c"): Kit(
         (*_C, "c_host/*.h"),
@@ -108,7 +119,7 @@ def _readme(kit: Kit) -> str:
 
     vmgexit peer check --peer ./adapter
     vmgexit replay scenario.jsonl --peer ./adapter
-    vmgexit fuzz run peer --peer ./adapter --time 60
+    vmgexit fuzz run {kit.target} --peer ./adapter --time 60
 
 What stands in `kit/` is the kit: it reads commands, does what the host and the guest do, and
 writes answers. `vmgexit peer new` makes it anew.

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
 from ..layout.subjects import Subject, subject
+from ..machine.commands import COMMANDS as ALL
 from ..machine.commands import WITHOUT_MEMORY
 from ..machine.kinds import Posts
 
-COMMANDS: dict[str, Description] = {
-    name: one for name, one in WITHOUT_MEMORY.items() if "next" not in one.answers.split()
-}
-"""Those of an SVSM without memory, but for steps, which only our own machine has. A kit answers that it
-does not support others."""
 
-CALLED = {"host_refuse.call": "request"}
+def _without_steps(commands: Mapping[str, Description]) -> dict[str, Description]:
+    """The commands but for steps, which only our own machine has. A kit does not support others."""
+    return {name: one for name, one in commands.items() if "next" not in one.answers.split()}
+
+
+COMMANDS = _without_steps(WITHOUT_MEMORY)
+"""Those of an SVSM without memory."""
+MEMORY_COMMANDS = _without_steps(ALL)
+"""Those of an SVSM with memory, or without."""
+
+ROWS = {
+    "init.memory": "range",
+    "init.svsm": "range",
+    "init.pages": "page_range",
+    "psp.answers": "prepared",
+    "psp.certs": "certificates",
+}
+"""What a row is called, by its argument."""
+
+CALLED = {
+    "host_refuse.call": "request",
+    "init.state": "page_state",
+    "init.npf": "npf",
+    "init.unvalidated": "unvalidated",
+    "host_page.to": "page_change",
+    "psp.kind": "psp_answer",
+}
 """What a choice among names is called, where its argument's name says too little."""
 
 _STRUCTURES = (
@@ -35,6 +59,11 @@ _CODES = ("core-calls", "apic-calls", "result-codes")
 def subjects() -> list[Subject]:
     """The structures and codes of an SVSM's kit, as `vmgexit layout` knows them."""
     return [subject(name) for name in (*_STRUCTURES, *_CODES)]
+
+
+def memory_subjects() -> list[Subject]:
+    """The structures and codes of the kit of an SVSM with memory."""
+    return [*subjects(), *map(subject, ("vmsa", "pvalidate-header", "pvalidate-entry"))]
 
 
 Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts

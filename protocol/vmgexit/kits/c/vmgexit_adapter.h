@@ -7,12 +7,17 @@
 #ifndef VMGEXIT_ADAPTER_H
 #define VMGEXIT_ADAPTER_H
 
-#include "vmgexit_vm.h"
-#include <setjmp.h>
+#include "vmgexit_answers.h"
 
 #define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
 
-/* The calls into an SVSM. `init` is needed, the others may be NULL. */
+#if defined(__GNUC__) /* within a function with setjmp its variables would not be safe */
+#define VMGEXIT_NOT_INLINE __attribute__((noinline))
+#else
+#define VMGEXIT_NOT_INLINE
+#endif
+
+/* The calls into an SVSM. Each may be NULL. */
 struct vmgexit_svsm {
     const char *name, *profile; /* for the hello */
     bool stays;                 /* the process goes on after a stop: `init` leaves nothing of what was before */
@@ -31,152 +36,13 @@ struct vmgexit_svsm {
     const struct vmgexit_apic *(*apic)(struct vmgexit_vcpu *cpu);
     /* Registrations for Alternate Injection that stand. */
     uint64_t (*reg_count)(struct vmgexit_vm *vm);
+    /* Of a kit for memory: answer a command if it is about that; false where it is not. */
+    bool (*on_memory)(const struct vmgexit_command *command);
 };
-
-static struct vmgexit_vm vmgexit_vm;
-static struct vmgexit_reader vmgexit_reader;
-static struct vmgexit_answer vmgexit_answer;
-static struct {
-    const char *kind; /* NULL: it runs */
-    char text[256];
-    jmp_buf left;
-} vmgexit_stop;
-
-/* --- answers ------------------------------------------------------------------------------------ */
-
-static inline void vmgexit_begin_answer(void)
-{
-    vmgexit_answer.length = 0;
-    vmgexit_answer.is_full = vmgexit_answer.needs_comma = false;
-    vmgexit_open(&vmgexit_answer, '{');
-}
-
-static inline void vmgexit_send_answer(void)
-{
-    vmgexit_close(&vmgexit_answer, '}');
-    if (vmgexit_answer.is_full) {
-        fputs("vmgexit kit: an answer of more than 1 MiB\n", stderr);
-        exit(3);
-    }
-    vmgexit_answer.data[vmgexit_answer.length++] = '\n';
-    fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
-    fflush(stdout); /* the driver waits for it */
-}
-
-static inline void vmgexit_only(const char *key, const char *text)
-{
-    vmgexit_begin_answer();
-    vmgexit_text(&vmgexit_answer, key, text);
-    vmgexit_send_answer();
-}
-
-/* Leave the SVSM for good. */
-static inline _Noreturn void vmgexit_stop_by(const char *kind, const char *text)
-{
-    vmgexit_stop.kind = kind;
-    snprintf(vmgexit_stop.text, sizeof vmgexit_stop.text, "%s", text);
-    longjmp(vmgexit_stop.left, 1);
-}
-
-_Noreturn void vmgexit_panic(const char *text)
-{
-    vmgexit_stop_by("panic", text);
-}
-
-_Noreturn void vmgexit_terminate(const char *text)
-{
-    vmgexit_stop_by("terminated", text);
-}
-
-static inline void vmgexit_put_set(const char *key, const uint32_t set[8])
-{
-    vmgexit_key(&vmgexit_answer, key);
-    vmgexit_open(&vmgexit_answer, '[');
-    for (int i = 0; i < 8; i++)
-        vmgexit_put_number(&vmgexit_answer, set[i]);
-    vmgexit_close(&vmgexit_answer, ']');
-}
-
-/* What VMRUN sees. */
-static inline void vmgexit_put_vmrun(const struct vmgexit_vcpu *cpu)
-{
-    struct vmgexit_answer *answer = &vmgexit_answer;
-    const uint64_t event = cpu->guest.event_inj, vintr = cpu->guest.vintr;
-    const bool is_valid = event & VMGEXIT_EVENT_INJ_VALID_MASK;
-    const uint64_t type = VMGEXIT_GET(event, VMGEXIT_EVENT_INJ_TYPE);
-
-    vmgexit_number(answer, "event_inj", event);
-    vmgexit_flag(answer, "event_valid", is_valid);
-    vmgexit_number(answer, "event_type", type);
-    vmgexit_number(answer, "event_vector", VMGEXIT_GET(event, VMGEXIT_EVENT_INJ_VECTOR));
-    vmgexit_flag(answer, "nmi", is_valid && type == VMGEXIT_EVENT_TYPE_CODE_NMI);
-    vmgexit_flag(answer, "v_irq", vintr & VMGEXIT_VINTR_CTRL_V_IRQ_MASK);
-    vmgexit_number(answer, "v_intr_vector", VMGEXIT_GET(vintr, VMGEXIT_VINTR_CTRL_V_INTR_VECTOR));
-    vmgexit_number(answer, "v_intr_prio", VMGEXIT_GET(vintr, VMGEXIT_VINTR_CTRL_V_INTR_PRIO));
-    vmgexit_flag(answer, "v_ign_tpr", vintr & VMGEXIT_VINTR_CTRL_V_IGN_TPR_MASK);
-    vmgexit_number(answer, "v_tpr", VMGEXIT_GET(vintr, VMGEXIT_VINTR_CTRL_V_TPR));
-    vmgexit_number(answer, "no_eoi_required", cpu->calling.no_eoi_required);
-}
-
-static inline void vmgexit_put_flags(const struct vmgexit_apic *apic)
-{
-    struct vmgexit_answer *answer = &vmgexit_answer;
-
-    vmgexit_key(answer, "flags");
-    vmgexit_open(answer, '{');
-    vmgexit_flag(answer, "update_required", apic->update_required);
-    vmgexit_flag(answer, "interrupt_delivered", apic->interrupt_delivered);
-    vmgexit_flag(answer, "interrupt_queued", apic->interrupt_queued);
-    vmgexit_flag(answer, "lazy_eoi_pending", apic->lazy_eoi_pending);
-    vmgexit_flag(answer, "nmi_pending", apic->nmi_pending);
-    vmgexit_close(answer, '}');
-}
-
-static inline void vmgexit_put_apic(const struct vmgexit_apic *apic)
-{
-    struct vmgexit_answer *answer = &vmgexit_answer;
-
-    vmgexit_key(answer, "apic");
-    vmgexit_open(answer, '{');
-    vmgexit_number(answer, "icr", apic->icr);
-    vmgexit_put_set("irr", apic->irr);
-    vmgexit_put_set("allowed", apic->allowed);
-    vmgexit_key(answer, "isr_stack");
-    vmgexit_open(answer, '[');
-    for (uint32_t i = 0; i < apic->isr_count && i < sizeof apic->isr_stack; i++)
-        vmgexit_put_number(answer, apic->isr_stack[i]);
-    vmgexit_close(answer, ']');
-    vmgexit_put_set("tmr", apic->tmr);
-    vmgexit_put_set("host_tmr", apic->host_tmr);
-    vmgexit_close(answer, '}');
-    vmgexit_put_flags(apic);
-    vmgexit_put_set("ipi_irr", apic->ipi_irr);
-    vmgexit_flag(answer, "ipi_pending", apic->ipi_pending);
-    vmgexit_flag(answer, "ipi_nmi", apic->ipi_nmi);
-}
-
-/* The GHCB requests from `first` on. */
-static inline void vmgexit_put_requests(const char *key, const struct vmgexit_vm *vm, uint32_t first)
-{
-    struct vmgexit_answer *answer = &vmgexit_answer;
-
-    vmgexit_key(answer, key);
-    vmgexit_open(answer, '[');
-    for (uint32_t i = first; i < vm->request_count; i++) {
-        const struct vmgexit_host_request *made = &vm->requests[i];
-        vmgexit_open(answer, '{');
-        vmgexit_number(answer, "cpu", made->cpu);
-        vmgexit_text(answer, "call", vmgexit_request_names[made->request]);
-        vmgexit_number(answer, "info1", made->info1);
-        vmgexit_number(answer, "info2", 0);
-        vmgexit_close(answer, '}');
-    }
-    vmgexit_close(answer, ']');
-}
 
 /* --- commands ----------------------------------------------------------------------------------- */
 
-static inline void vmgexit_do_init(const struct vmgexit_svsm *svsm, const struct vmgexit_init_command *command)
+static inline void vmgexit_begin_vm(const struct vmgexit_init_command *command)
 {
     struct vmgexit_vm *vm = &vmgexit_vm;
 
@@ -193,7 +59,13 @@ static inline void vmgexit_do_init(const struct vmgexit_svsm *svsm, const struct
         cpu->guest.vintr = VMGEXIT_VINTR_CTRL_VGIF_MASK;
         cpu->calling_address = i ? VMGEXIT_OTHER_CALLING_AREAS + i * UINT64_C(4096) : VMGEXIT_FIRST_CALLING_AREA;
     }
-    svsm->init(vm);
+}
+
+static inline void vmgexit_do_init(const struct vmgexit_svsm *svsm, const struct vmgexit_init_command *command)
+{
+    vmgexit_begin_vm(command);
+    if (svsm->init)
+        svsm->init(&vmgexit_vm);
     vmgexit_flag(&vmgexit_answer, "ok", true);
     vmgexit_number(&vmgexit_answer, "cpus", command->cpus);
     vmgexit_number(&vmgexit_answer, "reg_count", command->reg_count);
@@ -402,12 +274,12 @@ static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const stru
     case VMGEXIT_OP_STATE:
         vmgexit_do_state(svsm, cpu);
         break;
-    case VMGEXIT_OPERATIONS:
-        break; /* how many there are, and none of them */
+    default:
+        break; /* what only a kit for memory has */
     }
 }
 
-static inline void vmgexit_do_line(const struct vmgexit_svsm *svsm, const char *line, size_t length)
+static VMGEXIT_NOT_INLINE void vmgexit_do_line(const struct vmgexit_svsm *svsm, const char *line, size_t length)
 {
     static struct vmgexit_command command;
     uint32_t made = vmgexit_vm.request_count;
@@ -417,6 +289,8 @@ static inline void vmgexit_do_line(const struct vmgexit_svsm *svsm, const char *
         vmgexit_only("unsupported", name); /* what the line is, where it is no command of this kit */
         return;
     }
+    if (svsm->on_memory && svsm->on_memory(&command))
+        return;
     name = vmgexit_operation_names[command.operation];
     if ((command.operation != VMGEXIT_OP_INIT && vmgexit_cpu_of(&command) >= vmgexit_vm.cpus) ||
         !vmgexit_supports(svsm, &command)) {

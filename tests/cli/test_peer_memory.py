@@ -1,0 +1,210 @@
+"""`vmgexit peer new --for svsm-memory`: projects that compile without a warning and answer as our machine,
+whatever they are asked."""
+
+import json
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.peers.made import built, project
+from vmgexit.cli import main
+from vmgexit.descriptions import Command
+from vmgexit.machine import program
+from vmgexit.machine.commands import call
+from vmgexit.machine.scenario import sequences
+from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
+
+pytestmark = pytest.mark.slow
+
+QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
+LACKS = ("validated-twice", "boot-calling-area-stuck")
+"""What the small SVSM does otherwise than the reference, by our names."""
+LANGUAGES = [pytest.param("c", marks=pytest.mark.needs("cc"))]
+
+Made = Callable[[str], Path]
+Opened = Callable[..., SvsmPeer]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The adapter of a language; each is built once."""
+    known: dict[str, Path] = {}
+
+    def made(language: str) -> Path:
+        if language not in known:
+            folder = tmp_path_factory.mktemp("peer") / "project"
+            known[language] = built(of(language, folder), CFLAGS="-O0")
+        return known[language]
+
+    return made
+
+
+def of(language: str, folder: Path) -> Path:
+    return project(language, folder, filled_in=False, surface="svsm-memory")
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Opens the target with an adapter, which ends with the test."""
+    targets: list[SvsmPeer] = []
+
+    def opened(adapter: Path, profile: str) -> SvsmPeer:
+        target = find("svsm-peer").open(Conditions(peer=str(adapter), profile=profile))
+        assert isinstance(target, SvsmPeer)
+        targets.append(target)
+        target.start()
+        return target
+
+    yield opened
+    for target in targets:
+        target.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_new_adapter_passes_the_check(
+    language: str, made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["peer", "check", "--peer", str(made(language))]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1].endswith(" 0 broken")
+    on_memory = [line for line in told if line.startswith("PEER-M")]
+    assert sum(line.endswith(": holds") for line in on_memory) >= 23
+    assert len(on_memory) == 27
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_answers_as_our_machine_with_two_quirks(
+    language: str, made: Made, opened: Opened
+) -> None:
+    target = opened(made(language), ",".join(LACKS))
+    for seed in range(60):
+        target.run(target.make(random.Random(seed)))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", LACKS)
+def test_what_it_does_otherwise_is_named(
+    language: str, name: str, made: Made, opened: Opened
+) -> None:
+    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
+        [sequence] = sequences(stream, name)
+    with pytest.raises(Finding) as caught:
+        opened(made(language), "reference").run(program.write(sequence.commands))
+    assert caught.value.cause == name
+
+
+INIT: Command = {
+    "op": "init", "cpus": 2, "memory": [[0, 0x400000]], "svsm": [0x200000, 0x2000], "caa": 0x8000,
+    "sev_features": 1, "npf": "stop", "unvalidated": "vc", "pages": [[0, 0x200000, "valid", 7]],
+}  # fmt: skip
+READ: Command = {"op": "read", "gpa": 0x1000, "len": 2, "by": 2}
+ODD_INITS: tuple[Command, ...] = (
+    {"memory": [[0, 0x1001]]},
+    {"memory": [[0x1000, 0]]},
+    {"memory": [[0, 0x2000], [0x1000, 0x1000]]},
+    {"memory": [[0]]},
+    {"memory": [[0, 1, 2]]},
+    {"memory": [[n * 4096, 4096] for n in range(5000)]},
+    {"memory": [[(1 << 51) - 4096, 8192]]},
+    {"svsm": [0x200000, 0x1000]},
+    {"svsm": [0x200000]},
+    {"svsm": None},
+    {"caa": 0x8001},
+    {"npf": "maybe"},
+    {"pages": [[0x1000, 0x200000, "huge-valid", 0]]},
+    {"pages": [[0, 0x1000, "public", 0]]},
+    {"pages": [[0, 0x1000, "valid", 256]]},
+    {"apic_ids": [1, 1]},
+    {"reg_count": 4294967296},
+)
+STRANGE: tuple[Command, ...] = (
+    *(INIT | odd for odd in ODD_INITS),
+    {key: INIT[key] for key in ("op", "cpus", "memory")},
+    {key: INIT[key] for key in INIT if key != "unvalidated"},
+    {"op": "init", "cpus": 2},
+    {"op": "read", "gpa": (1 << 51) - 1, "len": 2},
+    {"op": "read", "gpa": 0, "len": 4097},
+    {"op": "read", "gpa": 1 << 51, "len": 1},
+    {"op": "read", "gpa": 0, "len": 1, "by": 0},
+    {"op": "read", "gpa": 0, "len": 1, "by": 4},
+    {"op": "read", "gpa": 0, "len": 1, "by": "guest"},
+    {"op": "write", "gpa": 0, "hex": "0"},
+    {"op": "write", "gpa": 0, "hex": "00" * 4097},
+    {"op": "host_page", "gpa": 0, "to": "remap"},
+    {"op": "host_page", "gpa": 0, "to": "split", "spa": 0},
+    {"op": "host_page", "gpa": 0, "to": "away"},
+    {"op": "vmsa", "gpa": 0, "vmpl": 2},
+    {"op": "adjust", "gpa": 0, "vmpl": 2, "perms": 16},
+    {"op": "calling_area", "cpu": 2},
+    {"op": "run", "cpu": 2, "on": True},
+    {"op": "run", "cpu": 0, "on": 1},
+    {"op": "psp", "answers": ["err"]},
+    {"op": "psp", "answers": [{"err": 1}]},
+    {"op": "psp", "answers": [{"status": 1, "err": 1, "rbx": 1}]},
+    {"op": "psp", "answers": [{}]},
+    {"op": "psp", "answers": ["ok"], "certs": [1, 2]},
+    call(2, 6, 1, protocol=0),
+)
+BEYOND = (b"[" * 100_000, b'{"op": "read", "gpa": -1, "len": 1}', b"x" * 2_000_000, b"\xff")
+
+
+def answered(adapter: Path, lines: list[bytes]) -> list[dict[str, object]]:
+    run = subprocess.run(
+        [adapter], input=b"\n".join(lines) + b"\n", capture_output=True, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+    return [json.loads(line) for line in run.stdout.splitlines()][1:]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_line_has_one_answer(language: str, made: Made) -> None:
+    """One that is no command is not supported, and changes nothing."""
+    strange = [*(json.dumps(one).encode() for one in STRANGE), *BEYOND]
+    usual = [json.dumps(one).encode() for one in (INIT, READ)]
+    answers = answered(made(language), [*usual, *strange, usual[1]])
+    assert answers[0] == {"ok": True, "cpus": 2}
+    assert answers[1] == answers[-1] == {"ok": True, "hex": "0707"}
+    assert len(answers) == len(strange) + 3
+    for line, answer in zip(strange, answers[2:-1], strict=True):
+        assert list(answer) == ["unsupported"], line[:200]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_machine_without_memory_has_none(language: str, made: Made) -> None:
+    without = {"op": "init", "cpus": 1, "reg_count": 1}
+    asked = [READ, INIT, READ, without, READ, {"op": "doorbell", "cpu": 0}, INIT, READ]
+    answers = answered(made(language), [json.dumps(one).encode() for one in asked])
+    read, none = {"ok": True, "hex": "0707"}, {"unsupported": "read"}
+    assert [answers[at] for at in (0, 2, 4, 7)] == [none, read, none, read]
+    assert answers[5] == {"hex": "00" * 256}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_stays_after_a_stop(language: str, made: Made) -> None:
+    taken: Command = {"op": "host_page", "gpa": 0x8000, "to": "shared"}
+    asked = [INIT, taken, call(0, 6, 1, protocol=0), READ, INIT, READ]
+    answers = answered(made(language), [json.dumps(one).encode() for one in asked])
+    assert list(answers[2]) == list(answers[3]) == ["terminated"]
+    assert answers[5] == {"ok": True, "hex": "0707"}
+
+
+@pytest.mark.needs("cc", "clang")
+def test_no_compiler_warns(tmp_path: Path) -> None:
+    folder = of("c", tmp_path / "project")
+    for compiler in ("gcc", "clang"):
+        built(folder, CC=compiler, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion")
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.long
+def test_sanitizers_find_nothing(tmp_path: Path, opened: Opened) -> None:
+    flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover"
+    adapter = built(of("c", tmp_path / "project"), CFLAGS=flags)
+    answered(adapter, [json.dumps(one).encode() for one in (INIT, *STRANGE)] + list(BEYOND))
+    target = opened(adapter, ",".join(LACKS))
+    for seed in range(1000):
+        target.run(target.make(random.Random(seed)))
