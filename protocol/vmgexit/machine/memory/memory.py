@@ -6,7 +6,6 @@ byte. Encryption is not modelled: bytes belong to the system page.
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any
 
 from ...wire.page_size import LARGE_PAGE, PAGE
@@ -53,9 +52,11 @@ class Memory:
 
     def copy(self) -> Memory:
         """The memory as it is now, for one who watches it, or tries something."""
-        other = copy(self)
+        other = Memory.__new__(Memory)
+        other.layout, other.map = self.layout, self.map
+        other.assigns, other.unvalidated_faults = self.assigns, self.unvalidated_faults
         other.rmp, other.pages = self.rmp.copy(), self.pages.copy()
-        other.backing, other.running, other.did = dict(self.backing), dict(self.running), []
+        other.backing, other.running, other.did = self.backing.copy(), self.running.copy(), []
         return other
 
     # --- pages ---------------------------------------------------------------------------------------

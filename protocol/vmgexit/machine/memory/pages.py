@@ -24,7 +24,7 @@ class SystemPages:
 
     def copy(self) -> SystemPages:
         """The same bytes. A page is copied once one of the two writes to it."""
-        other = SystemPages(())
+        other = SystemPages.__new__(SystemPages)
         other._held = self._held.copy()
         other._own = other._held.pages
         self._unshared, other._unshared = set(), set()

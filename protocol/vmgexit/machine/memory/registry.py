@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...wire.page_size import LARGE_PAGE, PAGE, PAGES_IN_LARGE
@@ -36,6 +36,12 @@ class Registration:
     guest_owned: bool  # a guest named it; else it is the one that the SVSM began with
     in_use: bool = False
 
+    def copy(self) -> Registration:
+        """The same as it is now."""
+        return Registration(
+            self.vmsa, self.calling_area, self.cpu, self.guest_owned, in_use=self.in_use
+        )
+
     def overlaps(self, start: int, end: int) -> bool:
         """Whether the bytes from `start` to `end` touch the VMSA or the head of the calling area."""
         return (start < self.vmsa + PAGE and self.vmsa < end) or (
@@ -56,7 +62,7 @@ class Registry:
         """The same beside `memory`, a copy of its own."""
         other = copy(self)
         other.memory = memory
-        other.entries = [replace(one) for one in self.entries]
+        other.entries = [one.copy() for one in self.entries]
         other._validated = self._validated.copy()
         return other
 

@@ -75,7 +75,7 @@ class Rmp:
 
     def copy(self) -> Rmp:
         """Another RMP with the same entries."""
-        other = Rmp(())
+        other = Rmp.__new__(Rmp)
         other._entries = self._entries.copy()
         other._own = other._entries.pages
         return other

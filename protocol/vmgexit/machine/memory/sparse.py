@@ -29,9 +29,9 @@ class Sparse(Generic[Value]):
 
     def copy(self) -> Sparse[Value]:
         """Another one with the same values."""
-        other = Sparse(self._default, ())
-        other._ranges = self._ranges
-        other._chunks, other.pages = dict(self._chunks), dict(self.pages)
+        other: Sparse[Value] = Sparse.__new__(Sparse)
+        other._default, other._ranges = self._default, self._ranges
+        other._chunks, other.pages = self._chunks.copy(), self.pages.copy()
         return other
 
     def differing(self, other: Sparse[Value]) -> set[int]:

@@ -6,7 +6,7 @@ copied only where the call then writes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ...descriptions import Answer, Command
 from ...devices.secure_processor import SecureProcessor
@@ -37,7 +37,7 @@ class Before:
         memory, registry = parts_of(vm)
         return cls(
             memory.copy(),
-            [replace(one) for one in registry.entries],
+            [one.copy() for one in registry.entries],
             [cpu.home for cpu in vm.vcpus],
             [_caller(cpu) for cpu in vm.vcpus],
             vm.processor.copy(),
@@ -65,13 +65,27 @@ _REGISTERS = ("rax", "rcx", "rdx", "r8")
 
 @dataclass(slots=True)
 class MemoryStep:
-    """One command and what was answered; `before` is there where the command is a call."""
+    """One call and what was answered."""
 
     index: int
     command: Command
     answer: Answer
     cpu: Vcpu
     before: Before
+    # The protocol and the number of what the SVSM took for a call, if it served one; was it this call?
+    served: list[int] | None = field(init=False)
+    is_served: bool = field(init=False)
+    # Of each system page whose RMP entry changed: the page, the entry before and after.
+    entries: list[tuple[int, int, int]] = field(init=False)
+    pages: list[int] = field(init=False)  # system pages whose bytes changed
+
+    def __post_init__(self) -> None:
+        did = self.answer.get("did", ())
+        self.served = next((line[1:] for line in did if line[0] == "request"), None)
+        self.is_served = self.served == [self.command["protocol"], self.command["request"]]
+        memory, before = parts_of(self.cpu.vm)[0], self.before.memory
+        self.entries = list(memory.rmp.changes(before.rmp))
+        self.pages = memory.pages.changes(before.pages)
 
     @property
     def place(self) -> str:
@@ -83,17 +97,6 @@ class MemoryStep:
     def caller(self) -> Home:
         """The VMSA and the calling area that the call was made from."""
         return self.before.mapped[self.cpu.index]
-
-    @property
-    def served(self) -> list[int] | None:
-        """The protocol and the number of what the SVSM took for a call, if it served one."""
-        did = self.answer.get("did", ())
-        return next((line[1:] for line in did if line[0] == "request"), None)
-
-    @property
-    def is_served(self) -> bool:
-        """Whether the SVSM served this call."""
-        return self.served == [self.command["protocol"], self.command["request"]]
 
     def is_call(self, protocol: Protocol, *numbers: int) -> bool:
         """Whether this call, one of those, was served."""

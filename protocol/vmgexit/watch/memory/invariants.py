@@ -68,9 +68,9 @@ def _vmsas_are_the_svsms(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None
     when="a call made a page valid",
 )
 def _zero_at_first(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
-    memory, before = parts_of(vm)[0], step.before.memory
+    memory = parts_of(vm)[0]
     made: dict[int, tuple[int, int]] = {}
-    for at, was, entry in memory.rmp.changes(before.rmp):
+    for at, was, entry in step.entries:
         if entry & VALIDATED and not was & VALIDATED and permissions(entry, GUEST_VMPL):
             is_large = entry & LARGE
             made[chunk_of(at) if is_large else at] = entry & FRAME, is_large
@@ -94,7 +94,7 @@ def _bytes_stay(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     memory, before = parts_of(vm)[0], step.before.memory
     looked_at, given_up = False, [*_made_invalid(step), *_vmsas(vm, step)]
     wrong: Wrong = []
-    for at in memory.pages.changes(before.pages):
+    for at in step.pages:
         was, now = before.rmp[at], memory.rmp[at]
         if not (was & VALIDATED and now & VALIDATED and was & FRAME == now & FRAME):
             continue
@@ -158,7 +158,7 @@ def _svsm_memory(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     memory = parts_of(vm)[0]
     first, last = memory.layout.svsm
     wrong: Wrong | None = None
-    for at, was, entry in memory.rmp.changes(step.before.memory.rmp):
+    for at, was, entry in step.entries:
         if not first <= at < last:
             continue
         wrong = wrong or []
@@ -190,7 +190,7 @@ def _refused_changes_nothing(vm: Vm, books: Books, step: MemoryStep) -> Wrong | 
     done = [*_done(step, memory), *_assigned_by_host(step), *_left(vm, step)]
     return [
         (step.place, f"refused, and the RMP entry of {at:#x} changed")
-        for at, was, entry in memory.rmp.changes(step.before.memory.rmp)
+        for at, was, entry in step.entries
         if (was ^ entry) & _KEPT and not any(start <= entry & FRAME < end for start, end in done)
     ]
 
@@ -218,7 +218,7 @@ def _may_read(memory: Memory, at: int) -> bool:
 
 def _assigned_by_host(step: MemoryStep) -> Iterator[tuple[int, int]]:
     """Pages that were not the guest's: the host assigned them in the call, on a nested page fault."""
-    for _, was, entry in parts_of(step.cpu.vm)[0].rmp.changes(step.before.memory.rmp):
+    for _, was, entry in step.entries:
         if not was or was & FRAME != entry & FRAME:
             yield entry & FRAME, (entry & FRAME) + PAGE
 
@@ -296,9 +296,7 @@ def _vmsa_bits(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     used = [one.vmsa for one in registry.entries if one.in_use]
     known = {one.vmsa for one in registry.entries}
     gone = {one.vmsa for one in step.before.registered} - known
-    made = [
-        entry & FRAME for _, _, entry in memory.rmp.changes(step.before.memory.rmp) if entry & VMSA
-    ]
+    made = [entry & FRAME for _, _, entry in step.entries if entry & VMSA]
     if not (used or gone or made):
         return None
     wrong = [

@@ -5,8 +5,6 @@ What it stands on is the processor: the RMP, and the instructions PVALIDATE and 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...machine.memory.instructions import rmpadjust
 from ...machine.memory.memory import HOLE
 from ...machine.memory.registry import END, HEAD
@@ -37,7 +35,7 @@ class Outcome:
         self.step, self.noted, self.code = step, noted, 0
         self.vcpus, self.index, self.caller = step.cpu.vm.vcpus, step.cpu.index, step.caller
         self.memory = before.memory.copy()
-        self.registered = [replace(one) for one in before.registered]
+        self.registered = [one.copy() for one in before.registered]
         self.homes = list(before.homes)
         self.processor = before.processor.copy()
         self.tpm = step.cpu.vm.devices.tpm
