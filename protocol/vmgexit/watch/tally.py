@@ -5,9 +5,10 @@ What the fields of a `Tally` mean, `ledger.Account` says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..machine.machine import Machine
+from ..machine.machine import ACTS, Act, Machine
 from ..machine.vcpu import IRR_WORD, LEVEL, NMI, STATUS_WORD, VECTOR, VECTOR_31
 from ..machine.vm import Vcpu
 from ..wire.doorbell import LOWEST_VECTOR
@@ -47,6 +48,9 @@ class Tally:
     meddled: bool = False
     closed: bool = False
     disables: int = 0
+    # With memory: the VMSA that it was in last, and whether its calling area offered a lazy EOI then.
+    vmsa: int | None = None
+    offered: bool = False
 
     def look(self) -> None:
         """The mailbox is emptied."""
@@ -56,13 +60,37 @@ class Tally:
         self.nmi_owed |= self.nmi_mailed
         self.nmi_mailed = False
 
+    def take_up(self) -> list[int]:
+        """A new vCPU starts empty. The vectors whose end the host waits for, which are due."""
+        if self.new_tpr is None:
+            return []
+        due = [vector for vector, level in zip(self.delivered, self.level, strict=True) if level]
+        due += [vector for vector in range(256) if self.owed_level >> vector & 1]
+        self.tpr, self.new_tpr = self.new_tpr, None
+        self.owed = self.owed_level = self.mailed = self.may = self.allowed = 0
+        self.nmi_mailed = self.nmi_owed = False
+        self.nmi_may = 0
+        self.delivered, self.level = [], []
+        self.token = self.early = None
+        return due
+
+    def end_lazily(self) -> None:
+        """The guest ended the interrupt for which this was offered."""
+        token, self.token = self.token, None
+        if self.delivered and self.delivered[-1] == token:
+            self.delivered.pop()
+            self.level.pop()
+        else:
+            self.early = token
+
 
 class Tallies:
     """The books of a VM: a `Tally` for each vCPU. It hears of the SVSM's steps, and `held` are the names of
-    the invariants that are to hold."""
+    the invariants that are to hold. `acts` carry out commands, and answer nothing."""
 
     def __init__(self, machine: Machine, held: frozenset[str]) -> None:
         self.machine, self.held = machine, held
+        self.acts: Mapping[str, Act] = ACTS
         self.tallies: list[Tally] = []
         self.dropped: list[int] = []  # level-triggered, taken and not allowed
         self.last_taken: tuple[str, int] | None = None  # by this vCPU, in the command before
