@@ -13,10 +13,13 @@ from vmgexit.descriptions import Command
 from vmgexit.explore.freeze import freeze
 from vmgexit.machine import program
 from vmgexit.machine.machine import ACTS, Machine
-from vmgexit.machine.quirks import WITHOUT_MEMORY, profile
+from vmgexit.machine.memory.changes import changes
+from vmgexit.machine.quirks import MEMORY, WITHOUT_MEMORY, profile
+from vmgexit.machine.vm import Vm
 from vmgexit.watch.breakable import COMMANDS
 from vmgexit.watch.invariants import INVARIANTS, Watch
 from vmgexit.watch.judged import Invariant, Violation
+from vmgexit.watch.memory.breakable import CAN_BREAK
 from vmgexit.watch.quick import Quick
 from vmgexit_fuzz.targets import find
 from vmgexit_fuzz.targets.hostile_host import HostileHost
@@ -25,6 +28,9 @@ from vmgexit_fuzz.targets.scenarios import ProgramTarget
 CORPUS = Path(__file__).parents[2] / "corpus"
 SEEDS = sorted((CORPUS / "seeds" / "scenario").iterdir())
 PLANTED = {name: bug for name, bug in bugs().items() if bug.target == "scenario"}
+PLANTED_ON_MEMORY = {name: bug for name, bug in bugs().items() if bug.target == "svsm"}
+ON_MEMORY = ("svsm", "svsm-hostile")
+SEEDS_ON_MEMORY = sorted((CORPUS / "seeds" / "svsm").iterdir())
 
 
 def outcome(reason: Exception) -> tuple[object, ...]:
@@ -38,9 +44,14 @@ def test_every_command_is_watched() -> None:
     assert set(COMMANDS) == set(ACTS)
 
 
+def test_every_invariant_on_memory_has_a_condition() -> None:
+    on_memory = [one.check.__name__ for one in INVARIANTS if one.on_memory]
+    assert sorted(on_memory) == sorted(CAN_BREAK)
+
+
 def by_watch(
     commands: Sequence[Command], quirks: str, invariants: Sequence[Invariant]
-) -> tuple[object, object]:
+) -> tuple[object, tuple[object, Vm]]:
     """What `Watch` finds, and the state of the machine after it."""
     watch = Watch(Machine(profile(quirks)), invariants=invariants)
     found: object = None
@@ -54,7 +65,7 @@ def by_watch(
 
 def by_quick(
     commands: Sequence[Command], quirks: str, invariants: Sequence[Invariant]
-) -> tuple[object, object]:
+) -> tuple[object, tuple[object, Vm]]:
     """The same of `Quick`."""
     quick = Quick(Machine(profile(quirks)), invariants)
     found: object = None
@@ -65,10 +76,13 @@ def by_quick(
     return found, state(quick.machine)
 
 
-def state(machine: Machine) -> object:
-    """All that a machine is, and why it stopped."""
-    machine.vm.listener = None
-    return machine.stopped, freeze(machine.vm), [freeze(cpu) for cpu in machine.vm.vcpus]
+def state(machine: Machine) -> tuple[object, Vm]:
+    """All that a machine is, and why it stopped; its VM has the memory, if there is one."""
+    vm = machine.vm
+    vm.listener = None
+    vcpus = [(freeze(cpu), cpu.home, cpu.mapped, cpu.in_guest) for cpu in vm.vcpus]
+    registered = vm.registry and vm.registry.rows()
+    return (machine.stopped, freeze(vm), vcpus, registered, vm.processor), vm
 
 
 def held_equal(
@@ -77,9 +91,14 @@ def held_equal(
     invariants: Sequence[Invariant] = INVARIANTS,
 ) -> bool:
     """Run a scenario both ways and compare; whether something was found."""
-    expected = by_watch(commands, quirks, invariants)
-    assert by_quick(commands, quirks, invariants) == expected
-    return expected[0] is not None
+    found, (expected, watched) = by_watch(commands, quirks, invariants)
+    found_quickly, (reached, vm) = by_quick(commands, quirks, invariants)
+    assert (found_quickly, reached) == (found, expected)
+    if watched.memory is not None:
+        assert vm.memory is not None
+        assert (vm.memory.running, vm.memory.did) == (watched.memory.running, watched.memory.did)
+        assert not list(changes(watched.memory, vm.memory))
+    return found is not None
 
 
 def drawn(target: ProgramTarget, seed: int, count: int) -> list[list[Command]]:
@@ -129,5 +148,75 @@ def test_equal_on_quirks(quirk: str, count: int) -> None:
 def test_equal_on_planted_bugs(bug: str, count: int) -> None:
     scenarios = drawn(opened("scenario"), 3, count)
     with planted(PLANTED[bug]):
+        for commands in scenarios:
+            held_equal(commands)
+
+
+# --- with memory -----------------------------------------------------------------------------------
+
+
+def both_halves(seed: int, count: int) -> list[list[Command]]:
+    """Scenarios of interrupts on a machine with memory, and what `svsm-hostile` does in between."""
+    pick, made = random.Random(seed), []
+    drawn_of = (drawn(opened(name), seed, count) for name in ("scenario", "svsm-hostile"))
+    pairs = zip(*drawn_of, strict=True)
+    for interrupts, (begins, *calls) in pairs:
+        parts = [[one for one in interrupts if one["op"] not in ("init", "set_vmsa")]]
+        parts.append([one for one in calls if one["op"] != "init"][: len(parts[0]) // 2])
+        scenario = [begins | {"cpus": 4, "reg_count": pick.choice((1, 1, 1, 2, 0))}]
+        while any(parts):
+            part = pick.choice([part for part in parts if part])
+            scenario += part[: (some := pick.randint(1, 6))]
+            del part[:some]
+        made.append(scenario)
+    return made
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(4000, marks=pytest.mark.long)])
+def test_equal_on_both_halves(count: int) -> None:
+    for commands in both_halves(6, count):
+        assert not held_equal(commands)
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("quirk", WITHOUT_MEMORY)
+def test_equal_on_quirks_of_both_halves(quirk: str, count: int) -> None:
+    for commands in both_halves(7, count):
+        held_equal(commands, quirk)
+
+
+@pytest.mark.parametrize("path", SEEDS_ON_MEMORY, ids=lambda path: path.name)
+def test_equal_on_the_seeds_on_memory(path: Path) -> None:
+    held_equal(opened("svsm-hostile").commands(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "count"),
+    [
+        *((name, 0, 150) for name in ON_MEMORY),
+        *(
+            pytest.param(name, part, 1000, marks=pytest.mark.long)
+            for name in ON_MEMORY
+            for part in range(1, 11)
+        ),
+    ],
+)
+def test_equal_on_scenarios_on_memory(name: str, part: int, count: int) -> None:
+    for commands in drawn(opened(name), part, count):
+        assert not held_equal(commands)
+
+
+@pytest.mark.parametrize("count", [6, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("quirk", MEMORY)
+def test_equal_on_quirks_on_memory(quirk: str, count: int) -> None:
+    for commands in drawn(opened("svsm-hostile"), 4, count):
+        held_equal(commands, quirk)
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("bug", PLANTED_ON_MEMORY)
+def test_equal_on_planted_bugs_on_memory(bug: str, count: int) -> None:
+    scenarios = drawn(opened("svsm"), 5, count)
+    with planted(PLANTED_ON_MEMORY[bug]):
         for commands in scenarios:
             held_equal(commands)

@@ -194,10 +194,11 @@ def _own_list(pick: Pick, cpu: int) -> list[Command]:
 
 
 def _long_list(pick: Pick, cpu: int) -> list[Command]:
-    """As many entries as a page has room for, and one more; all but the first are of one kind."""
-    count = pick.choice((510, 510, 511))
+    """As many entries as a page has room for, and one more; all but the first are of one kind. Mostly the
+    last ones alone are left to do."""
+    count, following = pick.choice((510, 510, 511)), pick.choice((0, 500, 507, 508, 509, 509))
     last = pick.choice((PAGES[0] | _VALID | _IGNORE_CF, PRIVATE | _VALID | _IGNORE_CF))
-    return _pvalidate(cpu, entry(pick), *[last] * 509, count=count)
+    return _pvalidate(cpu, entry(pick), *[last] * 509, count=count, following=following)
 
 
 def _given_up(pick: Pick, cpu: int) -> list[Command]:

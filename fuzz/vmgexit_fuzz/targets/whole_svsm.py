@@ -40,6 +40,7 @@ class WholeSvsm(ProgramTarget):
     """Any scenario on a machine with memory, whose host takes nothing."""
 
     takes_guest = False
+    is_quick = True
     devices = Devices(Sealed())
     hostile = False
 

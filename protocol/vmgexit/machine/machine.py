@@ -272,7 +272,8 @@ def _answering(machine: Machine, cpu: Vcpu, command: Command) -> Answer:
 
 
 def _with_state(machine: Machine, cpu: Vcpu, command: Command) -> Answer:
-    return memory_commands.with_state(cpu, command, lambda cpu, one: _answering(machine, cpu, one))
+    answer: Answer = memory_commands.with_state(cpu, command, partial(_answering, machine))
+    return answer
 
 
 # --- answers -----------------------------------------------------------------------------------------

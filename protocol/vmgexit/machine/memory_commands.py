@@ -6,6 +6,7 @@ What a guest or the host does to memory directly is here; a call goes through `r
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..descriptions import Actor, Answer, Command
 from ..devices.secure_processor import Certificates
@@ -109,8 +110,9 @@ def run(cpu: Vcpu, command: Command) -> Answer:
     return {"ok": True}
 
 
-def with_state(cpu: Vcpu, command: Command, handler: Callable[[Vcpu, Command], Answer]) -> Answer:
-    """A command about interrupts, on the guest's state as its VMSA has it."""
+def with_state(cpu: Vcpu, command: Command, handler: Callable[[Vcpu, Command], Any]) -> Any:
+    """A command about interrupts, on the guest's state as its VMSA has it: what `handler` returns, or
+    `NO_GUEST`."""
     if not cpu.in_guest or not switch.can_run(memory_of(cpu), cpu.mapped.vmsa or 0):
         described = COMMANDS[command["op"]]
         return handler(cpu, command) if described.by in _ANYWHERE else dict(NO_GUEST)

@@ -4,9 +4,8 @@
 are integers, no answer and no step is made, and each command asks for those invariants alone that it can
 break: `breakable.COMMANDS` says which. When something is wrong, `Watch` runs the scenario once
 more, and raises the Violation in its own words. `Doubted`, the other way round, is a defect of ours: this
-found what `Watch` does not find. tests/property/test_quick.py holds the two equal.
-
-Scenarios of machines with memory are `Watch`'s from the start.
+found what `Watch` does not find. tests/property/test_quick.py holds the two equal. Machines with memory
+are in `memory.quick`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from ..machine.vm import Assertion, Termination
 from .breakable import COMMANDS, enter
 from .invariants import INVARIANTS, Watch
 from .judged import Invariant
+from .memory.quick import OnMemory
 from .tally import Broken, Tallies, Tally
 
 
@@ -47,19 +47,19 @@ class Quick(Tallies):
     ) -> None:
         super().__init__(machine, _names(tuple(invariants)))
         self.invariants, self.observe = invariants, observe
+        self.on_memory = OnMemory(machine, self.held, invariants)
 
     def run(self, commands: Sequence[Command]) -> None:
         """Carry out a scenario. Raises Violation, and what else `Watch` would raise."""
+        books: Tallies = self
         index = -1
         try:
             for index, command in enumerate(commands):  # noqa: B007
                 if command["op"] != "init":
-                    self._one(command)
-                elif "memory" in command:
-                    self._watched(commands, self.observe)
-                    return
+                    books.one(command)
                 else:
-                    self._begin(command)
+                    books = self.on_memory if "memory" in command else self
+                    books.begin(command)
                 if self.observe is not None:
                     self.observe(self.machine, command)
         except Exception as reason:
@@ -68,25 +68,23 @@ class Quick(Tallies):
                 raise Doubted(f"{reason} at command {index}, where Watch finds nothing") from None
             raise
 
-    def _watched(
-        self, commands: Iterable[Command], observe: Callable[[Machine, Command], None] | None = None
-    ) -> None:
+    def _watched(self, commands: Iterable[Command]) -> None:
         """The same from the start by `Watch`."""
         vm = self.machine.vm
         self.machine = Machine(vm.quirks, vm.devices)
         watch = Watch(self.machine, invariants=self.invariants)
         for command in commands:
             watch.execute(command)
-            if observe is not None:
-                observe(self.machine, command)
 
-    def _begin(self, command: Command) -> None:
+    def begin(self, command: Command) -> None:
+        """Carry out an `init` without memory."""
         self.machine.vm.listener = self
         self.machine.carry_out(command)
         self.tallies = [Tally() for _ in self.machine.vm.vcpus]
         self.dropped = []
 
-    def _one(self, command: Command) -> None:
+    def one(self, command: Command) -> None:
+        """Carry out any other command of a machine without memory."""
         machine, operation = self.machine, command["op"]
         vm = machine.vm
         try:
@@ -105,7 +103,5 @@ class Quick(Tallies):
                 vm.sent.clear()
             self.last_taken, tally.last_taken = tally.last_taken, None
             carry_out(self, cpu, tally, command)
-        except Assertion:
-            raise Broken("INV-10") from None
-        except (Termination, NestedPageFault) as reason:
-            machine.stopped = {"terminated": str(reason)}
+        except (Assertion, Termination, NestedPageFault) as reason:
+            self.stop(reason)

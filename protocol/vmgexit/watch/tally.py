@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..descriptions import Command
 from ..machine.machine import ACTS, Act, Machine
 from ..machine.vcpu import IRR_WORD, LEVEL, NMI, STATUS_WORD, VECTOR, VECTOR_31
-from ..machine.vm import Vcpu
+from ..machine.vm import Assertion, Termination, Vcpu
 from ..wire.doorbell import LOWEST_VECTOR
 
 IN_IRR = (1 << 256) - (1 << 32)  # of a descriptor as one integer
@@ -101,6 +102,21 @@ class Tallies:
         """An invariant does not hold: the end, if it has to."""
         if name in self.held:
             raise Broken(name)
+
+    def begin(self, command: Command) -> None:
+        """Carry out an `init`."""
+        raise NotImplementedError
+
+    def one(self, command: Command) -> None:
+        """Carry out any other command. Raises Broken."""
+        raise NotImplementedError
+
+    def stop(self, reason: Exception) -> None:
+        """The SVSM stopped, which it may do by a termination request alone."""
+        is_panic = isinstance(reason, Assertion)
+        self.machine.stopped = {"panic" if is_panic else "terminated": str(reason)}
+        if not isinstance(reason, Termination):
+            self.broken("INV-10")
 
     def before_steps(self, cpu: Vcpu) -> None:
         """Note what the SVSM is about to look at: its descriptor and its mailbox."""
