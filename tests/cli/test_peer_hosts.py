@@ -205,7 +205,7 @@ def test_every_line_to_a_host_has_one_answer(c_host: str) -> None:
         10: {"run": "guest", "page": "untouched", "asked": []},
         12: {"hex": None},
         13: {"ok": False},
-        **dict.fromkeys(range(16, 24), {"ok": True}),  # then it has no room for more pages
+        **{number: {"ok": True} for number in range(16, 24)},  # then it has no room for more pages
     }
     assert {n: one for n, one in enumerate(answers) if list(one) != ["unsupported"]} == known
 

@@ -107,11 +107,11 @@ _PAGE = Chapter(
     (
         Rule(
             "The answer",
-            "`vmgexit` says which bytes of the page are not zero, and where it is. `run` says how it goes"
-            ' on: `"guest"`, `["error", n]` where KVM_RUN fails, `["terminate", word]`,'
-            ' `["internal-error", code]`. After the last three the VM has ended. `status` and `detail` are what SW_EXITINFO1 and SW_EXITINFO2'
-            " hold afterwards, `valid` the fields that the host marked valid, `registers` the values of"
-            " those of RAX, RBX, RCX and RDX.",
+            "`vmgexit` says which bytes of the page are not zero, and where it is. `run` says how it"
+            ' goes on: `"guest"`, `["error", n]` where KVM_RUN fails, `["terminate", word]`,'
+            ' `["internal-error", code]`. After the last three the VM has ended. `status` and `detail`'
+            " are what SW_EXITINFO1 and SW_EXITINFO2 hold afterwards, `valid` the fields that the host"
+            " marked valid, `registers` the values of those of RAX, RBX, RCX and RDX.",
             (
                 _begin(features=3),
                 (_exits(ExitCode.HYPERVISOR_FEATURES), _done(3, asked=[])),
@@ -230,9 +230,9 @@ _MSR = Chapter(
         ),
         Rule(
             "The end of the VM",
-            "A termination request ends the run. The word stays as it was. No vCPU runs from then on: an exit"
-            " answers `ended`, and its page is untouched. The process goes on: a later `init` starts another"
-            " VM.",
+            "A termination request ends the run. The word stays as it was. No vCPU runs from then on:"
+            " an exit answers `ended`, and its page is untouched. The process goes on: a later `init`"
+            " starts another VM.",
             (
                 _begin(),
                 ({"op": "msr", "request": 0x100}, {"run": ["terminate", 0x100], "word": 0x100}),
@@ -244,9 +244,9 @@ _MSR = Chapter(
         ),
         Rule(
             "vCPUs",
-            "`cpu` says which vCPU exits; without it, it is 0. One that waits for a start-up IPI does not run:"
-            " an exit answers `held`, and its page is untouched. `sipi` releases it, once, and the page by"
-            " which it waits then holds 1 in SW_EXITINFO2.",
+            "`cpu` says which vCPU exits; without it, it is 0. One that waits for a start-up IPI does"
+            " not run: an exit answers `held`, and its page is untouched. `sipi` releases it, once, and"
+            " the page by which it waits then holds 1 in SW_EXITINFO2.",
             (
                 _begin(vcpus=2),
                 (_exits(ExitCode.AP_RESET_HOLD, cpu=1), _done(0, asked=[["hold"]])),
