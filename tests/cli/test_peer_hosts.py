@@ -2,18 +2,22 @@
 
 import json
 import lzma
+import random
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.peers.made import built, project
 from vmgexit.cli import main
+from vmgexit.compare.conformance import host_rules
 from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import to_lines
+from vmgexit_fuzz.targets import Conditions, find
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +38,7 @@ Run = Callable[..., tuple[int, list[str]]]
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*words: str) -> tuple[int, list[str]]:
+        capsys.readouterr()
         code = main(list(words))
         told = capsys.readouterr()
         return code, told.err.splitlines() if code == 2 else told.out.splitlines()
@@ -138,82 +143,155 @@ def test_a_peer_that_dies_leaves_what_it_answered(run: Run, tmp_path: Path) -> N
     assert json.loads(output.read_text())["ops"][1] == {"cmd": state}
 
 
+LANGUAGES = [
+    pytest.param("c", marks=pytest.mark.needs("cc")),
+    pytest.param("rust", marks=pytest.mark.needs("rustc")),
+    "python",
+]
+VARIABLES = {"CFLAGS": "-O0 -Werror -Wconversion -Wno-sign-conversion", "PYTHON": sys.executable}
+
+Made = Callable[[str], str]
+
+
 @pytest.fixture(scope="module")
-def c_host(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = project(
-        "c", tmp_path_factory.mktemp("host") / "project", filled_in=False, surface="host"
-    )
-    return str(built(folder, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion"))
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The adapter that `peer new --for host` makes in a language; each is built once."""
+    known: dict[str, str] = {}
+
+    def made(language: str) -> str:
+        if language not in known:
+            folder = tmp_path_factory.mktemp("host") / "project"
+            project(language, folder, filled_in=False, surface="host")
+            known[language] = str(built(folder, **VARIABLES))
+        return known[language]
+
+    return made
 
 
-@pytest.mark.needs("cc")
-def test_a_new_host_in_c_keeps_the_rules(run: Run, c_host: str) -> None:
-    code, told = run("peer", "check", "--peer", c_host)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_new_host_keeps_the_rules(language: str, run: Run, made: Made) -> None:
+    code, told = run("peer", "check", "--peer", made(language))
     assert code == 0
+    assert told[0] == "PEER-H1 Hello: holds: a small host, profile reference"
     assert told[-1] == "16 rules hold, 1 not supported, 0 broken"
+    assert told[-3] == "not supported: irq"
 
 
-@pytest.mark.needs("cc")
-def test_a_new_host_in_c_answers_as_the_reference(run: Run, c_host: str, tmp_path: Path) -> None:
-    """The pages that KVM was asked, without its answers."""
-    file = tmp_path / "asked.jsonl"
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The pages and words that KVM was asked, without its answers."""
+    file = tmp_path_factory.mktemp("asked") / "asked.jsonl"
     with file.open("w") as stream:
         for kind in ("ghcb", "msr"):
             name = ROOT / "corpus" / "recordings" / "kvm" / f"kvm-{kind}.jsonl.xz"
             for line in lzma.decompress(name.read_bytes()).splitlines():
-                asked = {key: value for key, value in json.loads(line).items() if key != "answer"}
-                stream.write(json.dumps(asked) + "\n")
-    code, told = run("replay", str(file), "--peer", c_host)
+                command = {key: value for key, value in json.loads(line).items() if key != "answer"}
+                stream.write(json.dumps(command) + "\n")
+    return str(file)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_new_host_answers_as_the_reference(
+    language: str, run: Run, made: Made, asked: str
+) -> None:
+    code, told = run("replay", asked, "--peer", made(language))
     assert (code, len(told)) == (0, 1)
     assert told[0].startswith("2000 sequences, 4000 operations, 0 mismatches, ")
 
 
-@pytest.mark.needs("cc")
-def test_every_line_to_a_host_has_one_answer(c_host: str) -> None:
-    sent = [
-        b'{"op": "vmgexit", "gpa": 0}',
-        b'{"op": "init"}',
-        b"\0",
-        b'{"op": "init", "memory": [[0, "00"], [1]]}',
-        b'{"op": "init", "memory": [[18446744073709551615, "0000"]]}',
-        b'{"op": "init", "cpuid": [[0, null, 1, 2, 3]]}',
-        b'{"op": "init", "cpuid": [' + b"[0, null, 1, 2, 3, 4], " * 64 + b"[0, 0, 1, 2, 3, 4]]}",
-        b'{"op": "vmgexit", "gpa": 1}',
-        b'{"op": "vmgexit", "gpa": 0, "cpu": 8}',
-        b'{"op": "vmgexit", "gpa": 0, "page": [[4095, "0000"]]}',
-        b'{"op": "vmgexit", "gpa": 18446744073709547520, "page": [[912, "76"]]}',
-        b'{"op": "read", "gpa": 18446744073709551615, "size": 1048576}',
-        b'{"op": "read", "gpa": 18446744073709551615, "size": 2}',
-        b'{"op": "write", "gpa": 18446744073709551615, "hex": "0000"}',
-        b'{"op": "msr", "request": null}',
-        b'{"op": "init", "memory": [' + b'[4096, "00"], ' * 600 + b'[0, "00"]]}',
-        b'{"op": "write", "gpa": 0, "hex": "' + b"11" * 500_000 + b'"}',
-        *(
-            b'{"op": "write", "gpa": %d, "hex": "%s"}' % (n << 20, b"11" * 500_000)
-            for n in range(10)
-        ),
-    ]
-    run = subprocess.run(
-        [c_host], input=b"".join(line + b"\n" for line in sent), capture_output=True
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_new_host_answers_scenarios_as_the_reference(language: str, made: Made) -> None:
+    """What campaigns ask: many commands to one VM."""
+    target = find("host-peer").open(Conditions(peer=made(language)))
+    pick = random.Random(1)
+    try:
+        for _ in range(100):
+            target.run(target.make(pick))
+    finally:
+        target.close()
+
+
+STRANGE = [
+    b'{"op": "vmgexit", "gpa": 0}',
+    b'{"op": "init"}',
+    b"\0",
+    b'{"op": "init", "memory": [[0, "00"], [1]]}',
+    b'{"op": "init", "features": null, "map_fails_at": null, "page_budget": null}',
+    b'{"op": "init", "cpuid": [[0, null, 1, 2, 3]]}',
+    b'{"op": "init", "cpuid": [[null, 0, 1, 2, 3, 4]]}',
+    b'{"op": "init", "snp": null}',
+    b'{"op": "init", "vcpus": 4097}',
+    b'{"op": "vmgexit", "gpa": 1}',
+    b'{"op": "vmgexit", "gpa": 0, "cpu": 8}',
+    b'{"op": "vmgexit", "gpa": 0, "page": [[4095, "0000"]]}',
+    b'{"op": "vmgexit", "gpa": 0, "page": [[0, "00", 1]]}',
+    b'{"op": "vmgexit", "gpa": 18446744073709547520, "page": [[912, "76"]]}',
+    b'{"op": "read", "gpa": 18446744073709551615, "size": 2}',
+    b'{"op": "write", "gpa": 18446744073709551615, "hex": "0000"}',
+    b'{"op": "msr", "request": null}',
+    b'{"op": "read", "gpa": 4095, "size": 2}',
+    b'{"op": "write", "gpa": 4096, "hex": "' + b"11" * 500_000 + b'"}',
+    b'{"op": "read", "gpa": 504095, "size": 2}',
+]
+"""Lines of which only those in `KNOWN` are commands."""
+
+KNOWN = {
+    1: {"ok": True},
+    4: {"ok": True},
+    13: {"run": "guest", "page": "untouched", "asked": []},
+    14: {"hex": None},
+    15: {"ok": False},
+    17: {"hex": "0000"},
+    18: {"ok": True},
+    19: {"hex": "1100"},
+}
+
+
+def answers(adapter: str, sent: list[bytes]) -> list[Any]:
+    """Its answer to each line. It ends without a word on standard error."""
+    lines = b"".join(line + b"\n" for line in sent)
+    done = subprocess.run([adapter], input=lines, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    told = [json.loads(line) for line in done.stdout.splitlines()][1:]
+    assert len(told) == len(sent)
+    return told
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_line_to_a_host_has_one_answer(language: str, made: Made) -> None:
+    told = answers(made(language), STRANGE)
+    assert {n: one for n, one in enumerate(told) if list(one) != ["unsupported"]} == KNOWN
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_host_never_runs_out_of_room(language: str, made: Made) -> None:
+    """What it has no room for is not supported, and the VM stays."""
+    leaves = (
+        b'{"op": "init", "cpuid": [' + b"[0, null, 1, 2, 3, 4], " * 64 + b"[0, 0, 1, 2, 3, 4]]}"
     )
-    assert (run.returncode, run.stderr) == (0, b"")
-    answers = [json.loads(line) for line in run.stdout.splitlines()][1:]
-    assert len(answers) == len(sent)
-    known = {
-        1: {"ok": True},
-        4: {"ok": True},  # beyond the end of memory there is none
-        10: {"run": "guest", "page": "untouched", "asked": []},
-        12: {"hex": None},
-        13: {"ok": False},
-        **{number: {"ok": True} for number in range(16, 24)},  # then it has no room for more pages
-    }
-    assert {n: one for n, one in enumerate(answers) if list(one) != ["unsupported"]} == known
+    memory = b'{"op": "init", "memory": [' + b'[4096, "00"], ' * 600 + b'[0, "00"]]}'
+    full = [
+        b'{"op": "write", "gpa": %d, "hex": "%s"}' % (n << 20, b"11" * 500_000) for n in range(10)
+    ]
+    sent = [b'{"op": "init", "vcpus": 2}', leaves, memory, *full, b'{"op": "sipi", "cpu": 1}']
+    told = answers(made(language), sent)
+    assert told[-1] == {"released": False}
+    assert all(one == {"ok": True} or list(one) == ["unsupported"] for one in told[:-1])
 
 
-def test_there_is_no_host_in_rust(run: Run, tmp_path: Path) -> None:
-    words = ("peer", "new", "--for", "host", "--lang", "rust", str(tmp_path / "new"))
-    assert run(*words) == (2, ["vmgexit: there is no kit for host in rust, but in c"])
-    assert not (tmp_path / "new").exists()
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_damaged_commands_to_a_host(language: str, made: Made) -> None:
+    chance = random.Random(3)
+    right = json.dumps(host_rules.RULES["The answer"].steps[2][0]).encode()
+    sent = [b'{"op": "init", "registered": 28672}']
+    for _ in range(1500):
+        text = bytearray(right)
+        for _ in range(chance.randrange(1, 4)):
+            at = chance.randrange(len(text))
+            text[at : at + 1] = bytes([chance.randrange(256)] * chance.randrange(2))
+        sent.append(bytes(text).replace(b"\n", b""))
+    told = answers(made(language), [*sent, right])
+    assert told[-1]["registers"]["rax"] == 0x10
 
 
 def test_a_folder_that_is_missing_is_told_before_the_peer_runs(run: Run, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.formats.c import KEYWORDS, render
 from ..machine.kinds import Posts, Prepared, Row, Rows, Whom
 from . import surface
-from .surface import CALLED, ROWS
+from .surface import CALLED, ROWS, may_miss
 
 Lists = Posts | Pieces | Leaves | Rows
 Known = Number | Flag | Choice | Bytes | Hex | Numbers | Row | Whom | Lists
@@ -194,7 +194,7 @@ def _row_structure(
     yield f"struct vmgexit_{element} {{"
     for argument in arguments:
         yield f"    {_declared(description, argument)};"
-        if _may_miss(argument):
+        if may_miss(argument):
             yield f"    bool has_{argument.name};"
     yield "};"
     yield ""
@@ -215,14 +215,10 @@ def _structure(description: Description) -> Iterator[str]:
     yield f"struct vmgexit_{description.name}_command {{"
     for argument in description.arguments:
         yield f"    {_declared(description, argument)}; /* {argument.kind.expected} */"
-        if _may_miss(argument):
+        if may_miss(argument):
             yield f"    bool has_{argument.name};"
     yield "};"
     yield ""
-
-
-def _may_miss(argument: Argument) -> bool:
-    return argument.optional or isinstance(argument.kind, Maybe)
 
 
 def _known(argument: Argument) -> Known:
@@ -270,7 +266,7 @@ def _row(description: Description, argument: Argument, holder: str) -> str:
         "kind": f"VMGEXIT_KIND_{_kind(_known(argument))}",
         "at": f"offsetof({holder}, {_member(argument.name)})",
         "given": f"offsetof({holder}, has_{argument.name})"
-        if _may_miss(argument)
+        if may_miss(argument)
         else "VMGEXIT_ALWAYS",
         **({"or_null": "true"} if isinstance(argument.kind, Maybe) else {}),
         **_limits(description, argument),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-from ..descriptions import Argument, Bytes, Choice, Flag, Hex, Number, Numbers
+from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
+from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.naming import label
-from ..layout.parts import camel, code_name, codes_of, enums_of, mask, snake, with_parts
-from ..layout.subjects import classes
+from ..layout.parts import camel, code_name, codes_of, enums_of, fixed, mask, snake, with_parts
+from ..layout.subjects import Subject, classes
 from ..machine.kinds import Posts
 from .surface import COMMANDS, known, subjects
 
@@ -18,6 +19,13 @@ _FIELDS = '''\
 from __future__ import annotations
 
 from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """Where a field stands in its structure: byte offset, and bytes."""
+
+    offset: int
+    size: int
 
 
 class Field(NamedTuple):
@@ -51,32 +59,49 @@ COMMANDS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def layouts() -> str:
     """The module of fields and codes."""
-    structures, lines = with_parts(classes(subjects())), [_FIELDS]
-    for codes in dict.fromkeys([*codes_of(subjects()), *enums_of(structures)]):
+    return fields(subjects())
+
+
+def fields(subjects: Sequence[Subject]) -> str:
+    """The fields of words, the places of fields in structures, and the codes."""
+    structures, lines = with_parts(classes(subjects)), [_FIELDS]
+    for codes in dict.fromkeys([*codes_of(subjects), *enums_of(structures)]):
         lines += ["", f"class {camel(code_name(codes))}:"]
         lines += [f"    {snake(code.name).upper()} = {code:#x}" for code in codes]
         lines += [""]
     for cls in structures:
+        lines += ["", f"class {camel(label(cls))}:", f'    """{cls.declaration.title}"""', ""]
         if cls.declaration.is_bits:
-            lines += ["", f"class {camel(label(cls))}:", f'    """{cls.declaration.title}"""', ""]
             lines += [
                 f"    {snake(field.name).upper()} = Field({field.bit_offset}, {mask(field):#x})"
                 for field in cls.declaration.fields
             ]
-            lines += [""]
+        else:
+            lines += [
+                f"    {snake(field.name).upper()} = Place({field.byte_offset:#x}, {field.size})"
+                for field in fixed(cls)
+            ]
+        lines += [""]
     return "\n".join(lines)
 
 
 def commands() -> str:
     """The module of commands."""
-    return "\n".join([_COMMANDS.rstrip("\n"), *_rows(), "}", ""])
+    return table(COMMANDS)
 
 
-def _rows() -> Iterator[str]:
-    for description in COMMANDS.values():
+def table(described: Mapping[str, Description]) -> str:
+    """The arguments of each command."""
+    return "\n".join([_COMMANDS.rstrip("\n"), *_rows(described), "}", ""])
+
+
+def _rows(described: Mapping[str, Description]) -> Iterator[str]:
+    for description in described.values():
         yield f'    "{description.name}": {{'
         for argument in description.arguments:
-            row = (*_kind(argument)[:1], argument.optional, *_kind(argument)[1:])
+            kind, *limits = _kind(argument)
+            name = f"{kind} or null" if isinstance(argument.kind, Maybe) else kind
+            row = (name, argument.optional, *limits)
             yield f'        "{argument.name}": {row},'
         yield "    },"
 
@@ -98,5 +123,9 @@ def _kind(argument: Argument) -> tuple[Any, ...]:
             return "numbers", least, most
         case Posts():
             return ("posts",)
+        case Pieces(end):
+            return "pieces", end
+        case Leaves():
+            return ("leaves",)
         case never:
             assert_never(never)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from . import in_c, in_c_host, in_python, in_rust
+from . import in_c, in_c_host, in_python, in_python_host, in_rust, in_rust_host
 
 _HERE = Path(__file__).parent
 
@@ -72,6 +72,33 @@ KITS = {
         "`adapter.c` has a small GHCB host: replace it by yours, or by calls into yours.\n"
         "`kit/vmgexit_host.h` names its functions, and `kit/vmgexit_asks.h` says what they are given and\n"
         "may ask for: the VM as it was set up, guest memory, devices, the firmware.",
+        "host-peer",
+    ),
+    ("host", "rust"): Kit(
+        ("rust/json.rs", "rust/lines.rs", "rust/reading.rs", "rust_host/*.rs"),
+        "rust_host/project",
+        {
+            "layouts.rs": in_rust_host.layouts,
+            "commands.rs": in_rust_host.commands,
+            "asked.rs": in_rust_host.notes,
+        },
+        "`host.rs` has a small GHCB host: replace it by yours, or by calls into yours. `impl Host` there\n"
+        "says which functions answer which commands. `kit/vm.rs` says what they are given and may ask\n"
+        "for: the VM as it was set up, guest memory, devices, the firmware.",
+        "host-peer",
+    ),
+    ("host", "python"): Kit(
+        ("python/reading.py", "python_host/*.py"),
+        "python_host/project",
+        {
+            "layouts.py": in_python_host.layouts,
+            "commands.py": in_python_host.commands,
+            "vms.py": in_python_host.vms,
+        },
+        "`host.py` has a small GHCB host: replace it by yours, or by calls into yours. Its class says\n"
+        "which functions answer which commands. `kit/vm.py` says what they are given and may ask for: the\n"
+        "VM as it was set up, guest memory, devices, the firmware.",
+        "host-peer",
     ),
 }
 """By what an adapter is for, and its language."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
+from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.subjects import Subject, subject
 from ..machine.commands import COMMANDS as ALL
 from ..machine.commands import WITHOUT_MEMORY
@@ -66,12 +67,17 @@ def memory_subjects() -> list[Subject]:
     return [*subjects(), *map(subject, ("vmsa", "pvalidate-header", "pvalidate-entry"))]
 
 
-Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts
-"""The kinds of arguments that a kit reads."""
+Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts | Pieces | Leaves
+"""The kinds of arguments that a kit reads; those of hosts may also be null."""
 
 
 def known(argument: Argument) -> Known:
-    """The argument's kind."""
-    kind = argument.kind
+    """The argument's kind, without what says that it may be null."""
+    kind = argument.kind.kind if isinstance(argument.kind, Maybe) else argument.kind
     assert isinstance(kind, Known)
     return kind
+
+
+def may_miss(argument: Argument) -> bool:
+    """Whether a command may have no value for the argument."""
+    return argument.optional or isinstance(argument.kind, Maybe)

@@ -35,9 +35,15 @@ def read_command(line: bytes) -> dict[str, Any]:
             if not is_optional:
                 raise Wrong("a command with other arguments")
             command[name] = None
-        elif not _KINDS[kind](command[name], *limits):
+        elif not _is_a(kind, command[name], *limits):
             raise Wrong("a command with other arguments")
     return command
+
+
+def _is_a(kind: str, value: Any, *limits: Any) -> bool:
+    """Whether a value is one of its kind, which may end in `or null`."""
+    name = kind.removesuffix(" or null")
+    return (value is None and name != kind) or _KINDS[name](value, *limits)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -59,8 +65,10 @@ def _choice(value: Any, *names: str) -> bool:
     return isinstance(value, str) and value in names
 
 
-def _hex(value: Any, least: int, most: int) -> bool:
-    if not isinstance(value, str) or not least <= len(value) / 2 <= most or len(value) % 2:
+def _hex(value: Any, least: int, most: int | None) -> bool:
+    if not isinstance(value, str) or len(value) % 2 or len(value) / 2 < least:
+        return False
+    if most is not None and len(value) / 2 > most:
         return False
     return all(digit in "0123456789abcdefABCDEF" for digit in value)
 
@@ -79,6 +87,29 @@ def _posts(value: Any) -> bool:
     )
 
 
+def _pieces(value: Any, end: int) -> bool:
+    """A list of places and bytes that end at `end` or below."""
+    return isinstance(value, list) and all(
+        isinstance(piece, list)
+        and len(piece) == 2
+        and _hex(piece[1], 0, None)
+        and _number(piece[0], 0, end - len(piece[1]) // 2)
+        for piece in value
+    )
+
+
+def _leaves(value: Any) -> bool:
+    """A list of leaf, sub-leaf or null, EAX, EBX, ECX and EDX."""
+    return isinstance(value, list) and all(
+        isinstance(leaf, list)
+        and len(leaf) == 6
+        and all(
+            _number(one, 0, 0xFFFF_FFFF) or (at == 1 and one is None) for at, one in enumerate(leaf)
+        )
+        for leaf in value
+    )
+
+
 _KINDS: dict[str, Callable[..., bool]] = {
     "number": _number,
     "flag": _flag,
@@ -86,4 +117,6 @@ _KINDS: dict[str, Callable[..., bool]] = {
     "hex": _hex,
     "numbers": _numbers,
     "posts": _posts,
+    "pieces": _pieces,
+    "leaves": _leaves,
 }

@@ -39,6 +39,10 @@ impl<'a> Json<'a> {
         }
     }
 
+    pub fn is_null(self) -> bool {
+        self.0 == b"null"
+    }
+
     /// A text, without its quotation marks.
     pub fn text(self) -> Option<&'a [u8]> {
         (self.0[0] == b'"').then(|| &self.0[1..self.0.len() - 1])
@@ -272,6 +276,15 @@ impl<'a> Answer<'a> {
 
     pub fn hex(&mut self, key: &str, bytes: &[u8]) {
         self.key(key);
+        self.put_hex(bytes);
+    }
+
+    pub fn put_null(&mut self) {
+        self.separate();
+        self.raw(b"null");
+    }
+
+    pub fn put_hex(&mut self, bytes: &[u8]) {
         self.separate();
         self.raw(b"\"");
         for byte in bytes {

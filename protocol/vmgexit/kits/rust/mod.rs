@@ -1,5 +1,5 @@
 //! The kit: it reads commands, does what the host and the guest do, and writes answers. All of it but
-//! `process` uses `core` alone.
+//! `process` and `lines` uses `core` alone.
 
 #![allow(dead_code)]
 
@@ -7,6 +7,7 @@ pub mod adapter;
 pub mod commands;
 pub mod json;
 pub mod layouts;
+pub mod lines;
 pub mod process;
 pub mod reading;
 pub mod vm;

@@ -3,13 +3,12 @@
 use crate::kit::adapter::{answer_line, hello, Stop, Svsm};
 use crate::kit::commands::Request;
 use crate::kit::json::Answer;
+use crate::kit::lines::{read_line, text_of, LONGEST_LINE};
 use crate::kit::reading::Interrupt;
 use crate::kit::vm::{HostRequest, Vcpu, Vm, MOST_VCPUS};
-use std::any::Any;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-const LONGEST_LINE: usize = 1 << 20;
 const MOST_REQUESTS: usize = 1 << 13;
 
 /// Say hello, and answer every line until standard input ends, or an SVSM that does not stay stops.
@@ -67,36 +66,4 @@ pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What a Rust panic said.
-fn text_of(thrown: &(dyn Any + Send)) -> String {
-    let text = thrown.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| thrown.downcast_ref::<String>().cloned()).unwrap_or_default()
-}
-
-/// Read a line without its end, of which no more is kept than shows that it is too long. False at the end.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    input.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', line)?;
-    if line.last() == Some(&b'\n') {
-        line.pop();
-        return Ok(true);
-    }
-    if line.len() <= LONGEST_LINE {
-        return Ok(false); // the input has ended
-    }
-    loop {
-        let held = input.fill_buf()?;
-        let end = held.iter().position(|letter| *letter == b'\n');
-        let used = end.map_or(held.len(), |at| at + 1);
-        let is_over = used == 0;
-        input.consume(used);
-        if end.is_some() {
-            return Ok(true);
-        }
-        if is_over {
-            return Ok(false);
-        }
-    }
 }

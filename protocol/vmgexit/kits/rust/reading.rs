@@ -57,6 +57,11 @@ impl<'a> Hex<'a> {
         is_right.then_some(Hex(digits)).ok_or(OTHER_ARGUMENTS)
     }
 
+    /// How many bytes there are.
+    pub fn count(self) -> usize {
+        self.0.len() / 2
+    }
+
     pub fn bytes(self) -> impl Iterator<Item = u8> + 'a {
         let digit = |letter: u8| match letter {
             b'0'..=b'9' => letter - b'0',

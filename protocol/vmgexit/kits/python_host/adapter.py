@@ -1,0 +1,186 @@
+"""The adapter of a GHCB host: it reads commands, keeps guest memory, and writes answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from typing import Any
+
+from .layouts import Ghcb
+from .reading import LONGEST_LINE, Wrong, read_command
+from .vm import GUEST, PAGE, UNTOUCHED, Page, Vm
+from .vms import FIELDS, Setup
+
+VERSION = 2  # of the page specs/peer-protocol.md
+NEAR = 7  # changed bytes that lie no further apart are told as one run
+
+Command = dict[str, Any]
+Answer = dict[str, Any]
+Run = Any  # GUEST, UNTOUCHED, or a list of why the VM ends and a number
+
+
+class Host:
+    """The calls into a host. Yours is a subclass. `cpu` is below `vm.setup.vcpus`."""
+
+    name = "a GHCB host"
+    profile = "reference"
+
+    def init(self, vm: Vm) -> None:
+        """A fresh host for this VM."""
+        raise NotImplementedError
+
+    def knows(self, page: Page) -> bool:
+        """Whether it carries out an exit with such a page; what it does not have is not supported."""
+        raise NotImplementedError
+
+    def vmgexit(self, cpu: int, gpa: int) -> Run:
+        """The guest exits with `vm.page` at `gpa`. The host changes the page, and asks by `vm`."""
+        raise NotImplementedError
+
+    def knows_word(self, word: int) -> bool:
+        """Whether it answers such a word in the GHCB MSR."""
+        raise NotImplementedError
+
+    def msr(self, cpu: int, word: int) -> tuple[Run, int]:
+        """How the guest goes on, and the word afterwards."""
+        raise NotImplementedError
+
+    def sipi(self, cpu: int) -> None:
+        """A start-up IPI for a vCPU that waits for one."""
+        raise NotImplementedError
+
+
+def answer_commands(host: Host) -> None:
+    """Say hello, and answer every line until standard input ends, or the host raises."""
+    adapter = _Adapter(host)
+    _say({"vmgexit": VERSION, "name": host.name, "profile": host.profile, "machine": "host"})
+    while line := sys.stdin.buffer.readline(LONGEST_LINE + 2):
+        whole = line
+        while not whole.endswith(b"\n"):  # its rest is read, and not kept
+            whole = sys.stdin.buffer.readline(LONGEST_LINE)
+            if not whole:
+                return
+        try:
+            _say(adapter.answer(line.rstrip(b"\n")))
+        except Exception as error:
+            traceback.print_exc()
+            _say({"panic": f"{type(error).__name__}: {error}"})
+            return
+
+
+def _say(answer: Answer) -> None:
+    """One line, at once: the driver waits for it."""
+    print(json.dumps(answer), flush=True)
+
+
+class _Adapter:
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.vm: Vm | None = None
+
+    def answer(self, line: bytes) -> Answer:
+        try:
+            command = read_command(line)
+            if command["op"] == "init":
+                return self.init(command)
+            if self.vm is None:
+                raise Wrong("a command before init")
+            return self.carry_out(self.vm, command)
+        except Wrong as wrong:
+            return {"unsupported": str(wrong)}
+
+    def init(self, command: Command) -> Answer:
+        given = {key: value for key, value in command.items() if key != "op" and value is not None}
+        for key in ("memory", "cpuid"):
+            if key in given:
+                given[key] = tuple(map(tuple, given[key]))
+        self.vm = Vm(Setup(**given))
+        self.host.init(self.vm)
+        return {"ok": True}
+
+    def carry_out(self, vm: Vm, command: Command) -> Answer:
+        operation, cpu = command["op"], command.get("cpu") or 0
+        if cpu >= vm.setup.vcpus:
+            raise Wrong("a vCPU that does not exist")
+        if operation == "vmgexit":
+            return self.vmgexit(vm, command, cpu)
+        if operation == "msr":
+            return self.msr(vm, command["request"], cpu)
+        if operation == "write":
+            return {"ok": vm.store(command["gpa"], bytes.fromhex(command["hex"]))}
+        if operation == "read":
+            data = vm.load(command["gpa"], command["size"])
+            return {"hex": None if data is None else data.hex()}
+        was_held, vm.is_held[cpu] = vm.is_held[cpu], False
+        if was_held:
+            self.host.sipi(cpu)
+        return {"released": was_held}
+
+    def vmgexit(self, vm: Vm, command: Command, cpu: int) -> Answer:
+        gpa, pieces = command["gpa"], command["page"]
+        if gpa % PAGE or command["meanwhile"] is not None:
+            raise Wrong("a page that is not aligned, or that changes meanwhile")
+        page = Page(PAGE)
+        if pieces is None:
+            page[:] = vm.load(gpa, PAGE) or bytes(PAGE)
+        for at, text in pieces or ():
+            page[at : at + len(text) // 2] = bytes.fromhex(text)
+        if not self.host.knows(page):
+            raise Wrong("an exit that the host does not have")
+        if stands := _stands(vm, cpu):
+            return {"run": stands, "page": "untouched", "asked": []}
+        before = bytes(page)
+        vm.asked.clear()
+        vm.cpu, vm.page = cpu, page
+        if vm.is_memory(gpa, PAGE):
+            vm.pages[gpa // PAGE] = page
+        run = self.host.vmgexit(cpu, gpa)
+        if run == UNTOUCHED:
+            return {"run": GUEST, "page": "untouched", "asked": list(vm.asked)}
+        vm.has_ended = run != GUEST
+        return {"run": run, **_told(before, page), "asked": list(vm.asked)}
+
+    def msr(self, vm: Vm, word: int, cpu: int) -> Answer:
+        if not self.host.knows_word(word):
+            raise Wrong("a word that the host does not have")
+        if stands := _stands(vm, cpu):
+            return {"run": stands, "word": word, "asked": []}
+        vm.asked.clear()
+        vm.cpu = cpu
+        run, word = self.host.msr(cpu, word)
+        vm.has_ended = run != GUEST
+        return {"run": run, "word": word, "asked": list(vm.asked)}
+
+
+def _stands(vm: Vm, cpu: int) -> str:
+    """How a vCPU stands that does not run."""
+    return "ended" if vm.has_ended else "held" if vm.is_held[cpu] else ""
+
+
+def _told(before: bytes, page: Page) -> Answer:
+    """The answer that a page holds."""
+    registers = {"rax": Ghcb.RAX, "rbx": Ghcb.RBX, "rcx": Ghcb.RCX, "rdx": Ghcb.RDX}
+    return {
+        "status": page.get(Ghcb.SW_EXIT_INFO_1),
+        "detail": page.get(Ghcb.SW_EXIT_INFO_2),
+        "valid": [name for name, at in FIELDS.items() if page.marked >> at // 8 & 1],
+        "registers": {
+            name: page.get(field) for name, field in registers.items() if page.is_valid(field)
+        },
+        "buffer": _changed(before, page),
+    }
+
+
+def _changed(before: bytes, after: bytearray) -> list[list[int | str]]:
+    """What changed in the shared buffer: a place in the page and hex of each run."""
+    start, size = Ghcb.SHARED_BUFFER
+    runs: list[list[int]] = []
+    for at in range(start, start + size):
+        if before[at] == after[at]:
+            continue
+        if runs and at - runs[-1][1] <= NEAR:
+            runs[-1][1] = at
+        else:
+            runs.append([at, at])
+    return [[first, after[first : last + 1].hex()] for first, last in runs]

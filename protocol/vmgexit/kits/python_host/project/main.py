@@ -1,0 +1,10 @@
+"""The adapter of your GHCB host.
+
+Replace host.py by your host, or by calls into it: its class says which functions answer which commands.
+"""
+
+from host import SmallHost
+from kit.adapter import answer_commands
+
+if __name__ == "__main__":
+    answer_commands(SmallHost())

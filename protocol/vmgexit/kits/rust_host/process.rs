@@ -1,0 +1,59 @@
+//! The adapter as a process: lines from standard input, answers to standard output.
+
+use crate::kit::adapter::{answer_line, hello, Host};
+use crate::kit::asked::Asked;
+use crate::kit::commands::Setup;
+use crate::kit::json::Answer;
+use crate::kit::layouts::Ghcb;
+use crate::kit::lines::{read_line, text_of, LONGEST_LINE};
+use crate::kit::rows::Leaf;
+use crate::kit::vm::{Frame, Vm, MOST_LEAVES, MOST_PAGES, MOST_VCPUS, PAGE};
+use std::io::{self, Write};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+/// Say hello, and answer every line until standard input ends, or the host panics.
+pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
+    let mut buffer = vec![0; LONGEST_LINE + 2];
+    let mut vm = Vm {
+        setup: Setup::default(),
+        leaves: [Leaf::default(); MOST_LEAVES],
+        leaf_count: 0,
+        certificates: &mut vec![0; LONGEST_LINE / 2],
+        certificates_size: 0,
+        asked: Asked(Answer::new(&mut buffer)),
+        page: Ghcb::from_bytes([0; PAGE]),
+        page_at: None,
+        cpu: 0,
+        is_held: &mut vec![false; MOST_VCPUS],
+        has_ended: false,
+        frames: &mut vec![Frame { gpa: 0, data: [0; PAGE] }; MOST_PAGES],
+        frame_count: 0,
+    };
+    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let mut line = Vec::new();
+    hello(host, &mut vm.asked.0);
+    output.write_all(vm.asked.0.finished())?;
+    output.flush()?;
+    while read_line(&mut input, &mut line)? {
+        vm.asked.0.restart();
+        let mut panicked = None;
+        if line.len() > LONGEST_LINE {
+            vm.asked.0.text("unsupported", "a line of more than 1 MiB");
+        } else {
+            panicked = catch_unwind(AssertUnwindSafe(|| answer_line(host, &mut vm, &line))).err();
+        }
+        if let Some(thrown) = &panicked {
+            vm.asked.0.restart();
+            vm.asked.0.text("panic", &text_of(thrown.as_ref()));
+        }
+        output.write_all(vm.asked.0.finished())?;
+        output.flush()?; // the driver waits for it
+        if vm.asked.0.is_full {
+            return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
+        }
+        if panicked.is_some() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! What a GHCB host is given and may ask for: the VM as it was set up, guest memory, devices, the firmware.
+//!
+//! All that is asked is a part of the answer, in order. `vm.asked` has a function for each thing that a host
+//! may ask for; the functions here also give what the VM was set up to answer.
+
+use crate::kit::asked::Asked;
+use crate::kit::commands::{Exit, Setup, EXITS, NO_EXIT};
+use crate::kit::layouts::{Ghcb, MalformedInputCode, StatusCode};
+use crate::kit::rows::Leaf;
+
+pub const PAGE: usize = 4096;
+pub const MOST_PAGES: usize = 1024; // of guest memory that are not zero
+pub const SPARE_PAGES: usize = 64; // of them, for what the host writes
+pub const MOST_LEAVES: usize = 64;
+pub const MOST_VCPUS: usize = 4096;
+
+/// How the guest goes on after an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    Guest,
+    /// The guest goes on, and nothing was written to its page.
+    Untouched,
+    /// KVM_RUN fails with this number.
+    Error(u64),
+    /// The VM ends; the word of the GHCB MSR.
+    Terminate(u64),
+    /// An internal error, with the exit code.
+    Internal(u64),
+}
+
+/// A page of guest memory.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    pub gpa: u64,
+    pub data: [u8; PAGE],
+}
+
+/// The VM as it was set up, and the exit at hand.
+pub struct Vm<'a> {
+    pub setup: Setup,
+    pub leaves: [Leaf; MOST_LEAVES],
+    pub leaf_count: usize,
+    pub certificates: &'a mut [u8],
+    pub certificates_size: usize,
+    pub asked: Asked<'a>,
+    /// The page that a guest exits with. It is a part of guest memory.
+    pub page: Ghcb,
+    /// Where it is; none of an exit without a page.
+    pub page_at: Option<u64>,
+    pub cpu: usize,
+    pub is_held: &'a mut [bool],
+    pub has_ended: bool,
+    pub frames: &'a mut [Frame],
+    pub frame_count: usize,
+}
+
+// --- guest memory -----------------------------------------------------------------------------------
+
+impl Vm<'_> {
+    /// Whether there are `size` bytes of guest memory from `gpa` on.
+    pub fn is_memory(&self, gpa: u64, size: usize) -> bool {
+        let (size, top) = (size as u64, self.setup.memory_top);
+        size <= top && gpa <= top - size
+    }
+
+    /// Whether there is room for pieces of so many bytes, where so many pages are used.
+    pub fn has_room(used: usize, count: usize, bytes: usize) -> bool {
+        used + 2 * count + bytes / PAGE + SPARE_PAGES <= MOST_PAGES
+    }
+
+    /// Bytes of guest memory; false where it ends before.
+    pub fn load(&self, gpa: u64, into: &mut [u8]) -> bool {
+        if !self.is_memory(gpa, into.len()) {
+            return false;
+        }
+        let mut done = 0;
+        while done < into.len() {
+            let (at, start) = place(gpa + done as u64);
+            let size = (PAGE - start).min(into.len() - done);
+            let piece = &mut into[done..done + size];
+            if self.page_at == Some(at) {
+                piece.copy_from_slice(&self.page.into_bytes()[start..start + size]);
+            } else if let Some(frame) = self.frames[..self.frame_count].iter().find(|one| one.gpa == at) {
+                piece.copy_from_slice(&frame.data[start..start + size]);
+            } else {
+                piece.fill(0);
+            }
+            done += size;
+        }
+        true
+    }
+
+    /// Write guest memory; false where it ends before.
+    pub fn store(&mut self, gpa: u64, from: &[u8]) -> bool {
+        if !self.is_memory(gpa, from.len()) {
+            return false;
+        }
+        let mut done = 0;
+        while done < from.len() {
+            let (at, start) = place(gpa + done as u64);
+            let size = (PAGE - start).min(from.len() - done);
+            let piece = &from[done..done + size];
+            if self.page_at == Some(at) {
+                let mut bytes = self.page.into_bytes();
+                bytes[start..start + size].copy_from_slice(piece);
+                self.page = Ghcb::from_bytes(bytes);
+            } else if let Some(data) = self.frame(at, piece.iter().any(|byte| *byte != 0)) {
+                data[start..start + size].copy_from_slice(piece);
+            }
+            done += size;
+        }
+        true
+    }
+
+    /// A page of guest memory, which is made if that is asked; none where it is zero.
+    fn frame(&mut self, gpa: u64, is_made: bool) -> Option<&mut [u8; PAGE]> {
+        let known = self.frames[..self.frame_count].iter().position(|one| one.gpa == gpa);
+        if known.is_none() && is_made {
+            assert!(self.frame_count < self.frames.len(), "too many pages of guest memory are in use");
+            self.frames[self.frame_count] = Frame { gpa, data: [0; PAGE] };
+            self.frame_count += 1;
+        }
+        let at = known.or(is_made.then_some(self.frame_count.wrapping_sub(1)))?;
+        Some(&mut self.frames[at].data)
+    }
+}
+
+fn place(gpa: u64) -> (u64, usize) {
+    let start = gpa % PAGE as u64;
+    (gpa - start, start as usize)
+}
+
+// --- what a host asks -------------------------------------------------------------------------------
+
+impl Vm<'_> {
+    /// EAX, EBX, ECX and EDX.
+    pub fn ask_cpuid(&mut self, leaf: u32, sub_leaf: u32) -> [u32; 4] {
+        self.asked.cpuid(leaf.into(), sub_leaf.into());
+        let is_right = |one: &&Leaf| one.leaf == leaf && one.sub_leaf.map_or(true, |sub| sub == sub_leaf);
+        let known = self.leaves[..self.leaf_count].iter().find(is_right);
+        known.map_or([0; 4], |one| one.registers)
+    }
+
+    /// IN from a port.
+    pub fn ask_in(&mut self, port: u16, into: &mut [u8]) {
+        self.asked.r#in(port.into(), into.len() as u64);
+        into.fill(self.setup.device_byte as u8);
+    }
+
+    /// A read of MMIO into the page's shared buffer.
+    pub fn ask_mmio_read(&mut self, gpa: u64, at: usize, size: usize) {
+        self.asked.mmio_read(gpa, size as u64);
+        self.page.shared_buffer[at..at + size].fill(self.setup.device_byte as u8);
+    }
+
+    /// False where guest memory ends before.
+    pub fn read_memory(&mut self, gpa: u64, into: &mut [u8]) -> bool {
+        self.asked.read_memory(gpa, into.len() as u64);
+        self.load(gpa, into)
+    }
+
+    pub fn write_memory(&mut self, gpa: u64, from: &[u8]) -> bool {
+        let is_done = self.store(gpa, from);
+        let told = from.iter().rposition(|byte| is_done && *byte != 0).map_or(0, |last| last + 1);
+        self.asked.write_memory(gpa, from.len() as u64, &from[..told]);
+        is_done
+    }
+
+    /// What the firmware answers to a guest message: an error, or 0; the response is a page of zeros.
+    pub fn ask_firmware(&mut self) -> u64 {
+        self.asked.firmware();
+        self.setup.firmware_error
+    }
+
+    /// The vCPU waits for a start-up IPI; whether one follows at once. Until then it does not run.
+    pub fn ask_hold(&mut self) -> bool {
+        self.asked.hold();
+        self.is_held[self.cpu] = !self.setup.sipi;
+        self.setup.sipi
+    }
+}
+
+// --- the page ---------------------------------------------------------------------------------------
+
+/// The valid bits of a page: that of the field at offset n is bit n / 8.
+pub fn marked(page: &Ghcb) -> u128 {
+    u128::from_le_bytes(page.valid_bitmap)
+}
+
+/// Whether the field at this offset of the page is marked valid.
+pub fn is_valid(page: &Ghcb, offset: usize) -> bool {
+    marked(page) >> (offset / 8) & 1 != 0
+}
+
+pub fn mark(page: &mut Ghcb, offset: usize) {
+    page.valid_bitmap = (marked(page) | 1 << (offset / 8)).to_le_bytes();
+}
+
+/// The row of the exit that a page asks for; none of a code that is no exit.
+pub fn exit_of(page: &Ghcb) -> Option<&'static Exit> {
+    EXITS.iter().find(|one| one.code == page.sw_exit_code)
+}
+
+/// Whether the guest marked what every page of an exit needs.
+pub fn has_needs(page: &Ghcb, exit: Option<&Exit>) -> bool {
+    exit.unwrap_or(&NO_EXIT).needs & !marked(page) == 0
+}
+
+/// End an exit: the words of the answer, which are all that is valid. A host marks registers after it.
+pub fn answered(page: &mut Ghcb, status: StatusCode, detail: u64) -> Run {
+    page.valid_bitmap = [0; 16];
+    page.sw_exit_info_1 = status.0;
+    page.sw_exit_info_2 = detail;
+    mark(page, core::mem::offset_of!(Ghcb, sw_exit_info_1));
+    mark(page, core::mem::offset_of!(Ghcb, sw_exit_info_2));
+    Run::Guest
+}
+
+/// End an exit that is done.
+pub fn done(page: &mut Ghcb, detail: u64) -> Run {
+    answered(page, StatusCode::DONE, detail)
+}
+
+/// Refuse an exit.
+pub fn refused(page: &mut Ghcb, why: MalformedInputCode) -> Run {
+    answered(page, StatusCode::MALFORMED_INPUT, why.0)
+}
