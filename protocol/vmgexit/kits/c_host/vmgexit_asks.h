@@ -85,13 +85,25 @@ static inline bool vmgexit_is_memory(uint64_t gpa, uint64_t size)
     return size <= vmgexit_vm.setup.memory_top && gpa <= vmgexit_vm.setup.memory_top - size;
 }
 
+/* How many of so many bytes are in the page of an address. */
+static inline uint64_t vmgexit_piece(uint64_t gpa, uint64_t size)
+{
+    const uint64_t room = VMGEXIT_PAGE - gpa % VMGEXIT_PAGE;
+
+    return size < room ? size : room;
+}
+
 static inline bool vmgexit_load(uint64_t gpa, uint8_t *into, uint64_t size)
 {
     if (!vmgexit_is_memory(gpa, size))
         return false;
-    for (uint64_t i = 0; i < size; i++) {
-        const uint8_t *page = vmgexit_page_at(gpa + i, false);
-        into[i] = page ? page[(gpa + i) % VMGEXIT_PAGE] : 0;
+    for (uint64_t done = 0, piece; done < size; done += piece) {
+        const uint8_t *page = vmgexit_page_at(gpa + done, false);
+        piece = vmgexit_piece(gpa + done, size - done);
+        if (page)
+            memcpy(into + done, page + (gpa + done) % VMGEXIT_PAGE, piece);
+        else
+            memset(into + done, 0, piece);
     }
     return true;
 }
@@ -100,10 +112,15 @@ static inline bool vmgexit_store(uint64_t gpa, const uint8_t *from, uint64_t siz
 {
     if (!vmgexit_is_memory(gpa, size))
         return false;
-    for (uint64_t i = 0; i < size; i++) {
-        uint8_t *page = vmgexit_page_at(gpa + i, from[i] != 0);
+    for (uint64_t done = 0, piece; done < size; done += piece) {
+        bool is_zero = true;
+        uint8_t *page;
+        piece = vmgexit_piece(gpa + done, size - done);
+        for (uint64_t i = 0; i < piece; i++)
+            is_zero &= !from[done + i];
+        page = vmgexit_page_at(gpa + done, !is_zero);
         if (page)
-            page[(gpa + i) % VMGEXIT_PAGE] = from[i];
+            memcpy(page + (gpa + done) % VMGEXIT_PAGE, from + done, piece);
     }
     return true;
 }
