@@ -209,13 +209,81 @@ def test_a_peer_that_does_not_start_again(replay: Replay, tmp_path: Path) -> Non
     assert "cannot be started: ended with exit code 2: " in told[0]
 
 
-@pytest.mark.parametrize("option", ["--invariants", "--explain"])
-def test_our_own_machine_is_not_looked_into(option: str, replay: Replay, tmp_path: Path) -> None:
-    code, told = replay(["true"], scenario(tmp_path, [INIT]), option)
-    assert (code, told) == (
-        2,
-        [f"vmgexit: {option} looks into our own machine: not with --peer"],
-    )
+READ_PPR: Command = call(0, 2, 0x80A)
+
+
+def test_invariants_judge_what_a_peer_answers(replay: Replay, tmp_path: Path) -> None:
+    """With a fault of its own that no recorded answer shows, too."""
+    path = scenario(tmp_path, [INIT, READ_PPR, STATE])
+    code, told = replay([*PYTHON_PEER, "--plant", "ppr"], path, "--invariants")
+    assert code == 1
+    assert told[1].endswith("line 1: INV-6 at read PPR of vCPU 0: PPR reads 0xf, 0x0 expected")
+    assert told[4].startswith("->   1 call")
+    assert told[-1] == "1 sequences, 3 operations, 1 mismatches, 1 violations"
+    code, told = replay(PYTHON_PEER, path, "--invariants")
+    assert (code, told) == (0, ["1 sequences, 3 operations, 0 mismatches"])
+
+
+def test_no_invariant_judges_memory_by_answers(replay: Replay) -> None:
+    code, told = replay(PYTHON_PEER, str(QUIRKS / "guest-reads-vmsa.jsonl"), "--invariants")
+    assert code == 0
+    assert told[-1].endswith("0 mismatches, 1 sequences with memory not judged by invariants")
+
+
+def test_quirks_of_a_peer_are_named_and_counted(replay: Replay) -> None:
+    """Two quirks in two scenarios, and a third that our machine has too."""
+    names = ["ppr-keeps-low-nibble", "refused-ipi-crashes", "handoff-drops-vector-31"]
+    peer = [*PYTHON_PEER, "--profile", ",".join(names)]
+    files = [str(QUIRKS / f"{name}.jsonl") for name in names]
+    code, told = replay(peer, *files, "--explain", "--profile", names[2])
+    assert code == 0
+    assert told[0].endswith("(explained by ppr-keeps-low-nibble)")
+    assert told[1].endswith("(explained by refused-ipi-crashes)")
+    assert told[2] == "3 sequences, 14 operations, 2 mismatches"
+    assert told[3:] == ["ppr-keeps-low-nibble: 1", "refused-ipi-crashes: 1", "0 unexplained"]
+
+
+def test_what_no_quirk_does_and_what_follows_stays_unexplained(
+    replay: Replay, tmp_path: Path
+) -> None:
+    path = scenario(tmp_path, [INIT, READ_PPR, READ_PPR, REGISTER])
+    code, told = replay([*PYTHON_PEER, "--plant", "ppr"], path, "--explain")
+    assert code == 1
+    assert all(line.endswith("(explained by no quirk)") for line in told[:2])
+    assert told[2:] == ["1 sequences, 4 operations, 2 mismatches", "2 unexplained"]
+
+
+def test_a_recording_has_its_quirks_and_a_peer_its_own(replay: Replay) -> None:
+    """COCONUT's answers differ from the reference's by its quirks, as of our own machine."""
+    recording = str(RECORDINGS / "host.jsonl.xz")
+    code, told = replay([*PYTHON_PEER, "--profile", "coconut"], recording, "--explain")
+    assert (code, told[-1]) == (0, "0 unexplained")
+    code, told = replay(PYTHON_PEER, recording, "--explain")
+    assert (code, told[-1]) == (0, "0 unexplained")
+    assert "level-dropped-without-eoi: 19" in told
+
+
+def test_an_unexpected_stop_ends_its_sequence_and_counts_once(
+    replay: Replay, tmp_path: Path
+) -> None:
+    level = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
+    enter = {"op": "enter", "cpu": 0}
+    path = scenario(tmp_path, [INIT, level, enter, READ_PPR, STATE, enter], [INIT, STATE])
+    code, told = replay([*PYTHON_PEER, "--plant", "panic"], path, "--invariants")
+    assert code == 1
+    assert told[-1] == "2 sequences, 5 operations, 1 mismatches, 1 violations"
+    assert any("INV-10 at enter: the SVSM stopped: assertion failed: !level" in one for one in told)
+
+
+def test_invariants_are_of_an_svsm(replay: Replay, tmp_path: Path) -> None:
+    path = tmp_path / "host.jsonl"
+    path.write_text('{"seq": 0, "kind": "host", "ops": [{"cmd": {"op": "init"}}]}\n')
+    host = [sys.executable, str(ROOT / "specs" / "peers" / "python_host.py")]
+    code, told = replay(host, str(path), "--invariants")
+    assert code == 2
+    assert told == [
+        f"vmgexit: {path} #0 line 1: invariants judge what an SVSM answers, and this is for a GHCB host"
+    ]
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon"])

@@ -28,6 +28,10 @@ INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 LEVEL: Command = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
 ENTER: Command = {"op": "enter", "cpu": 0}
 READ_PPR: Command = call(0, 2, 0x80A)
+MESSAGE = (
+    "call SVSM_APIC_READ_REGISTER of PPR: rdx: 15 found, 0 expected;"
+    " it breaks INV-6 at read PPR of vCPU 0: PPR reads 0xf, 0x0 expected"
+)
 
 needs_atheris = pytest.mark.needs("atheris")
 
@@ -66,7 +70,8 @@ def finding(peer: PeerTarget, commands: list[Command]) -> Finding:
 def test_the_first_different_answer_is_the_finding(opened: Open) -> None:
     found = finding(opened(*PEER, "--plant", "ppr"), [INIT, ENTER, READ_PPR, READ_PPR])
     assert found.cause == "call SVSM_APIC_READ_REGISTER of PPR: rdx differs"
-    assert found.message == "call SVSM_APIC_READ_REGISTER of PPR: rdx: 15 found, 0 expected"
+    assert found.message == MESSAGE
+    assert found.clause == "INV-6"
 
 
 def test_a_stop_is_a_finding_and_the_peer_goes_on(opened: Open) -> None:
@@ -144,7 +149,7 @@ def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
     assert campaign.returncode == 1, campaign.stdout + campaign.stderr
     lines = campaign.stdout.splitlines()
     [told] = [line for line in lines if line.startswith("finding: ")]
-    assert told == "finding: call SVSM_APIC_READ_REGISTER of PPR: rdx: 15 found, 0 expected"
+    assert told == f"finding: {MESSAGE}"
     again = next(line for line in lines if " replay " in line)
 
     replayed = vmgexit(tmp_path, *shlex.split(again)[2:])

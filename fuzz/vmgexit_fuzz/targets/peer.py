@@ -16,8 +16,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Cause, Failed, first, place
-from vmgexit.compare.lockstep import UNSUPPORTED, compare
-from vmgexit.compare.peer import STOPS, plain
+from vmgexit.compare.lockstep import compare
+from vmgexit.compare.peer import STOPS, UNSUPPORTED, plain
 from vmgexit.descriptions import Answer, Command
 from vmgexit.errors import PeerError, brief
 from vmgexit.machine.machine import Machine
@@ -141,6 +141,12 @@ class _OurOwn:
 
 
 def _finding(cause: Cause) -> Finding:
+    broken = cause.violation
+    named = {
+        "clause": broken.invariant.name if broken else "",
+        "meaning": broken.invariant.meaning if broken else "",
+        "place": cause.place,
+    }
     for stop in STOPS:
         text = cause.differences.get(stop, (None,))[0]
         if text is not None and not cause.quirk:
@@ -149,6 +155,7 @@ def _finding(cause: Cause) -> Finding:
             return Finding(
                 f"{stop} at {cause.place}: {_NUMBER.sub('N', said)}",
                 f"{cause.place}: {stop}: {said}",
+                **named,
                 steps=cause.index + 1,
             )
-    return Finding(cause.name, str(cause), place=cause.place, steps=cause.index + 1)
+    return Finding(cause.name, str(cause), **named, steps=cause.index + 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 
-from vmgexit.compare.lockstep import UNSUPPORTED
+from vmgexit.compare.peer import UNSUPPORTED
 from vmgexit.descriptions import Command
 from vmgexit.errors import UsageError
 

@@ -31,12 +31,14 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run each sequence of JSON lines on a fresh machine, and compare the answers with the"
         " recorded ones. The lines say whether that is an SVSM or a GHCB host. With --peer, run it on"
-        " another implementation; where no answer is recorded, compare with the machine. Exits 1 on a"
+        " another implementation; where no answer is recorded, compare with the machine; --invariants then"
+        " judges what it answers, and --explain names the quirks that it has. Exits 1 on a"
         " mismatch (with --explain: on a mismatch that no quirk explains) and on a broken invariant."
     )
     parser.epilog = examples(
         "vmgexit replay --profile coconut corpus/recordings/*.jsonl.xz",
         "vmgexit replay --profile kvm --explain corpus/recordings/kvm/*.jsonl.xz",
+        "vmgexit replay --explain --invariants --peer my-adapter/adapter scenario.jsonl",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="recording or scenario, or -")
     parser.add_argument(
@@ -133,7 +135,16 @@ def _mismatches(arguments: argparse.Namespace, tally: Tally) -> Iterator[Mismatc
                     f"{where}: this is for {_NAMED[sequence.machine]}, and the peer is"
                     f" {_NAMED[peer.hello.machine]}"
                 )
-            yield from replay_peer([sequence], peer, quirks, tally)
+            if arguments.invariants:
+                _for_an_svsm(sequence, "invariants judge what an SVSM answers")
+            yield from replay_peer(
+                [sequence],
+                peer,
+                quirks,
+                tally,
+                watched=arguments.invariants,
+                explaining=arguments.explain,
+            )
 
 
 def _without_answers(arguments: argparse.Namespace) -> Iterator[Sequence]:
@@ -169,9 +180,6 @@ def _sequences(arguments: argparse.Namespace) -> Iterator[tuple[Sequence, Any]]:
 
 def _command(arguments: argparse.Namespace) -> list[str]:
     """The words of --peer, as a shell would read them."""
-    for option in ("invariants", "explain"):
-        if getattr(arguments, option):
-            raise UsageError(f"--{option} looks into our own machine: not with --peer")
     for option in ("psp", "tpm"):
         if getattr(arguments, option) != "recorded":
             raise UsageError(f"--{option}: a device of our own machine, not of a peer")

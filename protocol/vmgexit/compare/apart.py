@@ -13,7 +13,8 @@ from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError
 from ..machine.machine import Machine
 from ..machine.quirks import PROFILES
-from .lockstep import Answering, compare
+from .lockstep import compare
+from .peer import Answering
 
 _MOST_ASKED = 4  # scenarios that a peer gets for this
 

@@ -21,18 +21,20 @@ from ..errors import DecodeError, PeerError, brief
 from ..machine.machine import Machine
 from ..machine.memory.memory import Memory
 from ..machine.quirks import PROFILES, Quirks, noting
+from ..watch.judged import Violation
 from ..watch.snapshot import snapshot
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.calls import find_call
 from ..wire.doorbell import DoorbellHead
 from ..wire.svsm import Protocol as CallProtocol
 from ..wire.svsm import ResultCode
-from . import memory_looks
+from . import memory_looks, mirror
 from .apart import likeliest
-from .lockstep import UNSUPPORTED, Answering, Differences, compare
-from .peer import STOPS, plain
+from .lockstep import Differences, compare
+from .mirror import LOOKS as _ON_INTERRUPTS
+from .mirror import Exchange, broken
+from .peer import STOPS, UNSUPPORTED, Answering, plain
 
-_ON_INTERRUPTS = ("state", "doorbell")
 LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
 """The commands that only look, asked after each command."""
 
@@ -75,7 +77,8 @@ _PLACE = re.compile(r"\[\w+\]")  # which page or vCPU a key is about
 @dataclass(frozen=True, slots=True)
 class Cause:
     """The first difference of a scenario. `index` is the command's; `key` is what differs; `quirk` is the
-    switch of ours that explains it, or empty. `before` and `after` show our machine around the command."""
+    switch of ours that explains it, or empty. `before` and `after` show our machine around the command.
+    `violation` is the invariant that the peer's own answers break."""
 
     index: int
     place: str
@@ -84,6 +87,7 @@ class Cause:
     quirk: str
     before: str
     after: str
+    violation: Violation | None = None
 
     @property
     def name(self) -> str:
@@ -99,7 +103,8 @@ class Cause:
         if nearest[_SHOWN:]:
             parts.append(f"and {len(nearest) - _SHOWN} more")
         because = f" (explained by {self.quirk})" if self.quirk else ""
-        return f"{self.place}: {'; '.join(parts)}{because}"
+        breaks = f"; it breaks {self.violation}" if self.violation else ""
+        return f"{self.place}: {'; '.join(parts)}{breaks}{because}"
 
 
 class Failed(Exception):
@@ -121,6 +126,7 @@ def first(
     explanation does not take long each time."""
     machine = Machine(quirks)
     told: list[tuple[Command, Answer]] = []
+    exchanges: list[Exchange] = []
     # Keys of looks that differ from the beginning: no command is their cause.
     usual: set[str] = set()
     for index, command in enumerate(commands):
@@ -135,9 +141,14 @@ def first(
                 raise Failed(error, index, place(command)) from None
             if set(answer) == {UNSUPPORTED}:
                 if one is command:
+                    exchanges.append(Exchange(one, answer))
                     break  # our machine leaves it out too
                 continue
             told.append((one, answer))
+            if one is command:
+                exchanges.append(Exchange(one, answer))
+            elif one["op"] in _ON_INTERRUPTS:
+                exchanges[-1].looks.append((one, answer))
             expected = _answer(machine, one)
             differing = compare(answer, expected)
             if one is not command:
@@ -152,6 +163,8 @@ def first(
         if found:
             where = place(command)
             key = _key(where, found)
+            # Before the peer is asked for more: it is where the difference left it.
+            violation = broken(peer, exchanges, len(machine.vm.vcpus))
             is_hopeless = unexplained is not None and unexplained[key] >= _MOST_TRIED
             names = explaining(told, quirks, usual, 1 if is_hopeless else _MOST_MEETING)
             if unexplained is not None and not names:
@@ -159,7 +172,7 @@ def first(
             have = PROFILES.named(quirks)
             named = likeliest(peer, have, commands[: index + 1], names) if names else ""
             after = _state(machine, command) + memory_looks.around(machine.vm.memory, memory)
-            return Cause(index, where, key, found, named, before, after)
+            return Cause(index, where, key, found, named, before, after, violation)
     return None
 
 
@@ -187,12 +200,7 @@ def _looks(command: Command, machine: Machine, before: Memory | None) -> Iterato
         yield from memory_looks.looks(command, machine, before)
         if not machine.vm.has_apic or "memory" in command:
             return
-    own = command.get("cpu", 0)
-    sends = command["op"] == "call" and command["request"] == ApicCall.WRITE_REGISTER
-    others = range(len(machine.vm.vcpus)) if sends else ()
-    for cpu in (own, *(other for other in others if other != own)):
-        for name in _ON_INTERRUPTS:
-            yield {"op": name, "cpu": cpu}
+    yield from mirror.looks(command, len(machine.vm.vcpus))
 
 
 def _of_look(look: Command, found: Differences, expected: Answer) -> Differences:

@@ -23,8 +23,8 @@ from ..wire.ghcb import GhcbPage
 from ..wire.ghcb_msr import GhcbInfo
 from ..wire.page_size import PAGE
 from .causes import Cause, Failed
-from .lockstep import UNSUPPORTED, Answering, Differences, compare
-from .peer import STOPS
+from .lockstep import Differences, compare
+from .peer import STOPS, UNSUPPORTED, Answering
 from .replay import Asking
 
 LOOK: Command = {"op": "state"}

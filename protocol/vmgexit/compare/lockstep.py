@@ -8,16 +8,17 @@ are compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Sequence as Several
+from typing import Any
 
-from ..descriptions import Answer, Command
+from ..descriptions import Answer
 from ..devices import RECORDED
 from ..errors import PeerError, ScenarioError
-from ..sequences import SVSM, Sequence
-from .peer import STOPS, Peer, plain
-from .replay import KINDS, Mismatch, Tally, differences, same
+from ..sequences import Sequence
+from .mirror import Exchange, ask, judge, stops
+from .peer import UNSUPPORTED, Peer, plain
+from .replay import KINDS, Mismatch, Tally, causes_among, differences, explain, replay, same
 
-UNSUPPORTED = "unsupported"
 Differences = dict[str, tuple[Any, Any]]  # by dotted key: found, expected
 
 
@@ -46,75 +47,127 @@ def _only(expected: Answer, given: Answer) -> Answer:
     }
 
 
-class Answering(Protocol):
-    """A peer, or what stands in for one."""
-
-    def execute(self, command: Command) -> Answer: ...
-
-
-class Lockstep:
-    """A peer and a machine that get the same commands, from an `init` on. `kind` says what machine."""
-
-    def __init__(self, peer: Answering, quirks: Any, kind: str = SVSM) -> None:
-        self.peer = peer
-        self.machine: Any = KINDS[kind].begin(quirks, RECORDED)
-
-    def execute(self, command: Command) -> tuple[Answer, Answer]:
-        """Both answers, the peer's first; the machine's is empty when the peer does not support the
-        operation. Raises PeerError and ScenarioError."""
-        answer = self.peer.execute(command)
-        if set(answer) == {UNSUPPORTED}:
-            return answer, {}
-        return answer, self.machine.execute(command)
-
-
 def replay_peer(
-    sequences: Iterable[Sequence], peer: Peer, quirks: Any, tally: Tally
+    sequences: Iterable[Sequence],
+    peer: Peer,
+    quirks: Any,
+    tally: Tally,
+    *,
+    watched: bool = False,
+    explaining: bool = False,
 ) -> Iterator[Mismatch]:
     """Run every sequence on the peer and yield the answers that differ; `tally` counts on the way.
 
     Expected are the recorded answers, and those of a machine with `quirks` in sequences that lack
-    some. A peer that fails ends its sequence by a mismatch and is started again for the next one.
+    some. A peer that fails ends its sequence by a mismatch and is started again for the next one, and a
+    stop that was not expected ends it too. With `watched` the invariants judge the peer's own answers; a
+    broken one is kept in the tally. With `explaining` each mismatch has the quirks that explain it.
     Raises PeerError when it cannot be started.
     """
     for sequence in sequences:
         tally.sequences += 1
-        if _conforms(sequence, peer, quirks, tally):
+        if not watched and _conforms(sequence, peer, quirks, tally):
             continue
         # Once more in step: only so is it certain which answer belongs to which command.
-        lockstep = Lockstep(peer, quirks, sequence.machine) if None in sequence.answers else None
         peer.forget()
-        for index, (command, recorded) in enumerate(
-            zip(sequence.commands, sequence.answers, strict=True)
-        ):
-            tally.operations += 1
-            try:
-                if lockstep:
-                    answer, expected = lockstep.execute(command)
-                else:
-                    answer, expected = peer.execute(command), {}
-            except ScenarioError as error:
-                raise ScenarioError(f"operation {index}: {error}", line=sequence.line) from None
-            except PeerError as error:
-                if error.kind == "start":
-                    raise
-                tally.mismatches += 1
-                yield Mismatch(sequence, index, {}, failure=f"peer: {error}")
-                break
-            tally.unsupported += UNSUPPORTED in answer
-            if UNSUPPORTED in answer and command["op"] == "init":
-                break  # it has no machines with memory
-            expected = expected if recorded is None else recorded
-            found = compare(answer, expected)
-            if found:
-                tally.mismatches += 1
-                yield Mismatch(sequence, index, found, is_recorded=recorded is not None)
-                if _stops(answer) != _stops(expected):
-                    break  # what comes after it would differ too
+        exchanges: list[Exchange] = []
+        mismatches = list(_in_step(sequence, peer, quirks, tally, exchanges, watched=watched))
+        if watched:
+            _judge(sequence, exchanges, tally)
+        if explaining:
+            _explain(sequence, mismatches, exchanges, quirks)
+        yield from mismatches
 
 
-def _stops(answer: Answer) -> bool:
-    return any(stop in answer for stop in STOPS)
+def _in_step(
+    sequence: Sequence,
+    peer: Peer,
+    quirks: Any,
+    tally: Tally,
+    exchanges: list[Exchange],
+    *,
+    watched: bool,
+) -> Iterator[Mismatch]:
+    """The same of one sequence, command by command. The `exchanges` are added to those that there are."""
+    machine: Any = KINDS[sequence.machine].begin(quirks, RECORDED)
+    needs_machine, vcpus = None in sequence.answers, 0
+    for index, (command, recorded) in enumerate(
+        zip(sequence.commands, sequence.answers, strict=True)
+    ):
+        tally.operations += 1
+        vcpus = command.get("cpus", vcpus)
+        try:
+            if watched:
+                exchange = ask(peer, command, vcpus)
+            else:
+                exchange = Exchange(command, peer.execute(command))
+            exchanges.append(exchange)
+            answer = exchange.answer
+            runs = needs_machine and not exchange.is_left_out
+            expected = machine.execute(command) if runs else {}
+        except ScenarioError as error:
+            raise ScenarioError(f"operation {index}: {error}", line=sequence.line) from None
+        except PeerError as error:
+            if error.kind == "start":
+                raise
+            tally.mismatches += 1
+            yield Mismatch(sequence, index, {}, failure=f"peer: {error}")
+            break
+        tally.unsupported += UNSUPPORTED in answer
+        if UNSUPPORTED in answer and command["op"] == "init":
+            break  # it has no machines with memory
+        expected = expected if recorded is None else recorded
+        found = compare(answer, expected)
+        if found:
+            tally.mismatches += 1
+            yield Mismatch(sequence, index, found, is_recorded=recorded is not None)
+            if stops(answer) != stops(expected):
+                break  # what comes after it would differ too
+
+
+def _judge(sequence: Sequence, exchanges: Several[Exchange], tally: Tally) -> None:
+    """Hold the invariants against what the peer answered to a sequence."""
+    if "memory" in sequence.commands[0]:
+        tally.unjudged += 1
+    elif (violation := judge(exchanges)) is not None:
+        tally.violations.append((sequence, violation))
+
+
+def _explain(
+    sequence: Sequence, mismatches: Several[Mismatch], exchanges: Several[Exchange], quirks: Any
+) -> None:
+    """Name the quirks that a machine with `quirks` lacks to answer as the peer does, and as was recorded.
+    From the first answer on that no machine gives, nothing is explained."""
+    recorded = explain(sequence, quirks) if any(sequence.answers) else {}
+    places = [at for at, exchange in enumerate(exchanges) if not exchange.is_left_out]
+    answered = [exchanges[at] for at in places]
+    is_given = True
+    for mismatch in mismatches:
+        mismatch.explained_by = ()
+        several = len([at for at in places if at <= mismatch.index])
+        is_given = is_given and not mismatch.failure
+        if not is_given:
+            continue
+        told = Sequence(sequence.name, sequence.line, machine=sequence.machine)
+        for exchange in answered[:several]:
+            partly = UNSUPPORTED in exchange.answer
+            told.add(exchange.command, None if partly else exchange.answer)
+        causes = _causes(told, quirks)
+        is_given = causes is not None
+        if causes is not None:
+            ours, theirs = causes.get(several - 1, ()), recorded.get(mismatch.index, ())
+            mismatch.explained_by = tuple(dict.fromkeys((*ours, *theirs)))
+
+
+def _causes(told: Sequence, quirks: Any) -> dict[int, tuple[str, ...]] | None:
+    """What `explain` says of a peer's answers, which need no quirk, those of a profile, or a single one;
+    None where no machine gives them."""
+    if not list(replay([told], quirks, Tally())):
+        return {}
+    if causes := explain(told, quirks):
+        return causes
+    singly = (causes_among(told, quirks, [one]) for one in KINDS[told.machine].profiles.names())
+    return next((causes for causes in singly if causes), None)
 
 
 def _conforms(sequence: Sequence, peer: Peer, quirks: Any, tally: Tally) -> bool:

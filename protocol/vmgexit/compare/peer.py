@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError, brief
@@ -38,6 +38,7 @@ TIMEOUT = 10.0  # seconds for one answer
 LONGEST_ANSWER = 1 << 20  # bytes; a long `state` has some thousands
 COUNTERS = 4096  # of a peer's own coverage
 STOPS = ("panic", "terminated")  # answers after which there is no machine until the next init
+UNSUPPORTED = "unsupported"  # the key of an answer, or of a part, that a peer does not know
 
 _CHUNK = 1 << 16
 _LAST_WORDS = 4096  # bytes of standard error that are kept
@@ -73,6 +74,12 @@ class _Told:
         answer = _object(line)
         hits = _hits(answer.pop("hits", []))
         return cls(answer, hits, any(stop in answer for stop in STOPS))
+
+
+class Answering(Protocol):
+    """A peer, or what stands in for one."""
+
+    def execute(self, command: Command) -> Answer: ...
 
 
 class Peer:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError
 from ..sequences import HOST, Sequence
-from .lockstep import UNSUPPORTED
-from .peer import STOPS, Peer
+from .peer import STOPS, UNSUPPORTED, Peer
 
 
 @dataclass(slots=True)

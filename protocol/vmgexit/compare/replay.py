@@ -113,6 +113,7 @@ class Tally:
     mismatches: int = 0
     violations: list[tuple[Sequence, Violation]] = field(default_factory=list)
     unsupported: int = 0  # operations of which a peer says that it does not know them, or not all
+    unjudged: int = 0  # sequences with memory, which no invariant judges by a peer's answers
 
     def __str__(self) -> str:
         parts = [
@@ -124,6 +125,8 @@ class Tally:
             parts.append(f"{len(self.violations)} violations")
         if self.unsupported:
             parts.append(f"{self.unsupported} operations the peer does not fully support")
+        if self.unjudged:
+            parts.append(f"{self.unjudged} sequences with memory not judged by invariants")
         return ", ".join(parts)
 
 

@@ -24,7 +24,7 @@ from ..wire.exit_codes import ExitCode
 from ..wire.svsm import CoreCall, Protocol, ResultCode
 from .hold import acknowledged, ascending, nothing_lost, one_end
 from .ledger import settled
-from .oracle import documented_code
+from .oracle import documented_code, logical_id
 from .tally import DESCRIPTOR, IN_IRR, Tallies, Tally
 
 # As plain integers: what is compared with them comes from commands.
@@ -40,6 +40,7 @@ _CONFIGURE, _READ, _WRITE, _ALLOW = map(
     ),
 )
 _TPR, _PPR, _EOI = int(ApicRegister.TPR), int(ApicRegister.PPR), int(ApicRegister.EOI)
+_ID, _LDR = int(ApicRegister.ID), int(ApicRegister.LDR)
 _NO_PROTOCOL = int(ResultCode.UNSUPPORTED_PROTOCOL)
 _DISABLE = ExitCode.DISABLE_ALTERNATE_INJECTION
 _ALL_VECTORS = (1 << 256) - (1 << LOWEST_VECTOR)
@@ -241,12 +242,16 @@ def _off_is_off(
 
 
 def _read(watch: Tallies, cpu: Vcpu, tally: Tally, register: int, value: int) -> None:
-    """TPR and PPR read as the architecture says."""
+    """TPR, PPR, ID and LDR read as the architecture says."""
     expected = value
     if register == _TPR:
         expected = tally.tpr
     elif register == _PPR:
         newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
         expected = tally.tpr if newest >> 4 <= tally.tpr >> 4 else newest & 0xF0
+    elif register == _ID:
+        expected = cpu.apic_id
+    elif register == _LDR:
+        expected = logical_id(cpu.apic_id)
     if value != expected:
         watch.broken("INV-6")

@@ -39,7 +39,7 @@ from .memory.documented import AS_DOCUMENTED
 from .memory.interrupts import LedgerOnMemory
 from .memory.invariants import INVARIANTS as OF_MEMORY
 from .memory.keys import KEYS
-from .oracle import documented_code
+from .oracle import documented_code, logical_id
 
 INVARIANTS: list[Invariant] = []
 _invariant = adding_to(INVARIANTS)
@@ -204,8 +204,8 @@ def _one_end(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
 
 @_invariant(
     "INV-6",
-    "classes in service ascend; PPR and TPR read as the architecture says",
-    when="two or more interrupts were in service, or PPR or TPR was read",
+    "classes in service ascend; PPR, TPR, ID and LDR read as the architecture says",
+    when="two or more interrupts were in service, or one of these registers was read",
 )
 def _priorities(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     cpu, account = step.cpu, step.account
@@ -223,6 +223,8 @@ def _priorities(vm: Vm, ledger: Ledger, step: Step) -> Wrong | None:
     expected = {
         ApicRegister.TPR: account.tpr,
         ApicRegister.PPR: account.tpr if newest >> 4 <= account.tpr >> 4 else newest & 0xF0,
+        ApicRegister.ID: cpu.apic_id,
+        ApicRegister.LDR: logical_id(cpu.apic_id),
     }.get(step.command["rcx"])
     if expected is None:
         return wrong

@@ -24,6 +24,11 @@ _LOWEST_IPI = 16
 _LOWEST_ALLOWED = 31
 
 
+def logical_id(apic_id: int) -> int:
+    """LDR of an x2APIC id: the cluster in bits 31:16, and one of sixteen bits for the place in it."""
+    return (apic_id >> 4) << 16 & 0xFFFF_FFFF | 1 << apic_id % 16
+
+
 def documented_code(cpu: Vcpu, command: Command, *, emulated: bool, count: int) -> ResultCode:
     """The code that a call must answer, where the vCPU was `emulated` before it or not, and `count`
     registrations stood."""

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Failed
 from vmgexit.compare.host_causes import clause, first, place
-from vmgexit.compare.lockstep import UNSUPPORTED, compare
+from vmgexit.compare.lockstep import compare
+from vmgexit.compare.peer import UNSUPPORTED
 from vmgexit.descriptions import Answer, Command
 from vmgexit.errors import PeerError, brief
 from vmgexit.hosts.scenario import Session, show

@@ -24,8 +24,7 @@ from ...machine.commands import call
 from ...sequences import HOST, SVSM
 from ...wire.apic import ApicCall, ApicRegister
 from ...wire.calls import find_call
-from ..lockstep import UNSUPPORTED, Answering
-from ..peer import STOPS, Peer
+from ..peer import STOPS, UNSUPPORTED, Answering, Peer
 from ..replay import same
 from .host_rules import RULES as OF_A_HOST
 from .memory_rules import RULES as ON_MEMORY

@@ -387,7 +387,7 @@ def write_icr(cpu: Vcpu, value: int) -> ResultCode:
     if icr.message_type is _FIXED and not _may_send(cpu, icr.vector):
         return _REFUSED
     cpu.apic.icr = value
-    targets, ask = _targets(cpu, icr)
+    targets, ask = icr_targets(cpu, icr)
     for target in targets:
         _deliver(cpu, target, icr)
     if ask:
@@ -411,7 +411,7 @@ def _notification(value: int) -> int:
     return int(word)
 
 
-def _targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
+def icr_targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
     """The vCPUs that an interrupt command reaches, and whether the host must be asked."""
     others = [other for other in cpu.vm.vcpus if other is not cpu]
     if icr.shorthand == _SELF:
