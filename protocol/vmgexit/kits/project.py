@@ -14,6 +14,9 @@ _HERE = Path(__file__).parent
 
 _C = ("c/vmgexit_json.h", "c/vmgexit_reading.h")
 _OF_AN_SVSM = (*_C, "c/vmgexit_vm.h", "c/vmgexit_answers.h", "c/vmgexit_adapter.h")
+_RUST_OF_AN_SVSM = tuple(
+    f"rust/{name}.rs" for name in ("adapter", "json", "lines", "process", "reading", "vm")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,19 @@ KITS = {
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_memory.h` says what they may call: memory, the instructions on the RMP,\n"
         "and where vCPUs are.",
+        "svsm-peer",
+    ),
+    ("svsm-memory", "rust"): Kit(
+        (*_RUST_OF_AN_SVSM, "rust_memory/*.rs"),
+        "rust_memory/project",
+        {
+            "layouts.rs": in_rust.memory_layouts,
+            "commands.rs": in_rust.commands,
+            "memory_commands.rs": in_rust.memory_commands,
+        },
+        "`svsm.rs` is a small SVSM: replace it by yours, or by calls into yours. `impl OnMemory` there\n"
+        "says which functions answer which commands. `kit/memory.rs` says what they may call: memory, the\n"
+        "instructions on the RMP, and where vCPUs are.",
         "svsm-peer",
     ),
     ("host", "c"): Kit(

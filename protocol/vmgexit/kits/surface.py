@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..descriptions import Argument, Bytes, Choice, Description, Flag, Hex, Number, Numbers
 from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.subjects import Subject, subject
 from ..machine.commands import COMMANDS as ALL
-from ..machine.commands import WITHOUT_MEMORY
-from ..machine.kinds import Posts
+from ..machine.commands import ON_MEMORY, WITHOUT_MEMORY
+from ..machine.kinds import Posts, Row, Rows, Whom
 
 
 def _without_steps(commands: Mapping[str, Description]) -> dict[str, Description]:
@@ -21,6 +22,19 @@ COMMANDS = _without_steps(WITHOUT_MEMORY)
 """Those of an SVSM without memory."""
 MEMORY_COMMANDS = _without_steps(ALL)
 """Those of an SVSM with memory, or without."""
+ONLY_ON_MEMORY = {
+    "init": replace(
+        ALL["init"],
+        arguments=tuple(
+            replace(one, optional=one.name in ("apic_ids", "pages"))
+            for one in ALL["init"].arguments
+            if one.name != "reg_count"
+        ),
+    ),
+    "call": ALL["call"],
+    **{name: ALL[name] for name in ALL if name in ON_MEMORY and name != "psp"},
+}
+"""Those of an SVSM with memory that has neither APIC emulation nor attestation."""
 
 ROWS = {
     "init.memory": "range",
@@ -67,7 +81,7 @@ def memory_subjects() -> list[Subject]:
     return [*subjects(), *map(subject, ("vmsa", "pvalidate-header", "pvalidate-entry"))]
 
 
-Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts | Pieces | Leaves
+Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts | Pieces | Leaves | Row | Rows | Whom
 """The kinds of arguments that a kit reads; those of hosts may also be null."""
 
 

@@ -402,7 +402,8 @@ static inline bool vmgexit_do_on_memory(const struct vmgexit_command *command)
     const bool is_init = command->operation == VMGEXIT_OP_INIT;
 
     if (!vmgexit_is_on_memory(command)) {
-        vmgexit_memory.is_there = false;
+        if (is_init && vmgexit_has_ids(&command->as.init))
+            vmgexit_memory.is_there = false;
         return false;
     }
     if ((!is_init && !vmgexit_memory.is_there) || !vmgexit_supports_on_memory(command)) {

@@ -110,6 +110,24 @@ def _leaves(value: Any) -> bool:
     )
 
 
+def _row(value: Any, *kinds: tuple[Any, ...]) -> bool:
+    """A list with a value of each kind."""
+    return (
+        isinstance(value, list)
+        and len(value) == len(kinds)
+        and all(_is_a(kind[0], held, *kind[1:]) for kind, held in zip(kinds, value, strict=True))
+    )
+
+
+def _rows(value: Any, *kinds: tuple[Any, ...]) -> bool:
+    return isinstance(value, list) and all(_row(one, *kinds) for one in value)
+
+
+def _whom(value: Any, *names: int | str) -> bool:
+    """A VMPL, or the host."""
+    return type(value) in (int, str) and value in names
+
+
 _KINDS: dict[str, Callable[..., bool]] = {
     "number": _number,
     "flag": _flag,
@@ -119,4 +137,7 @@ _KINDS: dict[str, Callable[..., bool]] = {
     "posts": _posts,
     "pieces": _pieces,
     "leaves": _leaves,
+    "row": _row,
+    "rows": _rows,
+    "whom": _whom,
 }

@@ -5,6 +5,7 @@
 use crate::kit::commands::{read_command, Command};
 use crate::kit::json::Answer;
 use crate::kit::layouts::{CallingArea, EventInj, EventTypeCode, VintrCtrl};
+use crate::kit::reading::Numbers;
 use crate::kit::vm::{Guest, Vcpu, Vm, STATUS_WORD};
 
 /// The version of the page specs/peer-protocol.md.
@@ -154,14 +155,18 @@ pub fn answer_line<S: Svsm>(svsm: &mut S, vm: &mut Vm, line: &[u8], answer: &mut
     Ok(true)
 }
 
-fn is_possible(vm: &Vm, command: &Command) -> bool {
+/// Whether the APIC ids, if there are any, are one for each vCPU, and all different.
+pub(crate) fn has_ids(cpus: u64, apic_ids: Option<Numbers>) -> bool {
+    apic_ids.map_or(true, |ids| {
+        let is_first = |(at, id)| ids.all().take(at).all(|other| other != id);
+        let count = ids.all().count() as u64;
+        count == 0 || (count == cpus && ids.all().enumerate().all(is_first))
+    })
+}
+
+pub(crate) fn is_possible(vm: &Vm, command: &Command) -> bool {
     match command {
-        Command::Init { cpus, apic_ids, .. } => apic_ids.map_or(true, |ids| {
-            let all = ids.all();
-            let is_first = |(at, id)| ids.all().take(at).all(|other| other != id);
-            let count = all.count() as u64;
-            count == 0 || (count == *cpus && ids.all().enumerate().all(is_first))
-        }),
+        Command::Init { cpus, apic_ids, .. } => has_ids(*cpus, *apic_ids),
         Command::Enter { cpu, late } => {
             let several = late.map_or(0, |late| late.all().count());
             *cpu < vm.cpus as u64 && several <= vm.late.len()
@@ -187,16 +192,21 @@ fn take_up<S: Svsm>(svsm: &mut S, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
     Ok(())
 }
 
+/// A VM with fresh vCPUs, and no requests made.
+pub(crate) fn begin_vm(vm: &mut Vm, cpus: usize, apic_ids: Option<Numbers>) {
+    let mut ids = apic_ids.map(|ids| ids.all());
+    vm.cpus = cpus;
+    vm.request_count = 0;
+    for index in 0..cpus {
+        let id = ids.as_mut().and_then(|ids| ids.next()).unwrap_or(index as u64);
+        vm.vcpus[index] = Vcpu::fresh(index, id as u32);
+    }
+}
+
 fn carry_out<S: Svsm>(svsm: &mut S, vm: &mut Vm, command: &Command, answer: &mut Answer) -> Result<(), Stop> {
     if let Command::Init { cpus, reg_count, apic_ids } = *command {
-        vm.cpus = cpus as usize;
+        begin_vm(vm, cpus as usize, apic_ids);
         vm.reg_count = reg_count;
-        vm.request_count = 0;
-        let mut ids = apic_ids.map(|ids| ids.all());
-        for index in 0..vm.cpus {
-            let id = ids.as_mut().and_then(|ids| ids.next()).unwrap_or(index as u64);
-            vm.vcpus[index] = Vcpu::fresh(index, id as u32);
-        }
         svsm.init(vm);
         answer.flag("ok", true);
         answer.number("cpus", cpus);

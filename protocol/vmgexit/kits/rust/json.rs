@@ -270,6 +270,10 @@ impl<'a> Answer<'a> {
 
     pub fn flag(&mut self, key: &str, flag: bool) {
         self.key(key);
+        self.put_flag(flag);
+    }
+
+    pub fn put_flag(&mut self, flag: bool) {
         self.separate();
         self.raw(if flag { b"true" } else { b"false" });
     }

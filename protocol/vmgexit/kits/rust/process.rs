@@ -13,6 +13,14 @@ const MOST_REQUESTS: usize = 1 << 13;
 
 /// Say hello, and answer every line until standard input ends, or an SVSM that does not stay stops.
 pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
+    answer_lines(svsm, answer_line)
+}
+
+/// The same, where `answer_one` answers a line.
+pub fn answer_lines<S: Svsm>(
+    svsm: &mut S,
+    mut answer_one: impl FnMut(&mut S, &mut Vm, &[u8], &mut Answer) -> Result<bool, Stop>,
+) -> io::Result<()> {
     let mut vcpus = vec![Vcpu::fresh(0, 0); MOST_VCPUS];
     let no_request = HostRequest { cpu: 0, request: Request::SpecificEoi, info1: 0 };
     let mut vm = Vm {
@@ -36,7 +44,7 @@ pub fn answer_commands<S: Svsm>(svsm: &mut S) -> io::Result<()> {
     while read_line(&mut input, &mut line)? {
         answer.restart();
         let is_long = line.len() > LONGEST_LINE;
-        let run = || answer_line(svsm, &mut vm, &line, &mut answer);
+        let run = || answer_one(svsm, &mut vm, &line, &mut answer);
         let has_stopped = if is_long {
             answer.text("unsupported", "a line of more than 1 MiB");
             false

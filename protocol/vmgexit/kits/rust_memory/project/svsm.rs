@@ -1,0 +1,296 @@
+//! A small SVSM, to be replaced by yours: the core protocol, on the guest's memory.
+//!
+//! It keeps no record of the pages that it validated, and never frees the first VMSA.
+
+use crate::kit::adapter::{Registers, Stop, Svsm};
+use crate::kit::commands::Command;
+use crate::kit::layouts::{CoreCallCode, ProtocolCode, PvalidateEntry, ResultCode, SvsmProtocolQuery, SvsmVersionRange};
+use crate::kit::memory::{Home, Memory, EFER, EFER_SVME, FAIL_INPUT, SEV_FEATURES, VMPL};
+use crate::kit::on_memory::{OnMemory, Registration, MOST_REGISTERED};
+use crate::kit::pages::{ALL_PERMISSIONS, LARGE_PAGE, PAGE};
+use crate::kit::vm::{Vm, GUEST_VMPL};
+
+/// Bytes of a calling area that are not for the guest's own use.
+const HEAD: u64 = 8;
+/// A page that is no guest's.
+const HOLE: u64 = 0xffff_ffff_f000;
+/// A failed instruction answers its status above this code.
+const CALLS_OWN: u64 = 0x8000_1000;
+
+/// A refusal, or a stop.
+enum Ends {
+    Refused(u64),
+    Stops(Stop),
+}
+
+use Ends::Refused;
+
+const PARAMETER: Ends = Refused(ResultCode::INVALID_PARAMETER.0);
+const ADDRESS: Ends = Refused(ResultCode::INVALID_ADDRESS.0);
+const NO_CHANGE: Ends = Refused(ResultCode::FAIL_NOCHANGE.0);
+
+impl From<Stop> for Ends {
+    fn from(stop: Stop) -> Self {
+        Ends::Stops(stop)
+    }
+}
+
+type Done = Result<(), Ends>;
+
+#[derive(Default)]
+pub struct Small {
+    entries: Vec<Registration>,
+}
+
+impl Svsm for Small {
+    fn name(&self) -> &'static str {
+        "a small SVSM with memory" // your SVSM and its version
+    }
+
+    /// What it does otherwise than the reference, by the names of our quirks.
+    fn profile(&self) -> &'static str {
+        "validated-twice,boot-calling-area-stuck"
+    }
+
+    fn stays(&self) -> bool {
+        true // `init` makes all of it anew
+    }
+
+    fn init(&mut self, _vm: &mut Vm) {}
+
+    /// Without memory it has nothing: the kit alone answers for host and guest.
+    fn supports(&self, command: &Command) -> bool {
+        !matches!(
+            command,
+            Command::Call { .. } | Command::Enter { .. } | Command::Intercept { .. } | Command::SetVmsa { .. }
+        )
+    }
+
+    fn call(&mut self, _vm: &mut Vm, _cpu: usize, _registers: &mut Registers) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl OnMemory for Small {
+    fn init_on_memory(&mut self, memory: &mut Memory, _vm: &mut Vm) {
+        let home = memory.places[0].home;
+        let first = Registration { vmsa: home.vmsa.unwrap_or(0), area: home.area.unwrap_or(0), ..Registration::default() };
+        self.entries = vec![first];
+    }
+
+    /// Attestation and TPM are protocols that this SVSM does not have; it does not even deny them.
+    fn knows(&self, protocol: u64, _request: u64) -> bool {
+        protocol != ProtocolCode::ATTESTATION.0 && protocol != ProtocolCode::VTPM.0
+    }
+
+    fn call_on_memory(
+        &mut self, memory: &mut Memory, vm: &mut Vm, cpu: usize, registers: &mut Registers,
+    ) -> Result<(), Stop> {
+        let answered = match ProtocolCode(registers.protocol.into()) {
+            ProtocolCode::CORE => self.core(memory, vm, cpu, registers),
+            _ => Err(Refused(ResultCode::UNSUPPORTED_PROTOCOL.0)),
+        };
+        match answered {
+            Ok(()) => registers.rax = ResultCode::SUCCESS.0 as u32,
+            Err(Refused(code)) => registers.rax = code as u32,
+            Err(Ends::Stops(stop)) => return Err(stop),
+        }
+        Ok(())
+    }
+
+    fn registry(&mut self) -> Option<&[Registration]> {
+        self.entries.sort_by_key(|entry| entry.vmsa);
+        Some(&self.entries)
+    }
+}
+
+fn overlap(start: u64, length: u64, other: u64, other_length: u64) -> bool {
+    start < other.saturating_add(other_length) && other < start.saturating_add(length)
+}
+
+/// The status of an instruction: a refusal where it failed.
+fn done(status: u32) -> Done {
+    if status == 0 { Ok(()) } else { Err(Refused(CALLS_OWN + u64::from(status))) }
+}
+
+/// Take a page from the guest: VMPL 2 and 3 may do nothing with it. The status of what failed.
+fn revoke(memory: &mut Memory, page: u64, is_large: bool) -> Result<u32, Stop> {
+    match memory.rmpadjust(page, is_large, 2, 0, false)? {
+        0 => memory.rmpadjust(page, is_large, 3, 0, false),
+        status => Ok(status),
+    }
+}
+
+fn grant(memory: &mut Memory, page: u64, is_large: bool) -> Done {
+    done(memory.rmpadjust(page, is_large, 2, ALL_PERMISSIONS, false)?)
+}
+
+fn require(holds: bool, otherwise: Ends) -> Done {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+impl Small {
+    fn core(&mut self, memory: &mut Memory, vm: &mut Vm, cpu: usize, registers: &mut Registers) -> Done {
+        match CoreCallCode(registers.request.into()) {
+            CoreCallCode::REMAP_CA => self.remap(memory, cpu, registers.rcx),
+            CoreCallCode::PVALIDATE => self.pvalidate(memory, registers.rcx),
+            CoreCallCode::CREATE_VCPU => {
+                self.create_vcpu(memory, vm, cpu, (registers.rcx, registers.rdx), registers.r8 as u32)
+            }
+            CoreCallCode::DELETE_VCPU => self.delete_vcpu(memory, registers.rcx),
+            CoreCallCode::QUERY_PROTOCOL => {
+                registers.rcx = versions(SvsmProtocolQuery(registers.rcx));
+                Ok(())
+            }
+            CoreCallCode::CONFIGURE_VTOM => {
+                require(registers.rcx & 1 != 0, Refused(ResultCode::INVALID_REQUEST.0))?;
+                registers.rcx = 0;
+                Ok(())
+            }
+            _ => Err(Refused(ResultCode::UNSUPPORTED_CALL.0)),
+        }
+    }
+
+    /// Refuse bytes that are not the guest's memory, or are in use.
+    fn require_free(&self, memory: &Memory, start: u64, length: u64) -> Done {
+        let is_in_use = |entry: &Registration| {
+            overlap(start, length, entry.vmsa, PAGE) || overlap(start, length, entry.area, HEAD)
+        };
+        let is_free = start.checked_add(length).is_some()
+            && !overlap(start, length, HOLE, PAGE)
+            && memory.in_map(start, length)
+            && !self.entries.iter().any(is_in_use);
+        require(is_free, ADDRESS)
+    }
+
+    fn remap(&mut self, memory: &mut Memory, cpu: usize, area: u64) -> Done {
+        let before = memory.places[cpu].home.area;
+        require(area % PAGE == 0, PARAMETER)?;
+        if before != Some(area) {
+            self.require_free(memory, area, HEAD)?;
+        }
+        require(memory.touch(area, HEAD)?, ADDRESS)?;
+        memory.store(area, &[0; HEAD as usize]);
+        for entry in self.entries.iter_mut().filter(|entry| Some(entry.area) == before) {
+            entry.area = area;
+        }
+        memory.places[cpu].home.area = Some(area);
+        Ok(())
+    }
+
+    /// Do the entries of a list from the next one on, until one is refused.
+    fn pvalidate(&mut self, memory: &mut Memory, list: u64) -> Done {
+        require(list % 8 == 0, PARAMETER)?;
+        self.require_free(memory, list, 8)?;
+        require(memory.touch(list, 8)?, ADDRESS)?;
+        let header = memory.word(list);
+        let (entries, mut next) = (header & 0xffff, header >> 16 & 0xffff);
+        require(next < entries && entries < (PAGE - list % PAGE) / 8, PARAMETER)?;
+        self.require_free(memory, list + 8, 8 * entries)?;
+        let mut ended = Ok(());
+        while next < entries && ended.is_ok() {
+            let entry = PvalidateEntry(memory.word(list + 8 + 8 * next));
+            ended = self.do_entry(memory, entry, list);
+            next += u64::from(ended.is_ok());
+        }
+        if !matches!(ended, Err(Ends::Stops(_))) {
+            memory.put_word(list, header & !0xffff_0000 | next << 16);
+        }
+        ended
+    }
+
+    fn do_entry(&mut self, memory: &mut Memory, entry: PvalidateEntry, list: u64) -> Done {
+        let (page, is_large) = (entry.frame() * PAGE, entry.page_size() == 1);
+        let length = if is_large { LARGE_PAGE } else { PAGE };
+        let is_entry = entry.0 & PvalidateEntry::MUST_BE_ZERO == 0 && entry.page_size() < 2;
+        require(is_entry && page % length == 0, PARAMETER)?;
+        self.require_free(memory, page, length)?;
+        require(!overlap(page, length, list, 1), ADDRESS)?;
+        if entry.validate() {
+            let (status, unchanged) = memory.pvalidate(page, is_large, true)?;
+            done(status)?;
+            require(!unchanged || entry.ignore_cf(), NO_CHANGE)?;
+            if !unchanged {
+                memory.clear(page, length); // what it held is not the guest's
+            }
+            return grant(memory, page, is_large);
+        }
+        let status = revoke(memory, page, is_large)?;
+        if status != FAIL_INPUT {
+            done(status)?; // else it is invalid already
+        }
+        let (status, unchanged) = memory.pvalidate(page, is_large, false)?;
+        done(status)?;
+        require(!unchanged || entry.ignore_cf(), NO_CHANGE)?;
+        memory.flush(page, is_large);
+        Ok(())
+    }
+
+    fn create_vcpu(
+        &mut self, memory: &mut Memory, vm: &Vm, cpu: usize, (page, area): (u64, u64), apic_id: u32,
+    ) -> Done {
+        require(page % PAGE == 0 && area % PAGE == 0, PARAMETER)?;
+        require(page != area && page % LARGE_PAGE != 0, ADDRESS)?;
+        self.require_free(memory, page, PAGE)?;
+        self.require_free(memory, area, PAGE)?;
+        let target = vm.vcpus[..vm.cpus].iter().position(|other| other.apic_id == apic_id).ok_or(PARAMETER)?;
+        require(memory.touch(area, HEAD)?, ADDRESS)?;
+        require(self.entries.len() < MOST_REGISTERED, Refused(ResultCode::INVALID_REQUEST.0))?;
+        if let Err(ends) = take_as_vmsa(memory, cpu, page) {
+            memory.flush_all();
+            return Err(ends);
+        }
+        self.entries.push(Registration { vmsa: page, area, cpu: target, is_guests: true, in_use: true });
+        memory.places[target].home = Home { vmsa: Some(page), area: Some(area) };
+        Ok(())
+    }
+
+    fn delete_vcpu(&mut self, memory: &mut Memory, page: u64) -> Done {
+        let found = self.entries.iter().position(|entry| entry.vmsa == page && entry.in_use).ok_or(PARAMETER)?;
+        require(memory.touch(page, PAGE)?, ADDRESS)?;
+        let efer = memory.word(page + EFER);
+        memory.put_word(page + EFER, efer & !EFER_SVME); // nothing enters it any more
+        let status = revoke(memory, page, false)?;
+        if status != 0 {
+            memory.put_word(page + EFER, efer);
+            return done(status);
+        }
+        grant(memory, page, false)?;
+        memory.flush(page, false);
+        let home = &mut memory.places[self.entries[found].cpu].home;
+        if home.vmsa == Some(page) {
+            *home = Home::default();
+        }
+        self.entries.remove(found);
+        memory.lose_vmsa(page);
+        Ok(())
+    }
+}
+
+/// Take the page from the guest, look at what it holds, and make it a VMSA.
+fn take_as_vmsa(memory: &mut Memory, cpu: usize, page: u64) -> Done {
+    let before = memory.pages.entry(page);
+    done(revoke(memory, page, false)?)?;
+    memory.flush(page, false);
+    let own = memory.places[cpu].mapped.vmsa.unwrap_or(0);
+    let mut vmpl = [0];
+    memory.load(page + VMPL, &mut vmpl);
+    let is_startable = u64::from(vmpl[0]) == GUEST_VMPL
+        && memory.word(page + EFER) & EFER_SVME != 0
+        && memory.word(page + SEV_FEATURES) == memory.word(own + SEV_FEATURES);
+    if !is_startable {
+        done(memory.rmpadjust(page, false, 2, before.perms[2], false)?)?;
+        done(memory.rmpadjust(page, false, 3, before.perms[3], false)?)?;
+        return Err(PARAMETER);
+    }
+    done(revoke(memory, page, false)?)?;
+    done(memory.rmpadjust(page, false, 2, 0, true)?)
+}
+
+/// QUERY_PROTOCOL: the highest and the lowest version, or 0. Every protocol has version 1 only.
+fn versions(query: SvsmProtocolQuery) -> u64 {
+    match query.protocol() <= ProtocolCode::VTPM.0 && query.version() == 1 {
+        true => SvsmVersionRange(0).with_lowest(1).with_highest(1).0,
+        false => 0,
+    }
+}
