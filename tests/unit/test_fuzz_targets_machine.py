@@ -131,7 +131,7 @@ def test_what_registers_read_is_booked(
     assert SVSM_CALLS.run(data) == 5
     monkeypatch.setattr(apic, "read_register", lambda *_: (ResultCode.SUCCESS, value))
     data = program.write([INIT, BOOKED[0], [INIT, *BOOKED][at]])
-    with pytest.raises(Finding, match=rf"SVSM_APIC_READ_REGISTER: \w+ reads {value:#x}"):
+    with pytest.raises(Finding, match=rf"\w+ reads {value:#x}"):
         SVSM_CALLS.run(data)
     assert SVSM_CALLS.examine(data)[1].splitlines()[2].startswith("->   2 call")
 
