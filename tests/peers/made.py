@@ -31,12 +31,13 @@ ADAPTERS = {"c": "adapter.c", "rust": "main.rs"}
 
 
 def project(language: str, folder: Path, *, filled_in: bool = True, surface: str = "svsm") -> Path:
-    """A project's folder; with `filled_in` around the SVSM with bugs, else as `peer new` makes it."""
+    """A project's folder; with `filled_in` around what has bugs, else as `peer new` makes it."""
     assert main(["peer", "new", "--for", surface, "--lang", language, str(folder)]) == 0
     if filled_in:
         for small in folder.glob("svsm.*"):  # which is meant to be replaced
             small.unlink()
-        shutil.copytree(FILLED_IN / language, folder, dirs_exist_ok=True)
+        of = language if surface == "svsm" else f"{language}_{surface}"
+        shutil.copytree(FILLED_IN / of, folder, dirs_exist_ok=True)
     return folder
 
 

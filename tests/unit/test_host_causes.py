@@ -6,17 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.host_shows import INIT, exits
 from vmgexit.compare.causes import Cause
 from vmgexit.compare.host_causes import clause, first
 from vmgexit.descriptions import Answer, Command
 from vmgexit.hosts.quirks import KVM, PROFILES, REFERENCE, Quirks
 from vmgexit.hosts.scenario import Session, sequence_of
 from vmgexit.wire.exit_codes import ExitCode, IoioInfo
-from vmgexit.wire.ghcb import GhcbPage
 
 SHOWN = Path(__file__).parents[2] / "corpus" / "hosts"
-GPA = 0x7000
-INIT: Command = {"op": "init", "registered": GPA, "vcpus": 2}
 
 
 SAME = {"without io-reserved-ignored": "without io-size-zero-done"}
@@ -42,22 +40,6 @@ def shown(name: str) -> list[Command]:
     sequence = sequence_of(json.loads((SHOWN / f"{name}.jsonl").read_text()), 1, name)
     assert sequence is not None
     return sequence.commands
-
-
-def exits(code: ExitCode | int, info1: int = 0, info2: int = 0, **fields: int) -> Command:
-    """An exit with a page, all of whose fields are marked valid."""
-    page = GhcbPage.for_exit(ExitCode.INVD, gpa=GPA)
-    for name, value in {
-        "sw_exit_code": code,
-        "sw_exit_info_1": info1,
-        "sw_exit_info_2": info2,
-    }.items():
-        setattr(page, name, int(value))
-    for name, value in fields.items():
-        setattr(page, name, value)
-        if name != "ghcb_usage":
-            page.mark(name)
-    return {"op": "vmgexit", "gpa": GPA, "page": [[0, page.encode().hex()]]}
 
 
 def found(change: Callable[..., None], *commands: Command) -> Cause:
@@ -87,16 +69,25 @@ def test_a_host_does_not_differ_from_itself(name: str) -> None:
     assert first(Peer(KVM), KVM, shown(name)) is None
 
 
-def _usage(command: Command, answer: Answer) -> None:
-    if answer.get("detail") == 2:
-        answer |= {"status": 0, "detail": 0}
+@pytest.mark.parametrize("told", [{"status": 0, "detail": 0}, {"detail": 4}])
+def test_a_check_that_every_exit_has_is_one_cause(told: Answer) -> None:
+    def does_not_look(command: Command, answer: Answer) -> None:
+        if answer.get("detail") == 2:
+            answer |= told
 
-
-def test_a_check_that_every_exit_has_is_one_cause() -> None:
-    names = {
-        found(_usage, exits(code, ghcb_usage=1)).name for code in (ExitCode.INVD, ExitCode.CPUID)
-    }
+    codes = (ExitCode.INVD, ExitCode.CPUID)
+    names = {found(does_not_look, exits(code, ghcb_usage=1)).name for code in codes}
     assert names == {"not refused as INVALID_USAGE"}
+
+
+def _features(command: Command, answer: Answer) -> None:
+    if answer.get("detail") == 3:
+        answer["detail"] = 1
+
+
+def _other(command: Command, answer: Answer) -> None:
+    if answer.get("status") == 2:
+        answer["detail"] = 5
 
 
 def _merges(command: Command, answer: Answer) -> None:
@@ -138,6 +129,18 @@ OUT = int(IoioInfo(port=0x80, size_8=True, address_16=True))
             [exits(ExitCode.CPUID, rax=0, rcx=0)],
             "the exit CPUID: valid lacks rdx",
             "HOST-8",
+        ),
+        (
+            _features,  # a detail of 1, which would be an error were it a refusal
+            [exits(ExitCode.HYPERVISOR_FEATURES)],
+            "the exit HYPERVISOR_FEATURES: detail differs",
+            "HOST-7",
+        ),
+        (
+            _other,
+            [exits(ExitCode.CPUID)],
+            "refused as INVALID_INPUT, not as MISSING_INPUT",
+            "HOST-7",
         ),
         (
             _runs,

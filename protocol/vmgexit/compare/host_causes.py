@@ -50,12 +50,13 @@ _CLAUSES = {
     "doorbell": "HOST-11",
     "waiting": "HOST-11",
 }
-_OF_EVERY_EXIT = (
+_SHARED = (
     MalformedInput.NOT_REGISTERED,
     MalformedInput.INVALID_USAGE,
+    MalformedInput.INVALID_SCRATCH_AREA,
     MalformedInput.INVALID_EVENT,
 )
-"""The errors of checks that every exit goes through."""
+"""The errors of checks that exits share."""
 
 STANDS = ("held", "ended")
 """How a vCPU goes on that does not run, whatever it would have done."""
@@ -80,6 +81,7 @@ def first(
     for index, command in enumerate(commands):
         where, before = place(command, session), _state(session)
         found: Differences = {}
+        expected: Answer = {}
         for one in (command, LOOK):
             try:
                 answer = peer.execute(one)
@@ -91,7 +93,8 @@ def first(
                     return None  # it has no such VM
                 continue  # our host leaves it out too
             told.append((one, answer))
-            differing = compare(answer, session.execute(one))
+            expected = session.execute(one)
+            differing = compare(answer, expected)
             if one is LOOK:
                 if command["op"] == "init":
                     usual |= differing.keys()
@@ -102,7 +105,7 @@ def first(
             if found:
                 break
         if found:
-            key = _key(where, found)
+            key = _key(where, found, expected)
             is_hopeless = unexplained is not None and unexplained[key] >= MOST_TRIED
             named = explaining(told, quirks, 1 if is_hopeless else MOST_MEETING)
             if unexplained is not None and not named:
@@ -167,14 +170,15 @@ def _nearest(found: Differences) -> str:
     return next((key for key in _CLAUSES if key in groups), min(groups))
 
 
-def _key(where: str, found: Differences) -> str:
-    """The name of a difference."""
+def _key(where: str, found: Differences, expected: Answer) -> str:
+    """The name of a difference from the answer `expected`."""
     for stop in STOPS:
         if found.get(stop, (None,))[0] is not None:
             return f"{stop} at {where}"
     group = _nearest(found)
-    if group in ("status", "detail"):
-        return _of_status(where, found)
+    is_due = expected.get("status") == Status.MALFORMED_INPUT
+    if group in ("status", "detail") or (is_due and "status" in found):
+        return _of_status(where, found, is_due)
     key = min(key for key in found if key.partition(".")[0] == group)
     if group == "run":
         ours, theirs = map(_how, found[key])
@@ -189,25 +193,20 @@ def _key(where: str, found: Differences) -> str:
     return f"{where}: {key} differs"
 
 
-def _of_status(where: str, found: Differences) -> str:
-    """A refusal that is missing, another one, or one too many; the status is the same where only details
-    differ."""
-    if "status" not in found:
-        ours, theirs = found["detail"]
-        errors = [one.value for one in MalformedInput]
-        if ours in errors and theirs in errors and len(found) == 1:
-            return f"refused as {_error(ours)}, not as {_error(theirs)}"
-        return f"{where}: detail differs"
-    refused, due = (value == Status.MALFORMED_INPUT for value in found["status"])
-    ours, theirs = found.get("detail", (None, None))
-    if due:
-        general = theirs in _OF_EVERY_EXIT
-        return (
-            f"not refused as {_error(theirs)}"
-            if general
-            else f"{where}: not refused as {_error(theirs)}"
-        )
-    return f"{where}: refused as {_error(ours)}" if refused else f"{where}: status differs"
+def _of_status(where: str, found: Differences, is_due: bool) -> str:
+    """A refusal that is missing, another one, or one too many; `is_due` says whether one is due."""
+    status = found.get("status", (None, None))[0]
+    detail, due = found.get("detail", (None, None))
+    is_refused = is_due if "status" not in found else status == Status.MALFORMED_INPUT
+    if is_due and due in _SHARED:
+        return f"not refused as {_error(due)}"
+    if is_due and is_refused:
+        return f"refused as {_error(detail)}, not as {_error(due)}"
+    if is_due:
+        return f"{where}: not refused as {_error(due)}"
+    if is_refused:
+        return f"{where}: refused as {_error(detail)}"
+    return f"{where}: {'status' if 'status' in found else 'detail'} differs"
 
 
 def _how(run: Any) -> str:

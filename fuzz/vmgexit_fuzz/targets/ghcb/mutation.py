@@ -14,7 +14,7 @@ from vmgexit.wire.ghcb_msr import GhcbInfo
 
 from ...inputs.messages import EDGES
 from . import programs
-from .exit import WORDS
+from .exit import AMISS, WORDS
 from .programs import CPUS, SIZE, code_of
 
 MOST = 12  # operations of a new input
@@ -24,6 +24,12 @@ _MASKS = _HEAD + 6
 _WORDS = _MASKS + 4
 _BUFFER = _WORDS + 8 * len(WORDS)
 _LOOKED_AT = [WORDS.index(name) for name in ("sw_exit_info_1", "sw_exit_info_2", "rax", "rcx")]
+_WITH_SCRATCH = (
+    ExitCode.IOIO,
+    ExitCode.MMIO_READ,
+    ExitCode.MMIO_WRITE,
+    ExitCode.SNP_PAGE_STATE_CHANGE,
+)
 VMSA = 0x13000
 
 
@@ -195,6 +201,13 @@ def _list(pick: random.Random, operations: list[bytearray]) -> None:
     _insert_all(pick, operations, [operation])
 
 
+def _misplaced(pick: random.Random, operations: list[bytearray]) -> None:
+    """A page whose scratch area is at an edge of the buffer, or outside of it."""
+    operation = _page(pick, pick.choice(_WITH_SCRATCH), pick.randrange(CPUS))
+    operation[_HEAD + 3] = pick.randrange(AMISS, 256)
+    _insert_all(pick, operations, [operation])
+
+
 def _race(pick: random.Random, operations: list[bytearray]) -> None:
     """Another vCPU writes to a page while it is read."""
     pick.choice(operations)[-8:] = bytes((0xFF, pick.randrange(64))) + pick.randbytes(6)
@@ -244,6 +257,7 @@ MUTATIONS: dict[Callable[[random.Random, list[bytearray]], None], int] = {
     _break_one_rule: 4,
     _one_bit: 5,
     _list: 3,
+    _misplaced: 2,
     _race: 1,
     _events: 3,
     _levels: 2,

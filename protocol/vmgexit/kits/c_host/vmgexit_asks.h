@@ -50,6 +50,7 @@ static struct {
     struct vmgexit_ghcb *page; /* NULL: an exit without a page */
     bool has_ended;
     bool is_held[VMGEXIT_MOST_VCPUS];
+    uint64_t mappings; /* that user space was asked for */
 } vmgexit_now;
 
 /* --- guest memory ------------------------------------------------------------------------------- */
@@ -172,6 +173,29 @@ static inline bool vmgexit_write_memory(uint64_t gpa, const uint8_t *from, size_
         told--;
     vmgexit_note_write_memory(gpa, size, from, told);
     return is_done;
+}
+
+/* Whether user space made pages private or shared: attribute 16 is private, 1 is 2 MiB. */
+static inline bool vmgexit_ask_map(uint64_t gpa, uint64_t pages, uint64_t attributes)
+{
+    const uint64_t number = vmgexit_now.mappings++;
+
+    vmgexit_note_map(gpa, pages, attributes);
+    return !vmgexit_vm.setup.has_map_fails_at || number != vmgexit_vm.setup.map_fails_at;
+}
+
+/* Whether an access to an MSR does not fault. */
+static inline bool vmgexit_ask_rdmsr(uint32_t number, uint64_t *value)
+{
+    vmgexit_note_rdmsr(number);
+    *value = vmgexit_vm.setup.msr_value;
+    return !vmgexit_vm.setup.msr_fault;
+}
+
+static inline bool vmgexit_ask_wrmsr(uint32_t number, uint64_t value)
+{
+    vmgexit_note_wrmsr(number, value);
+    return !vmgexit_vm.setup.msr_fault;
 }
 
 /* What the firmware answers to a guest message: an error, or 0; the response is a page of zeros. */

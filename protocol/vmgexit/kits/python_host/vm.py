@@ -67,6 +67,7 @@ class Vm:
         self.cpu = 0
         self.is_held = [False] * setup.vcpus
         self.has_ended = False
+        self.mappings = 0  # that user space was asked for
         self.pages: dict[int, bytearray] = {}  # of guest memory, that are not zero
         for gpa, data in setup.memory:
             self.store(gpa, bytes.fromhex(data)[: max(0, setup.memory_top - gpa)])
@@ -130,6 +131,22 @@ class Vm:
         is_done = self.store(gpa, data)
         self.asked.write_memory(gpa, len(data), data.rstrip(b"\0") if is_done else b"")
         return is_done
+
+    def ask_map(self, gpa: int, pages: int, attributes: int) -> bool:
+        """Whether user space made pages private or shared: attribute 16 is private, 1 is 2 MiB."""
+        number, self.mappings = self.mappings, self.mappings + 1
+        self.asked.map(gpa, pages, attributes)
+        return number != self.setup.map_fails_at
+
+    def ask_rdmsr(self, number: int) -> int | None:
+        """The value of an MSR; None where the access faults."""
+        self.asked.rdmsr(number)
+        return None if self.setup.msr_fault else self.setup.msr_value
+
+    def ask_wrmsr(self, number: int, value: int) -> bool:
+        """False where the access faults."""
+        self.asked.wrmsr(number, value)
+        return not self.setup.msr_fault
 
     def ask_firmware(self) -> int:
         """What the firmware answers to a guest message: an error, or 0; the response is a page of zeros."""

@@ -104,6 +104,7 @@ fn init<H: Host>(host: &mut H, vm: &mut Vm, command: &Command, setup: Setup) -> 
     vm.setup = setup;
     vm.frame_count = 0;
     vm.has_ended = false;
+    vm.mappings = 0;
     vm.is_held.fill(false);
     vm.leaf_count = leaf_count;
     vm.leaves = [Leaf::default(); MOST_LEAVES];

@@ -26,6 +26,7 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
         cpu: 0,
         is_held: &mut vec![false; MOST_VCPUS],
         has_ended: false,
+        mappings: 0,
         frames: &mut vec![Frame { gpa: 0, data: [0; PAGE] }; MOST_PAGES],
         frame_count: 0,
     };

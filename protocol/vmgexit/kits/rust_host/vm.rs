@@ -50,6 +50,8 @@ pub struct Vm<'a> {
     pub cpu: usize,
     pub is_held: &'a mut [bool],
     pub has_ended: bool,
+    /// Mappings that user space was asked for.
+    pub mappings: u64,
     pub frames: &'a mut [Frame],
     pub frame_count: usize,
 }
@@ -164,6 +166,26 @@ impl Vm<'_> {
         let told = from.iter().rposition(|byte| is_done && *byte != 0).map_or(0, |last| last + 1);
         self.asked.write_memory(gpa, from.len() as u64, &from[..told]);
         is_done
+    }
+
+    /// Whether user space made pages private or shared: attribute 16 is private, 1 is 2 MiB.
+    pub fn ask_map(&mut self, gpa: u64, pages: u64, attributes: u64) -> bool {
+        let number = self.mappings;
+        self.mappings += 1;
+        self.asked.map(gpa, pages, attributes);
+        self.setup.map_fails_at != Some(number)
+    }
+
+    /// The value of an MSR; none where the access faults.
+    pub fn ask_rdmsr(&mut self, number: u32) -> Option<u64> {
+        self.asked.rdmsr(number.into());
+        (!self.setup.msr_fault).then_some(self.setup.msr_value)
+    }
+
+    /// False where the access faults.
+    pub fn ask_wrmsr(&mut self, number: u32, value: u64) -> bool {
+        self.asked.wrmsr(number.into(), value);
+        !self.setup.msr_fault
     }
 
     /// What the firmware answers to a guest message: an error, or 0; the response is a page of zeros.
