@@ -4,6 +4,7 @@ whatever they are asked."""
 import json
 import random
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ LACKS = ("validated-twice", "boot-calling-area-stuck")
 LANGUAGES = [
     pytest.param("c", marks=pytest.mark.needs("cc")),
     pytest.param("rust", marks=pytest.mark.needs("rustc")),
+    "python",
 ]
 
 Made = Callable[[str], Path]
@@ -202,6 +204,14 @@ def test_no_compiler_warns(tmp_path: Path) -> None:
     folder = of("c", tmp_path / "project")
     for compiler in ("gcc", "clang"):
         built(folder, CC=compiler, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion")
+
+
+@pytest.mark.long
+def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
+    words = ["-m", "mypy", "--strict", "--explicit-package-bases", "main.py"]
+    folder = of("python", tmp_path / "project")
+    run = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.needs("cc")

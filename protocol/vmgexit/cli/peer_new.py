@@ -23,7 +23,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         dest="surface",
         choices=SURFACES,
         default="svsm",
-        help="what the adapter is for: an SVSM; an SVSM with memory, in C or Rust; or a GHCB host"
+        help="what the adapter is for: an SVSM, an SVSM with memory, or a GHCB host"
         " (default: %(default)s)",
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="a new folder, or an empty one")

@@ -77,6 +77,19 @@ KITS = {
         "instructions on the RMP, and where vCPUs are.",
         "svsm-peer",
     ),
+    ("svsm-memory", "python"): Kit(
+        ("python/*.py", "python_memory/*.py"),
+        "python_memory/project",
+        {
+            "layouts.py": in_python.memory_layouts,
+            "commands.py": in_python.commands,
+            "memory_commands.py": in_python.memory_commands,
+        },
+        "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
+        "functions answer which commands. `kit/memory.py` says what they may call: memory, the\n"
+        "instructions on the RMP, and where vCPUs are.",
+        "svsm-peer",
+    ),
     ("host", "c"): Kit(
         (*_C, "c_host/*.h"),
         "c_host/project",

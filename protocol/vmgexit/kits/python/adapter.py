@@ -65,7 +65,12 @@ class Svsm:
 
 def answer_commands(svsm: Svsm) -> None:
     """Say hello, and answer every line until standard input ends, or an SVSM that does not stay stops."""
-    adapter = _Adapter(svsm)
+    serve(Adapter(svsm))
+
+
+def serve(adapter: Adapter) -> None:
+    """The same, with an adapter that may know more commands."""
+    svsm = adapter.svsm
     stays = {"stays": True} if svsm.stays else {}
     _say({"vmgexit": VERSION, "name": svsm.name, "profile": svsm.profile, **stays})
     while line := sys.stdin.buffer.readline(LONGEST_LINE + 2):
@@ -93,7 +98,9 @@ def _say(answer: Answer) -> None:
     print(json.dumps(answer), flush=True)
 
 
-class _Adapter:
+class Adapter:
+    """What answers lines, one by one."""
+
     def __init__(self, svsm: Svsm) -> None:
         self.svsm, self.vm = svsm, Vm([], 0)
         self.stopped: Answer | None = None  # what answers until the next `init`
@@ -118,8 +125,7 @@ class _Adapter:
 
     def _is_possible(self, command: Command) -> bool:
         if command["op"] == "init":
-            ids = command["apic_ids"] or []
-            return not ids or len(ids) == len(set(ids)) == command["cpus"]
+            return has_ids(command)
         return command["cpu"] < len(self.vm.vcpus) and hasattr(self, f"_{command['op']}")
 
     def _taken_up(self, command: Command) -> Vcpu:
@@ -220,6 +226,12 @@ class _Adapter:
             "alt_inj": cpu.guest.alternate_injection,
             "history": self.vm.requests,
         }
+
+
+def has_ids(command: Command) -> bool:
+    """Whether the APIC ids, if there are any, are one for each vCPU, and all different."""
+    ids = command["apic_ids"] or []
+    return not ids or len(ids) == len(set(ids)) == command["cpus"]
 
 
 def _vmrun(cpu: Vcpu) -> Answer:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .commands import COMMANDS
 
 LONGEST_LINE = 1 << 20
+
+Commands = Mapping[str, Mapping[str, tuple[Any, ...]]]
 
 
 class Wrong(Exception):
@@ -17,6 +19,13 @@ class Wrong(Exception):
 
 def read_command(line: bytes) -> dict[str, Any]:
     """The command, with None for what was left out. Raises Wrong."""
+    command = parsed(line)
+    checked(command, COMMANDS)
+    return command
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """The line as an object. Raises Wrong."""
     if len(line) > LONGEST_LINE:
         raise Wrong("a line of more than 1 MiB")
     try:
@@ -25,7 +34,12 @@ def read_command(line: bytes) -> dict[str, Any]:
         raise Wrong("a line that is no JSON object") from None
     if not isinstance(command, dict):
         raise Wrong("a line that is no JSON object")
-    arguments = COMMANDS.get(command["op"]) if isinstance(command.get("op"), str) else None
+    return command
+
+
+def checked(command: dict[str, Any], commands: Commands) -> None:
+    """Hold a command against its description, and fill in None for what was left out. Raises Wrong."""
+    arguments = commands.get(command["op"]) if isinstance(command.get("op"), str) else None
     if arguments is None:
         raise Wrong("an operation that the kit does not know")
     if not command.keys() <= {"op", *arguments}:
@@ -37,7 +51,6 @@ def read_command(line: bytes) -> dict[str, Any]:
             command[name] = None
         elif not _is_a(kind, command[name], *limits):
             raise Wrong("a command with other arguments")
-    return command
 
 
 def _is_a(kind: str, value: Any, *limits: Any) -> bool:

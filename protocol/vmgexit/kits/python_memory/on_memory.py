@@ -1,0 +1,317 @@
+"""The adapter of an SVSM with memory: its commands, and calls from the guest to the SVSM and back."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+
+from .adapter import Adapter, Answer, Command, Registers, Svsm, has_ids, serve
+from .layouts import Vmsa
+from .memory import EFER_SVME, READ, WRITE, Home, Memory, Place
+from .memory_commands import COMMANDS
+from .pages import LARGE_PAGE, LAST_ADDRESS, PAGE, SVSM_FILL, Pages
+from .reading import Wrong, checked, parsed
+from .vm import GUEST_VMPL, Stop, Vcpu, Vm
+
+MOST_RANGES = 64
+_VMGEXIT = 0x403
+_REGISTERS = {"rax": Vmsa.RAX, "rcx": Vmsa.RCX, "rdx": Vmsa.RDX, "r8": Vmsa.R8}
+_FIELDS = _REGISTERS | {
+    "vmpl": Vmsa.VMPL,
+    "efer": Vmsa.EFER,
+    "sev_features": Vmsa.SEV_FEATURES,
+    "exit_code": Vmsa.GUEST_EXIT_CODE,
+}
+
+Registration = tuple[int, int, int, bool, bool]
+"""A VMSA that the SVSM knows: VMSA, calling area, vCPU, whether a guest named it, whether it is in use."""
+
+
+class SvsmOnMemory(Svsm):
+    """The calls into an SVSM with memory. Yours is a subclass."""
+
+    def init_on_memory(self, memory: Memory, vm: Vm) -> None:
+        """A fresh SVSM: vCPU 0 is at home in the first VMSA. Memory is as it is to be."""
+        raise NotImplementedError
+
+    def knows(self, protocol: int, request: int) -> bool:
+        """Whether it has such a call; it may answer all itself, by codes where it does not."""
+        return True
+
+    def call_on_memory(self, cpu: Vcpu, registers: Registers) -> None:
+        """The guest called, from the VMSA `memory.places[cpu.index].mapped`, where registers go back."""
+        raise NotImplementedError
+
+    def registry(self) -> list[Registration] | None:
+        """The VMSAs that it knows, if it can tell."""
+        return None
+
+
+def answer_on_memory(svsm: SvsmOnMemory) -> None:
+    """Say hello, and answer every line until standard input ends, or an SVSM that does not stay stops."""
+    serve(_OnMemory(svsm))
+
+
+class _OnMemory(Adapter):
+    def __init__(self, svsm: SvsmOnMemory) -> None:
+        super().__init__(svsm)
+        self.on_memory = svsm
+        self.memory: Memory | None = None
+
+    def answer(self, line: bytes) -> Answer:
+        try:
+            command = parsed(line)
+            is_init = command.get("op") == "init"
+            if not (("memory" in command) if is_init else self.memory is not None):
+                answer = super().answer(line)
+                if is_init and "ok" in answer:
+                    self.memory = None
+                return answer
+            checked(command, COMMANDS)
+        except Wrong as wrong:
+            return {"unsupported": str(wrong)}
+        if not self._is_possible_on_memory(command):
+            return {"unsupported": command["op"]}
+        if is_init:
+            self.stopped = None
+            return self._begin_memory(command)
+        if self.stopped is not None:
+            return self.stopped
+        assert self.memory is not None
+        self.memory.did.clear()
+        answered: Answer = getattr(self, f"_do_{command['op']}")(self.memory, command)
+        return answered
+
+    def _is_possible_on_memory(self, command: Command) -> bool:
+        match command["op"]:
+            case "init":
+                return has_ids(command) and _is_layout(command)
+            case "call":
+                is_known = self.on_memory.knows(command["protocol"], command["request"])
+                return is_known and command["cpu"] < len(self.vm.vcpus)
+            case "calling_area" | "run":
+                return bool(command["cpu"] < len(self.vm.vcpus))
+            case "host_page":
+                return (command["to"] == "remap") is (command["spa"] is not None)
+            case "read" | "write":
+                length = command["len"] if "len" in command else len(command["hex"]) // 2
+                return bool(command["gpa"] + length <= LAST_ADDRESS + 1)
+            case "registry":
+                return self.on_memory.registry() is not None
+        return True
+
+    # --- from the guest to the SVSM and back
+
+    def _begin_memory(self, command: Command) -> Answer:
+        cpus, (start, length) = command["cpus"], command["svsm"]
+        boot = start + PAGE
+        rows = [tuple(row) for row in command["pages"] or []]
+        pages = Pages([*rows, (start, length, "valid", SVSM_FILL)])
+        self.vm = Vm(command["apic_ids"] or list(range(cpus)), 0)
+        memory = self.memory = Memory(pages, list(_map(command)), cpus)
+        memory.assigns = command["npf"] == "assign"
+        memory.faults_on_unvalidated = command["unvalidated"] == "vc"
+        memory.places[0].home = Home(boot, command["caa"])
+        page = pages.at(boot)
+        page.rmp = type(page.rmp)(True, boot, True, False, True)
+        pages.fill(page, 0)
+        memory.put(boot, Vmsa.VMPL, GUEST_VMPL)
+        memory.put(boot, Vmsa.EFER, EFER_SVME)
+        memory.put(boot, Vmsa.SEV_FEATURES, command["sev_features"])
+        self.on_memory.init_on_memory(memory, self.vm)
+        for cpu in self.vm.vcpus:
+            self._enter_guest(memory, cpu)
+        return {"ok": True, "cpus": cpus}
+
+    def _enter_guest(self, memory: Memory, cpu: Vcpu, answer: Registers | None = None) -> None:
+        """The SVSM enters the guest where the vCPU is at home, with the answer to a call if any."""
+        place = memory.places[cpu.index]
+        vmsa = place.home.vmsa
+        place.mapped, place.in_guest, place.has_lost_vmsa = place.home, vmsa is not None, False
+        if vmsa is None:
+            return
+        _own(memory, vmsa)
+        if answer is not None:
+            _put(memory, vmsa, answer.rax, answer)
+        memory.put(vmsa, Vmsa.EFER, memory.get(vmsa, Vmsa.EFER) | EFER_SVME)
+        memory.did += [["flush_all"], ["enter", vmsa]]
+
+    def _leave_guest(self, memory: Memory, cpu: Vcpu, vmsa: int) -> None:
+        """The guest left: the SVSM serves what it called, and enters it again."""
+        place = memory.places[cpu.index]
+        place.executes = False
+        if place.has_lost_vmsa:
+            self._enter_guest(memory, cpu)
+            return
+        _own(memory, vmsa)
+        memory.put(vmsa, Vmsa.EFER, memory.get(vmsa, Vmsa.EFER) & ~EFER_SVME)
+        if not _takes_call(memory, place, vmsa):
+            self._enter_guest(memory, cpu)
+            return
+        called = {name: memory.get(vmsa, at) for name, at in _REGISTERS.items()}
+        protocol, request = called["rax"] >> 32, called["rax"] & 0xFFFF_FFFF
+        registers = Registers(called | {"protocol": protocol, "request": request})
+        memory.did.append(["request", protocol, request])
+        self.on_memory.call_on_memory(cpu, registers)
+        if place.home.vmsa == vmsa:
+            self._enter_guest(memory, cpu, registers)
+            return
+        if (
+            not place.has_lost_vmsa
+        ):  # it is at home elsewhere now: the answer goes where the call came from
+            _own(memory, vmsa)
+            _put(memory, vmsa, registers.rax, registers)
+        self._enter_guest(memory, cpu)
+
+    # --- commands
+
+    def _do_call(self, memory: Memory, command: Command) -> Answer:
+        cpu, place = self.vm.vcpus[command["cpu"]], memory.places[command["cpu"]]
+        if not place.in_guest or place.has_lost_vmsa:
+            self._enter_guest(memory, cpu)
+        vmsa, ran = place.mapped.vmsa, False
+        if vmsa is not None and place.in_guest:
+            ran = memory.can_run(vmsa)
+            if ran:
+                rax = command["protocol"] << 32 | command["request"]
+                _put(memory, vmsa, rax, Registers(command))
+                memory.put(vmsa, Vmsa.GUEST_EXIT_CODE, _VMGEXIT)
+                area = place.mapped.area if command["pending"] is not False else None
+                if area is not None and not memory.no_access(GUEST_VMPL, area, 1, WRITE):
+                    memory.store(area, b"\1")
+            self._leave_guest(memory, cpu, vmsa)
+        answer: Answer = {"ran": ran, "did": list(memory.did)}
+        vmsa = place.mapped.vmsa
+        if vmsa is None or not place.in_guest:
+            return {**answer, "idle": True}
+        answer |= {"vmsa": vmsa, "caa": place.mapped.area}
+        if ran:
+            answer |= {name: memory.get(vmsa, at) for name, at in _REGISTERS.items()}
+        return answer
+
+    def _do_calling_area(self, memory: Memory, command: Command) -> Answer:
+        place = memory.places[command["cpu"]]
+        area = place.home.area
+        return {
+            "vmsa": place.home.vmsa,
+            "caa": area,
+            "hex": "" if area is None else memory.load(area, 8).hex(),
+            "state": "guest" if place.in_guest else "idle",
+        }
+
+    def _do_registry(self, memory: Memory, command: Command) -> Answer:
+        return {"entries": sorted(list(row) for row in self.on_memory.registry() or [])}
+
+    def _do_run(self, memory: Memory, command: Command) -> Answer:
+        place, on = memory.places[command["cpu"]], command["on"]
+        is_there = place.in_guest and not place.has_lost_vmsa
+        can = not on or (is_there and memory.can_run(place.mapped.vmsa))
+        if can:
+            place.executes = on
+        return {"ok": can}
+
+    def _do_host_page(self, memory: Memory, command: Command) -> Answer:
+        arguments = (command[name] for name in ("gpa", "to", "fill", "spa"))
+        return _outcome(memory.host_page(*arguments))
+
+    def _do_read(self, memory: Memory, command: Command) -> Answer:
+        gpa, length = command["gpa"], command["len"]
+        answer = _outcome(memory.no_access(command["by"], gpa, length, READ))
+        return answer | ({"hex": memory.load(gpa, length).hex()} if answer["ok"] else {})
+
+    def _do_write(self, memory: Memory, command: Command) -> Answer:
+        gpa, data = command["gpa"], bytes.fromhex(command["hex"])
+        answer = _outcome(memory.no_access(command["by"], gpa, len(data), WRITE))
+        if answer["ok"]:
+            memory.store(gpa, data)
+        return answer
+
+    def _do_vmsa(self, memory: Memory, command: Command) -> Answer:
+        page = command["gpa"] & -PAGE
+        answer = _outcome(memory.no_access(command["by"], page, PAGE, WRITE))
+        if answer["ok"]:
+            memory.pages.fill(memory.pages.behind(page), 0)
+            for name, at in _FIELDS.items():
+                memory.put(page, at, command[name] or 0)
+        return answer
+
+    def _do_page(self, memory: Memory, command: Command) -> Answer:
+        page = memory.pages.behind(command["gpa"])
+        entry = page.rmp
+        return {
+            "spa": page.address,
+            "assigned": entry.assigned,
+            "gpa": entry.gpa,
+            "validated": entry.validated,
+            "huge": entry.huge,
+            "vmsa": entry.vmsa,
+            "perms": list(entry.perms[1:]),
+            "hash": hashlib.sha256(page.data).hexdigest()[:16],
+        }
+
+    def _do_adjust(self, memory: Memory, command: Command) -> Answer:
+        status = memory.guest_rmpadjust(command["gpa"], command["vmpl"], command["perms"])
+        return _outcome(status) if isinstance(status, str) else {"result": status}
+
+
+def _outcome(why: str) -> Answer:
+    return {"ok": False, "why": why} if why else {"ok": True}
+
+
+def _own(memory: Memory, gpa: int) -> None:
+    """A VMSA, or a calling area: only the host, or the SVSM itself, can have taken it."""
+    if not memory.touch(gpa, 1):
+        raise Stop("terminated", "a VMSA or a calling area was taken")
+
+
+def _put(memory: Memory, vmsa: int, rax: int, registers: Registers) -> None:
+    words = {"rax": rax, "rcx": registers.rcx, "rdx": registers.rdx, "r8": registers.r8}
+    for name, word in words.items():
+        memory.put(vmsa, _REGISTERS[name], word)
+
+
+def _takes_call(memory: Memory, place: Place, vmsa: int) -> bool:
+    """Whether the guest left for a call that waits; it waits no longer."""
+    area = place.mapped.area
+    if memory.get(vmsa, Vmsa.GUEST_EXIT_CODE) != _VMGEXIT or area is None:
+        return False
+    _own(memory, area)
+    pending = memory.load(area, 1)
+    memory.store(area, b"\0")
+    return pending != b"\0"
+
+
+def _is_layout(command: Command) -> bool:
+    """Whether the memory that `init` asks for can be."""
+    memory, (start, length), pages = command["memory"], command["svsm"], command["pages"] or []
+    ends = sorted((first, first + size) for first, size in memory)
+    return (
+        max(len(memory), len(pages)) <= MOST_RANGES
+        and all(_is_whole(first, size, PAGE) for first, size in memory)
+        and all(one[1] <= other[0] for one, other in pairwise(ends))
+        and all(
+            _is_whole(first, size, LARGE_PAGE if state.startswith("huge-") else PAGE)
+            for first, size, state, _ in pages
+        )
+        and _is_whole(start, length, PAGE)
+        and length >= 2 * PAGE
+        and command["caa"] % PAGE == 0
+    )
+
+
+def _is_whole(start: int, length: int, unit: int) -> bool:
+    is_made_of = not start % unit and not length % unit and length > 0
+    return is_made_of and start + length - 1 <= LAST_ADDRESS
+
+
+def _map(command: Command) -> list[tuple[int, int]]:
+    """The guest's memory without the SVSM's range."""
+    first, pieces = command["svsm"][0], []
+    end = first + command["svsm"][1]
+    for start, length in command["memory"]:
+        last = start + length
+        if last <= first or end <= start:
+            pieces.append((start, last))
+        else:
+            pieces += [(a, b) for a, b in ((start, first), (end, last)) if a < b]
+    return pieces
