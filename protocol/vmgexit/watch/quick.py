@@ -47,7 +47,6 @@ class Quick(Tallies):
     ) -> None:
         super().__init__(machine, _names(tuple(invariants)))
         self.invariants, self.observe = invariants, observe
-        self.on_memory = OnMemory(machine, self.held, invariants)
 
     def run(self, commands: Sequence[Command]) -> None:
         """Carry out a scenario. Raises Violation, and what else `Watch` would raise."""
@@ -58,7 +57,7 @@ class Quick(Tallies):
                 if command["op"] != "init":
                     books.one(command)
                 else:
-                    books = self.on_memory if "memory" in command else self
+                    books = self._on_memory() if "memory" in command else self
                     books.begin(command)
                 if self.observe is not None:
                     self.observe(self.machine, command)
@@ -67,6 +66,9 @@ class Quick(Tallies):
             if isinstance(reason, Broken):
                 raise Doubted(f"{reason} at command {index}, where Watch finds nothing") from None
             raise
+
+    def _on_memory(self) -> Tallies:
+        return OnMemory(self.machine, self.held, self.invariants)
 
     def _watched(self, commands: Iterable[Command]) -> None:
         """The same from the start by `Watch`."""

@@ -8,7 +8,7 @@ of the ledger: a vCPU goes on in another VMSA, and a guest ends an interrupt by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from ...descriptions import Command
@@ -26,7 +26,7 @@ from ..ledger import offered, visible
 from ..oracle import documented_code
 from ..tally import Broken, Tallies, Tally
 from .books import Before, Books, MemoryStep, parts_of
-from .breakable import breakable
+from .breakable import STOPPED, can_break
 
 _APIC, _CORE, _DELETE = int(Protocol.APIC), int(Protocol.CORE), int(CoreCall.DELETE_VCPU)
 
@@ -50,6 +50,11 @@ def _with_state(name: str) -> Act:
 _ACTS = {name: _with_state(name) for name in ACTS}
 
 
+@lru_cache(16)
+def _on_memory(invariants: tuple[Invariant, ...]) -> dict[str, Invariant]:
+    return {one.check.__name__: one for one in invariants if one.on_memory}
+
+
 class OnMemory(Tallies):
     """The books of a machine with memory, under those of `invariants` that it can break."""
 
@@ -58,8 +63,7 @@ class OnMemory(Tallies):
     ) -> None:
         super().__init__(machine, held)
         self.acts = _ACTS
-        self.breakable = breakable(invariants)
-        self.when_stopped = [one for _, one in self.breakable if one.name == "MEM-10"]
+        self.invariants = _on_memory(tuple(invariants))
         self.books = Books()
 
     def begin(self, command: Command) -> None:
@@ -161,15 +165,17 @@ class OnMemory(Tallies):
         before = Before.of(vm)
         step = MemoryStep(0, command, machine.carry_out(command), cpu, before)
         if machine.stopped is not None:
-            for invariant in self.when_stopped:
-                if invariant.check(vm, books, step):
-                    raise Broken(invariant.name)
+            self._ask_for(STOPPED, step)
             return step
         books.after(vm, step)
-        for can_break, invariant in self.breakable:
-            if can_break(vm, books, step) and invariant.check(vm, books, step):
-                raise Broken(invariant.name)
+        for name in can_break(vm, books, step):
+            self._ask_for(name, step)
         return step
+
+    def _ask_for(self, name: str, step: MemoryStep) -> None:
+        invariant = self.invariants.get(name)
+        if invariant is not None and invariant.check(self.machine.vm, self.books, step):
+            raise Broken(invariant.name)
 
     def _books_of_call(
         self, cpu: Vcpu, tally: Tally, step: MemoryStep, made: int, due: list[int]
