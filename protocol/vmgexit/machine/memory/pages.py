@@ -13,21 +13,22 @@ from .sparse import Range, Sparse
 class SystemPages:
     """The bytes of system pages, by system-physical address."""
 
-    __slots__ = ("_held", "_own", "_unshared")
+    __slots__ = ("_held", "_is_copied", "_own")
 
     def __init__(self, fills: Iterable[Range[int]]) -> None:
         """Ranges and the byte that fills each; all else is zero."""
         self._held: Sparse[int | bytearray] = Sparse(0, fills)
         self._own = self._held.pages
-        # Pages whose bytes no copy holds as well; None: there is no copy.
-        self._unshared: set[int] | None = None
+        self._is_copied = (
+            False  # then a copy holds the bytes too of pages that were not written since
+        )
 
     def copy(self) -> SystemPages:
         """The same bytes. A page is copied once one of the two writes to it."""
         other = SystemPages.__new__(SystemPages)
         other._held = self._held.copy()
         other._own = other._held.pages
-        self._unshared, other._unshared = set(), set()
+        self._is_copied = other._is_copied = True
         return other
 
     def changes(self, before: SystemPages) -> list[int]:
@@ -48,23 +49,24 @@ class SystemPages:
 
     def writable(self, page: int) -> bytearray:
         """The bytes of a page, to be written in place."""
-        held, unshared = self._own.get(page), self._unshared
-        if not isinstance(held, bytearray) or (unshared is not None and page not in unshared):
-            held = self._own[page] = bytearray(self.content(page))
-            if unshared is not None:
-                unshared.add(page)
+        held, written = self._own.get(page), self._held.written
+        if page not in written or not isinstance(held, bytearray):
+            written.add(page)
+            if self._is_copied or not isinstance(held, bytearray):
+                held = self._own[page] = bytearray(self.content(page))
         return held
 
     def fill(self, page: int, byte: int) -> None:
         """Fill a page with one byte."""
         self._own[page] = byte
+        self._held.written.add(page)
 
     def clear(self, start: int, length: int) -> None:
         """Fill one page, or a whole chunk, with zero."""
         if length == LARGE_PAGE:
             self._held.put_chunk(start, 0)
         else:
-            self._own[start] = 0
+            self.fill(start, 0)
 
     def digest(self, page: int) -> str:
         """SHA-256 of a page."""

@@ -72,6 +72,7 @@ class Rmp:
             self._entries.put_chunk(page & -LARGE_PAGE, entry & ~FRAME)
         else:
             self._own[page] = entry
+            self._entries.written.add(page)
 
     def copy(self) -> Rmp:
         """Another RMP with the same entries."""
@@ -90,7 +91,7 @@ class Rmp:
 
     def assign(self, page: int, gpa: int) -> None:
         """RMPUPDATE: the page is the guest's, and what it was is gone."""
-        self._own[page] = ASSIGNED | gpa
+        self[page] = ASSIGNED | gpa
 
     def assign_chunk(self, chunk: int) -> None:
         """RMPUPDATE of a 2 MiB page, which is backed by itself."""

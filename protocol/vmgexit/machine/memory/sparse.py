@@ -15,10 +15,12 @@ Range = tuple[int, int, Value]
 class Sparse(Generic[Value]):
     """A value for each page. A page's own value goes before its chunk's, and that before the ranges'.
 
-    Pages are named by the address of their first byte, chunks likewise. `pages` has the pages' own values.
+    Pages are named by the address of their first byte, chunks likewise. `pages` has the pages' own values,
+    and `written` the pages and chunks that got another one since the last copy: whoever changes `pages` adds
+    to it.
     """
 
-    __slots__ = ("_chunks", "_default", "_ranges", "pages")
+    __slots__ = ("_chunks", "_default", "_last", "_origin", "_ranges", "pages", "written")
 
     def __init__(self, default: Value, ranges: Iterable[Range[Value]]) -> None:
         """Of ranges that overlap the last one counts."""
@@ -26,17 +28,26 @@ class Sparse(Generic[Value]):
         self._ranges = tuple(ranges)[::-1]
         self._chunks: dict[int, Value] = {}
         self.pages: dict[int, Value] = {}
+        self.written: set[int] = set()
+        self._last, self._origin = (
+            object(),
+            object(),
+        )  # tokens of the last copy of it, and of its own
 
     def copy(self) -> Sparse[Value]:
         """Another one with the same values."""
         other: Sparse[Value] = Sparse.__new__(Sparse)
         other._default, other._ranges = self._default, self._ranges
         other._chunks, other.pages = self._chunks.copy(), self.pages.copy()
+        self.written, other.written = set(), set()
+        self._last = other._last = other._origin = object()
         return other
 
     def differing(self, other: Sparse[Value]) -> set[int]:
-        """Where the two, of which one is a copy of the other, can differ: pages, and the first pages of
+        """Where the two, of which `other` is a copy of earlier, can differ: pages, and the first pages of
         chunks."""
+        if self._last is other._origin is other._last:
+            return self.written | other.written
         if self.pages == other.pages and self._chunks == other._chunks:
             return set()
         return {
@@ -60,7 +71,9 @@ class Sparse(Generic[Value]):
         """Give all pages of a chunk one value."""
         for page in self.own_in(chunk):
             del self.pages[page]
+            self.written.add(page)
         self._chunks[chunk] = value
+        self.written.add(chunk)
 
     def own_in(self, chunk: int) -> list[int]:
         """The pages of a chunk that have values of their own."""

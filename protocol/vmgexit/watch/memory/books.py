@@ -43,6 +43,16 @@ class Before:
             vm.processor.copy(),
         )
 
+    def copy(self) -> Before:
+        """The same, for one who changes it."""
+        return Before(
+            self.memory.copy(),
+            [one.copy() for one in self.registered],
+            list(self.homes),
+            self.mapped,
+            self.processor.copy(),
+        )
+
     def find(self, vmsa: int | None) -> Registration | None:
         """The registration of a VMSA, if there is one."""
         return next((one for one in self.registered if one.vmsa == vmsa), None)

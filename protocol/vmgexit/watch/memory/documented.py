@@ -18,16 +18,16 @@ from ...wire.rmp import PageSize
 from ...wire.svsm import CoreCall, Protocol, ResultCode
 from ..judged import Invariant, Wrong
 from . import core, services
-from .books import Books, MemoryStep, parts_of
+from .books import Before, Books, MemoryStep, parts_of
 from .outcome import Outcome, Refusal
 
 _VERSION_1 = 1 << 32 | 1
 
 
-def documented(step: MemoryStep, noted: Sparse[bool]) -> Outcome:
-    """What the call of a step, which was served, must come to. Raises NestedPageFault where the host ends
-    the VM on the way."""
-    outcome = Outcome(step, noted)
+def documented(step: MemoryStep, before: Before, noted: Sparse[bool]) -> Outcome:
+    """What the call of a step, which was served, must come to: `before` changes to that. Raises
+    NestedPageFault where the host ends the VM on the way."""
+    outcome = Outcome(step, before, noted)
     try:
         _carry_out(outcome, step.command["protocol"], step.command["request"])
     except Refusal as refusal:
@@ -84,8 +84,14 @@ def _go_on(call: Outcome) -> None:
 def _as_documented(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
     if not step.is_served or (step.command["protocol"] == Protocol.APIC and vm.has_apic):
         return None
+    return departures(vm, books, step, step.before.copy())
+
+
+def departures(vm: Vm, books: Books, step: MemoryStep, before: Before) -> Wrong:
+    """What a call that was served did otherwise than documented: it is carried out on `before`."""
+    states, homes = {one.vmsa for one in before.registered}, list(before.homes)
     try:
-        call = documented(step, books.noted)
+        call = documented(step, before, books.noted)
     except NestedPageFault as fault:
         return [(step.place, f"went on after a {fault}")]
     did = step.answer["did"]
@@ -104,13 +110,13 @@ def _as_documented(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
         for what, ours, theirs in found
         if ours != theirs
     ]
-    states = {one.vmsa for one in (*step.before.registered, *registry.entries)}
-    areas = {home.calling_area for home in (*step.before.homes, *call.homes)} if vm.has_apic else ()
+    states |= {one.vmsa for one in registry.entries}
+    areas = {home.calling_area for home in (*homes, *call.homes)} if vm.has_apic else set()
     wrong += [
         (step.place, f"the page at {at:#x} does not hold what is documented")
         for at in memory.pages.changes(call.memory.pages)
-        if memory.rmp[at] & FRAME not in states
-        and not (memory.rmp[at] & FRAME in areas and _is_offered(memory, call.memory, at))
+        if (page := memory.rmp[at] & FRAME) not in states
+        and not (page in areas and _is_offered(memory, call.memory, at))
     ]
     wrong += [
         (step.place, f"the RMP entry of {at:#x} is {entry:#x}, {was:#x} documented")

@@ -11,7 +11,7 @@ from ...machine.memory.registry import END, HEAD
 from ...machine.memory.sparse import Sparse
 from ...wire.page_size import PAGE
 from ...wire.svsm import ResultCode
-from .books import MemoryStep
+from .books import Before, MemoryStep
 
 FAILED = 0x80001000
 """What a failed instruction answers: its status above this code."""
@@ -26,18 +26,17 @@ class Refusal(Exception):
 
 
 class Outcome:
-    """The VM of `step.before`, on which the call is carried out, and the registers of the answer.
+    """The VM of before a step, on which the call is carried out, and the registers of the answer.
 
-    `noted` says which pages calls have validated; it goes on from call to call."""
+    `before` changes on the way. `noted` says which pages calls have validated; it goes on from call to
+    call."""
 
-    def __init__(self, step: MemoryStep, noted: Sparse[bool]) -> None:
-        before, command = step.before, step.command
+    def __init__(self, step: MemoryStep, before: Before, noted: Sparse[bool]) -> None:
+        command = step.command
         self.step, self.noted, self.code = step, noted, 0
         self.vcpus, self.index, self.caller = step.cpu.vm.vcpus, step.cpu.index, step.caller
-        self.memory = before.memory.copy()
-        self.registered = [one.copy() for one in before.registered]
-        self.homes = list(before.homes)
-        self.processor = before.processor.copy()
+        self.memory, self.registered = before.memory, before.registered
+        self.homes, self.processor = before.homes, before.processor
         self.tpm = step.cpu.vm.devices.tpm
         self.rcx, self.rdx, self.r8 = command["rcx"], command["rdx"], command["r8"]
         self.memory.running.pop(self.index, None)

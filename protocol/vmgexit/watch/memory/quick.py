@@ -21,12 +21,13 @@ from ...machine.vm import Assertion, Termination, Vcpu
 from ...wire.svsm import CoreCall, Protocol
 from ..breakable import COMMANDS
 from ..called import judge, served
-from ..judged import Invariant
+from ..judged import Invariant, Wrong
 from ..ledger import offered, visible
 from ..oracle import documented_code
 from ..tally import Broken, Tallies, Tally
 from .books import Before, Books, MemoryStep, parts_of
-from .breakable import STOPPED, can_break
+from .breakable import AS_DOCUMENTED, STOPPED, can_break
+from .documented import departures
 
 _APIC, _CORE, _DELETE = int(Protocol.APIC), int(Protocol.CORE), int(CoreCall.DELETE_VCPU)
 
@@ -174,7 +175,14 @@ class OnMemory(Tallies):
 
     def _ask_for(self, name: str, step: MemoryStep) -> None:
         invariant = self.invariants.get(name)
-        if invariant is not None and invariant.check(self.machine.vm, self.books, step):
+        if invariant is None:
+            return
+        vm, books = self.machine.vm, self.books
+        if name == AS_DOCUMENTED:  # the last one: what was before is not needed any more
+            wrong: Wrong | None = departures(vm, books, step, step.before)
+        else:
+            wrong = invariant.check(vm, books, step)
+        if wrong:
             raise Broken(invariant.name)
 
     def _books_of_call(
