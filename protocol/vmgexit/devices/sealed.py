@@ -58,32 +58,51 @@ class Sealed:
     """Messages of the SVSM at VMPL 0, in the pages as the host sees them."""
 
     def request(self, number: int, report_data: bytes) -> Request:
-        payload = ReportRequest(user_data=report_data).encode()
-        return Request(number, seal(VMPCK0, _header(number, MessageKind.REPORT_REQUEST), payload))
+        return _request(number, report_data)
 
     def respond(self, number: int, kind: Any, report_data: bytes) -> bytes:
-        status = status_of(kind)
-        made = ReportResponse(status=status)
-        if not status:
-            made.report_size = REPORT_SIZE
-            made.report = AttestationReport.decode(_report(report_data))
-        payload = made.encode()
-        if kind == "size":
-            payload = payload[:-1]
-        page = seal(VMPCK0, _header(number, MessageKind.REPORT_RESPONSE), payload)
-        if kind == "tamper":
-            return page[: GuestMessageHeader.size] + _other_bit(page[GuestMessageHeader.size :])
-        return page
+        is_word = isinstance(kind, str)
+        return _response(number, status_of(kind), kind if is_word else "", report_data)
 
     def read(self, page: bytes) -> Response:
-        message = GuestMessage.decode(page)
-        number, payload = message.header.msg_seqno, unseal(VMPCK0, message)
-        if payload is None:
-            return Response(number, is_authentic=False)
-        if len(payload) != ReportResponse.size:
-            return Response(number, fits=False)
-        made = ReportResponse.decode(payload)
-        return Response(number, status=made.status, report=made.report.encode())
+        return _read(page)
+
+
+# Campaigns repeat their nonces, and so do the SVSM and the oracle beside it.
+_kept = lru_cache(maxsize=1024)
+
+
+@_kept
+def _request(number: int, report_data: bytes) -> Request:
+    payload = ReportRequest(user_data=report_data).encode()
+    return Request(number, seal(VMPCK0, _header(number, MessageKind.REPORT_REQUEST), payload))
+
+
+@_kept
+def _response(number: int, status: int, word: str, report_data: bytes) -> bytes:
+    made = ReportResponse(status=status)
+    if not status:
+        made.report_size = REPORT_SIZE
+        made.report = AttestationReport.decode(_report(report_data))
+    payload = made.encode()
+    if word == "size":
+        payload = payload[:-1]
+    page = seal(VMPCK0, _header(number, MessageKind.REPORT_RESPONSE), payload)
+    if word == "tamper":
+        return page[: GuestMessageHeader.size] + _other_bit(page[GuestMessageHeader.size :])
+    return page
+
+
+@_kept
+def _read(page: bytes) -> Response:
+    message = GuestMessage.decode(page)
+    number, payload = message.header.msg_seqno, unseal(VMPCK0, message)
+    if payload is None:
+        return Response(number, is_authentic=False)
+    if len(payload) != ReportResponse.size:
+        return Response(number, fits=False)
+    made = ReportResponse.decode(payload)
+    return Response(number, status=made.status, report=made.report.encode())
 
 
 def _header(number: int, kind: MessageKind) -> GuestMessageHeader:
@@ -101,7 +120,7 @@ def _other_bit(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
 
 
-@lru_cache(maxsize=1024)  # a signature takes a millisecond, and campaigns repeat their nonces
+@_kept  # a signature takes a millisecond
 def _report(report_data: bytes) -> bytes:
     blank = report_of_a_test()
     blank.policy.one = 1  # the recorded report has no policy at all

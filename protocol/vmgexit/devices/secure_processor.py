@@ -7,7 +7,7 @@ A host stands between and may answer what it likes. The SVSM's half, the driver,
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..wire.page_size import PAGE
@@ -95,4 +95,13 @@ class SecureProcessor:
 
     def copy(self) -> SecureProcessor:
         """The same as it is now."""
-        return replace(self, answers=deque(self.answers), requests=list(self.requests))
+        return SecureProcessor(
+            self.messages,
+            self.answers.copy(),
+            self.certificates,
+            self.requests.copy(),
+            self.page,
+            self.delivered,
+            self.has_key,
+            self.number,
+        )

@@ -15,9 +15,9 @@ Range = tuple[int, int, Value]
 class Sparse(Generic[Value]):
     """A value for each page. A page's own value goes before its chunk's, and that before the ranges'.
 
-    Pages are named by the address of their first byte, chunks likewise. `pages` has the pages' own values,
-    and `written` the pages and chunks that got another one since the last copy: whoever changes `pages` adds
-    to it.
+    Pages are named by the address of their first byte, chunks likewise. `pages` has the pages' own values.
+    `written` has the pages and chunks that got another one since the last copy; who changes `pages` adds to
+    it.
     """
 
     __slots__ = ("_chunks", "_default", "_last", "_origin", "_ranges", "pages", "written")
