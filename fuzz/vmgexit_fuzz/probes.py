@@ -5,6 +5,10 @@ every branch, loop and handler, and compiles that instead. The counters are one 
 libFuzzer reads in place, as it reads those of compiled code; a probe costs some tens of nanoseconds,
 where tracing by Python's own means costs a call.
 
+`install_lines` has no probes, but `sys.monitoring` of Python 3.12 and later: each line is told when it is
+passed for the first time, and never again. What has been seen costs nothing then, and libFuzzer hears of
+a line with the first input that passes it, and of no other.
+
 Use: `install(prefixes)` before the modules are imported, `connect()` before the engine starts.
 """
 
@@ -23,6 +27,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 CAPACITY = 1 << 16
+LINES = 1 << 14  # counters of lines; the last one is of all lines beyond
+monitoring: Any = getattr(sys, "monitoring", None)  # where this Python has it
 _NAME = "_vmgexit_counters_"
 
 counters = bytearray(CAPACITY)
@@ -109,6 +115,24 @@ class _Finder(importlib.abc.MetaPathFinder):
 def install(prefixes: Sequence[str]) -> None:
     """Probe every module below `prefixes` that is imported from now on."""
     sys.meta_path.insert(0, _Finder(prefixes))
+
+
+def install_lines(prefixes: Sequence[str]) -> None:
+    """Tell of every line of the modules below `prefixes`. For a Python that has `monitoring`."""
+    places = tuple(os.sep + prefix.replace(".", os.sep) for prefix in prefixes)
+    first, seen = reserve(LINES), 0
+
+    def passed(code: CodeType, line: int) -> object:
+        nonlocal seen
+        path = code.co_filename
+        if any(f"{place}{os.sep}" in path or path.endswith(f"{place}.py") for place in places):
+            counters[first + min(seen, LINES - 1)] = 1
+            seen += 1
+        return monitoring.DISABLE
+
+    monitoring.use_tool_id(monitoring.COVERAGE_ID, "vmgexit")
+    monitoring.register_callback(monitoring.COVERAGE_ID, monitoring.events.LINE, passed)
+    monitoring.set_events(monitoring.COVERAGE_ID, monitoring.events.LINE)
 
 
 def reserve(count: int) -> int:

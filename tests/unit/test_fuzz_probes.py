@@ -258,3 +258,33 @@ def test_the_counters_are_where_the_engine_looks() -> None:
     assert address == ctypes.addressof(
         (ctypes.c_char * probes.CAPACITY).from_buffer(probes.counters)
     )
+
+
+LINES = """
+import sys
+from vmgexit_fuzz import probes
+
+probes.install_lines(["toy"])
+import toy
+import json
+
+for number in (-1, -1, 0, 0):
+    probes.clear()
+    toy.sort_of(number)
+    json.dumps(number)
+    print(len(probes.passed()), end=" ")
+"""
+
+
+@pytest.mark.skipif(probes.monitoring is None, reason="needs sys.monitoring of Python 3.12")
+def test_a_line_is_told_once_and_only_of_the_modules_named(tmp_path: Path) -> None:
+    """Of sort_of(-1) its test and its answer; of sort_of(0) the second test and another answer."""
+    (tmp_path / "toy.py").write_text(TOY)
+    done = subprocess.run(
+        [sys.executable, "-c", LINES],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.split() == ["2", "0", "2", "0"]

@@ -270,7 +270,9 @@ def main() -> None:
 
 def _instrumented(kind: WorkerKind, row: TargetRow) -> None:
     """Import the target with the coverage that the kind of worker has."""
-    if kind.probes:
+    if kind.lines and probes.monitoring is not None:
+        probes.install_lines(row.probed)
+    elif kind.probes:
         probes.install(row.probed)
     if kind.atheris:
         import atheris

@@ -44,6 +44,7 @@ class WorkerKind:
     what: str
     engine: bool = True  # libFuzzer; without it, programs from nothing in a plain loop
     probes: bool = False  # our own probes
+    lines: bool = False  # in their place the lines of sys.monitoring, where this Python has it
     states: bool = False  # the machine's coarse state; of targets that have one
     atheris: bool = False  # atheris's instrumentation, whose compares libFuzzer learns from
     mutator: bool = True  # what the declarations know, beside plain bytes
@@ -58,7 +59,14 @@ KINDS = {
     kind.name: kind
     for kind in (
         WorkerKind("random", 2, "well-formed inputs from nothing, no feedback", engine=False),
-        WorkerKind("state", 5, "probes, and the machine's coarse state", probes=True, states=True),
+        WorkerKind(
+            "state",
+            5,
+            "probes, and the machine's coarse state",
+            probes=True,
+            lines=True,
+            states=True,
+        ),
         WorkerKind("probes", 2, "probes in every branch", probes=True),
         WorkerKind("compare", 1, "atheris, with what its compares saw", atheris=True),
         # To measure with; they have no share of a campaign.
