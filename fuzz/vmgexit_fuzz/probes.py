@@ -118,7 +118,7 @@ def install(prefixes: Sequence[str]) -> None:
 
 
 def install_lines(prefixes: Sequence[str]) -> None:
-    """Tell of every line of the modules below `prefixes`. For a Python that has `monitoring`."""
+    """Tell of every line of the modules below `prefixes`. Only where there is `monitoring`."""
     places = tuple(os.sep + prefix.replace(".", os.sep) for prefix in prefixes)
     first, seen = reserve(LINES), 0
 

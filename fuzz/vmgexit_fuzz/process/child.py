@@ -270,7 +270,7 @@ def main() -> None:
 
 def _instrumented(kind: WorkerKind, row: TargetRow) -> None:
     """Import the target with the coverage that the kind of worker has."""
-    if kind.lines and probes.monitoring is not None:
+    if kind.lines:
         probes.install_lines(row.probed)
     elif kind.probes:
         probes.install(row.probed)
