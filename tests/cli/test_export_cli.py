@@ -1,9 +1,13 @@
 """`vmgexit export`: findings, corpora, recordings and scenarios in each format, as a user has them run."""
 
+import ast
 import hashlib
 import json
+import keyword
 import lzma
 import os
+import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +21,9 @@ from tests.peers.shows import SHOWS
 from vmgexit import GhcbPage
 from vmgexit.cli import main
 from vmgexit.machine import program
-from vmgexit.machine.scenario import to_lines
+from vmgexit.machine.scenario import sequences, to_lines
 from vmgexit.wire.registry import find as structure
-from vmgexit_fuzz.export.cases import Case, message, of_input, recorded
+from vmgexit_fuzz.export.cases import Case, message, of_input, recorded, scenario
 from vmgexit_fuzz.export.formats import FORMATS
 from vmgexit_fuzz.export.testing import PEER, PROFILE, call, check, vmgexit
 from vmgexit_fuzz.targets import find
@@ -145,21 +149,22 @@ def test_pytest_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sum(map(bool, failures(test, monkeypatch))) == 3
 
 
+def steps_of(files: dict[str, bytes]) -> list[tuple[Any, Any]]:
+    """The commands and answers that the tests of a pytest file check."""
+    found: list[tuple[Any, Any]] = []
+    names: dict[str, Any] = {}
+    exec(files["test_exported.py"], names)  # noqa: S102
+    names["check"] = lambda machine, steps: found.extend(steps)
+    for name in list(names):
+        if name.startswith("test_"):
+            names[name]()
+    return found
+
+
 def test_exits_in_words_are_the_exits_that_were_recorded() -> None:
     with lzma.open(RECORDINGS / "kvm" / "kvm-ghcb.jsonl.xz") as lines:
         cases = [case for case, _ in zip(recorded(lines, "kvm"), range(200), strict=False)]
-    text = FORMATS["pytest"].render(cases)["test_exported.py"].decode()
-    found: list[dict[str, object]] = []
-
-    def noted(machine: str, steps: list[tuple[dict[str, object], dict[str, object]]]) -> None:
-        found.extend(command for command, _ in steps)
-
-    names: dict[str, object] = {}
-    exec(text, names)  # noqa: S102
-    for name, test in list(names.items()):
-        if name.startswith("test_"):
-            test.__globals__["check"] = noted  # type: ignore[attr-defined]
-            test()  # type: ignore[operator]
+    found = [command for command, _ in steps_of(FORMATS["pytest"].render(cases))]
     expected = [command for case in cases for command, _ in case.steps]
     assert len(found) == len(expected) == 400
     for ours, theirs in zip(found, expected, strict=True):
@@ -208,6 +213,47 @@ def test_any_program_comes_back_from_json_lines(data: bytes) -> None:
     carried_out = [command for command, _ in case.steps]
     assert carried_out[: len(commands)] == commands[: len(carried_out)]
     assert came_back(case) == case.steps
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(["scenario", "svsm-hostile", "ghcb-host"]), st.integers(0, 1 << 31))
+def test_any_command_in_words_is_that_command(name: str, seed: int) -> None:
+    target = find(name).open()
+    case = of_input(Path("x"), target.make(random.Random(seed)), target)
+    if case is None:
+        return
+    found = steps_of(FORMATS["pytest"].render([case]))
+    for (ours, answer), (theirs, expected) in zip(found, case.steps, strict=True):
+        assert answer == expected
+        if "page" not in theirs:
+            assert ours == theirs
+        else:
+            assert page_of(ours) == page_of(theirs)
+            assert {**ours, "page": 0} == {**theirs, "page": 0}
+
+
+@settings(max_examples=200)
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_any_name_and_text_stays_what_it_is(name: str, about: str) -> None:
+    """A name becomes an identifier, and a text stays in its comment."""
+    sequence = next(sequences(to_lines(SHOWS["ppr"]).splitlines()))
+    made = scenario(name, about, sequence)
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", made.name)
+    assert not keyword.iskeyword(made.name)
+    assert made.name not in ("int", "for", "check", "main", "fn", "mod")
+    [tree] = [
+        one
+        for one in ast.parse(FORMATS["pytest"].render([made])["test_exported.py"]).body
+        if isinstance(one, ast.FunctionDef)
+    ]
+    assert (tree.name, len(tree.body)) == (f"test_{made.name}", 2)
+    plain = scenario(name, "", sequence)
+    for format, file in (("c", "exported.c"), ("rust", "exported.rs")):
+        ours, theirs = (
+            re.sub(r"/\*.*?\*/|//.*", "", FORMATS[format].render([one])[file].decode())
+            for one in (made, plain)
+        )
+        assert ours == theirs
 
 
 @settings(max_examples=100)

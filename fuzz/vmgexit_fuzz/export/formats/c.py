@@ -42,7 +42,7 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
 
 def _scenario(case: Case) -> Iterator[str]:
     yield f"/* {comment(case.about)} */"
-    yield f"static const struct vmgexit_step {case.name}[] = {{"
+    yield f"static const struct vmgexit_step test_{case.name}[] = {{"
     for command, answer, remark in driven.steps(case):
         if remark:
             yield f"    /* {comment(remark)} */"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,13 @@ def source(path: str) -> bytes:
 
 def of_kit(surface: str, language: str, *names: str) -> dict[str, bytes]:
     """Files of an adapter's kit, by their names."""
-    kit = dict(files(surface, language))
+    kit = _kit(surface, language)
     return {name: kit[f"kit/{name}"].encode() for name in names}
+
+
+@cache
+def _kit(surface: str, language: str) -> dict[str, str]:
+    return dict(files(surface, language))
 
 
 def steps(case: Case) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:

@@ -79,7 +79,7 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
     for case in cases:
         lines += [*_test(case), ""]
     lines += ["static const struct vmgexit_exit_test tests[] = {"]
-    lines += [f'    {{ "{case.name}", {case.name} }},' for case in cases]
+    lines += [f'    {{ "{case.name}", test_{case.name} }},' for case in cases]
     lines += ["};", "", _TAIL]
     stub = ("vmgexit_json.h", "vmgexit_reading.h", "vmgexit_commands.h")
     return {
@@ -97,7 +97,7 @@ def _test(case: Case) -> Iterator[str]:
     gpa = _gpa(case)
     has_words = any(command["op"] == "msr" for command, _ in steps)
     yield f"/* {comment(case.about)} */"
-    yield f"static void {case.name}(struct vmgexit_guest *guest)"
+    yield f"static void test_{case.name}(struct vmgexit_guest *guest)"
     yield "{"
     if any(command["op"] == "vmgexit" for command, _ in steps):
         yield "    struct vmgexit_ghcb *page;"

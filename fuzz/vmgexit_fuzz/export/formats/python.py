@@ -21,6 +21,8 @@ from ..words import comment, exit_page
 
 WIDTH = 100  # columns of a line that is not one text
 
+_REGISTERS = ("rcx", "rdx", "r8")  # of a call, 0 unless they are given
+
 _HEAD = '''\
 """Exported by `vmgexit export pytest`.
 
@@ -45,7 +47,8 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
 
 def _test(case: Case) -> Iterator[str]:
     yield f"def test_{case.name}() -> None:\n"
-    yield f'    """{comment(case.about)}"""\n'
+    about = comment(case.about)
+    yield f'    """{about}{" " * about.endswith(chr(34))}"""\n'
     if case.record is not None:
         yield from _of_finding(case)
     elif case.sequence is not None:
@@ -85,7 +88,7 @@ def _command(command: Command, indent: int) -> str:
         known = find_call(rest["protocol"], rest["request"])
         if known is not None:
             del rest["protocol"], rest["request"]
-            given = {name: value for name, value in rest.items() if value or name == "cpu"}
+            given = {name: held for name, held in rest.items() if held or name not in _REGISTERS}
             return _function("call", [_text(known.name)], given, indent)
     if command["op"] == "vmgexit" and "page" in command:
         return _exit(command, rest, indent)

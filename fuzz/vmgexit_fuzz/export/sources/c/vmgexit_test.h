@@ -19,7 +19,8 @@ struct vmgexit_test {
     size_t count;
 };
 
-#define VMGEXIT_TEST(name) { #name, name, sizeof name / sizeof name[0] }
+/* The test of a scenario `test_NAME`. */
+#define VMGEXIT_TEST(name) { #name, test_##name, sizeof test_##name / sizeof test_##name[0] }
 
 static struct vmgexit_document vmgexit_found, vmgexit_expected;
 
