@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vmgexit.sequences import HOST, SVSM
 
 from ..cases import ON_MEMORY, STRUCTURE, Case
-from . import c, jsonl, kselftest, python, raw, rust
+from . import c, jsonl, kselftest, python, raw, rust, syzlang
 
 Files = dict[str, bytes]
 SCENARIOS = (SVSM, ON_MEMORY, HOST)
@@ -58,6 +58,14 @@ FORMATS = {
         kselftest.render,
         True,
         kselftest.refuses,
+    ),
+    "syzlang": Format(
+        "descriptions of the exits and MSR words for syzkaller",
+        (HOST,),
+        syzlang.FILE,
+        syzlang.render,
+        True,
+        syzlang.refuses,
     ),
     "raw": Format(
         "bytes for other projects' libFuzzer corpora, in a folder for each structure, call and exit",
