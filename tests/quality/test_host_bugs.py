@@ -35,6 +35,20 @@ def test_the_adapter_is_short_and_keeps_the_rules(
     assert capsys.readouterr().out.endswith("16 rules hold, 1 not supported, 0 broken\n")
 
 
+def test_what_the_check_says_of_a_bug(adapter: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["peer", "check", "--peer", f"{adapter} --bugs rdx,usage"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    at = told.index("PEER-H6 The answer: BROKEN: registers.rdx: nothing found, 0x69746e65 expected")
+    assert told[at + 6] == "    # CPUID: rax 0x0, rcx 0x0"
+    assert told[at + 8].endswith("  <- expected")
+    at = told.index(
+        "PEER-H10 A refusal: BROKEN: status: 0 found, 2 expected; detail: 0 found, 2 expected"
+    )
+    assert told[at + 3] == "    # INVD: usage 1"
+    assert told[-1] == "14 rules hold, 1 not supported, 2 broken"
+
+
 def test_each_bug_has_its_name(adapter: str) -> None:
     with Peer([adapter]) as right:
         for bug, (name, commands) in BUGS.items():

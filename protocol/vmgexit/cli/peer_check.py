@@ -47,7 +47,7 @@ def _show(result: Result) -> None:
     why = f": {result.why}" if result.why else ""
     print(f"{result.rule.id} {result.rule.title}: {result.outcome}{why}")
     if result.outcome is Outcome.BROKEN and 0 <= result.step < len(result.rule.steps):
-        lines = list(exchange(result.rule))[: 2 * result.step + 2]
+        lines = list(exchange(result.rule, result.step + 1))
         print("\n".join([*lines[:-1], f"{lines[-1]}  <- expected"]))
 
 

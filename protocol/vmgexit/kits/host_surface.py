@@ -53,7 +53,7 @@ def asked() -> dict[str, tuple[Argument, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ExitRow:
     """An exit, the first GHCB version that has it, and the valid bits that each page of it needs."""
 
     name: str
@@ -62,10 +62,10 @@ class Known:
     needs: int
 
 
-def known_exits() -> list[Known]:
+def known_exits() -> list[ExitRow]:
     """Every exit of a GHCB page."""
     return [
-        Known(
+        ExitRow(
             row.name,
             int(row.code),
             row.since,
@@ -81,5 +81,5 @@ def _bits(names: Iterable[str]) -> int:
     return sum(1 << OFFSETS[name] // 8 for name in names)
 
 
-NO_EXIT = Known("no exit", 0, 0, _bits(ALWAYS_VALID))
+NO_EXIT = ExitRow("no exit", 0, 0, _bits(ALWAYS_VALID))
 """A code that is no exit, and what its pages need all the same."""

@@ -21,11 +21,9 @@ from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.formats.c import KEYWORDS, render
 from ..machine.kinds import Posts, Prepared, Row, Rows, Whom
 from . import surface
-from .surface import CALLED, ROWS, may_miss
+from .surface import CALLED, ROWS, Known, known, may_miss
 
 Lists = Posts | Pieces | Leaves | Rows
-Known = Number | Flag | Choice | Bytes | Hex | Numbers | Row | Whom | Lists
-"""The kinds of arguments that the kit reads; those of hosts may also be null."""
 
 _REGISTER = Number(U32)
 _ROWS: dict[type, tuple[str, str, tuple[Argument, ...]]] = {
@@ -114,7 +112,7 @@ def header(described: Mapping[str, Description], last: list[str]) -> str:
     lines, rows = [_HEAD], set()
     for description in described.values():
         for argument in description.arguments:
-            kind = _known(argument)
+            kind = known(argument)
             if not isinstance(kind, Row | Lists):
                 lines += [*_lists(description, argument)]
             elif (called := _rows_of(description, argument)[0]) not in rows:
@@ -163,7 +161,7 @@ def _choice(description: Description, argument: Argument) -> str:
 
 def _lists(description: Description, argument: Argument) -> Iterator[str]:
     """What an argument needs declared before the structure of its command."""
-    kind = _known(argument)
+    kind = known(argument)
     if isinstance(kind, Choice):
         called = _choice(description, argument)
         yield from _enumeration(called, list(kind.names), called, f"{called}s")
@@ -176,7 +174,7 @@ def _lists(description: Description, argument: Argument) -> Iterator[str]:
 
 def _rows_of(description: Description, argument: Argument) -> tuple[str, str, tuple[Argument, ...]]:
     """What a row and a list of them are called, and what a row holds."""
-    kind = _known(argument)
+    kind = known(argument)
     called = ROWS.get(f"{description.name}.{argument.name}", "")
     match kind:
         case Posts(arguments):
@@ -221,16 +219,9 @@ def _structure(description: Description) -> Iterator[str]:
     yield ""
 
 
-def _known(argument: Argument) -> Known:
-    """The argument's kind, without what says that it may be null."""
-    kind = argument.kind.kind if isinstance(argument.kind, Maybe) else argument.kind
-    assert isinstance(kind, Known)
-    return kind
-
-
 def _declared(description: Description, argument: Argument) -> str:
     name = _member(argument.name)
-    match _known(argument):
+    match known(argument):
         case Number():
             return f"uint64_t {name}"
         case Flag():
@@ -263,7 +254,7 @@ def _row(description: Description, argument: Argument, holder: str) -> str:
     """The row of an argument's table, by designators."""
     parts = {
         "name": f'"{argument.name}"',
-        "kind": f"VMGEXIT_KIND_{_kind(_known(argument))}",
+        "kind": f"VMGEXIT_KIND_{_kind(known(argument))}",
         "at": f"offsetof({holder}, {_member(argument.name)})",
         "given": f"offsetof({holder}, has_{argument.name})"
         if may_miss(argument)
@@ -288,7 +279,7 @@ def _kind(kind: Known) -> str:
 
 
 def _limits(description: Description, argument: Argument) -> dict[str, str]:
-    match _known(argument):
+    match known(argument):
         case Number(most, least) | Numbers(Number(most, least)):
             return {"least": literal(least), "most": literal(most)}
         case Choice():

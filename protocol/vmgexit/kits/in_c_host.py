@@ -12,7 +12,7 @@ from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
 from ..layout.formats.c import render
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, Known, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, ExitRow, asked, known_exits, subjects
 from .in_c import header, literal
 
 _ASKED = """\
@@ -105,7 +105,7 @@ def _exits() -> Iterator[str]:
     yield ""
 
 
-def _exit(one: Known) -> str:
+def _exit(one: ExitRow) -> str:
     needs = one.needs.to_bytes(16, "little")
     held = ", ".join(f"[{at}] = {byte:#x}" for at, byte in enumerate(needs) if byte)
     return f"{{ {one.code:#x}, {one.since}, {{ {held} }} }}"

@@ -12,7 +12,7 @@ from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, Known, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, ExitRow, asked, known_exits, subjects
 from .in_python import fields, table
 
 _SETUP = '''\
@@ -100,7 +100,7 @@ def _page() -> Iterator[str]:
     yield ""
 
 
-def _exit(one: Known) -> str:
+def _exit(one: ExitRow) -> str:
     return f"Exit({one.code:#x}, {one.since}, {one.needs:#x})"
 
 

@@ -13,7 +13,7 @@ from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
 from ..layout.formats.rust import KEYWORDS, render
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, Known, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, ExitRow, asked, known_exits, subjects
 from .in_rust import module
 
 _HEAD = """\
@@ -143,7 +143,7 @@ def _page() -> Iterator[str]:
     yield ""
 
 
-def _exit(one: Known) -> str:
+def _exit(one: ExitRow) -> str:
     return f"Exit {{ code: {one.code:#x}, since: {one.since}, needs: {one.needs:#x} }}"
 
 

@@ -16,14 +16,18 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from ...descriptions import Answer, Command
 from ...errors import PeerError, brief
+from ...hosts.scenario import page_of
 from ...machine.commands import ON_MEMORY as ONLY_ON_MEMORY
 from ...machine.commands import call
 from ...sequences import HOST, SVSM
 from ...wire.apic import ApicCall, ApicRegister
 from ...wire.calls import find_call
+from ...wire.exits import find_exit
+from ...wire.ghcb import GhcbPage
 from ..peer import STOPS, UNSUPPORTED, Answering, Peer
 from ..replay import same
 from .host_rules import RULES as OF_A_HOST
@@ -74,7 +78,10 @@ class Support:
 
 def _name(command: Command, rule: Rule) -> str:
     """What an operation of a rule is called. On memory it can be another matter than without."""
-    if command["op"] == "init" and "memory" in command:
+    if command["op"] == "vmgexit" and "page" in command:
+        row = find_exit(GhcbPage.decode(page_of(command["page"])).sw_exit_code)
+        return f"the exit {row.name}" if row else "unknown exits"
+    if command["op"] == "init" and "cpus" in command and "memory" in command:
         return _WITH_MEMORY + " and reg_count" * ("reg_count" in command)
     name = str(command["op"])
     if name == "call":
@@ -164,11 +171,20 @@ def differences(answer: Answer, expected: Answer) -> list[str]:
         is_right = set(answer) == {UNSUPPORTED}
         return [] if is_right else [f"{brief(answer)} found, unsupported and no other key expected"]
     return [
-        f"{key}: {_differing(answer.get(key), value)}"
+        f"{name}: {_differing(found, due)}"
         for key, value in expected.items()
-        if _spelled(answer.get(key)) != _spelled(value)
-        and not (UNSUPPORTED in answer and key not in answer)
+        if not (UNSUPPORTED in answer and key not in answer)
+        for name, found, due in _apart(key, answer.get(key), value)
     ]
+
+
+def _apart(key: str, found: Any, expected: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where two values differ; of objects, which keys of them."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for inner in expected | found:
+            yield from _apart(f"{key}.{inner}", found.get(inner), expected.get(inner))
+    elif _spelled(found) != _spelled(expected):
+        yield key, found, expected
 
 
 def _spelled(value: object) -> str:

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write
+from ...hosts.scenario import page_of
+from ...wire.exits import find_exit
+from ...wire.ghcb import ALWAYS_VALID, GhcbPage
 from .host_rules import CHAPTERS as OF_A_HOST
 from .memory_rules import CHAPTERS as ON_MEMORY
 from .rule import Rule
@@ -50,12 +53,30 @@ def _rule(rule: Rule) -> Iterator[str]:
         yield "\n".join(exchange(rule)) + "\n"
 
 
-def exchange(rule: Rule) -> Iterator[str]:
-    """The example, a line for each command and answer, as a block of Markdown."""
-    for command, answer in rule.steps:
+def exchange(rule: Rule, most: int | None = None) -> Iterator[str]:
+    """The example, a line for each command and answer, as a block of Markdown; of no more than `most`
+    commands. A line before a GHCB page says what it asks for."""
+    for command, answer in rule.steps[:most]:
+        if command["op"] == "vmgexit" and "page" in command:
+            yield f"    # {_asked_by(GhcbPage.decode(page_of(command['page'])))}"
         yield f"    > {json.dumps(_cut(command))}"
         told = json.dumps(_cut({key: value for key, value in answer.items() if value is not None}))
         yield f"    < {told}"
+
+
+def _asked_by(page: GhcbPage) -> str:
+    """An exit, and the fields that are valid for it or not 0."""
+    row = find_exit(page.sw_exit_code)
+    words = [f"{name} {getattr(page, name):#x}" for name in ("sw_exit_info_1", "sw_exit_info_2")]
+    words = [word for word in words if not word.endswith(" 0x0")]
+    words += [
+        f"{name} {getattr(page, name):#x}"
+        for name in page.valid_fields()
+        if name not in ALWAYS_VALID
+    ]
+    words += [f"usage {page.ghcb_usage}"] if page.ghcb_usage else []
+    name = row.name if row else f"{page.sw_exit_code:#x}, which is no exit"
+    return f"{name}: {', '.join(words)}" if words else name
 
 
 def _cut(value: Any) -> Any:
