@@ -3,10 +3,12 @@
 import contextlib
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,11 +33,15 @@ needs_atheris = pytest.mark.needs("atheris")
 
 
 @contextlib.contextmanager
-def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(folder: Path, *words: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir(exist_ok=True)
     with (folder / "output").open("ab") as output:
         running = subprocess.Popen(
-            [SCRIPTS / words[0], *words[1:]], cwd=folder, stdout=output, stderr=output
+            [SCRIPTS / words[0], *words[1:]],
+            cwd=folder,
+            env=os.environ | variables,
+            stdout=output,
+            stderr=output,
         )
     try:
         yield running
@@ -47,9 +53,11 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
             running.kill()
 
 
-def node(folder: Path, address: str) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+def node(
+    folder: Path, address: str, *more: str, **variables: str
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", ".")
-    return started(folder, "dask", "worker", address, *options)
+    return started(folder, "dask", "worker", address, *options, *more, **variables)
 
 
 def soon(condition: Callable[[], object]) -> bool:
@@ -70,45 +78,134 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
+@contextlib.contextmanager
+def scheduler(folder: Path) -> Iterator[str]:
+    """A scheduler; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    options = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    with started(folder / "scheduler", "dask", "scheduler", *options):
+        yield f"127.0.0.1:{port}"
+
+
+def said(folder: Path) -> str:
+    return (folder / "output").read_text()
+
+
 @needs_atheris
 @needs_distributed
 def test_a_killed_node_costs_its_last_inputs_only(tmp_path: Path) -> None:
-    places = Directory.at(tmp_path / "center" / "campaign")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    address = f"127.0.0.1:{port}"
+    center, one, other = (tmp_path / name for name in ("center", "one", "other"))
+    places = Directory.at(center / "campaign")
     with contextlib.ExitStack() as stack:
-        options = ("--host", "127.0.0.1", "--port", port, "--no-dashboard")
-        stack.enter_context(started(tmp_path / "scheduler", "dask", "scheduler", *options))
-        lost = stack.enter_context(node(tmp_path / "one", address))
-        stack.enter_context(node(tmp_path / "other", address))
-        assert soon(lambda: "Registered to" in (tmp_path / "other" / "output").read_text())
+        address = stack.enter_context(scheduler(tmp_path))
+        lost = stack.enter_context(node(one, address))
+        stack.enter_context(node(other, address))
+        assert soon(lambda: "Registered to" in said(other))
         words = ("run", "scenario", "--profile", "coconut", "--time", SECONDS, "--dir", "campaign")
-        center = stack.enter_context(
-            started(tmp_path / "center", "vmgexit", "fuzz", *words, "--cluster", address)
+        running = stack.enter_context(
+            started(center, "vmgexit", "fuzz", *words, "--cluster", address)
         )
         assert soon(lambda: places.corpus.is_dir() and any(records(places.findings)))
-        assert soon(lambda: len(processes_in(tmp_path / "one")) == 2)  # in the middle of a round
+        # In the middle of the first round, which ends with the campaign.
+        assert soon(lambda: sum(line.inputs for line in statistics.read(places.statistics)) > 0)
+        assert soon(lambda: len(processes_in(one)) == 2)
         inputs = {path.name for path in places.corpus.glob("[0-9a-f]*")}
         causes = {record.cause for record in records(places.findings)}
         lost.send_signal(signal.SIGKILL)
         killed = time.time()
 
-        assert center.wait(PATIENCE) == 1
-        assert soon(lambda: not processes_in(tmp_path / "one"))
-        assert soon(lambda: len(processes_in(tmp_path / "other")) == 1)
+        assert running.wait(PATIENCE) == 1
+        assert soon(lambda: not processes_in(one))
+        assert soon(lambda: len(processes_in(other)) == 1)
     assert processes_in(tmp_path) == []
 
     assert any(line.at > killed and line.inputs for line in statistics.read(places.statistics))
     after = {path.name: path.read_bytes() for path in places.corpus.iterdir()}
     assert all(name == hashlib.sha1(data).hexdigest() for name, data in after.items())
-    assert inputs
     assert inputs <= set(after)
     assert causes <= {record.cause for record in records(places.findings)}
-    output = (tmp_path / "center" / "output").read_text()
+    output = said(center)
     assert "Traceback" not in output
     assert "distributed" not in output
+    assert re.search(
+        rf"^{socket.gethostname()} \(tcp://127.0.0.1:\d+\): lost$", output, re.MULTILINE
+    )
     assert f"new: {min(causes)}: campaign/findings/" in output
+
+
+# What is wrong with a node, and what is told of it: a preload of dask, and what its processes find.
+FULL = """\
+import errno, os, tempfile
+def full(*_, **__): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/scratch/x")
+def dask_setup(worker): tempfile.TemporaryDirectory = full
+"""
+BROKEN = {
+    "a full disk": (FULL, "", r"left out for 60 s: /scratch/x: No space left on device"),
+    "a missing package": (
+        "",
+        "raise ImportError('no atheris here')",
+        r"left out for 60 s: the fuzzing process did not start: .*no atheris here",
+    ),
+}
+
+
+@needs_atheris
+@needs_distributed
+@pytest.mark.long
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_node_that_cannot_play_is_told_by_name(name: str, tmp_path: Path) -> None:
+    preload, atheris, told = BROKEN[name]
+    bad, center = tmp_path / "bad", tmp_path / "center"
+    bad.mkdir()
+    (bad / "preload.py").write_text(preload)
+    if atheris:
+        (bad / "atheris.py").write_text(atheris)
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(scheduler(tmp_path))
+        more = ("--preload", str(bad / "preload.py"))
+        stack.enter_context(node(bad, address, *more, PYTHONPATH=str(bad)))
+        stack.enter_context(node(tmp_path / "good", address))
+        assert soon(
+            lambda: "Registered to" in said(bad) and "Registered to" in said(tmp_path / "good")
+        )
+        words = ("run", "scenario", "--profile", "coconut", "--time", "8", "--dir", "campaign")
+        kinds = ("--kinds", "state", "--cluster", address)
+        running = stack.enter_context(started(center, "vmgexit", "fuzz", *words, *kinds))
+        assert running.wait(PATIENCE) == 1
+    output = said(center)
+    assert "Traceback" not in output
+    assert re.search(
+        rf"^{socket.gethostname()} \(tcp://127.0.0.1:\d+\): {told}$", output, re.MULTILINE
+    ), output
+    assert re.search(r"^scenario: .* [1-9]\d* findings, coverage", output, re.MULTILINE)
+
+
+@needs_atheris
+@needs_distributed
+@pytest.mark.long
+def test_a_node_that_falls_silent_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a connection is lost, and the network does not say so."""
+    monkeypatch.setattr(cluster, "SILENT_SECONDS", 3)
+    monkeypatch.setattr(cluster, "LEFT_OUT_SECONDS", 100)
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(scheduler(tmp_path))
+        silent = stack.enter_context(node(tmp_path / "silent", address))
+        stack.enter_context(node(tmp_path / "good", address))
+        registered = (tmp_path / "silent", tmp_path / "good")
+        assert soon(lambda: all("Registered to" in said(folder) for folder in registered))
+        stop = threading.Timer(10, lambda: silent.send_signal(signal.SIGSTOP))
+        stack.callback(lambda: silent.send_signal(signal.SIGCONT))
+        stop.start()
+        settings = Settings(
+            find("scenario"), Directory.at(tmp_path / "campaign"), seconds=30, kinds=["random"]
+        )
+        assert cluster.run(settings, address, None) == 0
+    output = capsys.readouterr().out
+    assert "left out for 100 s: nothing was heard of it for 3 s\n" in output
+    assert re.search(r"^scenario: 3\d s: [1-9]", output, re.MULTILINE)
 
 
 @needs_distributed

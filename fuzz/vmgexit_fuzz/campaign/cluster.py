@@ -1,12 +1,13 @@
 """A campaign whose fuzzing processes run on the nodes of a dask cluster.
 
 The center is a campaign like any other (`run`), with the same folder, the same mix of kinds and the
-same statistics. But a node plays the turns of each worker. One turn is one task: the task carries
+same statistics. But a node plays the turns of each worker (`node`). One turn is one task: the task carries
 an order and a sample of the corpus to the node, and carries back what the process told and which
-inputs it kept. A node keeps nothing, and a turn may be played twice, so nodes may come and go. When
-a node is lost, its last inputs are lost, and nothing else.
+inputs it kept. On the way, events tell how it goes. A turn may be played twice, so nodes may come and go.
+When a node is lost, its last inputs are lost, and nothing else.
 
-Nodes and scheduler must have the center's version of this package. They are trusted as the center is.
+A node that cannot play is named, with the reason, and left out for a while. Nodes and scheduler must have
+the center's version of this package. They are trusted as the center is.
 """
 
 from __future__ import annotations
@@ -16,122 +17,54 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-import os
 import socket
-import tempfile
+import threading
 import time
+import uuid
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from threading import Event
+from queue import SimpleQueue
 from typing import Any
 
 from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
 from ..process.child import Order
-from ..process.parent import INTERRUPTED, Process, recording
-from ..targets import find
+from ..process.parent import INTERRUPTED, Process
 from . import run as local
+from .node import Played, play, whole
 
 CONNECT_SECONDS = 10
 ROUND_SECONDS = 20.0  # at most; what a lost node costs
 LATE_SECONDS = 10  # after the campaign's end, until a round is given up
 LOOK_SECONDS = 2.0  # between two looks at who is in the cluster
+SILENT_SECONDS = 30.0  # without an event of a round, until its node is taken for lost
+LEFT_OUT_SECONDS = 60.0  # until a node that could not play is asked again
 SAMPLE_SECONDS = 5.0  # between two samples of the corpus
-MOST_INPUTS, MOST_BYTES = 2000, 8 << 20  # in one sample
-LOG_LINES = 100  # of a round
+MOST_INPUTS, MOST_BYTES = 2000, 2 << 20  # in one sample
 _POLL_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What a round came to. The fields of a process are named as there."""
+@dataclass(slots=True)
+class Node:
+    """A worker of dask."""
 
-    node: str
-    code: int
-    process: dict[str, Any]
-    told: list[dict[str, Any]]
-    inputs: list[bytes]  # new ones of the corpus
-    last_input: bytes | None  # of a process that died
-    log: bytes
+    address: str
+    host: str
+    threads: int
+    rounds: int = 0  # that it has to play
+    left_out: float = 0.0  # until when, as `time.monotonic` has it
 
-
-_COPIED = ("ready", "error", "last", "inputs", "coverage", "seconds", "hangs_in")
+    def __str__(self) -> str:
+        return f"{self.host} ({self.address})"
 
 
-def play(spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool) -> Played:
-    """Play one round, on a node. A `brief` one ends with its first finding.
-
-    It also ends when nobody waits for it any more or the node is closing.
-    """
-    from distributed import Status, get_worker
-
-    node, worker = socket.gethostname(), get_worker()
-    key = worker.get_current_task()
-    stop, lines, log = Event(), list[dict[str, Any]](), deque[bytes](maxlen=LOG_LINES)
-
-    def told(line: dict[str, Any]) -> None:
-        task = worker.state.tasks.get(key)
-        wanted = task is not None and task.state != "cancelled"
-        if not wanted or worker.status not in (Status.running, Status.paused):
-            stop.set()
-        if line:
-            lines.append(line)
-        if brief and ("finding" in line or line.get("counts")):
-            stop.set()
-
-    with contextlib.ExitStack() as stack:
-        # What a killed node leaves there is taken away by the next one.
-        folder = stack.enter_context(
-            tempfile.TemporaryDirectory(dir=worker.local_directory, ignore_cleanup_errors=True)
-        )
-        held = stack.enter_context(recording()) if recorded else None
-        order = _at_home(Order.of(spelled), Path(folder))
-        corpus, sent = Path(order.corpus), {hashlib.sha1(data).hexdigest() for data in inputs}
-        for data in inputs:
-            (corpus / hashlib.sha1(data).hexdigest()).write_bytes(data)
-        process = Process(order, told, log.append, stop, held)
-        code = process.run()
-        return Played(
-            node=node,
-            code=code,
-            process={name: getattr(process, name) for name in _COPIED},
-            told=lines,
-            inputs=[data for name, data in _whole(corpus) if name not in sent],
-            last_input=process.last_input() if code else None,
-            log=b"".join(log),
-        )
-
-
-def _at_home(order: Order, folder: Path) -> Order:
-    """An order with the places that it has here."""
-    corpus, seeds = folder / "corpus", find(order.target).seeds
-    corpus.mkdir()
-    return dataclasses.replace(
-        order,
-        corpus=str(corpus),
-        seeds=str(seeds) if seeds.is_dir() else "",
-        rests=False,  # a round is a process's whole life
-    )
-
-
-def _whole(corpus: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of inputs; a process that was ended may have left a torn one."""
-    for path in corpus.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # pruned meanwhile
-            data = path.read_bytes()
-            if path.name == hashlib.sha1(data).hexdigest():
-                yield path.name, data
-
-
-def _handed(inputs: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """A sample of the corpus as a task of its own: made again when the node that has it is lost."""
-    return inputs
+class Lost(Exception):
+    """A round whose node could not play it, and why."""
 
 
 def run(settings: local.Settings, address: str, rounds: int | None) -> int:
@@ -205,16 +138,26 @@ class ClusterCampaign(local.Campaign):
         super().__init__(settings)
         self.client, self.address, self.rounds = client, address, rounds
         self.looked = 0.0
-        self.known = set[str]()  # nodes that have this version of the package
+        self.nodes: dict[str, Node] = {}  # by address
+        self.without: set[str] = set()  # addresses of nodes without this version of the package
+        self.asked: dict[
+            str, threading.Thread
+        ] = {}  # addresses of nodes that have not answered yet
         self.threads_there: int | None = None  # when last looked at
-        self._sample: Any = None
-        self._sampled = 0.0
-        self._names: list[str] = []
+        self.has_played = False  # some node did
+        self._sample: tuple[bytes, ...] = ()
+        self._sampled = -SAMPLE_SECONDS
         _log_to(logging.FileHandler(settings.directory.logs / "cluster.log", delay=True))
         try:
-            self._expect(address, client.run_on_scheduler(metadata.version, "vmgexit"))
+            found = client.run_on_scheduler(metadata.version, "vmgexit")
         except metadata.PackageNotFoundError:
-            self._expect(address, None)
+            found = None
+        if wrong := _unexpected(found):
+            raise VmgexitError(f"{address}: {wrong}")
+        self._look_around()
+        until = time.monotonic() + CONNECT_SECONDS
+        for ask in list(self.asked.values()):
+            ask.join(max(until - time.monotonic(), 0))
         self._count_threads()
 
     def worker(self, number: int) -> local.Worker:
@@ -225,40 +168,63 @@ class ClusterCampaign(local.Campaign):
         """See who is there too: what comes late is given work."""
         super().look()
         if time.monotonic() - self.looked > LOOK_SECONDS and not self.stop.is_set():
+            self._look_around()
             self._count_threads()
             self.employ()
 
+    def _look_around(self) -> None:
+        """See which nodes are there. A lost connection is made again, or else the rounds tell."""
+        self.looked = time.monotonic()
+        with contextlib.suppress(CancelledError, OSError, RuntimeError):
+            there = self.client.nthreads()
+            self._know({node: count for node, count in there.items() if node not in self.without})
+
     def _count_threads(self) -> None:
         before = self.threads_there
-        try:
-            threads = self.client.nthreads()
-            self._check([node for node in threads if node not in self.known])
-        except (CancelledError, OSError, RuntimeError):
-            threads = {}  # the connection is made again, or else the rounds tell
-        self.looked = time.monotonic()
-        self.threads_there = sum(threads.values())
+        with self.lock:
+            count, threads = len(self.nodes), sum(node.threads for node in self.nodes.values())
+        self.threads_there = threads
         # One waits for the first node.
-        self.settings.workers = self.rounds or max(self.settings.workers, self.threads_there, 1)
-        if not self.threads_there and before != 0:
+        self.settings.workers = self.rounds or max(self.settings.workers, threads, 1)
+        if not threads and before != 0:
             self.screen.say(f"{self.address}: no nodes yet; on each: dask worker {self.address}")
-        elif self.threads_there and before == 0:
-            self.screen.say(f"{self.address}: nodes: {len(threads)}, threads: {self.threads_there}")
+        elif threads and before == 0:
+            self.screen.say(f"{self.address}: nodes: {count}, threads: {threads}")
 
-    def _check(self, nodes: list[str]) -> None:
-        """See that new nodes have this package: dask ends those that cannot read a round, unheard."""
-        if not nodes:
-            return
-        ask = {"on_error": "return", "workers": nodes}
-        for node, version in self.client.run(metadata.version, "vmgexit", **ask).items():
-            if not isinstance(version, OSError):  # it is not gone again
-                self._expect(node, version)
-                self.known.add(node)
+    def _know(self, there: dict[str, int]) -> None:
+        """Take note of who is there, and of who is not any more."""
+        with self.lock:
+            for address in self.nodes.keys() - there.keys():
+                self.screen.say(f"{self.nodes.pop(address)}: lost")
+        for address in there.keys() - self.nodes.keys() - self.asked.keys():
+            # One that never answers is not to be waited for.
+            ask = threading.Thread(target=self._meet, args=(address, there[address]), daemon=True)
+            self.asked[address] = ask
+            ask.start()
 
-    def _expect(self, place: str, version: object) -> None:
-        ours = metadata.version("vmgexit")
-        if version != ours:
-            found = version if isinstance(version, str) else "none"
-            self.fail(f"{place}: vmgexit {ours} expected there, {found} found")
+    def _meet(self, address: str, threads: int) -> None:
+        """Ask a new node what it has: dask ends those that cannot read a round, unheard."""
+
+        def answer(function: Callable[..., object], *words: str) -> object:
+            asked = self.client.run(function, *words, on_error="return", workers=[address])
+            return asked.get(address)
+
+        try:
+            host, version = answer(socket.gethostname), answer(metadata.version, "vmgexit")
+        except (CancelledError, OSError, RuntimeError):
+            host = version = None
+        with self.lock:
+            del self.asked[address]
+            if not isinstance(host, str) or isinstance(version, OSError):
+                return  # it is gone again
+            node = Node(address, host, threads)
+            if wrong := _unexpected(version):
+                self.without.add(address)
+                self.screen.say(f"{node}: left out: {wrong}")
+                if not self.nodes and not self.asked and not self.has_played:
+                    self.fail(f"{node}: {wrong}")
+            else:
+                self.nodes[address] = node
 
     def order(self, turn: int) -> Order | None:
         """As everywhere, but never for long."""
@@ -267,53 +233,119 @@ class ClusterCampaign(local.Campaign):
             order.seconds = min(order.seconds or ROUND_SECONDS, ROUND_SECONDS)
         return order
 
-    def played(self, order: Order, recorded: bool) -> Played | None:
+    def played(self, round_: _Round) -> Played | None:
         """Have a round played; None if it was lost or came too late. Raises VmgexitError."""
-        from distributed import KilledWorker
-
+        node = self._free_node()
+        if node is None:
+            return None
         try:
-            spelled = dataclasses.asdict(order)
-            brief = self.settings.stop_on_finding
-            future = self.client.submit(play, spelled, self.sample(), recorded, brief, pure=False)
-            while not future.done():
-                left = self.seconds_left()
-                if self.stop.wait(_POLL_SECONDS) or (left is not None and left < -LATE_SECONDS):
-                    future.release()  # which ends it
-                    return None
-            played: Played = future.result(timeout=CONNECT_SECONDS)
-            return played
-        except KilledWorker:
-            self.screen.say(
-                f"{self.address}: a round was given up, several nodes were lost with it"
-            )
-        except (CancelledError, TimeoutError, OSError):
-            pass  # the connection was lost, or the node before it had handed over what it played
-        except Exception as error:
-            if self.client.status == "running":
-                raise VmgexitError(f"{self.address}: a round failed: {_line(error)}") from None
-        if self.client.status == "closed":
-            raise VmgexitError(f"{self.address}: the scheduler is gone; the same command goes on")
-        with self.lock:
-            self._sample = None
-        self.stop.wait(1)
+            played = self._played(round_, node)
+        except Lost as lost:
+            self._leave_out(node, str(lost))
+            return None
+        finally:
+            with self.lock:
+                node.rounds -= 1
+        return played
+
+    def _free_node(self) -> Node | None:
+        """A node with a free thread, once there is one; None where the campaign ends before."""
+        while not self._is_over():
+            with self.lock:
+                now = time.monotonic()
+                for node in self.nodes.values():
+                    if node.left_out <= now and node.rounds < node.threads:
+                        node.rounds += 1
+                        return node
+            if self.client.status == "closed":
+                raise VmgexitError(
+                    f"{self.address}: the scheduler is gone; the same command goes on"
+                )
+            self.stop.wait(_POLL_SECONDS)
         return None
 
-    def sample(self) -> Any:
-        """The smallest inputs of the corpus, as a future that is shared until there are others."""
+    def _leave_out(self, node: Node, why: str) -> None:
+        """Tell by name what is wrong with a node. Where no node ever played, nothing will come of it."""
         with self.lock:
-            if self._sample is None or time.monotonic() - self._sampled > SAMPLE_SECONDS:
-                names = sorted(os.listdir(self.settings.directory.corpus))
-                if self._sample is None or names != self._names:
-                    inputs = smallest(self.settings.directory.corpus)
-                    self._sample = self.client.submit(_handed, inputs, pure=False, priority=1)
-                self._names, self._sampled = names, time.monotonic()
+            if node.left_out > time.monotonic() or self.stop.is_set():
+                return  # another round of it told
+            node.left_out = time.monotonic() + LEFT_OUT_SECONDS
+            self.screen.say(f"{node}: left out for {LEFT_OUT_SECONDS:.0f} s: {why}")
+            now = time.monotonic()
+            if not self.has_played and all(each.left_out > now for each in self.nodes.values()):
+                self.fail(f"{node}: {why}")
+
+    def _played(self, round_: _Round, node: Node) -> Played | None:
+        """Have a node play a round. Raises Lost."""
+        left = self.seconds_left()
+        if left is not None:  # it may have waited for a node
+            round_.order.seconds = max(min(round_.order.seconds or left, left), 0.1)
+        topic, news = f"vmgexit-{uuid.uuid4()}", SimpleQueue[dict[str, Any]]()
+        self.client.subscribe_topic(topic, lambda event: news.put(event[1]))
+        try:
+            future = self.client.submit(
+                play,
+                dataclasses.asdict(round_.order),
+                self.sample(),
+                round_.recording is not None,
+                self.settings.stop_on_finding,
+                topic,
+                pure=False,
+                workers=[node.address],
+            )
+            heard = time.monotonic()
+            while not future.done():
+                while not news.empty():
+                    heard = time.monotonic()
+                    round_.hear(news.get())
+                if self._is_over(LATE_SECONDS) or self.nodes.get(node.address) is not node:
+                    future.release()  # which ends it
+                    return None
+                if time.monotonic() - heard > SILENT_SECONDS:
+                    future.release()
+                    raise Lost(f"nothing was heard of it for {SILENT_SECONDS:.0f} s")
+                self.stop.wait(_POLL_SECONDS)
+            played: Played = future.result(timeout=CONNECT_SECONDS)
+        except (CancelledError, TimeoutError, OSError):
+            self.stop.wait(1)
+            return None  # the connection was lost, or the node before it had handed over what it played
+        except Lost:
+            raise
+        except Exception as error:
+            raise Lost(_line(error)) from None
+        finally:
+            with contextlib.suppress(Exception):  # the connection may be gone
+                self.client.unsubscribe_topic(topic)
+        if played.failure:
+            raise Lost(played.failure)
+        return played
+
+    def _is_over(self, late: float = 0.0) -> bool:
+        """Whether the campaign is to end, or was `late` seconds ago."""
+        left = self.seconds_left()
+        return self.stop.is_set() or (left is not None and left < -late)
+
+    def sample(self) -> tuple[bytes, ...]:
+        """The smallest inputs of the corpus, of some seconds ago at most."""
+        with self.lock:
+            if time.monotonic() - self._sampled > SAMPLE_SECONDS:
+                self._sample = smallest(self.settings.directory.corpus)
+                self._sampled = time.monotonic()
             return self._sample
+
+
+def _unexpected(version: object) -> str:
+    """What is wrong with a version of this package that was found somewhere; empty where nothing is."""
+    ours = metadata.version("vmgexit")
+    if version == ours:
+        return ""
+    return f"vmgexit {ours} expected there, {version if isinstance(version, str) else 'none'} found"
 
 
 def smallest(corpus: Path) -> tuple[bytes, ...]:
     """The smallest inputs of a corpus, no more than fit into a message."""
     inputs, size = list[bytes](), 0
-    for data in sorted((data for _, data in _whole(corpus)), key=len)[:MOST_INPUTS]:
+    for data in sorted((data for _, data in whole(corpus)), key=len)[:MOST_INPUTS]:
         size += len(data)
         if size > MOST_BYTES:
             break
@@ -328,27 +360,24 @@ class _Slot(local.Worker):
 
     def process_for(self, order: Order, log: Callable[[bytes], object]) -> Process:
         stop, recording = self.campaign.stop, self.recording
-        return _Round(order, self.take, log, stop, recording, campaign=self.campaign)
+        return _Round(order, self._told, log, stop, recording, campaign=self.campaign)
 
 
 @dataclass(slots=True)
 class _Round(Process):
-    """A process that runs on some node. The parent hears all that it told at its end."""
+    """A process that runs on some node."""
 
     campaign: ClusterCampaign = field(kw_only=True)
     _last_input: bytes | None = None
 
     def run(self) -> int:
         """Have it played; its exit code, 0 for one that was lost or that a node ended."""
-        played = self.campaign.played(self.order, self.recording is not None)
+        played = self.campaign.played(self)
         if played is None:
             return 0
         for name, value in played.process.items():
             setattr(self, name, value)
         self._last_input = played.last_input
-        if self.error:
-            self.error = f"{played.node}: {self.error}"
-        self.last = f"{self.last} (on {played.node})"
         self.log(played.log)
         corpus = self.campaign.settings.directory.corpus
         for data in played.inputs:
@@ -356,6 +385,12 @@ class _Round(Process):
         for line in played.told:
             self.told(line)
         return 0 if played.code in INTERRUPTED else played.code
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """An event of the node: how far it is, and perhaps a finding, which the end tells again."""
+        self.coverage = news.pop("coverage", 0)
+        self.campaign.has_played |= bool(news.get("inputs"))
+        self.told(news)
 
     def last_input(self) -> bytes | None:
         return self._last_input
