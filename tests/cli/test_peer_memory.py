@@ -102,6 +102,53 @@ def test_what_it_does_otherwise_is_named(
     assert caught.value.cause == name
 
 
+BUGS = {
+    "vmsa-at-2m": (" || !(page % VMGEXIT_LARGE_PAGE)", ""),
+    "remap-to-current-refused": ("area != home->area && !is_free", "!is_free"),
+    "deleted-keeps-calling-area": (
+        "*home = (struct vmgexit_home){ .has_vmsa = false };",
+        "home->has_vmsa = false;",
+    ),
+    "unvalidated-calling-area-accepted": (
+        "    if (!vmgexit_touch(area, HEAD))\n"
+        "        return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;\n"
+        "    if (count",
+        "    if (count",
+    ),
+    "call SVSM_CORE_REMAP_CA: rax is not INVALID_PARAMETER": (
+        "if (area % VMGEXIT_PAGE)",
+        "if (area % HEAD)",
+    ),
+    "call SVSM_CORE_PVALIDATE: rax is FAIL_NOCHANGE": (
+        "    bool unchanged;\n    unsigned status = revoke(",
+        "    bool unchanged;\n    ignores_cf = false;\n    unsigned status = revoke(",
+    ),
+    "call SVSM_CORE_CONFIGURE_VTOM: rax is not INVALID_REQUEST": (
+        "rcx & 1))\n            return VMGEXIT_RESULT_CODE_INVALID_REQUEST;",
+        "rcx & 1))\n            return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;",
+    ),
+}
+"""Bugs of the small SVSM in C: what each is found as, and the edit that makes it."""
+
+
+@pytest.mark.needs("cc")
+def test_each_bug_is_one_finding(tmp_path: Path, opened: Opened) -> None:
+    folder = of("c", tmp_path / "project")
+    source = folder / "svsm.c"
+    text = source.read_text()
+    for right, wrong in BUGS.values():
+        assert text.count(right) == 1
+        text = text.replace(right, wrong)
+    source.write_text(text)
+    target, found = opened(built(folder, CFLAGS="-O0"), ",".join(LACKS)), set[str]()
+    for seed in range(300):
+        try:
+            target.run(target.make(random.Random(seed)))
+        except Finding as finding:
+            found.add(finding.cause)
+    assert found == set(BUGS)
+
+
 INIT: Command = {
     "op": "init", "cpus": 2, "memory": [[0, 0x400000]], "svsm": [0x200000, 0x2000], "caa": 0x8000,
     "sev_features": 1, "npf": "stop", "unvalidated": "vc", "pages": [[0, 0x200000, "valid", 7]],
