@@ -6,25 +6,62 @@ In each language there is an SVSM, which knows nothing of vmgexit, and the adapt
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmgexit.cli import main
 
 FILLED_IN = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Bug:
+    """What a bug does, what a campaign calls it (a quirk, or what first differs), and what it breaks."""
+
+    what: str
+    called: str
+    breaks: str
+
+
 BUGS = {
-    "ppr": "PPR keeps the low bits of the vector in service",
-    "vector-31": "the host does not get vector 31 when it takes over",
-    "level-eoi": "a level-triggered interrupt that is not allowed is never acknowledged",
-    "register": "a vCPU registers while the count is 0",
-    "lazy": "a lazy EOI is offered for a level-triggered interrupt",
-    "oldest": "an EOI ends the oldest interrupt in service",
-    "last-word": "vectors from 224 on are not taken from the descriptor",
-    "ldr": "LDR has the bit of the next APIC id",
-    "window": "a #HV in the switch window does not cancel the switch",
-    "refused": "a host that refuses an IPI stops the SVSM",
+    "ppr": Bug("PPR keeps the low bits of the vector in service", "ppr-keeps-low-nibble", "INV-6"),
+    "vector-31": Bug(
+        "the host does not get vector 31 when it takes over", "handoff-drops-vector-31", "INV-1"
+    ),
+    "level-eoi": Bug(
+        "a level-triggered interrupt that is not allowed is never acknowledged",
+        "level-dropped-without-eoi",
+        "INV-4",
+    ),
+    "register": Bug(
+        "a vCPU registers while the count is 0",
+        "call SVSM_APIC_CONFIGURE_EMULATION: reg_count differs",
+        "INV-7",
+    ),
+    "lazy": Bug(
+        "a lazy EOI is offered for a level-triggered interrupt",
+        "flags.lazy_eoi_pending is true",
+        "INV-4",
+    ),
+    "oldest": Bug("an EOI ends the oldest interrupt in service", "apic.isr_stack differs", "INV-5"),
+    "last-word": Bug(
+        "vectors from 224 on are not taken from the descriptor",
+        "doorbell.vmpl2.irr differs",
+        "INV-3",
+    ),
+    "ldr": Bug(
+        "LDR has the bit of the next APIC id",
+        "call SVSM_APIC_READ_REGISTER of LDR: rdx differs",
+        "INV-6",
+    ),
+    "window": Bug(
+        "a #HV in the switch window does not cancel the switch",
+        "doorbell.flags.no_further_signal is true",
+        "INV-3",
+    ),
+    "refused": Bug("a host that refuses an IPI stops the SVSM", "refused-ipi-crashes", "INV-10"),
 }
 """What `./adapter --bugs NAME,...` switches on, in every language."""
-
 
 ADAPTERS = {"c": "adapter.c", "rust": "main.rs"}
 """The file by which a user brings an SVSM and a kit together."""

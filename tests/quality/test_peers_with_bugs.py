@@ -1,0 +1,84 @@
+"""Peers in C and Rust, made by `vmgexit peer new` and filled in: a campaign finds each of their bugs, as one
+finding, which a quirk of ours or a broken invariant names."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.peers.made import BUGS, built, project
+from vmgexit_fuzz.campaign.findings import records
+
+pytestmark = pytest.mark.slow
+
+VMGEXIT = Path(sys.executable).with_name("vmgexit")
+SECONDS = "10"
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The adapter of each language that was asked for."""
+    return {}
+
+
+def found(adapter: Path, bug: str, folder: Path, *options: str) -> list[tuple[str, str]]:
+    """What a campaign on an adapter with a bug finds: names, and what they break."""
+    peer = shlex.join([str(adapter), "--bugs", bug])
+    words = ["fuzz", "run", "peer", "--peer", peer, "--dir", "campaign", "--kinds", "random"]
+    run = subprocess.run(
+        [VMGEXIT, *words, *options], cwd=folder, capture_output=True, text=True, timeout=100
+    )
+    assert run.returncode in (0, 1), run.stderr
+    findings = records(folder / "campaign" / "findings")
+    return [(one.cause, one.clause) for one in findings]
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("bug", ["register", "refused"])
+def test_a_campaign_finds_and_names_a_bug(
+    bug: str, adapters: dict[str, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    adapter = _built("c", adapters, tmp_path_factory)
+    options = ("--time", "60", "--stop-on-finding")
+    assert found(adapter, bug, tmp_path, *options) == [(BUGS[bug].called, BUGS[bug].breaks)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "language",
+    [
+        pytest.param("c", marks=pytest.mark.needs("cc")),
+        pytest.param("rust", marks=pytest.mark.needs("rustc")),
+    ],
+)
+def test_each_bug_is_one_finding_with_its_name(
+    language: str,
+    bug: str,
+    adapters: dict[str, Path],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    adapter = _built(language, adapters, tmp_path_factory)
+    assert found(adapter, bug, tmp_path, "--time", SECONDS) == [
+        (BUGS[bug].called, BUGS[bug].breaks)
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.needs("cc")
+def test_without_a_bug_nothing_is_found(
+    adapters: dict[str, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    adapter = _built("c", adapters, tmp_path_factory)
+    assert found(adapter, "none", tmp_path, "--time", SECONDS) == []
+
+
+def _built(
+    language: str, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    if language not in adapters:
+        adapters[language] = built(project(language, tmp_path_factory.mktemp("peer") / language))
+    return adapters[language]
