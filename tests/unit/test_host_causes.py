@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.host_shows import INIT, exits
-from vmgexit.compare.causes import Cause
-from vmgexit.compare.host_causes import clause, first
+from vmgexit.compare.host_causes import HostCause, first
 from vmgexit.descriptions import Answer, Command
 from vmgexit.hosts.quirks import KVM, PROFILES, REFERENCE, Quirks
 from vmgexit.hosts.scenario import Session, sequence_of
@@ -42,7 +41,7 @@ def shown(name: str) -> list[Command]:
     return sequence.commands
 
 
-def found(change: Callable[..., None], *commands: Command) -> Cause:
+def found(change: Callable[..., None], *commands: Command) -> HostCause:
     cause = first(Peer(change=change), REFERENCE, [INIT, *commands])
     assert cause is not None
     return cause
@@ -61,12 +60,21 @@ def test_a_difference_is_named_by_the_quirk(name: str) -> None:
         cause = first(Peer(peer), ours, shown(name))
         assert cause is not None
         assert cause.name == SAME.get(told, told)
-        assert f"(explained by {cause.name})" in str(cause)
+        assert str(cause).startswith(f"{cause.place} (explained by {cause.name}): ")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHOWN.glob("*.jsonl")))
 def test_a_host_does_not_differ_from_itself(name: str) -> None:
     assert first(Peer(KVM), KVM, shown(name)) is None
+
+
+def test_words_are_told_in_hex() -> None:
+    command: Command = {"op": "msr", "request": 1 << 40 | 0x012}
+    cause = first(Peer(PROFILES.only("msr-any-frame-registered")), REFERENCE, [INIT, command])
+    assert str(cause) == (
+        "the MSR word REGISTER_GPA_REQUEST (explained by msr-any-frame-registered):"
+        " word: 0x10000000013 found, 0xfffffffffffff013 expected"
+    )
 
 
 @pytest.mark.parametrize("told", [{"status": 0, "detail": 0}, {"detail": 4}])
@@ -160,5 +168,5 @@ def test_what_no_quirk_explains(
     change: Callable[..., None], commands: list[Command], name: str, rests_on: str
 ) -> None:
     cause = found(change, *commands)
-    assert (cause.name, clause(cause), cause.quirk) == (name, rests_on, "")
+    assert (cause.name, cause.clause, cause.quirk) == (name, rests_on, "")
     assert cause.index == len(commands)

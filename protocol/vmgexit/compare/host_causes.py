@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..descriptions import Answer, Command
@@ -25,7 +26,7 @@ from ..wire.page_size import PAGE
 from .causes import Cause, Failed
 from .lockstep import Differences, compare
 from .peer import STOPS, UNSUPPORTED, Answering
-from .replay import Asking
+from .replay import Asking, shown
 
 LOOK: Command = {"op": "state"}
 """What is asked after each command, and compared with it."""
@@ -64,12 +65,30 @@ STANDS = ("held", "ended")
 _WORDS = {int(one): one.name for one in GhcbInfo}
 
 
+@dataclass(frozen=True, slots=True)
+class HostCause(Cause):
+    """A cause of a host, whose answers have words and addresses."""
+
+    @property
+    def clause(self) -> str:
+        """The clause that says what should be, or an empty string."""
+        return _CLAUSES.get(_nearest(self.differences), "")
+
+    def __str__(self) -> str:
+        because = f" (explained by {self.quirk})" if self.quirk else ""
+        nearest = sorted(self.differences.items(), key=lambda one: _order(one[0]))
+        parts = [
+            f"{key}: {shown(found)} found, {shown(due)} expected" for key, (found, due) in nearest
+        ]
+        return f"{self.place}{because}: {'; '.join(parts)}"
+
+
 def first(
     peer: Answering,
     quirks: Quirks,
     commands: Sequence[Command],
     unexplained: Counter[str] | None = None,
-) -> Cause | None:
+) -> HostCause | None:
     """Where a peer first differs from a host with `quirks`; None where it does not. Raises Failed, and
     ScenarioError. `unexplained` is kept from one scenario to the next, so that what stays without an
     explanation does not take long each time."""
@@ -110,13 +129,8 @@ def first(
             named = explaining(told, quirks, 1 if is_hopeless else MOST_MEETING)
             if unexplained is not None and not named:
                 unexplained[key] += 1
-            return Cause(index, where, key, found, named, before, _state(session))
+            return HostCause(index, where, key, found, named, before, _state(session))
     return None
-
-
-def clause(cause: Cause) -> str:
-    """The clause that says what should be where a peer differs, or an empty string."""
-    return _CLAUSES.get(_nearest(cause.differences), "")
 
 
 def explaining(
@@ -166,8 +180,13 @@ def place(command: Command, session: Session) -> str:
 
 def _nearest(found: Differences) -> str:
     """The key by which a difference is named, without what is inside of it."""
-    groups = {key.partition(".")[0] for key in found}
-    return next((key for key in _CLAUSES if key in groups), min(groups))
+    return min(found, key=_order).partition(".")[0]
+
+
+def _order(key: str) -> tuple[int, str]:
+    """Where a key stands among those that a difference is named by."""
+    group = key.partition(".")[0]
+    return (list(_CLAUSES).index(group) if group in _CLAUSES else len(_CLAUSES)), key
 
 
 def _key(where: str, found: Differences, expected: Answer) -> str:

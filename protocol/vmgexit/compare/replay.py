@@ -74,7 +74,7 @@ class Mismatch:
         where = f"{self.sequence.name} line {self.sequence.line}, operation {self.index}"
         whose = "recorded" if self.is_recorded else "expected"
         parts = [
-            f"{key}: {_brief(found)} found, {_brief(expected)} {whose}"
+            f"{key}: {shown(found)} found, {shown(expected)} {whose}"
             for key, (found, expected) in self.differences.items()
         ]
         if self.failure:
@@ -85,8 +85,8 @@ class Mismatch:
         return f"{where}, {command['op']}: {'; '.join(parts)}{because}"
 
 
-def _brief(value: Any) -> str:
-    """A value of an answer, cut where it is long."""
+def shown(value: Any) -> str:
+    """A value of an answer for a person, cut where it is long."""
     try:
         return cut(_shown(value))
     except RecursionError:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Failed
-from vmgexit.compare.host_causes import clause, first, place
+from vmgexit.compare.host_causes import first, place
 from vmgexit.compare.lockstep import compare
 from vmgexit.compare.peer import UNSUPPORTED
 from vmgexit.descriptions import Answer, Command
@@ -82,7 +82,7 @@ class HostPeer(WithPeer, HostScenarios):
                 raise Finding(
                     cause.name,
                     str(cause),
-                    clause=clause(cause),
+                    clause=cause.clause,
                     place=cause.place,
                     steps=cause.index + 1,
                 )
