@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..descriptions import U64, Argument, Bytes, Description, Kind, Number
 from ..hosts import commands as hosts
 from ..hosts.asked import ASKED
+from ..hosts.host import RETURNED as REGISTERS
 from ..hosts.kinds import Maybe
 from ..hosts.page import OFFSETS
 from ..layout.subjects import Subject, subject
@@ -21,6 +22,9 @@ COMMANDS: dict[str, Description] = {
     name: hosts.COMMANDS[name] for name in ("init", "vmgexit", "msr", "write", "read", "sipi")
 }
 """Those of a GHCB host, but for restricted injection and `state`."""
+
+RETURNED = {name: OFFSETS[name] for name in REGISTERS}
+"""The registers that an answer tells, and where they stand in the page."""
 
 _STRUCTURES = (
     "ghcb",

@@ -12,7 +12,7 @@ from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
 from ..layout.formats.c import render
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, ExitRow, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits, subjects
 from .in_c import header, literal
 
 _ASKED = """\
@@ -78,14 +78,20 @@ def _set_up() -> Iterator[str]:
 
 
 def _fields() -> Iterator[str]:
-    yield "/* The fields of the page that have a valid bit. */"
-    yield "static const struct {"
+    yield "struct vmgexit_field {"
     yield "    const char *name;"
     yield "    size_t at;"
-    yield "} vmgexit_fields[] = {"
-    yield from (f'    {{ "{name}", {at:#05x} }},' for name, at in OFFSETS.items())
     yield "};"
     yield ""
+    for said, name, fields in (
+        ("fields of the page that have a valid bit", "fields", OFFSETS),
+        ("registers that an answer tells", "returned", RETURNED),
+    ):
+        yield f"/* The {said}. */"
+        yield f"static const struct vmgexit_field vmgexit_{name}[] = {{"
+        yield from (f'    {{ "{field}", {at:#05x} }},' for field, at in fields.items())
+        yield "};"
+        yield ""
 
 
 def _exits() -> Iterator[str]:

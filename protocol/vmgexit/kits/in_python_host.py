@@ -12,7 +12,7 @@ from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, ExitRow, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits, subjects
 from .in_python import fields, table
 
 _SETUP = '''\
@@ -90,6 +90,9 @@ def _page() -> Iterator[str]:
     yield from (f'    "{name}": {at:#05x},' for name, at in OFFSETS.items())
     yield "}"
     yield '"""The fields of the page that have a valid bit, and where they stand."""'
+    yield ""
+    yield f"RETURNED = {RETURNED}"
+    yield '"""The registers that an answer tells, and where they stand."""'
     yield ""
     yield "EXITS = {"
     yield from (f"    {one.code:#x}: {_exit(one)},  # {one.name}" for one in known_exits())

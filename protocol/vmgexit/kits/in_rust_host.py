@@ -13,7 +13,7 @@ from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
 from ..layout.formats.rust import KEYWORDS, render
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, ExitRow, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits, subjects
 from .in_rust import module
 
 _HEAD = """\
@@ -127,11 +127,15 @@ def _leaves() -> Iterator[str]:
 
 
 def _page() -> Iterator[str]:
-    yield "/// The fields of the page that have a valid bit, and where they stand."
-    yield f"pub const FIELDS: [(&str, usize); {len(OFFSETS)}] = ["
-    yield from (f'    ("{name}", {at:#05x}),' for name, at in OFFSETS.items())
-    yield "];"
-    yield ""
+    for said, name, fields in (
+        ("fields of the page that have a valid bit, and where they stand", "FIELDS", OFFSETS),
+        ("registers that an answer tells, and where they stand", "RETURNED", RETURNED),
+    ):
+        yield f"/// The {said}."
+        yield f"pub const {name}: [(&str, usize); {len(fields)}] = ["
+        yield from (f'    ("{field}", {at:#05x}),' for field, at in fields.items())
+        yield "];"
+        yield ""
     yield _EXIT
     exits = known_exits()
     yield f"pub const EXITS: [Exit; {len(exits)}] = ["

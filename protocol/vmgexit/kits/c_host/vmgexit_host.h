@@ -132,14 +132,12 @@ static inline void vmgexit_put_page(const struct vmgexit_ghcb *before, const str
     vmgexit_close(answer, ']');
     vmgexit_key(answer, "registers");
     vmgexit_open(answer, '{');
-    if (vmgexit_is_valid(after, offsetof(struct vmgexit_ghcb, rax)))
-        vmgexit_number(answer, "rax", after->rax);
-    if (vmgexit_is_valid(after, offsetof(struct vmgexit_ghcb, rbx)))
-        vmgexit_number(answer, "rbx", after->rbx);
-    if (vmgexit_is_valid(after, offsetof(struct vmgexit_ghcb, rcx)))
-        vmgexit_number(answer, "rcx", after->rcx);
-    if (vmgexit_is_valid(after, offsetof(struct vmgexit_ghcb, rdx)))
-        vmgexit_number(answer, "rdx", after->rdx);
+    for (size_t i = 0; i < VMGEXIT_COUNT(vmgexit_returned); i++) {
+        uint64_t value;
+        memcpy(&value, (const uint8_t *)after + vmgexit_returned[i].at, sizeof value);
+        if (vmgexit_is_valid(after, vmgexit_returned[i].at))
+            vmgexit_number(answer, vmgexit_returned[i].name, value);
+    }
     vmgexit_close(answer, '}');
     vmgexit_put_buffer(before, after);
 }

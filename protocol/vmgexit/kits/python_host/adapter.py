@@ -7,10 +7,10 @@ import sys
 import traceback
 from typing import Any
 
-from .layouts import Ghcb
+from .layouts import Ghcb, Place
 from .reading import LONGEST_LINE, Wrong, read_command
 from .vm import GUEST, PAGE, UNTOUCHED, Page, Vm
-from .vms import FIELDS, Setup
+from .vms import FIELDS, RETURNED, Setup
 
 VERSION = 2  # of the page specs/peer-protocol.md
 NEAR = 7  # changed bytes that lie no further apart are told as one run
@@ -160,7 +160,7 @@ def _stands(vm: Vm, cpu: int) -> str:
 
 def _told(before: bytes, page: Page) -> Answer:
     """The answer that a page holds."""
-    registers = {"rax": Ghcb.RAX, "rbx": Ghcb.RBX, "rcx": Ghcb.RCX, "rdx": Ghcb.RDX}
+    registers = {name: Place(at, 8) for name, at in RETURNED.items()}
     return {
         "status": page.get(Ghcb.SW_EXIT_INFO_1),
         "detail": page.get(Ghcb.SW_EXIT_INFO_2),

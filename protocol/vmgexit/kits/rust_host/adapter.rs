@@ -2,7 +2,7 @@
 //!
 //! It uses `core` alone. `process` reads standard input and writes standard output.
 
-use crate::kit::commands::{read_command, Command, Setup, FIELDS, LEAVES};
+use crate::kit::commands::{read_command, Command, Setup, FIELDS, LEAVES, RETURNED};
 use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
 use crate::kit::reading::{Hex, Wrong};
@@ -243,14 +243,12 @@ fn put_page(before: &Ghcb, after: &Ghcb, answer: &mut Answer) {
     answer.close(b']');
     answer.key("registers");
     answer.open(b'{');
-    for (name, value, at) in [
-        ("rax", after.rax, core::mem::offset_of!(Ghcb, rax)),
-        ("rbx", after.rbx, core::mem::offset_of!(Ghcb, rbx)),
-        ("rcx", after.rcx, core::mem::offset_of!(Ghcb, rcx)),
-        ("rdx", after.rdx, core::mem::offset_of!(Ghcb, rdx)),
-    ] {
+    let bytes = after.into_bytes();
+    for (name, at) in RETURNED {
         if is_valid(after, at) {
-            answer.number(name, value);
+            let mut value = [0; 8];
+            value.copy_from_slice(&bytes[at..at + 8]);
+            answer.number(name, u64::from_le_bytes(value));
         }
     }
     answer.close(b'}');
