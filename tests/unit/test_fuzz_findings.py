@@ -15,7 +15,7 @@ from vmgexit_fuzz.campaign.findings import Store, records, slug, target_of
 from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.run import Campaign, Settings
 from vmgexit_fuzz.campaign.screen import PLAIN_SECONDS, Progress, Screen, command
-from vmgexit_fuzz.cli import replay
+from vmgexit_fuzz.cli import replay, triage
 from vmgexit_fuzz.cli.options import usual_folder
 from vmgexit_fuzz.process import child, minimize
 from vmgexit_fuzz.process.child import Counter, Order
@@ -315,12 +315,10 @@ def test_a_line_while_it_runs_says_how_long_and_fits() -> None:
     progress.met("a", "x", is_new=True)
     progress.seconds = 80
     whole = progress.live(3600.4)
-    assert whole.startswith("1 min 20 s, 1 h left, last find 1 min 10 s ago: 12,000 inputs")
+    assert whole.startswith("1 min 20 s, 1 h left, last find 1 min ago: 12,000 inputs")
     assert whole.endswith(", 1 finding, coverage 640, corpus 58")
     narrow = progress.live(3600.4, 90)
-    assert narrow == (
-        "1 min 20 s, 1 h left, last find 1 min 10 s ago: 12,000 inputs (150/s), 1 finding"
-    )
+    assert narrow == ("1 min 20 s, 1 h left, last find 1 min ago: 12,000 inputs (150/s), 1 finding")
 
 
 def test_a_finding_is_one_line(
@@ -362,3 +360,29 @@ def test_what_hangs_when_it_runs_and_when_it_is_shown_is_one_hang() -> None:
         finding, text = Hangs(find("codec"), USUAL).examine(b"\1\2")
     assert finding is not None
     assert (finding.cause, text) == ("hang", "   0102")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200, 1000])
+def test_rows_of_findings_fit_the_terminal(width: int) -> None:
+    rows = [
+        {
+            "finding": identity,
+            "count": "1,010",
+            "size": "3 commands",
+            "first seen": "2026-11-28 08:57:52",
+            "last seen": "2026-11-28 08:58:06",
+            "": "known",
+            "what": "INV-4 at enter of vCPU 0: " + "x" * 100,
+        }
+        for identity in ("scenario-inv-4-enter", "scenario-inv-9-call-3-4")
+    ]
+    widths = triage._fitting(rows, width)
+    assert sum(widths.values()) + 2 * (len(widths) - 1) <= width
+    assert next(iter(widths)) == "finding"
+    assert list(widths)[-1] == "what"
+    assert widths["finding"] == len("scenario-inv-9-call-3-4")
+    assert widths["what"] >= 24
+    assert (widths["what"] == 126) == (width == 1000)
+    rows[0]["finding"] = "peer-" + "a" * 90  # a name that is wider than the terminal is folded
+    widths = triage._fitting(rows, width)
+    assert sum(widths.values()) + 2 * (len(widths) - 1) <= width

@@ -66,8 +66,8 @@ class Figures:
         return f"{amount / self.seconds:,.0f}" if self.seconds else "0"
 
 
-def duration(seconds: float) -> str:
-    """A length of time for a person, in its two largest units."""
+def duration(seconds: float, most: int = 2) -> str:
+    """A length of time for a person, in its two largest units, or in `most`."""
     whole = round(seconds)
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
     parts = []
@@ -75,4 +75,9 @@ def duration(seconds: float) -> str:
         if whole >= size:
             parts.append(f"{whole // size} {name}")
             whole %= size
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(parts[:most]) or "0 s"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was; 0 where clocks differ."""
+    return f"{duration(max(seconds, 0), most=1)} ago"

@@ -25,6 +25,7 @@ from ..targets import TARGETS, USUAL, Conditions
 from .untrusted import files, filled, object_of
 
 LARGEST_RECORD = 1 << 20  # bytes; what is larger is none of ours
+MOST_NAMED = 8  # findings in a message
 LONGEST_NAME, DIGEST = 80, 8  # letters of a text in a file name, and of its digest where it is cut
 
 
@@ -122,9 +123,11 @@ class Store:
         found = [record for record in self.records.values() if record.id.startswith(name)]
         exact = [record for record in found if record.id == name]
         if len(exact or found) != 1:
-            there = ", ".join(sorted(record.id for record in found or self.records.values()))
+            ids = sorted(record.id for record in found or self.records.values())
+            there = ", ".join(ids[:MOST_NAMED]) or "none"
+            more = f" and {len(ids) - MOST_NAMED} more" if ids[MOST_NAMED:] else ""
             what = "not the start of one finding only" if found else "no such finding"
-            raise VmgexitError(f"{name}: {what}; there are {there or 'none'} in {self.directory}")
+            raise VmgexitError(f"{name}: {what}; there are {there}{more} in {self.directory}")
         return (exact or found)[0]
 
     def _free_name(self, name: str) -> str:

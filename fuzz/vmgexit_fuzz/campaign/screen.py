@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vmgexit.compare.peer import plain
 
-from .figures import Figures, duration
+from .figures import Figures, ago, duration
 
 PLAIN_SECONDS = 10  # between two lines where there is no terminal
 LIVE_SECONDS = 0.2
@@ -44,7 +44,7 @@ class Progress(Figures):
         if left is not None:
             times += f", {duration(max(left, 0))} left"
         if self.last_find is not None:
-            times += f", last find {duration(self.seconds - self.last_find)} ago"
+            times += f", last find {ago(self.seconds - self.last_find)}"
         return self.line(times, width)
 
     def _beside(self) -> str:

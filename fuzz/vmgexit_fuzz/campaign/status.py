@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..targets import TARGETS
 from . import runs, statistics
-from .figures import Figures, duration
+from .figures import Figures, ago, duration
 from .findings import Record, records
 from .folder import Directory
 from .runs import Run
@@ -100,7 +100,6 @@ class Status:
                 f"{inputs:,}",
                 f"{inputs / seconds:,.0f}" if seconds else "0",
                 f"{lines[-1].coverage:,}",
-                str(sum(line.restarts for line in lines)),
                 self._ago(lines[-1].at),
             )
 
@@ -112,7 +111,7 @@ class Status:
 
     def _ago(self, at: float) -> str:
         """How long ago a time since 1970 was; 0: it never was."""
-        return f"{duration(max(self.now - at, 0))} ago" if at else "-"
+        return ago(self.now - at) if at else "-"
 
 
 def _process(directory: Directory) -> str:

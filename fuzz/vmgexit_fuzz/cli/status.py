@@ -86,7 +86,7 @@ def _seen(directories: list[Directory]) -> Group:
     about.add_row("campaign", str(status.directory.path))
     for name, fact in status.facts().items():
         about.add_row(name, fact)
-    workers = table("worker", "kind", "inputs", "inputs/s", "coverage", "restarts", "heard of")
+    workers = table("worker", "kind", "inputs", "inputs/s", "coverage", "heard of")
     for row in status.worker_rows():
         workers.add_row(*row)
     return Group(about, Text(), workers, Text(), Text(Status.NOTE))

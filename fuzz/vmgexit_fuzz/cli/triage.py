@@ -17,6 +17,9 @@ from ..report.text import one_line
 from .options import add_directory, campaign_directory
 from .status import console
 
+LEAST_WHAT = 24  # letters of what is wrong
+GAP = 2  # between columns
+
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the findings of a campaign, or show or mark those named."
@@ -54,16 +57,50 @@ def _triage(arguments: argparse.Namespace) -> int:
 
 
 def _table(chosen: list[Record]) -> None:
+    """A row for each finding, as wide as the terminal; a narrow one has fewer columns."""
+    if not chosen:
+        print("no findings")
+        return
+    rows = [
+        {
+            "finding": record.id,
+            "count": f"{record.count:,}",
+            "size": f"{record.commands} commands" if record.commands else f"{record.size} bytes",
+            "first seen": _when(record.first),
+            "last seen": _when(record.last),
+            "": "known" * record.known,
+            "what": one_line(record.message),
+        }
+        for record in _sorted(chosen)
+    ]
+    screen = console()
+    widths = _fitting(rows, screen.width)
     table = Table(box=None, pad_edge=False)
-    for column in ("finding", "count", "size", "first seen", "last seen", "", "what"):
-        right = column in ("count", "size")
-        table.add_column(column, justify="right" if right else "left", no_wrap=column != "what")
-    for record in _sorted(chosen):
-        size = f"{record.commands} commands" if record.commands else f"{record.size} bytes"
-        seen = _when(record.first), _when(record.last)
-        mark = "known" * record.known
-        table.add_row(record.id, f"{record.count:,}", size, *seen, mark, one_line(record.message))
-    console().print(table if chosen else "no findings")
+    for name, width in widths.items():
+        right = name in ("count", "size")
+        table.add_column(name, justify="right" if right else "left", width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cut(row[name], width) for name, width in widths.items()))
+    screen.print(table)
+
+
+def _fitting(rows: list[dict[str, str]], width: int) -> dict[str, int]:
+    """The columns that leave some room for what is wrong, and their widths."""
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
+    whole = widths.pop("what")
+    for spared in ("first seen", "size", "last seen", "count", ""):
+        if sum(widths.values()) + GAP * len(widths) + LEAST_WHAT <= width:
+            break
+        del widths[spared]
+    # A name that is too long still is folded.
+    widths["finding"] = min(widths["finding"], max(width - LEAST_WHAT - GAP, LEAST_WHAT))
+    left = width - sum(widths.values()) - GAP * len(widths)
+    return {**widths, "what": max(min(whole, left), 1)}
+
+
+def _cut(text: str, width: int) -> str:
+    """A text in one line, but for an ID, which is to be pasted."""
+    return text if len(text) <= width or " " not in text else f"{text[: width - 3]}..."
 
 
 def _sorted(chosen: list[Record]) -> list[Record]:
