@@ -86,11 +86,15 @@ class PeerTarget(WithPeer, ProgramTarget):
     def _supported(self, commands: list[Command], answers: list[Answer]) -> list[Answer]:
         """What our machine answers when it leaves out what the peer left out."""
         machine, expected = Machine(self.quirks), list[Answer]()
+        has_machine = True
         for command, answer in zip(commands, answers, strict=True):
             is_left_out = set(answer) == {UNSUPPORTED}
-            expected.append(answer if is_left_out else machine.execute(command))
-            if is_left_out:
+            if command["op"] == "init":
+                has_machine = not is_left_out
+            elif is_left_out and has_machine:
                 self.lacking[command["op"]][_what(command)] = answer
+            left_out = is_left_out or not has_machine
+            expected.append(answer if left_out else machine.execute(command))
         return expected
 
     def _doubt(

@@ -9,10 +9,11 @@ with memory at all is refused.
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 from vmgexit.compare.peer import UNSUPPORTED
 from vmgexit.descriptions import Command
-from vmgexit.errors import UsageError
+from vmgexit.errors import PeerError, UsageError
 
 from ..inputs import looks
 from .peer import PeerTarget
@@ -22,7 +23,16 @@ from .whole_svsm import OPENING, HostileWholeSvsm
 class SvsmPeer(PeerTarget, HostileWholeSvsm):
     """A peer with memory, started with the first command, beside the machine."""
 
-    has_apic = True  # the peer emulates APICs on a machine with memory
+    _has_apic: bool | None = None
+
+    @property
+    def has_apic(self) -> bool:
+        """Whether the peer emulates APICs on a machine with memory. Without a peer our machine does, and one
+        that does not start is told when an input is run."""
+        if self._has_apic is None and self.peer is not None:
+            with suppress(PeerError):
+                self._has_apic = self._has(OPENING | {"reg_count": 1})
+        return self._has_apic is not False
 
     def commands(self, data: bytes) -> list[Command]:
         read = super().commands(data)
@@ -38,15 +48,12 @@ class SvsmPeer(PeerTarget, HostileWholeSvsm):
     def start(self) -> None:
         """Start the peer, and ask which machines it has. Raises UsageError where none has memory."""
         super().start()
-        if self.peer is None:
-            return
-        if not self._has(OPENING):
+        if self.peer is not None and not self._has(OPENING):
             self.close()
             raise UsageError(
                 f"--peer {self.conditions.peer}: it does not support an init with memory; the target peer"
                 " drives an SVSM without"
             )
-        self.has_apic = self._has(OPENING | {"reg_count": 1})
 
     def _has(self, opening: Command) -> bool:
         """Whether the peer carries out an `init`."""

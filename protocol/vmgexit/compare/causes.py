@@ -129,9 +129,11 @@ def first(
     exchanges: list[Exchange] = []
     # Keys of looks that differ from the beginning: no command is their cause.
     usual: set[str] = set()
+    is_left_out = False  # a machine that the peer does not have
     for index, command in enumerate(commands):
-        if machine.stopped is not None and command["op"] != "init":
-            continue  # both stopped
+        is_left_out &= command["op"] != "init"
+        if is_left_out or (machine.stopped is not None and command["op"] != "init"):
+            continue  # there is no machine, or both stopped
         before, memory = _state(machine, command), _copy(machine)
         found: Differences = {}
         for one in itertools.chain((command,), _looks(command, machine, memory)):
@@ -141,6 +143,7 @@ def first(
                 raise Failed(error, index, place(command)) from None
             if set(answer) == {UNSUPPORTED}:
                 if one is command:
+                    is_left_out = command["op"] == "init"
                     exchanges.append(Exchange(one, answer))
                     break  # our machine leaves it out too
                 continue
