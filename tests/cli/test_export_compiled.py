@@ -170,6 +170,7 @@ def test_a_finding_of_a_peer_is_a_c_test(tmp_path: Path) -> None:
     assert list(verdicts(test, f"{adapter} --bugs oldest")[0].values()) == ["FAILED"]
 
 
+@pytest.mark.long
 @pytest.mark.needs("cc", "clang")
 def test_no_compiler_and_no_sanitizer_complains(tmp_path: Path) -> None:
     compiled("c", tmp_path, *sorted((ROOT / "corpus" / "quirks").glob("*.jsonl"))[:12], HOST)

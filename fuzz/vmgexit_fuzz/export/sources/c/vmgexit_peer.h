@@ -74,18 +74,18 @@ static const char *vmgexit_read_line(size_t *length)
     }
 }
 
-static bool vmgexit_write_line(const char *text)
+/* Write a line. An adapter that has ended may have answered before: whether it reads it is not asked. */
+static void vmgexit_write_line(const char *text)
 {
     size_t left = strlen(text);
+    ssize_t written = 1;
 
-    while (left) {
-        const ssize_t written = write(vmgexit_peer.to, text, left);
-        if (written <= 0)
-            return false;
+    while (left && (written = write(vmgexit_peer.to, text, left)) > 0) {
         text += written;
         left -= (size_t)written;
     }
-    return write(vmgexit_peer.to, "\n", 1) == 1;
+    if (written > 0)
+        written = write(vmgexit_peer.to, "\n", 1);
 }
 
 /* Start the adapter, and read its hello; false where that fails. */
@@ -119,6 +119,16 @@ static bool vmgexit_start_peer(void)
     vmgexit_peer.to = to[1];
     vmgexit_peer.from = from[0];
     return vmgexit_read_line(&length) != NULL;
+}
+
+/* The answer to a line; NULL where there is none. The adapter is started where it does not run. */
+static const char *vmgexit_ask_peer(const char *command, size_t *length)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (!vmgexit_start_peer())
+        return NULL;
+    vmgexit_write_line(command);
+    return vmgexit_read_line(length);
 }
 
 #endif /* VMGEXIT_PEER_H */

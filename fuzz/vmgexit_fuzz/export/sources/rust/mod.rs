@@ -146,8 +146,8 @@ impl Peer {
     }
 
     fn answer(&mut self, command: &str) -> Vec<u8> {
-        let written = writeln!(self.commands, "{command}").and_then(|()| self.commands.flush());
-        assert!(written.is_ok(), "{command}: no answer, the adapter has ended");
+        // An adapter that has ended may have answered before.
+        let _ = writeln!(self.commands, "{command}").and_then(|()| self.commands.flush());
         self.line(command)
     }
 

@@ -25,12 +25,9 @@ static const struct vmgexit_json *vmgexit_stub_member(const char *key)
 /* Send a line, and read the answer to it; false where there is none, or the host has no such exit. */
 static bool vmgexit_stub_ask(struct vmgexit_guest *guest, const char *command)
 {
-    const char *line = NULL;
     size_t length = 0;
+    const char *line = vmgexit_ask_peer(command, &length);
 
-    signal(SIGPIPE, SIG_IGN);
-    if (vmgexit_start_peer() && vmgexit_write_line(command))
-        line = vmgexit_read_line(&length);
     if (!line || !vmgexit_read(&vmgexit_stub_answer, line, length)) {
         vmgexit_print(line ? "# an answer that is no JSON object\n" : "# no answer of VMGEXIT_PEER\n");
         vmgexit_end_peer();
