@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit.wire.calls import calls
 from vmgexit_fuzz.campaign.findings import records
 
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
@@ -220,6 +221,27 @@ def test_exports_run_elsewhere(here: Path) -> None:
     )
     assert replay.returncode == 1
     assert replay.stdout.count("INV-") >= len(lines)
+
+
+def test_a_campaign_is_exported_whole_or_by_a_findings_id(here: Path) -> None:
+    inputs = list((here / CAMPAIGN / "corpus").iterdir())
+    out = here / "out"
+    run = exported(here, "c", CAMPAIGN, "-o", str(out))
+    assert run.returncode == 0, run.stderr
+    told = re.search(r"out: (\d+) cases in \d+ files\n$", run.stderr)
+    assert told is not None, run.stderr
+    # An input that means nothing has no commands.
+    assert len(ids(here)) < int(told[1]) <= len(ids(here)) + len(inputs)
+    name = ids(here)[0].replace("-", "_")
+    assert f"test_{name}[] = {{" in (out / "exported.c").read_text()
+    run = exported(here, "raw", ids(here)[0], "-o", str(here / "raw"))
+    assert run.returncode == 0, run.stderr
+    assert {path.name for path in (here / "raw").iterdir()} <= {
+        *(call.name for call in calls()),
+        "doorbell-head",
+        "other",
+    }
+    assert "a scenario of an SVSM found" in exported(here, "kselftest", CAMPAIGN, "-o", "k").stderr
 
 
 def test_merge_keeps_what_it_takes(here: Path) -> None:

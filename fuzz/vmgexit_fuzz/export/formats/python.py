@@ -16,6 +16,7 @@ from vmgexit.wire.calls import find_call
 from vmgexit.wire.exits import find_exit
 from vmgexit.wire.ghcb import GhcbPage, valid_bit
 
+from ...targets import USUAL
 from ..cases import Case
 from ..words import comment, exit_page
 
@@ -69,16 +70,18 @@ def _of_finding(case: Case) -> Iterator[str]:
     assert case.record is not None
     target = _text(case.record.target)
     under = "".join(
-        f", {name}={_text(value)}" for name, value in case.record.conditions.about.items() if value
+        f"        {name}={_text(value)},\n"
+        for name, value in case.record.conditions.about.items()
+        if value and value != USUAL.about[name]
     )
     if 0 < (count := case.record.commands) <= len(case.steps):
         yield f"    run(\n        {target},\n        [\n"
         for command, _ in case.steps[:count]:
             yield f"            {_command(command, 12)},\n"
-        yield f"        ]{under},\n    )\n"
+        yield f"        ],\n{under}    )\n"
     else:
         yield f"    rerun(\n        {target},\n        bytes.fromhex(\n            {_long(case.data, 12)}\n"
-        yield f"        ){under},\n    )\n"
+        yield f"        ),\n{under}    )\n"
 
 
 def _command(command: Command, indent: int) -> str:

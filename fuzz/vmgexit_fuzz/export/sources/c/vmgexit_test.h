@@ -236,7 +236,9 @@ static int vmgexit_run_tests(const struct vmgexit_test *tests, size_t count)
         if (verdict == VMGEXIT_FAILED || verdict == VMGEXIT_STOPPED)
             vmgexit_end_peer();
         printf("%sok %u - %s", verdict == VMGEXIT_FAILED ? "not " : "", (unsigned)i + 1, tests[i].name);
-        puts(verdict == VMGEXIT_UNSUPPORTED ? " # SKIP not supported" : "");
+        if (verdict == VMGEXIT_UNSUPPORTED)
+            printf(" # SKIP not supported: step %u, %.100s", (unsigned)vmgexit_now.step, vmgexit_now.command);
+        puts("");
     }
     vmgexit_end_peer();
     return code;
