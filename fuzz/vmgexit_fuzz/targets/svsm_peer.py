@@ -27,7 +27,7 @@ class SvsmPeer(PeerTarget, HostileWholeSvsm):
 
     @property
     def has_apic(self) -> bool:
-        """Whether the peer emulates APICs on a machine with memory. Without a peer our machine does, and one
+        """Whether the peer emulates APICs on a machine with memory. Without a peer our machine does. A peer
         that does not start is told when an input is run."""
         if self._has_apic is None and self.peer is not None:
             with suppress(PeerError):
