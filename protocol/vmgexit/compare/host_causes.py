@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +41,10 @@ _CLAUSES = {
     "word": "HOST-10",
     "status": "HOST-7",
     "detail": "HOST-7",
-    "valid": "HOST-8",
-    "registers": "HOST-7",
-    "buffer": "HOST-4",
     "asked": "HOST-7",
+    "buffer": "HOST-4",
+    "registers": "HOST-7",
+    "valid": "HOST-8",
     "vmpl": "HOST-12",
     "events": "HOST-11",
     "event_inj": "HOST-11",
@@ -126,7 +126,7 @@ def first(
         if found:
             key = _key(where, found, expected)
             is_hopeless = unexplained is not None and unexplained[key] >= MOST_TRIED
-            named = explaining(told, quirks, 1 if is_hopeless else MOST_MEETING)
+            named = explaining(told, quirks, 1 if is_hopeless else MOST_MEETING, usual)
             if unexplained is not None and not named:
                 unexplained[key] += 1
             return HostCause(index, where, key, found, named, before, _state(session))
@@ -134,13 +134,56 @@ def first(
 
 
 def explaining(
-    told: Sequence[tuple[Command, Answer]], quirks: Quirks, most: int = MOST_MEETING
+    told: Sequence[tuple[Command, Answer]],
+    quirks: Quirks,
+    most: int = MOST_MEETING,
+    usual: Collection[str] = (),
 ) -> str:
     """The quirk with which a host gives all these answers, or without which, where `quirks` have it; an
-    empty string where there is none. Where only several together do so, at most `most`, it is the first of
-    them in the table."""
+    empty string where there is none. Where only several together do so, those of a profile or at most
+    `most`, it is the one by which most of the last answer is as it is. `usual` are keys of the state that
+    are not looked at."""
     have = set(PROFILES.named(quirks))
-    last, ever = set[str](), set[str]()  # asked for at the last command, and at any
+
+    def differs(some: Iterable[str]) -> Differences:
+        """Where a host differs first for which `some` are the other way than in `quirks`."""
+        session = Session(PROFILES.only(*have.symmetric_difference(some)))
+        for command, answer in told:
+            found = compare(answer, session.execute(command))
+            if command == LOOK:
+                found = {key: pair for key, pair in found.items() if key not in usual}
+            if found:
+                return found
+        return {}
+
+    candidates = _candidates(_asked_for(told, quirks), have, most)
+    chosen = next((list(some) for some in candidates if not differs(some)), [])
+    while chosen[1:]:
+        without = {one: differs(other for other in chosen if other != one) for one in chosen}
+        spare = next((one for one in chosen if not without[one]), None)
+        if spare is None:
+            chosen = [min(chosen, key=lambda one: min(map(_order, without[one])))]
+        else:
+            chosen.remove(spare)
+    return "".join(one if one not in have else f"without {one}" for one in chosen)
+
+
+def _candidates(
+    asked: tuple[set[str], set[str]], have: set[str], most: int
+) -> Iterator[Sequence[str]]:
+    """Quirks that may explain answers, of those `asked` for: one, then those of a profile, then some."""
+    last, ever = asked
+    yield from ([one] for one in _in_order(ever))
+    if most > 1:
+        for name in PROFILES.all[1:]:
+            yield _in_order(ever & (have ^ set(PROFILES.of_profile(name))))
+    for size in range(2, most + 1):
+        yield from itertools.combinations(_in_order(last), size)
+
+
+def _asked_for(told: Sequence[tuple[Command, Answer]], quirks: Quirks) -> tuple[set[str], set[str]]:
+    """The quirks that the last command asks for, and those that any does."""
+    last, ever = set[str](), set[str]()
     # With one, or without it, a rule may ask for another.
     for base in (quirks, REFERENCE, PROFILES.only(*PROFILES.names())):
         asking: Any = Asking(base)
@@ -151,16 +194,12 @@ def explaining(
                 asking.asked.clear()
             session.execute(command)
         last |= asking.asked
-    meeting = [one for one in PROFILES.names() if one.replace("-", "_") in last]
-    alone = [one for one in PROFILES.names() if one.replace("-", "_") in last | ever]
-    for some in (
-        *((one,) for one in alone),
-        *(some for size in range(2, most + 1) for some in itertools.combinations(meeting, size)),
-    ):
-        session = Session(PROFILES.only(*have.symmetric_difference(some)))
-        if not any(compare(answer, session.execute(command)) for command, answer in told):
-            return some[0] if some[0] not in have else f"without {some[0]}"
-    return ""
+    ever |= last
+    return {one.replace("_", "-") for one in last}, {one.replace("_", "-") for one in ever}
+
+
+def _in_order(some: set[str]) -> list[str]:
+    return [one for one in PROFILES.names() if one in some]
 
 
 def place(command: Command, session: Session) -> str:
@@ -180,7 +219,8 @@ def place(command: Command, session: Session) -> str:
 
 def _nearest(found: Differences) -> str:
     """The key by which a difference is named, without what is inside of it."""
-    return min(found, key=_order).partition(".")[0]
+    group = min(found, key=_order).partition(".")[0]
+    return "valid" if group == "registers" and "valid" in found else group
 
 
 def _order(key: str) -> tuple[int, str]:
