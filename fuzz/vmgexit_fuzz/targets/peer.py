@@ -54,7 +54,8 @@ class PeerTarget(WithPeer, ProgramTarget):
             expected = self._expected(commands)  # while the peer works
             for answer in coming:
                 answers.append(answer)
-                self.note_hits()
+                if self.first_counter >= 0:
+                    self.note_hits()
         except PeerError as error:
             where = place(commands[min(len(answers), len(commands) - 1)])
             text = f"peer: {error} (near {where})"

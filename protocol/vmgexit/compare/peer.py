@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import json
 import os
 import selectors
@@ -207,15 +208,16 @@ class Peer:
             yield from self._together(part)
 
     def _tell(self, commands: Sequence[Command]) -> None:
-        """Write commands that start with an `init`."""
+        """Write commands that start with an `init`, up to one for a vCPU that does not exist."""
         self.forget()
         if self._process is None:
             self.restart()
         assert self._process is not None
-        cpus = _vcpus(commands[0])
-        sent = [one for one in commands if one.get("cpu", 0) < cpus]
+        cpus, known = _vcpus(commands[0]), self._spelled.get
+        sent = [*itertools.takewhile(lambda one: one.get("cpu", 0) < cpus, commands)]
+        lines = [held[1] if (held := known(id(one))) else self._line(one) for one in sent]
         try:
-            self._process.tell(b"".join(map(self._line, sent)))
+            self._process.tell(b"".join(lines))
         except BaseException:
             self._end()
             raise
@@ -223,27 +225,28 @@ class Peer:
 
     def _together(self, commands: Sequence[Command]) -> Iterator[Answer]:
         """The answers to commands that were written."""
-        process, known = self._process, self._known
+        process, known, given = self._process, self._known.get, 0
         assert process is not None
         cpus = _vcpus(commands[0])
         try:
-            for command in commands:
+            while self._due and self.stopped is None:
+                lines = process.lines(self.timeout, self._due)
+                self._due -= len(lines)
+                for line in lines:
+                    told = known(line) or self._read(line)
+                    self.hits = told.hits
+                    if not given:
+                        self._begun(commands[0], told.answer)
+                    given += 1
+                    if told.stops and not self.hello.stays:
+                        self.stopped = told.answer
+                        break
+                    yield told.answer
+            for command in commands[given - (self.stopped is not None) :]:
                 if command.get("cpu", 0) >= cpus:
                     raise no_such_vcpu(command, cpus)
-                if self.stopped is not None:
-                    yield self.stopped
-                    continue
-                line = process.line(self.timeout)
-                self._due -= 1
-                told = known.get(line)
-                if told is None:
-                    told = self._read(line)
-                self.hits = told.hits
-                if told.stops and not self.hello.stays:
-                    self.stopped = told.answer
-                if command is commands[0]:
-                    self._begun(command, told.answer)
-                yield told.answer
+                assert self.stopped is not None
+                yield self.stopped
             if self.stopped is None:
                 process.expect_silence()
         except GeneratorExit:
@@ -414,12 +417,18 @@ class _Process:
 
     def line(self, timeout: float, what: str = "answer") -> bytes:
         """The next line that it writes. Raises PeerError."""
+        return self.lines(timeout, 1, what)[0]
+
+    def lines(self, timeout: float, most: int, what: str = "answer") -> list[bytes]:
+        """The next lines that it writes, those that are there, at least one and at most so many. Raises
+        PeerError."""
         if not self._lines:
             self._await_line(timeout, what)
-        line = self._lines.popleft()
-        if len(line) > LONGEST_ANSWER:
+        take = self._lines.popleft
+        lines = [take() for _ in range(min(most, len(self._lines)))]
+        if max(map(len, lines)) > LONGEST_ANSWER:
             raise PeerError(f"an answer of more than {LONGEST_ANSWER} bytes", kind="garbage")
-        return line
+        return lines
 
     def expect_silence(self) -> None:
         """Raise PeerError where it wrote more than was asked, or before it had read all."""
