@@ -232,6 +232,67 @@ def test_any_command_in_words_is_that_command(name: str, seed: int) -> None:
             assert {**ours, "page": 0} == {**theirs, "page": 0}
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+ANSWERS = st.dictionaries(
+    st.sampled_from(
+        ["run", "status", "detail", "valid", "registers", "buffer", "word", "hex", "page"]
+    )
+    | st.text(max_size=4),
+    JSON | st.sampled_from(["guest", ["error", 5], ["rax"], {"rax": 1}, [[2048, "00"]], 7]),
+    max_size=8,
+)
+ASKED: tuple[dict[str, object], ...] = (
+    {"op": "vmgexit", "page": [[912, "72"]], "gpa": 4096},
+    {"op": "msr", "request": 4},
+    {"op": "doorbell", "cpu": 0},
+)
+
+
+@settings(max_examples=150)
+@given(ANSWERS, st.sampled_from(ASKED))
+def test_whatever_was_recorded_is_exported_or_refused(
+    answer: dict[str, object], command: dict[str, object]
+) -> None:
+    line: dict[str, object] = {"ops": [{"cmd": command, "ans": answer}]}
+    if command["op"] != "doorbell":
+        line = {"kind": "host", **line}
+    [case] = recorded([json.dumps(line).encode()], "x.jsonl")
+    for row in FORMATS.values():
+        if case.kind in row.takes and not row.refuses(case):
+            assert row.render([case])
+    [again] = recorded(FORMATS["jsonl"].render([case])["exported.jsonl"].splitlines(), "x.jsonl")
+    assert again.steps == case.steps
+    assert steps_of(FORMATS["pytest"].render([case]))[-1][1] == answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"why": 'a "quoted" word'}, "another text found"),
+        ({"why": "caf\xe9"}, "another text found"),
+        ({"why": "a trigraph??/"}, "another text found"),
+        ({"rax": -1}, "another number found"),
+        ({"rax": 1 << 64}, "another number found"),
+        ({"rax": 0.5}, "another number found"),
+        ({"x": [[[[[[[[1]]]]]]]]}, "lists within lists found"),
+    ],
+)
+def test_what_the_kits_cannot_read_is_told(
+    answer: dict[str, object], found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "x.jsonl"
+    file.write_text(json.dumps({"cmd": SHOWS["ppr"][0], "ans": answer}))
+    for format in ("c", "rust"):
+        assert export(format, file, "-o", tmp_path / "out") == 2
+        assert f"left out: {found}, plain text" in capsys.readouterr().err
+
+
 @settings(max_examples=200)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_name_and_text_stays_what_it_is(name: str, about: str) -> None:
@@ -329,6 +390,7 @@ def test_broken_lines_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
         '{"op": "state", "cpu": 3}\n': "operation 0: state: vCPU 3 does not exist",
         "[]\n": "a JSON object expected",
         "": "nothing to export as jsonl",
+        '{"kind": "host", "ops": []}\n{"ops": []}\n': "nothing to export as jsonl",
     }.items():
         file.write_text(text)
         assert export("jsonl", file) == 2

@@ -160,14 +160,14 @@ def _finding(path: Path, record: Record, arguments: argparse.Namespace) -> Itera
 def _file(path: Path, arguments: argparse.Namespace) -> Iterator[Case]:
     """The cases of a file: a structure's bytes, JSON lines, or the input of a target."""
     if arguments.structure:
-        yield message(path.stem, str(path), arguments.structure, path.read_bytes())
-        return
-    if path.name == "-" or _LINES.search(path.name):
-        yield from recorded(lines(str(path)), str(path), arguments.profile)
+        data = path.read_bytes()
+        yield message(path.stem, str(path), arguments.structure, data, arguments.profile)
         return
     record = next((one for one in records(path.parent) if one.id == path.stem), None)
     if record is not None:
-        yield from _finding(path, record, arguments)
+        yield from _finding(path.with_suffix(".bin"), record, arguments)
+    elif path.name == "-" or _LINES.search(path.name):
+        yield from recorded(lines(str(path)), str(path), arguments.profile)
     else:
         name = arguments.target or target_of(path)
         if not name:

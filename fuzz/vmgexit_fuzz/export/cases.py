@@ -41,7 +41,7 @@ KINDS_OF_CASES = {
 GPA = 0x7000
 """Where the page stands of an exit that is given without a VM."""
 
-LONG_DIGEST = 40  # letters of the name that libFuzzer gives an input
+SHA1 = 40  # letters of the name that libFuzzer gives an input
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,12 @@ def scenario(
 
 
 def message(
-    name: str, about: str, structure: str, data: bytes, record: Record | None = None
+    name: str,
+    about: str,
+    structure: str,
+    data: bytes,
+    profile: str = "",
+    record: Record | None = None,
 ) -> Case:
     """A case of a structure's bytes, which are an exit where it is a GHCB page or a word of its MSR.
     Raises UsageError on a structure that there is not, or that has another length."""
@@ -102,7 +107,7 @@ def message(
         exits.add({"op": "msr", "request": int.from_bytes(data, "little")})
     else:
         return case
-    return replace(case, sequence=_answered(exits, ""))
+    return replace(case, sequence=_answered(exits, profile))
 
 
 def of_input(
@@ -110,10 +115,12 @@ def of_input(
 ) -> Case | None:
     """The case of a target's input; None of one that means nothing. Raises ScenarioError, UsageError."""
     name, about = (record.id, record.message) if record else (path.name, str(path))
-    if len(name) == LONG_DIGEST and not record:
+    if len(name) == SHA1 and not record:
         name = f"{target.row.name}_{name[:DIGEST]}"
     if told := target.message(data):
-        return replace(message(name, about, *told, record), data=data if record else told[1])
+        return replace(
+            message(name, about, *told, profile, record), data=data if record else told[1]
+        )
     text = target.lines(data)
     commands = [json.loads(line) for line in text.splitlines()]
     if not commands:
@@ -134,21 +141,22 @@ def recorded(lines: Iterable[bytes], name: str, profile: str = "") -> Iterator[C
 
     def others() -> Iterator[bytes]:
         for number, line in enumerate(lines, 1):
-            if b'"structure"' in line and (one := _structure_of(line, f"{name} line {number}")):
-                structures.append(one)
-                yield b""
-            else:
-                yield line
+            where = f"{name} line {number}"
+            one = _structure_of(line, where, profile) if b'"structure"' in line else None
+            structures.extend([one] if one else [])
+            yield b"" if one else line
 
     stem = re.sub(r"\.jsonl?(\.\w+)?$", "", name.rpartition("/")[2]) or "scenario"
     for number, sequence in enumerate(sequences(others(), name, sequence_of)):
+        if not sequence.commands:
+            continue
         label = sequence.name.rpartition(" #")[2]
         own = f"{stem}_{number}" if label == sequence.name or label.isdigit() else label
         yield scenario(own, f"{name} line {sequence.line}", sequence, profile)
     yield from structures
 
 
-def _structure_of(line: bytes, where: str) -> Case | None:
+def _structure_of(line: bytes, where: str, profile: str) -> Case | None:
     """The structure of a line that has one. Raises ScenarioError and UsageError."""
     try:
         entry = json.loads(line)
@@ -158,7 +166,8 @@ def _structure_of(line: bytes, where: str) -> Case | None:
         return None
     try:
         data = bytes.fromhex(entry["hex"])
-        return message(str(entry.get("seq", entry["structure"])), where, entry["structure"], data)
+        name = str(entry.get("seq", entry["structure"]))
+        return message(name, where, entry["structure"], data, profile)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ScenarioError(f"{where}: structure, and its bytes as hex, expected") from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vmgexit.sequences import HOST, SVSM
 
 from ..cases import ON_MEMORY, STRUCTURE, Case
-from . import c, jsonl, kselftest, python, raw, rust, syzlang
+from . import c, driven, jsonl, kselftest, python, raw, rust, syzlang
 
 Files = dict[str, bytes]
 SCENARIOS = (SVSM, ON_MEMORY, HOST)
@@ -43,13 +43,21 @@ FORMATS = {
         "exported.jsonl",
         jsonl.render,
     ),
-    "c": Format("a C program that tests an adapter", SCENARIOS, "exported.c", c.render, True),
+    "c": Format(
+        "a C program that tests an adapter",
+        SCENARIOS,
+        "exported.c",
+        c.render,
+        True,
+        driven.refuses,
+    ),
     "rust": Format(
         "a Rust #[test] for each, which tests an adapter",
         SCENARIOS,
         "exported.rs",
         rust.render,
         True,
+        driven.refuses,
     ),
     "kselftest": Format(
         "exits of a guest in C, for CPL 0 or with a host's adapter in the place of VMGEXIT",
@@ -72,7 +80,8 @@ FORMATS = {
         (*SCENARIOS, STRUCTURE),
         "",
         raw.render,
-        is_folder=True,
+        True,
+        raw.refuses,
     ),
 }
 """Every format by its name on the command line."""

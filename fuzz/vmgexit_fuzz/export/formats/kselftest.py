@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
-from vmgexit.descriptions import Answer, Command
+from vmgexit.descriptions import U64, Answer, Command, Number
+from vmgexit.hosts.kinds import Pieces
+from vmgexit.hosts.page import OFFSETS
 from vmgexit.layout.formats.c import member
 from vmgexit.schema import Kind
 from vmgexit.sequences import HOST
@@ -61,7 +63,7 @@ _CODES = {int(code): f"VMGEXIT_EXIT_CODE_{code.name}" for code in ExitCode}
 
 def refuses(case: Case) -> str:
     """Why a scenario is none that a guest can go through alone."""
-    for command, _ in case.steps:
+    for command, answer in case.steps:
         if command["op"] not in ("init", "vmgexit", "msr"):
             return f"a scenario with {command['op']} found, exits alone expected"
         if command["op"] == "vmgexit" and "page" not in command:
@@ -70,7 +72,38 @@ def refuses(case: Case) -> str:
             return "a page that another vCPU writes to found"
         if command.get("cpu"):
             return "an exit of another vCPU than 0 found"
+        if command["op"] != "init" and not _is_answer(answer, command["op"]):
+            return f"an answer to {command['op']} that no host gives found"
     return ""
+
+
+def _is_answer(answer: Answer, op: str) -> bool:
+    """Whether an answer is made as the peer protocol says."""
+    run = answer.get("run")
+    if run != "guest" and not (_is_list(run, 2) and isinstance(run[0], str) and _is_word(run[1])):
+        return False
+    if op == "msr":
+        return _is_word(answer.get("word"))
+    if answer.get("page") == "untouched":
+        return True
+    valid, registers, buffer = (answer.get(name) for name in ("valid", "registers", "buffer"))
+    return (
+        _is_word(answer.get("status"))
+        and _is_word(answer.get("detail"))
+        and isinstance(valid, list)
+        and all(isinstance(name, str) and name in OFFSETS for name in valid)
+        and isinstance(registers, dict)
+        and all(name in OFFSETS and _is_word(value) for name, value in registers.items())
+        and Pieces(PAGE).accepts(buffer)
+    )
+
+
+def _is_word(value: object) -> bool:
+    return Number(U64).accepts(value)
+
+
+def _is_list(value: object, length: int) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and len(value) == length
 
 
 def render(cases: Sequence[Case]) -> dict[str, bytes]:

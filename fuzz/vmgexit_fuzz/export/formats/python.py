@@ -137,6 +137,8 @@ def _value(value: Any, indent: int) -> str:
             return repr(value)
         case int():
             return f"{value:#x}" if value > 9 else str(value)
+        case float():
+            return f"float({str(value)!r})"
         case str():
             return _text(value)
         case dict():
@@ -155,7 +157,7 @@ def _spread(before: str, items: list[str], after: str, indent: int) -> str:
 
 
 def _text(text: str) -> str:
-    return json.dumps(text)
+    return json.dumps(text) if text.isascii() else repr(text)
 
 
 def _long(data: bytes, indent: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from vmgexit.descriptions import Command
+from vmgexit.descriptions import Command, is_hex
 from vmgexit.layout.naming import label
 from vmgexit.sequences import HOST
 from vmgexit.wire.calls import SvsmCall
@@ -28,14 +28,21 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
     }
 
 
+def refuses(case: Case) -> str:
+    """Why a case has no bytes to give."""
+    if any(True for _ in _inputs(case)):
+        return ""
+    return "a scenario without calls, exits and pages found"
+
+
 def _inputs(case: Case) -> Iterator[tuple[str, bytes]]:
     """The folder and the bytes of each input in a case."""
     if case.structure is not None and case.sequence is None:
         yield label(case.structure), case.data
     for command, answer in case.steps:
         yield from _of_command(command, case.kind)
-        if command["op"] == "doorbell" and "hex" in answer:
-            yield "doorbell-head", bytes.fromhex(str(answer["hex"]))
+        if command["op"] == "doorbell" and is_hex(answer.get("hex")):
+            yield "doorbell-head", bytes.fromhex(answer["hex"])
 
 
 def _of_command(command: Command, kind: str) -> Iterator[tuple[str, bytes]]:

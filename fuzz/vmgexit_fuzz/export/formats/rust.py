@@ -40,6 +40,14 @@ def _test(case: Case) -> Iterator[str]:
             yield f"        // {comment(remark)}\n"
         yield "        (\n"
         for value in (command, answer):
-            yield f'            r#"{json.dumps(value)}"#,\n'
+            yield f"            {_raw(json.dumps(value))},\n"
         yield "        ),\n"
     yield "    ]);\n}\n"
+
+
+def _raw(text: str) -> str:
+    """A raw string, which ends with a quotation mark and more signs than stand behind one in the text."""
+    signs = "#"
+    while f'"{signs}' in text:
+        signs += "#"
+    return f'r{signs}"{text}"{signs}'
