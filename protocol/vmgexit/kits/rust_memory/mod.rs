@@ -19,4 +19,5 @@ pub mod reading;
 pub mod rows;
 pub mod sha256;
 pub mod switch;
+pub mod tpm;
 pub mod vm;

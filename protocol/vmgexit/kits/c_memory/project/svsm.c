@@ -1,5 +1,5 @@
 /*
- * A small SVSM, to be replaced by yours: the core protocol, on the guest's memory.
+ * A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
  *
  * It keeps no record of the pages that it validated, and never frees the first VMSA.
  */
@@ -28,11 +28,11 @@ size_t svsm_registry(struct vmgexit_registration *rows, size_t most)
     return count < most ? count : most;
 }
 
-/* Attestation and TPM are protocols that this SVSM does not have; it does not even deny them. */
+/* Attestation is a protocol that this SVSM does not have; it does not even deny it. */
 bool svsm_knows(uint32_t protocol, uint32_t request)
 {
     (void)request;
-    return protocol != VMGEXIT_PROTOCOL_CODE_ATTESTATION && protocol != VMGEXIT_PROTOCOL_CODE_VTPM;
+    return protocol != VMGEXIT_PROTOCOL_CODE_ATTESTATION;
 }
 
 static bool overlap(uint64_t start, uint64_t length, uint64_t other, uint64_t other_length)
@@ -280,8 +280,53 @@ static uint32_t core(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registe
     }
 }
 
+/* A command of the TPM: platform command, locality, size, input; afterwards size and response. */
+static uint32_t tpm_command(uint64_t buffer)
+{
+    static uint8_t held[VMGEXIT_PAGE], response[VMGEXIT_MOST_TPM_RESPONSE];
+    const uint8_t *input = held + 9;
+    uint32_t number, size;
+
+    if (!buffer)
+        return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
+    if (!is_free(buffer, sizeof number) || !vmgexit_touch(buffer, sizeof number))
+        return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
+    vmgexit_load(buffer, &number, sizeof number);
+    if (number != 8)
+        return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
+    if (!is_free(buffer, sizeof held) || !vmgexit_touch(buffer, sizeof held))
+        return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
+    vmgexit_load(buffer, held, sizeof held);
+    memcpy(&size, held + 5, sizeof size);
+    if (held[4] || size > sizeof held - 9)
+        return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
+    size = (uint32_t)vmgexit_tpm(input, size, response);
+    if (!size || size > sizeof held - sizeof size)
+        return VMGEXIT_RESULT_CODE_INVALID_REQUEST;
+    memset(held, 0, sizeof held);
+    memcpy(held, &size, sizeof size);
+    memcpy(held + sizeof size, response, size);
+    vmgexit_store(buffer, held, sizeof held);
+    return VMGEXIT_RESULT_CODE_SUCCESS;
+}
+
+static uint32_t vtpm(struct vmgexit_registers *registers)
+{
+    if (registers->request == 1)
+        return tpm_command(registers->rcx);
+    if (registers->request)
+        return VMGEXIT_RESULT_CODE_UNSUPPORTED_CALL;
+    registers->rcx = 1 << 8; /* platform command 8: send a command */
+    registers->rdx = 0;
+    return VMGEXIT_RESULT_CODE_SUCCESS;
+}
+
 void svsm_call(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registers)
 {
-    registers->rax = registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE ? core(cpu, registers)
-                                                                        : VMGEXIT_RESULT_CODE_UNSUPPORTED_PROTOCOL;
+    if (registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE)
+        registers->rax = core(cpu, registers);
+    else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_VTPM)
+        registers->rax = vtpm(registers);
+    else
+        registers->rax = VMGEXIT_RESULT_CODE_UNSUPPORTED_PROTOCOL;
 }

@@ -2,7 +2,7 @@
 #ifndef SVSM_H
 #define SVSM_H
 
-#include "vmgexit_memory.h"
+#include "vmgexit_tpm.h"
 
 void svsm_init(struct vmgexit_vm *vm);
 bool svsm_knows(uint32_t protocol, uint32_t request);

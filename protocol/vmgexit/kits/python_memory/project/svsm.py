@@ -1,4 +1,4 @@
-"""A small SVSM, to be replaced by yours: the core protocol, on the guest's memory.
+"""A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
 
 It keeps no record of the pages that it validated, and never frees the first VMSA.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kit import tpm
 from kit.adapter import Command, Registers
 from kit.layouts import (
     CoreCallCode,
@@ -79,8 +80,8 @@ class SmallSvsm(SvsmOnMemory):
         self.entries = [Registered(home.vmsa or 0, home.area or 0, 0, is_guests=False)]
 
     def knows(self, protocol: int, request: int) -> bool:
-        """Attestation and TPM are protocols that this SVSM does not have; it does not even deny them."""
-        return protocol not in (ProtocolCode.ATTESTATION, ProtocolCode.VTPM)
+        """Attestation is a protocol that this SVSM does not have; it does not even deny it."""
+        return protocol != ProtocolCode.ATTESTATION
 
     def registry(self) -> list[Registration]:
         return [(one.vmsa, one.area, one.cpu, one.is_guests, one.is_guests) for one in self.entries]
@@ -88,6 +89,9 @@ class SmallSvsm(SvsmOnMemory):
     def call_on_memory(self, cpu: Vcpu, registers: Registers) -> None:
         registers.rax = ResultCode.SUCCESS
         try:
+            if registers.protocol == ProtocolCode.VTPM:
+                self.vtpm(registers)
+                return
             require(registers.protocol == ProtocolCode.CORE, ResultCode.UNSUPPORTED_PROTOCOL)
             self.core(cpu, registers)
         except Refused as refused:
@@ -111,6 +115,30 @@ class SmallSvsm(SvsmOnMemory):
                 registers.rcx = 0
             case _:
                 raise Refused(ResultCode.UNSUPPORTED_CALL)
+
+    def vtpm(self, registers: Registers) -> None:
+        if registers.request == 1:
+            self.tpm_command(registers.rcx)
+            return
+        require(not registers.request, ResultCode.UNSUPPORTED_CALL)
+        registers.rcx, registers.rdx = 1 << 8, 0  # platform command 8: send a command
+
+    def tpm_command(self, buffer: int) -> None:
+        """A command of the TPM: platform command, locality, size, input; afterwards size and response."""
+        require(buffer != 0, ResultCode.INVALID_PARAMETER)
+        held = b""
+        for length in (4, PAGE):
+            self.require_free(buffer, length)
+            self.reach(buffer, length)
+            held = self.memory.load(buffer, length)
+            require(held[:4] == b"\x08\0\0\0", ResultCode.INVALID_PARAMETER)
+        size = int.from_bytes(held[5:9], "little")
+        require(not held[4] and size <= PAGE - 9, ResultCode.INVALID_PARAMETER)
+        response = tpm.execute(self.memory, held[9 : 9 + size])
+        require(0 < len(response) <= PAGE - 4, ResultCode.INVALID_REQUEST)
+        self.memory.store(
+            buffer, (len(response).to_bytes(4, "little") + response).ljust(PAGE, b"\0")
+        )
 
     def require_free(self, start: int, length: int) -> None:
         """Refuse bytes that are not the guest's memory, or are in use."""

@@ -1,4 +1,4 @@
-//! A small SVSM, to be replaced by yours: the core protocol, on the guest's memory.
+//! A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
 //!
 //! It keeps no record of the pages that it validated, and never frees the first VMSA.
 
@@ -8,6 +8,7 @@ use crate::kit::layouts::{CoreCallCode, ProtocolCode, PvalidateEntry, ResultCode
 use crate::kit::memory::{Home, Memory, EFER, EFER_SVME, FAIL_INPUT, SEV_FEATURES, VMPL};
 use crate::kit::on_memory::{OnMemory, Registration, MOST_REGISTERED};
 use crate::kit::pages::{ALL_PERMISSIONS, LARGE_PAGE, PAGE};
+use crate::kit::tpm::MOST_RESPONSE;
 use crate::kit::vm::{Vm, GUEST_VMPL};
 
 /// Bytes of a calling area that are not for the guest's own use.
@@ -78,9 +79,9 @@ impl OnMemory for Small {
         self.entries = vec![first];
     }
 
-    /// Attestation and TPM are protocols that this SVSM does not have; it does not even deny them.
+    /// Attestation is a protocol that this SVSM does not have; it does not even deny it.
     fn knows(&self, protocol: u64, _request: u64) -> bool {
-        protocol != ProtocolCode::ATTESTATION.0 && protocol != ProtocolCode::VTPM.0
+        protocol != ProtocolCode::ATTESTATION.0
     }
 
     fn call_on_memory(
@@ -88,6 +89,7 @@ impl OnMemory for Small {
     ) -> Result<(), Stop> {
         let answered = match ProtocolCode(registers.protocol.into()) {
             ProtocolCode::CORE => self.core(memory, vm, cpu, registers),
+            ProtocolCode::VTPM => self.vtpm(memory, registers),
             _ => Err(Refused(ResultCode::UNSUPPORTED_PROTOCOL.0)),
         };
         match answered {
@@ -149,6 +151,39 @@ impl Small {
             }
             _ => Err(Refused(ResultCode::UNSUPPORTED_CALL.0)),
         }
+    }
+
+    fn vtpm(&self, memory: &mut Memory, registers: &mut Registers) -> Done {
+        match registers.request {
+            0 => {
+                registers.rcx = 1 << 8; // platform command 8: send a command
+                registers.rdx = 0;
+                Ok(())
+            }
+            1 => self.tpm_command(memory, registers.rcx),
+            _ => Err(Refused(ResultCode::UNSUPPORTED_CALL.0)),
+        }
+    }
+
+    /// A command of the TPM: platform command, locality, size, input; afterwards size and response.
+    fn tpm_command(&self, memory: &mut Memory, buffer: u64) -> Done {
+        let (mut held, mut response) = ([0; PAGE as usize], [0; MOST_RESPONSE]);
+        require(buffer != 0, PARAMETER)?;
+        for length in [4, PAGE] {
+            self.require_free(memory, buffer, length)?;
+            require(memory.touch(buffer, length)?, ADDRESS)?;
+            memory.load(buffer, &mut held[..length as usize]);
+            require(held[..4] == [8, 0, 0, 0], PARAMETER)?;
+        }
+        let size = u32::from_le_bytes([held[5], held[6], held[7], held[8]]) as usize;
+        require(held[4] == 0 && size <= held.len() - 9, PARAMETER)?;
+        let length = memory.tpm(&held[9..9 + size], &mut response);
+        require((1..=held.len() - 4).contains(&length), Refused(ResultCode::INVALID_REQUEST.0))?;
+        held = [0; PAGE as usize];
+        held[..4].copy_from_slice(&(length as u32).to_le_bytes());
+        held[4..4 + length].copy_from_slice(&response[..length]);
+        memory.store(buffer, &held);
+        Ok(())
     }
 
     /// Refuse bytes that are not the guest's memory, or are in use.
