@@ -52,9 +52,10 @@ class PeerTarget(WithPeer, ProgramTarget):
         try:
             coming = peer.answers(commands)
             expected = self._expected(commands)  # while the peer works
+            telling = self.peer if self.first_counter >= 0 else None
             for answer in coming:
                 answers.append(answer)
-                if self.first_counter >= 0:
+                if telling is not None and telling.hits:
                     self.note_hits()
         except PeerError as error:
             where = place(commands[min(len(answers), len(commands) - 1)])

@@ -1,5 +1,6 @@
 //! An adapter around the SVSM of svsm.rs. ./adapter --bugs ppr,window: with these bugs; all: all ten; none: without.
 
+mod calls;
 mod kit;
 mod local_apic;
 mod svsm;

@@ -3,7 +3,8 @@
 //! It is written by hand, knows nothing of vmgexit, and has ten bugs to switch on. Its platform gives it the pages
 //! that it shares with host and guest, and the ways down.
 
-use crate::local_apic::{LocalApic, Set};
+use crate::calls::{SUCCESS, UNSUPPORTED_PROTOCOL, UNSUPPORTED_CALL};
+use crate::local_apic::LocalApic;
 
 /// What the SVSM runs on.
 pub trait Platform {
@@ -33,21 +34,21 @@ pub const BUGS: [&str; 10] = [
     "ppr", "vector-31", "level-eoi", "register", "lazy", "oldest", "last-word", "ldr", "window", "refused",
 ];
 const PPR: usize = 0; // PPR keeps the low bits of the vector in service
-const VECTOR_31: usize = 1; // the host does not get vector 31 when it takes over
+pub const VECTOR_31: usize = 1; // the host does not get vector 31 when it takes over
 const LEVEL_EOI: usize = 2; // a level-triggered interrupt that is not allowed is never acknowledged
-const REGISTER: usize = 3; // a vCPU registers while the count is 0
+pub const REGISTER: usize = 3; // a vCPU registers while the count is 0
 const LAZY: usize = 4; // a lazy EOI is offered for a level-triggered interrupt
 const OLDEST: usize = 5; // an EOI ends the oldest interrupt in service
 const LAST_WORD: usize = 6; // vectors from 224 on are not taken from the descriptor
-const LDR: usize = 7; // LDR has the bit of the next APIC id
+pub const LDR: usize = 7; // LDR has the bit of the next APIC id
 const WINDOW: usize = 8; // a #HV in the switch window does not cancel the switch
-const REFUSED: usize = 9; // a host that refuses an IPI stops the SVSM
+pub const REFUSED: usize = 9; // a host that refuses an IPI stops the SVSM
 
-const GUEST_VMPL: u64 = 2;
+pub const GUEST_VMPL: u64 = 2;
 
 // EVENTINJ, EXITINTINFO and VINTR_CTRL of a VMSA.
-const VALID: u64 = 1 << 31;
-const NMI_EVENT: u64 = VALID | 0x200;
+pub const VALID: u64 = 1 << 31;
+pub const NMI_EVENT: u64 = VALID | 0x200;
 const V_IRQ: u64 = 1 << 8;
 const SHADOW: u64 = 1 << 10;
 const V_INTR: u64 = 0xff << 32 | 0x1f << 16; // its vector, priority, and whether it ignores the TPR
@@ -55,26 +56,20 @@ const BUSY: u64 = 1 << 63;
 
 // The doorbell page: the SVSM's own word, and the descriptor of the guest VMPL.
 const OWN: usize = 0;
-const STATUS: usize = 32; // and the IRR's words 1 to 7 behind it
-const ISR: usize = 40;
+pub const STATUS: usize = 32; // and the IRR's words 1 to 7 behind it
+pub const ISR: usize = 40;
 const NO_FURTHER_SIGNAL: u32 = 1 << 15;
 const OWN_MC: u32 = 1 << 9;
 const OWN_NMI: u32 = 1 << 8;
 const GUEST_EVENT: u32 = 1 << 25;
 const EVENTS: u32 = 0xff << 24;
-const NMI: u32 = 1 << 8;
-const LEVEL: u32 = 1 << 10;
-const SEVERAL: u32 = 1 << 14;
-const THE_31ST: u32 = 1 << 31;
+pub const NMI: u32 = 1 << 8;
+pub const LEVEL: u32 = 1 << 10;
+pub const SEVERAL: u32 = 1 << 14;
+pub const THE_31ST: u32 = 1 << 31;
 
 const CORE: u64 = 0;
 const APIC: u64 = 3;
-const SUCCESS: u64 = 0;
-const UNSUPPORTED_PROTOCOL: u64 = 0x8000_0001;
-const UNSUPPORTED_CALL: u64 = 0x8000_0002;
-const INVALID_ADDRESS: u64 = 0x8000_0003;
-const INVALID_PARAMETER: u64 = 0x8000_0005;
-const CANNOT_REGISTER: u64 = 0x8000_1000;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Vmsa {
@@ -129,12 +124,12 @@ fn handle_hv(platform: &mut dyn Platform, cpu: usize) -> Result<(), Termination>
 
 impl Cpu {
     /// The class is what the guest's CR8 says; the low bits are those last written, if they go with it.
-    fn task_priority(&self) -> u64 {
+    pub fn task_priority(&self) -> u64 {
         let class = self.vmsa.vintr_ctrl & 0xff;
         class << 4 & 0xff | if self.apic.tpr >> 4 == class { self.apic.tpr & 15 } else { 0 }
     }
 
-    fn processor_priority(&self, bugs: &[bool; 10]) -> u64 {
+    pub fn processor_priority(&self, bugs: &[bool; 10]) -> u64 {
         let (vector, tpr) = (u64::from(self.apic.newest()), self.task_priority());
         match vector >> 4 > tpr >> 4 {
             true if bugs[PPR] => vector,
@@ -202,7 +197,7 @@ impl Svsm {
 
     // --- interrupts ---------------------------------------------------------------------------------
 
-    fn end_of_interrupt(&mut self, platform: &mut dyn Platform, cpu: usize) {
+    pub fn end_of_interrupt(&mut self, platform: &mut dyn Platform, cpu: usize) {
         let apic = &mut self.cpus[cpu].apic;
         let Some(last) = apic.in_service.len().checked_sub(1) else { return };
         let (vector, level) = apic.in_service.remove(if self.bugs[OLDEST] { 0 } else { last });
@@ -213,7 +208,7 @@ impl Svsm {
         }
     }
 
-    fn rewind(&mut self, platform: &mut dyn Platform, cpu: usize) {
+    pub fn rewind(&mut self, platform: &mut dyn Platform, cpu: usize) {
         let Cpu { apic, vmsa, .. } = &mut self.cpus[cpu];
         let queued = (vmsa.vintr_ctrl >> 32) as u8;
         if apic.interrupt_delivered && is_external(vmsa.event_inj) && apic.take_back(vmsa.event_inj as u8) {
@@ -301,211 +296,6 @@ impl Svsm {
             vmsa.event_inj = std::mem::take(&mut vmsa.exit_int_info);
             let is_newest = !apic.in_service.is_empty() && apic.newest() == vmsa.event_inj as u8;
             apic.interrupt_delivered |= is_external(vmsa.event_inj) && is_newest;
-        }
-    }
-
-    // --- calls --------------------------------------------------------------------------------------
-
-    fn apic_call(
-        &mut self,
-        platform: &mut dyn Platform,
-        cpu: usize,
-        number: u64,
-        call: &mut Call,
-    ) -> Result<u64, Termination> {
-        Ok(match number {
-            0 => {
-                call.rcx = 0; // no features
-                SUCCESS
-            }
-            1 => self.configure(platform, cpu, call.rcx)?,
-            2 => {
-                self.rewind(platform, cpu);
-                self.read(cpu, call.rcx).map_or_else(|code| code, |value| {
-                    call.rdx = value;
-                    SUCCESS
-                })
-            }
-            3 => {
-                self.rewind(platform, cpu);
-                self.write(platform, cpu, call.rcx, call.rdx)
-            }
-            4 => self.configure_vector(cpu, call.rcx),
-            _ => UNSUPPORTED_CALL,
-        })
-    }
-
-    /// The host has this vCPU's interrupts from here on.
-    fn disable(&mut self, platform: &mut dyn Platform, cpu: usize) -> Result<(), Termination> {
-        self.rewind(platform, cpu);
-        self.cpus[cpu].apic.take_mail();
-        let mut apic = std::mem::take(&mut self.cpus[cpu].apic);
-        let vmsa = &mut self.cpus[cpu].vmsa;
-        if vmsa.event_inj & (VALID | 0x700) == NMI_EVENT {
-            vmsa.event_inj = 0;
-            apic.nmi_pending = true;
-        }
-        let mut status = platform.doorbell(cpu, STATUS) | SEVERAL | if apic.nmi_pending { NMI } else { 0 };
-        if status & LEVEL == 0 && status & 0xff >= 31 {
-            apic.irr.add(status as u8);
-        }
-        if apic.irr.has(31) && !self.bugs[VECTOR_31] {
-            status |= THE_31ST;
-        }
-        platform.set_doorbell(cpu, STATUS, status);
-        let mut in_service = Set::default();
-        apic.in_service.iter().for_each(|(vector, _)| in_service.add(*vector));
-        for at in 0..8 {
-            let pending = if at > 0 { apic.irr.0[at] } else { 0 };
-            platform.set_doorbell(cpu, STATUS + at, platform.doorbell(cpu, STATUS + at) | pending);
-            platform.set_doorbell(cpu, ISR + at, in_service.0[at]);
-        }
-        *platform.no_eoi_required(cpu) = 0;
-        vmsa.alternate_injection = false;
-        let (tpr, shadow) = (vmsa.vintr_ctrl << 4 & 0xff, vmsa.vintr_ctrl >> 10 & 1);
-        let state = GUEST_VMPL << 16 | tpr << 8 | shadow << 1 | u64::from(vmsa.interrupts_enabled);
-        let done = platform.vmgexit(cpu, Exit::DisableAlternateInjection, state);
-        done.then_some(()).ok_or(Termination("the host refused to disable Alternate Injection"))
-    }
-
-    fn configure(&mut self, platform: &mut dyn Platform, cpu: usize, request: u64) -> Result<u64, Termination> {
-        let count = self.registrations;
-        match request {
-            2 if (count == 0 && !self.bugs[REGISTER]) || count == u32::MAX.into() => return Ok(CANNOT_REGISTER),
-            2 => self.registrations += 1,
-            1 => self.registrations = count.saturating_sub(1),
-            0 => {}
-            _ => return Ok(INVALID_PARAMETER),
-        }
-        if self.registrations == 0 {
-            self.disable(platform, cpu)?;
-        }
-        Ok(SUCCESS)
-    }
-
-    /// What is presented is taken back, and a lazy EOI that is offered is no longer.
-    fn remap(&mut self, platform: &mut dyn Platform, cpu: usize, address: u64) -> u64 {
-        if address % 4096 != 0 {
-            return INVALID_PARAMETER;
-        }
-        if self.cpus.iter().any(|other| other.calling_area == address) {
-            return INVALID_ADDRESS;
-        }
-        let is_offered = self.cpus[cpu].apic.lazy_eoi_pending;
-        self.rewind(platform, cpu);
-        if is_offered {
-            self.cpus[cpu].apic.lazy_eoi_pending = false;
-            *platform.no_eoi_required(cpu) = 0;
-        }
-        self.cpus[cpu].calling_area = address;
-        SUCCESS
-    }
-
-    fn configure_vector(&mut self, cpu: usize, wanted: u64) -> u64 {
-        let enable = wanted >> 8 & 1 != 0;
-        let (first, last) = match wanted >> 9 & 1 != 0 {
-            true => (if enable { 31 } else { 0 }, 255),
-            false => (wanted as u8, wanted as u8),
-        };
-        if wanted >> 10 != 0 || (enable && first < 31) {
-            return INVALID_PARAMETER;
-        }
-        let allowed = &mut self.cpus[cpu].apic.allowed;
-        (first..=last).for_each(|vector| if enable { allowed.add(vector) } else { _ = allowed.drop(vector) });
-        SUCCESS
-    }
-
-    fn read(&self, cpu: usize, number: u64) -> Result<u64, u64> {
-        let Cpu { apic, apic_id, .. } = &self.cpus[cpu];
-        let (id, word) = (u64::from(*apic_id), (number & 7) as usize);
-        let (mut in_service, mut tmr) = (Set::default(), apic.tmr);
-        for (vector, level) in &apic.in_service {
-            in_service.add(*vector);
-            if *level {
-                tmr.add(*vector);
-            }
-        }
-        Ok(match number {
-            0x802 => id,
-            0x808 => self.cpus[cpu].task_priority(),
-            0x80a => self.cpus[cpu].processor_priority(&self.bugs),
-            0x80d => (id & !15) << 12 & 0xffff_ffff | 1 << ((id + u64::from(self.bugs[LDR])) & 15),
-            0x830 => apic.icr,
-            0x80b | 0x83f => return Err(INVALID_PARAMETER), // EOI and SELF_IPI are only written
-            0x810..=0x817 => in_service.0[word].into(),
-            0x818..=0x81f => tmr.0[word].into(),
-            0x820..=0x827 => apic.irr.0[word].into(),
-            _ => return Err(INVALID_ADDRESS),
-        })
-    }
-
-    fn write(&mut self, platform: &mut dyn Platform, cpu: usize, number: u64, value: u64) -> u64 {
-        let Cpu { apic, vmsa, .. } = &mut self.cpus[cpu];
-        match number {
-            0x808 if value <= 0xff => {
-                apic.tpr = value;
-                vmsa.vintr_ctrl = vmsa.vintr_ctrl & !0xff | value >> 4;
-            }
-            0x80b if value == 0 => self.end_of_interrupt(platform, cpu),
-            0x83f if (16..=0xff).contains(&value) => apic.accept(value as u8, false),
-            0x830 => return self.send(platform, cpu, value),
-            _ => return self.read(cpu, number).map_or_else(|code| code, |_| INVALID_PARAMETER),
-        }
-        SUCCESS
-    }
-
-    fn send(&mut self, platform: &mut dyn Platform, cpu: usize, icr: u64) -> u64 {
-        let (vector, kind, shorthand) = (icr as u8, icr >> 8 & 7, icr >> 18 & 3);
-        let (logical, is_nmi) = (icr >> 11 & 1 != 0, kind == 4);
-        if icr & 0xfff3_3000 != 0 || !(is_nmi || (kind == 0 && vector >= 16)) {
-            return INVALID_PARAMETER;
-        }
-        self.cpus[cpu].apic.icr = icr;
-        let to = (icr >> 32) as u32;
-        let everyone = shorthand >= 2 || (shorthand == 0 && to == u32::MAX);
-        let mut asks = everyone;
-        for other in 0..self.cpus.len() {
-            let id = self.cpus[other].apic_id;
-            let is_meant = match shorthand {
-                1 => other == cpu,
-                _ if everyone => other != cpu || shorthand != 3,
-                _ if logical => to >> 16 == id >> 4 && to >> (id & 15) & 1 != 0,
-                _ => to == id,
-            };
-            if is_meant {
-                asks |= other != cpu;
-                self.deliver(platform, other, other == cpu, vector, is_nmi);
-            }
-        }
-        if asks {
-            let shorthand = if shorthand == 2 { 3 } else { shorthand };
-            let notice = u64::from(to) << 32 | shorthand << 18 | u64::from(logical) << 11 | 0x50;
-            let is_refused = !platform.vmgexit(cpu, Exit::HvIpi, notice);
-            assert!(!(is_refused && self.bugs[REFUSED]), "the host refused an IPI");
-        }
-        SUCCESS
-    }
-
-    /// At once on the sender, by mail on another, in the descriptor where the host has the interrupts.
-    fn deliver(&mut self, platform: &mut dyn Platform, to: usize, is_own: bool, vector: u8, is_nmi: bool) {
-        let Cpu { apic, vmsa, .. } = &mut self.cpus[to];
-        if is_own && is_nmi {
-            apic.nmi_pending = true;
-            apic.update_required = true;
-        } else if is_own {
-            apic.accept(vector, false);
-        } else if vmsa.alternate_injection {
-            apic.has_mail = true;
-            apic.nmi_sent |= is_nmi;
-            if !is_nmi {
-                apic.sent.add(vector);
-            }
-        } else if is_nmi {
-            platform.set_doorbell(to, STATUS, platform.doorbell(to, STATUS) | NMI);
-        } else if vector >= 31 {
-            let at = STATUS + usize::from(vector) / 32;
-            platform.set_doorbell(to, at, platform.doorbell(to, at) | 1 << (vector % 32));
-            platform.set_doorbell(to, STATUS, platform.doorbell(to, STATUS) | SEVERAL);
         }
     }
 }
