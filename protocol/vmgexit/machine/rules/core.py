@@ -83,20 +83,20 @@ def pvalidate_list(cpu: Vcpu, address: int) -> None:
     if not header.next < header.entries <= room:
         raise Refused(Result.INVALID_PARAMETER)
     require_free(cpu, address + header_size, header.entries * PvalidateEntry.size)
-    refused = None
-    while header.next < header.entries and refused is None:
+    code = None
+    while header.next < header.entries and code is None:
         at = address + header_size + header.next * PvalidateEntry.size
         try:
             _reach_list(cpu, at)
             word = words(memory.writable(page))[(at - page) // PvalidateEntry.size]
             _validate_entry(cpu, PvalidateEntry.of(word), page)
             header.next += 1
-        except Refused as error:
-            refused = error
+        except Refused as refused:
+            code = refused.code
     _reach_list(cpu, address)
     memory.write(address, header.encode())
-    if refused is not None:
-        raise refused
+    if code is not None:
+        raise Refused(code)
 
 
 def _reach_list(cpu: Vcpu, address: int) -> None:

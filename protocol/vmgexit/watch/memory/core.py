@@ -52,18 +52,18 @@ def pvalidate_list(call: Outcome, at: int) -> None:
     if not header.next < header.entries <= (PAGE - at % PAGE - head) // each:
         raise Refusal(Result.INVALID_PARAMETER)
     call.require_free(at + head, header.entries * each)
-    refusal = None
+    code = None
     for index in range(header.next, header.entries):
         entry = memory.read(at + head + index * each, each)
         try:
             _do(call, PvalidateEntry.of(int.from_bytes(entry, "little")), page)
-        except Refusal as raised:
-            refusal = raised
+        except Refusal as refusal:
+            code = refusal.code
             break
         header.next = index + 1
     memory.write(at, header.encode())
-    if refusal is not None:
-        raise refusal
+    if code is not None:
+        raise Refusal(code)
 
 
 def _do(call: Outcome, entry: PvalidateEntry, page_of_list: int) -> None:
