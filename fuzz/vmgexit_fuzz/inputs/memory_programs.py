@@ -26,6 +26,7 @@ _PIECES = frozenset(
 _WORDS = tuple(PLACES[name] for name in ("rcx", "rdx", "r8"))
 _CPUS = (0, 0, 0, 1, 2)  # whose a burst is
 _OPENINGS = 256
+_MOST_BURSTS = 22  # they are shorter than those of interrupts
 _LEAST_PAGES = 3  # that the bursts of a shelf name
 
 _HONEST = Weighed(*BURSTS.items())
@@ -52,7 +53,7 @@ def stock(*, hostile: bool) -> Stock:
         made = bursts.one(chosen)(chosen, chosen.choice(_CPUS))
         return b"".join(map(spelled, made))
 
-    return Stock(opening, burst, PAGES, _LEAST_PAGES)
+    return Stock(opening, burst, PAGES, _LEAST_PAGES, _MOST_BURSTS)
 
 
 def blocks_of(data: bytes) -> list[bytes]:

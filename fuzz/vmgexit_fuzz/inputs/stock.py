@@ -17,7 +17,7 @@ SHELVES = 16
 ON_A_SHELF = 48  # bursts
 LEAST = 4  # before a shelf's bursts are used
 EMPTIED = 1 / 256  # of a shelf, at each program
-MOST_BURSTS = 14  # of a program
+MOST_BURSTS = 14  # of a program, unless more are asked for
 NEW = 1 / 8  # of the bursts that a program is changed by
 
 
@@ -39,8 +39,10 @@ class Stock:
         burst: Callable[[random.Random, tuple[int, ...]], bytes],
         subjects: tuple[int, ...],
         least: int = 1,
+        most_bursts: int = MOST_BURSTS,
     ) -> None:
         self.opening, self.burst, self.subjects, self.least = opening, burst, subjects, least
+        self.most_bursts = most_bursts
         self.shelves: list[Shelf] = []
 
     def program(self, pick: random.Random) -> bytes:
@@ -54,7 +56,7 @@ class Stock:
             bursts[int(pick.random() * ON_A_SHELF)] = new
         while len(bursts) < LEAST:
             bursts.append(self.burst(pick, shelf.subjects))
-        made = pick.choices(bursts, k=1 + int(pick.random() * MOST_BURSTS))
+        made = pick.choices(bursts, k=1 + int(pick.random() * self.most_bursts))
         made[int(pick.random() * len(made))] = new
         return self.opening(pick) + b"".join(made)
 

@@ -90,7 +90,9 @@ class ProgramTarget(Target):
     def carry_out(self, commands: list[Command]) -> None:
         """Carry out a scenario, and tell the observer. Raises Violation and Finding."""
         if self.is_quick:
-            Quick(Machine(self.quirks, self.devices), self.invariants, self.observe).run(commands)
+            machine = Machine(self.quirks, self.devices)
+            Quick(machine, self.invariants, self.observe).run(commands)
+            machine.close()
             return
         execution, observe = self.begin(), self.observe
         execute = execution.execute

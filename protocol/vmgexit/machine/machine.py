@@ -114,6 +114,11 @@ class Machine:
             answer["calls"] = [request.as_dict() for request in vm.requests[made:]]
         return answer
 
+    def close(self) -> None:
+        """Let go of the VM, which its vCPUs hold: its memory is free at once."""
+        self.vm.vcpus.clear()
+        self.vm.listener = None
+
     # --- commands ----------------------------------------------------------------------------------
     #
     # Each method carries a command out; what it returns is what `_ANSWERS` makes the answer of.

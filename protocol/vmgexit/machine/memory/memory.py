@@ -6,6 +6,7 @@ byte. Encryption is not modelled: bytes belong to the system page.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ...wire.page_size import LARGE_PAGE, PAGE
@@ -43,9 +44,8 @@ class Memory:
         self.layout = layout
         self.assigns = assigns
         self.unvalidated_faults = unvalidated_faults
-        self.map = tuple(layout.guest_memory())
-        self.rmp = Rmp(layout.entries())
-        self.pages = SystemPages(layout.fills())
+        self.map, rmp, pages = _at_first(layout)
+        self.rmp, self.pages = rmp.copy(), pages.copy()
         self.backing: dict[int, int] = {}  # where it is not the same number
         self.running: dict[int, int] = {}
         self.did: list[list[Any]] = []
@@ -148,6 +148,12 @@ class Memory:
             self.writable(start + at - within)[within : within + len(part)] = part
             at += len(part)
             within = 0
+
+
+@lru_cache(maxsize=256)
+def _at_first(layout: Layout) -> tuple[tuple[tuple[int, int], ...], Rmp, SystemPages]:
+    """The guest's memory map, and what every machine of this layout copies."""
+    return tuple(layout.guest_memory()), Rmp(layout.entries()), SystemPages(layout.fills())
 
 
 def pages_of(start: int, length: int) -> range:

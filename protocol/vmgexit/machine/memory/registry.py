@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from ...wire.page_size import LARGE_PAGE, PAGE, PAGES_IN_LARGE
 from ...wire.svsm import CallingArea
+from .layout import Layout
 from .memory import HOLE, Memory
 from .rmp import VALIDATED
 from .sparse import Sparse
@@ -55,8 +57,7 @@ class Registry:
     def __init__(self, memory: Memory, first: Registration) -> None:
         self.memory = memory
         self.entries = [first]
-        entries = memory.layout.entries()
-        self._validated = Sparse(False, ((*at, bool(entry & VALIDATED)) for *at, entry in entries))  # type: ignore[misc]
+        self._validated = _validated(memory.layout).copy()
 
     def copy(self, memory: Memory) -> Registry:
         """The same beside `memory`, a copy of its own."""
@@ -117,3 +118,10 @@ class Registry:
     def _common(self, chunk: int) -> bool:
         pages: Iterable[int] = range(chunk, chunk + LARGE_PAGE, PAGE)
         return any(map(self._validated.common, pages))
+
+
+@lru_cache(maxsize=256)
+def _validated(layout: Layout) -> Sparse[bool]:
+    """Which pages are validated at the launch; every machine of this layout copies it."""
+    ranges = [(first, end, bool(entry & VALIDATED)) for first, end, entry in layout.entries()]
+    return Sparse(False, ranges)

@@ -7,6 +7,8 @@ copied only where the call then writes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 from ...descriptions import Answer, Command
 from ...devices.secure_processor import SecureProcessor
@@ -82,17 +84,26 @@ class MemoryStep:
     answer: Answer
     cpu: Vcpu
     before: Before
+    caller: Home = field(init=False)  # the VMSA and the calling area that the call was made from
     # The protocol and the number of what the SVSM took for a call, if it served one; was it this call?
-    served: list[int] | None = field(init=False)
+    served: list[int] | None = field(init=False, default=None)
     is_served: bool = field(init=False)
+    done: list[list[Any]] = field(init=False)  # what the SVSM did from there on
+    result: int | None = field(init=False, default=None)  # where the caller got one and goes on
     # Of each system page whose RMP entry changed: the page, the entry before and after.
     entries: list[tuple[int, int, int]] = field(init=False)
     pages: list[int] = field(init=False)  # system pages whose bytes changed
 
     def __post_init__(self) -> None:
-        did = self.answer.get("did", ())
-        self.served = next((line[1:] for line in did if line[0] == "request"), None)
+        answer, did = self.answer, self.answer.get("did", ())
+        self.caller = self.before.mapped[self.cpu.index]
+        for number, line in enumerate(did, 1):
+            if line[0] == "request":
+                self.served, self.done = line[1:], did[number:]
+                break
         self.is_served = self.served == [self.command["protocol"], self.command["request"]]
+        if self.is_served and answer.get("vmsa") == self.caller.vmsa:
+            self.result = int(answer["rax"])
         memory, before = parts_of(self.cpu.vm)[0], self.before.memory
         self.entries = list(memory.rmp.changes(before.rmp))
         self.pages = memory.pages.changes(before.pages)
@@ -102,11 +113,6 @@ class MemoryStep:
         """Where something is wrong: the call, and its vCPU."""
         command = self.command
         return f"call {command['protocol']}.{command['request']} of vCPU {self.cpu.index}"
-
-    @property
-    def caller(self) -> Home:
-        """The VMSA and the calling area that the call was made from."""
-        return self.before.mapped[self.cpu.index]
 
     def is_call(self, protocol: Protocol, *numbers: int) -> bool:
         """Whether this call, one of those, was served."""
@@ -118,12 +124,12 @@ class MemoryStep:
         """The answer, where it is not in the registers of the vCPU."""
         return {key: value for key, value in self.answer.items() if key not in _REGISTERS}
 
-    @property
-    def result(self) -> int | None:
-        """The result code, where the caller got one and goes on."""
-        if not self.is_served or self.answer.get("vmsa") != self.caller.vmsa:
-            return None
-        return int(self.answer["rax"])
+
+@lru_cache(maxsize=256)
+def _valid(layout: Layout) -> Sparse[bool]:
+    """Which pages are validated at the launch; every machine of this layout copies it."""
+    entries = layout.entries()
+    return Sparse(False, [(first, end, bool(entry & VALIDATED)) for first, end, entry in entries])
 
 
 @dataclass(slots=True, eq=False)
@@ -144,9 +150,7 @@ class Books:
     @classmethod
     def begin(cls, command: Command) -> Books:
         """The books of a fresh VM. Its launch chose the first calling area, whatever that is."""
-        entries = Layout.of(command).entries()
-        valid = [(first, end, bool(entry & VALIDATED)) for first, end, entry in entries]
-        return cls({command["caa"]}, noted=Sparse(False, valid))
+        return cls({command["caa"]}, noted=_valid(Layout.of(command)).copy())
 
     def of_host(self, command: Command, answer: Answer) -> None:
         """What the host did to a page."""

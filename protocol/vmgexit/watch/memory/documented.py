@@ -94,11 +94,9 @@ def departures(vm: Vm, books: Books, step: MemoryStep, before: Before) -> Wrong:
         call = documented(step, before, books.noted)
     except NestedPageFault as fault:
         return [(step.place, f"went on after a {fault}")]
-    did = step.answer["did"]
-    start = [line[0] for line in did].index("request") + 1
     memory, registry = parts_of(vm)
     found: list[tuple[str, Any, Any]] = [
-        ("did", did[start:], call.memory.did),
+        ("did", step.done, call.memory.did),
         ("registered", registry.entries, call.registered),
         ("vCPUs are at", [cpu.home for cpu in vm.vcpus], call.homes),
     ]
