@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from vmgexit.cli import main
 from vmgexit.wire.calls import calls
 from vmgexit_fuzz.campaign.findings import records
+from vmgexit_fuzz.cli import report
 
 VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 CAMPAIGN = ".vmgexit/scenario-coconut"
@@ -112,6 +115,31 @@ def test_run_status_and_report_have_the_same_figures(here: Path) -> None:
     for following in re.findall("^next: (.*)$", said, re.MULTILINE):
         run = subprocess.run(["sh", "-c", following], cwd=here, capture_output=True)
         assert run.returncode == (1 if " replay " in following else 0)
+
+
+def test_a_report_that_is_watched_follows_the_campaign(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written while the campaign runs, asks browsers to read it again, and once more at the end."""
+    running = iter(["77", "77"])  # for who asks, and for what the page says
+    monkeypatch.setattr("vmgexit_fuzz.campaign.status._process", lambda _: next(running, ""))
+    pages: list[str] = []
+    monkeypatch.setattr(report, "WATCH_SECONDS", 3)
+    clock = SimpleNamespace(sleep=lambda _: pages.append((here / "page.html").read_text()))
+    monkeypatch.setattr(report, "time", clock)
+    words = [
+        "fuzz",
+        "report",
+        "--watch",
+        "--dir",
+        str(here / CAMPAIGN),
+        "-o",
+        str(here / "page.html"),
+    ]
+    assert main(words) == 0
+    refresh = '<meta http-equiv="refresh" content="3">'
+    assert [refresh in page for page in pages] == [True]
+    assert refresh not in (here / "page.html").read_text()
 
 
 def test_status_is_live_on_a_terminal(here: Path) -> None:

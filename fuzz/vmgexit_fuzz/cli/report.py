@@ -29,7 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help=f"write it again every {WATCH_SECONDS} s while the campaign runs",
+        help=f"write it again every {WATCH_SECONDS} s while the campaign runs; browsers show it anew",
     )
     parser.set_defaults(run=_report)
 
@@ -37,9 +37,11 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _report(arguments: argparse.Namespace) -> int:
     directory = campaign_directory(arguments.dir)
     place = arguments.output or directory.path / "report.html"
-    print(write(directory.path, place), flush=True)
+    runs = arguments.watch and bool(Status.of(directory).process)
+    print(write(directory.path, place, refresh=WATCH_SECONDS * runs), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        while arguments.watch and Status.of(directory).process:
+        while runs:
             time.sleep(WATCH_SECONDS)
-            write(directory.path, place)
+            runs = bool(Status.of(directory).process)  # once more after its end
+            write(directory.path, place, refresh=WATCH_SECONDS * runs)
     return 0

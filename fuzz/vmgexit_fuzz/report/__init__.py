@@ -13,8 +13,11 @@ from pathlib import Path
 REPLAY_SECONDS = 60.0
 
 
-def write(directory: Path, output: Path, *, seconds: float = REPLAY_SECONDS) -> Path:
-    """Write the page about the campaign in `directory` to `output`, and return `output`.
+def write(
+    directory: Path, output: Path, *, seconds: float = REPLAY_SECONDS, refresh: int = 0
+) -> Path:
+    """Write the page about the campaign in `directory` to `output`, and return `output`. A browser reads
+    it again after `refresh` seconds, unless they are 0.
 
     The corpus is replayed for `seconds` at most; the page says how much of it was. Raises VmgexitError
     when `directory` is no campaign's or one of a newer version, OSError where it cannot be written.
@@ -24,4 +27,4 @@ def write(directory: Path, output: Path, *, seconds: float = REPLAY_SECONDS) -> 
 
     from .page import render
 
-    return write_file(output, render(directory, seconds))
+    return write_file(output, render(directory, seconds, refresh))

@@ -19,9 +19,9 @@ from .sections import Subject, about, head, sections, utc, verdict
 from .text import one_line, visible
 
 
-def render(directory: Path, seconds: float) -> bytes:
+def render(directory: Path, seconds: float, refresh: int = 0) -> bytes:
     """The page about the campaign in `directory`, in UTF-8; its corpus is replayed for `seconds` at
-    most. Raises VmgexitError."""
+    most. It asks to be read again after `refresh` seconds, unless they are 0. Raises VmgexitError."""
     campaign = load(directory)
     replay = None
     if campaign.target.is_program:
@@ -34,6 +34,7 @@ def render(directory: Path, seconds: float) -> bytes:
         .get_template("page.html.j2")
         .render(
             chart_style=Markup(STYLE),
+            refresh=refresh,
             title=f"{campaign.target.name}, profile {campaign.profile}",
             verdict=verdict(subject),
             alarm=any(not found.record.known for found in campaign.findings),
