@@ -274,8 +274,8 @@ static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const stru
     case VMGEXIT_OP_STATE:
         vmgexit_do_state(svsm, cpu);
         break;
-    default:
-        break; /* what only a kit for memory has */
+    default: /* what only a kit for memory has */
+        vmgexit_text(answer, "unsupported", vmgexit_operation_names[command->operation]);
     }
 }
 
