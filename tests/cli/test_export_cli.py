@@ -117,6 +117,20 @@ def test_answers_that_were_not_recorded_are_the_references(tmp_path: Path) -> No
         assert [each["cmd"]["op"] for each in ops[7:]] == ["doorbell", "state"]
 
 
+def test_a_profile_stands_for_what_was_recorded_and_a_stop_ends_a_case() -> None:
+    wrong = json.dumps({"cmd": SHOWS["ppr"][0], "ans": {"ok": False}}).encode()
+    [case] = recorded([wrong], "x.jsonl")
+    assert case.steps == [(SHOWS["ppr"][0], {"ok": False})]
+    [case] = recorded([wrong], "x.jsonl", "reference")
+    assert case.steps == [(SHOWS["ppr"][0], ANSWER)]
+    steps = [
+        {"cmd": SHOWS["ppr"][0], "ans": {"panic": "x"}},
+        {"cmd": SHOWS["ppr"][0], "ans": ANSWER},
+    ]
+    [case] = recorded([json.dumps({"ops": steps}).encode()], "x.jsonl")
+    assert [answer for _, answer in case.steps] == [{"panic": "x"}]
+
+
 @pytest.mark.slow
 def test_pytest_compares_with_a_machine_or_an_adapter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -342,6 +356,9 @@ def test_commands_in_words() -> None:
     assert call("SVSM_APIC_READ_REGISTER", cpu=1) == {
         "op": "call", "cpu": 1, "protocol": 3, "request": 2, "rcx": 0, "rdx": 0, "r8": 0,
     }  # fmt: skip
+    command = call("SVSM_CORE_REMAP_CA", pending=False)
+    line = json.dumps({"cmd": command, "ans": {}}).encode()
+    assert steps_of(FORMATS["pytest"].render(list(recorded([line], "x"))))[0][0] == command
     exit_ = vmgexit("CPUID", gpa=0x1000, valid=["rax", "sw_exit_code"], rax=7)
     page = page_of(exit_)
     assert (page[0x1F8], page[0x390:0x398]) == (7, bytes([0x72, 0, 0, 0, 0, 0, 0, 0]))

@@ -206,5 +206,5 @@ def test_a_structure_is_no_scenario(
     value.write_bytes(bytes(300))
     assert main(["export", language, str(value), "-o", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert "a structure found, a scenario of an SVSM or a scenario" in error
+    assert "a structure found, a scenario expected" in error
     assert error.count("\n") == 1

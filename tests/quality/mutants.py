@@ -41,6 +41,7 @@ def _in(file: str, killers: tuple[str, ...], *changes: tuple[str, str]) -> list[
 
 
 _P = "protocol/vmgexit"
+_EXPORT = "fuzz/vmgexit_fuzz/export"
 
 MUTANTS = (
     # rows, bit numbers, defaults, codes and clauses of declarations
@@ -171,6 +172,27 @@ MUTANTS = (
         SPEC,
         ("    yield from _overlaps(found)\n", ""),
         ('_BITS = ("bit", "bits")', '_BITS = ("bit",)'),
+    ),
+    # exports
+    *_in(
+        f"{_EXPORT}/formats/syzlang.py",
+        ("tests/conformance/test_export_syzlang.py",),
+        ('* (field.width < 8 * size)', '* (field.width < 4 * size)'),
+        ("for need in row.needs if need.test is None)]", "for need in row.needs)]"),
+        ("const[{BUFFER_OFFSET:#x}, int64]", "const[0, int64]"),
+        ("return f\"vmgexit_page_{row.name.lower()}\"", "return f\"vmgexit_{row.name.lower()}\""),
+    ),
+    *_in(
+        f"{_EXPORT}/formats/python.py",
+        ("tests/cli/test_export_cli.py",),
+        ("if held or name not in _REGISTERS", "if held"),
+        ('_REGISTERS = ("rcx", "rdx", "r8")', '_REGISTERS = ("rcx", "rdx", "r8", "pending")'),
+    ),
+    *_in(
+        f"{_EXPORT}/cases.py",
+        ("tests/cli/test_export_cli.py",),
+        ("if profile or answer is None else answer", "if answer is None else answer"),
+        ("            return found\n    if machine", "            pass\n    if machine"),
     ),
 )  # fmt: skip
 

@@ -19,8 +19,8 @@ from vmgexit.read.streams import lines
 from ..campaign.findings import Record, Store, records, target_of
 from ..campaign.folder import Directory
 from ..campaign.untrusted import files
-from ..export.cases import KINDS_OF_CASES, Case, distinct, message, of_input, recorded
-from ..export.formats import FORMATS, Format
+from ..export.cases import Case, distinct, message, of_input, recorded
+from ..export.formats import FORMATS
 from ..targets import TARGETS, USUAL, Conditions, Target, find
 from .inputs import inputs_named, is_input
 from .options import add_directory, campaign_directory
@@ -36,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "\n".join(
         [
             "formats:",
-            *(f"  {name:9} {row.makes} (of {_taken(row)})" for name, row in FORMATS.items()),
+            *(f"  {name:9} {row.makes}; takes {row.taken}" for name, row in FORMATS.items()),
             "",
             examples(
                 "vmgexit export pytest -o tests/test_found.py",
@@ -75,7 +75,7 @@ def _export(arguments: argparse.Namespace) -> int:
     left_out: Counter[str] = Counter()
     cases = []
     for case in distinct(_cases(arguments)):
-        reason = refused(row, case)
+        reason = row.refused(case)
         left_out[reason] += bool(reason)
         if not reason:
             cases.append(case)
@@ -94,19 +94,6 @@ def _export(arguments: argparse.Namespace) -> int:
     where = arguments.output or "standard output"
     print(f"{where}: {'; '.join(filter(None, (closing, told)))}", file=sys.stderr)
     return 0
-
-
-def refused(row: Format, case: Case) -> str:
-    """Why a format does not take a case; empty where it does."""
-    if case.kind not in row.takes:
-        return f"{KINDS_OF_CASES[case.kind]} found, {_taken(row)} expected"
-    return row.refuses(case)
-
-
-def _taken(row: Format) -> str:
-    if len(row.takes) == len(KINDS_OF_CASES):
-        return "anything"
-    return " or ".join(KINDS_OF_CASES[kind] for kind in row.takes)
 
 
 def _cases(arguments: argparse.Namespace) -> Iterator[Case]:
