@@ -1,5 +1,5 @@
-"""Peers in C and Rust, made by `vmgexit peer new` and filled in: a campaign finds each of their bugs, as one
-finding, which a quirk of ours or a broken invariant names."""
+"""Peers in C and Rust, made by `vmgexit peer new` and filled in: a campaign finds each of their bugs, as
+one finding, which a quirk of ours or a broken invariant names."""
 
 import shlex
 import subprocess
