@@ -95,6 +95,27 @@ def test_an_adapter_that_dies_or_answers_too_much(opened: Open, tmp_path: Path) 
         assert caught.value.cause == cause
 
 
+def test_a_hang_is_a_finding_and_the_peer_goes_on(opened: Open, tmp_path: Path) -> None:
+    path = tmp_path / "host.py"
+    path.write_text(
+        "import sys, time\n"
+        'print(\'{"vmgexit": 2, "name": "a test", "machine": "host"}\', flush=True)\n'
+        "for line in sys.stdin:\n"
+        "    if 'vmgexit' in line:\n"
+        "        time.sleep(30)\n"
+        "    print('{\"ok\": true}', flush=True)\n"
+    )
+    target = opened(sys.executable, "-S", str(path))
+    target.start()
+    assert target.peer is not None
+    target.peer.timeout = 0.3
+    with pytest.raises(Finding) as caught:
+        target.run(scenario(WBINVD))
+    assert caught.value.cause == "hang at the exit WBINVD"
+    assert caught.value.message == "peer: no answer after 0.3 s (at the exit WBINVD)"
+    assert target.run(scenario()) == 1
+
+
 Run = Callable[..., tuple[int, str, str]]
 
 
