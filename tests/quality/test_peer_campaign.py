@@ -189,13 +189,20 @@ def test_the_peers_own_coverage_guides_too(tmp_path: Path) -> None:
             "./gone: cannot be started: No such file or directory",
         ),
         (["run", "peer", "--peer", "'"], "--peer ': No closing quotation"),
+        (
+            ["run", "svsm-peer", "--peer", "sh dies.sh"],
+            "--peer sh dies.sh: ended with exit code 3: oh no (at an init with memory)",
+        ),
         (["run", "scenario", "--peer", "x"], "--peer: scenario is no target that another"),
         (["replay", "input", "--target", "peer"], "the target peer needs --peer, a program and"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(words: list[str], line: str, tmp_path: Path) -> None:
     (tmp_path / "input").write_bytes(b"")
+    hello = '{"vmgexit": 2, "name": "a test"}'
+    (tmp_path / "dies.sh").write_text(f"echo '{hello}'; read command; echo oh no >&2; exit 3")
     run = vmgexit(tmp_path, "fuzz", *words)
     assert run.returncode == 2
     assert run.stderr.startswith(f"vmgexit: {line}")
     assert run.stderr.count("\n") == 1
+    assert not (tmp_path / ".vmgexit").exists()

@@ -58,7 +58,11 @@ class SvsmPeer(PeerTarget, HostileWholeSvsm):
     def _has(self, opening: Command) -> bool:
         """Whether the peer carries out an `init`."""
         assert self.peer is not None
-        return set(self.peer.execute(opening)) != {UNSUPPORTED}
+        try:
+            return set(self.peer.execute(opening)) != {UNSUPPORTED}
+        except PeerError as error:
+            message = f"--peer {self.conditions.peer}: {error} (at an init with memory)"
+            raise PeerError(message, kind=error.kind) from None
 
 
 def _without_apic(command: Command) -> Command:
