@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from vmgexit.descriptions import Command
@@ -74,13 +74,17 @@ def guest_pages() -> tuple[bytes, ...]:
 
 
 def read(data: bytes) -> list[Command]:
-    """The scenario that `data` spells. Never fails; empty data is a VM to which nothing happens."""
+    """The scenario that `data` spells. Never fails; empty data is a VM to which nothing happens. Nobody may
+    change the commands: equal operations give the same ones."""
+    data = bytes(data)
     operations = [data[at : at + SIZE].ljust(SIZE, b"\0") for at in range(0, len(data), SIZE)]
-    commands = [_init(operations[0] if operations else bytes(SIZE))]
-    for operation in operations[1:]:
-        make = OPERATIONS[operation[0] % len(OPERATIONS)]
-        commands.append(make(operation))
-    return commands
+    opening = _init(operations[0] if operations else bytes(SIZE))
+    return [opening, *map(_command, operations[1:])]
+
+
+@lru_cache(maxsize=1 << 13)
+def _command(operation: bytes) -> Command:
+    return OPERATIONS[operation[0] % len(OPERATIONS)](operation)
 
 
 def _init(operation: bytes) -> Command:

@@ -26,7 +26,6 @@ from ...wire.ghcb_msr import (
     NO_FRAME,
     RESPONSE_TO,
     GhcbInfo,
-    PageOperation,
     PageStateRequest,
     RegisterGpaRequest,
     RegisterGpaResponse,
@@ -38,7 +37,9 @@ from ..judged import Invariant, Violation, Wrong, adding_to
 from . import documented
 from .documented import Run
 from .steps import (
+    OF_EVENTS,
     Kept,
+    SinglePage,
     Step,
     mapped,
     single_pages,
@@ -153,20 +154,28 @@ def _page_states(step: Step) -> str | None:
     if refused or not step.vm.setup.map_exit:
         return _unasked(changed)
     asked = documented.work(page, step.request.gpa)
-    due, done = single_pages(asked.runs), single_pages(changed)
-    if done != due[: len(done)]:
-        at = next((n for n, pair in enumerate(done) if due[n : n + 1] != [pair]), 0)
-        frame, state = done[at]
-        return f"frame {frame:#x} made {state.name.lower()}, {_told(due, at)}"
+    if tuple(changed) != asked.runs[: len(changed)]:  # they may be the same pages in other runs
+        due, done = single_pages(asked.runs), single_pages(changed)
+        if wrong := _other_pages(due, done):
+            return wrong
     if step.vm.setup.map_fails_at is None and step.vm.setup.page_budget is None:
-        if len(done) < len(due):
-            return f"{len(done)} pages changed of {len(due)}"
+        made, of = (sum(pages for _, pages, _ in runs) for runs in (changed, asked.runs))
+        if made < of:
+            return f"{made} pages changed of {of}"
         if step.answer["detail"] != asked.result:
             return f"answered {step.answer['detail']:#x}, {asked.result:#x} expected"
     return ""
 
 
-def _told(due: list[tuple[int, PageOperation]], at: int) -> str:
+def _other_pages(due: list[SinglePage], done: list[SinglePage]) -> str:
+    if done != due[: len(done)]:
+        at = next((n for n, pair in enumerate(done) if due[n : n + 1] != [pair]), 0)
+        frame, state = done[at]
+        return f"frame {frame:#x} made {state.name.lower()}, {_told(due, at)}"
+    return ""
+
+
+def _told(due: list[SinglePage], at: int) -> str:
     if at >= len(due):
         return "and the list asks for no more"
     frame, state = due[at]
@@ -333,16 +342,13 @@ def _registration(step: Step, request: int, word: int) -> str:
     return ""
 
 
-_EVENTS = ("irq", "nmi", "machine_check", "enter", "cancel", "take")
-
-
 @_invariant(
     "HOST-11",
     "no event for VMPL 0 is lost, and none is made up",
     when="events wait with the host or in the doorbell page",
 )
 def _events_kept(step: Step) -> str | None:
-    if step.command["op"] not in _EVENTS:
+    if step.waiting is None:
         return None
     before, after = step.waiting, waiting(step.vm, step.vm.vcpus[step.cpu])
     taken = set(step.answer.get("events", ())) if step.command["op"] == "take" else set()
@@ -374,7 +380,7 @@ def _added_by(command: Command) -> set[int]:
     when="a vCPU is entered",
 )
 def _runs_next(step: Step) -> str | None:
-    if step.command["op"] != "enter":
+    if step.command["op"] != "enter" or step.waiting is None:
         return None
     vm, cpu = step.vm, step.vm.vcpus[step.cpu]
     if step.waiting.with_host and cpu.vmpl:
@@ -415,7 +421,8 @@ class HostWatch:
         if command["op"] == "init" or cpu >= len(vm.vcpus):
             self.index += 1
             return session.execute(command)
-        step = Step(self.index, command, vm, Kept.of(vm), waiting(vm, vm.vcpus[cpu]))
+        events = waiting(vm, vm.vcpus[cpu]) if command["op"] in OF_EVENTS else None
+        step = Step(self.index, command, vm, Kept.of(vm), events)
         session.host.last = None
         step.answer = session.execute(command)
         step.request = session.host.last

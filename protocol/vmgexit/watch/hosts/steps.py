@@ -35,6 +35,10 @@ class Waiting:
         return {*self.with_host, *self.in_page, *self.injected}
 
 
+OF_EVENTS = frozenset({"irq", "nmi", "machine_check", "enter", "cancel", "take"})
+"""The commands that are about events for VMPL 0."""
+
+
 def waiting(vm: Vm, cpu: Vcpu) -> Waiting:
     """The events for VMPL 0 of a vCPU, now."""
     pending = Doorbell(vm, cpu).read()
@@ -82,7 +86,7 @@ class Step:
     command: Command
     vm: Vm
     before: Kept
-    waiting: Waiting
+    waiting: Waiting | None  # before a command of `OF_EVENTS`
     answer: Answer = field(default_factory=dict)
     request: Request | None = None
 
@@ -162,6 +166,9 @@ def mapped(step: Step) -> Iterator[Run]:
             number += 1
 
 
-def single_pages(runs: Iterable[Run]) -> list[tuple[int, PageOperation]]:
+SinglePage = tuple[int, PageOperation]
+
+
+def single_pages(runs: Iterable[Run]) -> list[SinglePage]:
     """Each frame of the runs, with its state, in order."""
     return [(frame + page, state) for frame, pages, state in runs for page in range(pages)]
