@@ -16,13 +16,15 @@ from vmgexit.machine import program
 from vmgexit.machine.machine import ACTS, Machine
 from vmgexit.machine.memory.changes import changes
 from vmgexit.machine.quirks import MEMORY, WITHOUT_MEMORY, profile
+from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
 from vmgexit.watch.breakable import COMMANDS
 from vmgexit.watch.invariants import INVARIANTS, Watch
 from vmgexit.watch.judged import Invariant, Violation
 from vmgexit.watch.memory.books import Books, MemoryStep
 from vmgexit.watch.memory.breakable import STOPPED, can_break
-from vmgexit.watch.quick import Quick
+from vmgexit.watch.quick import BOTH, Doubted, Quick
+from vmgexit.watch.tally import Tallies
 from vmgexit_fuzz.targets import find
 from vmgexit_fuzz.targets.hostile_host import HostileHost
 from vmgexit_fuzz.targets.scenarios import ProgramTarget
@@ -152,6 +154,17 @@ def test_equal_on_planted_bugs(bug: str, count: int) -> None:
     with planted(PLANTED[bug]):
         for commands in scenarios:
             held_equal(commands)
+
+
+def test_what_quick_misses_is_told_where_both_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    [sequence] = sequences(
+        (CORPUS / "quirks" / "ppr-keeps-low-nibble.jsonl").read_text().splitlines(), "quirk"
+    )
+    monkeypatch.setattr(Tallies, "broken", lambda tallies, name: None)
+    Quick(Machine("ppr-keeps-low-nibble")).run(sequence.commands)
+    monkeypatch.setenv(BOTH, "1")
+    with pytest.raises(Doubted, match="nothing, where Watch finds INV-6"):
+        Quick(Machine("ppr-keeps-low-nibble")).run(sequence.commands)
 
 
 # --- with memory -----------------------------------------------------------------------------------

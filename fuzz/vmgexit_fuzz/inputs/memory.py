@@ -357,7 +357,8 @@ def _of_the_apic(pick: Pick, cpu: int) -> list[Command]:
     """What the APIC half does on its own."""
     own = programs.Pick(pick.getrandbits(31))
     burst = _OF_THE_APIC.one(pick)
-    return [one for one in burst(own, cpu) if one["op"] != "set_vmsa"]
+    made = [one for one in burst(own, cpu) if one["op"] != "set_vmsa"]
+    return made or [{"op": "enter", "cpu": cpu}]
 
 
 _OF_THE_APIC = Weighed(*programs.BURSTS.items())

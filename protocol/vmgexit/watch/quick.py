@@ -10,6 +10,7 @@ are in `memory.quick`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
@@ -19,13 +20,16 @@ from ..machine.memory.memory import NestedPageFault
 from ..machine.vm import Assertion, Termination
 from .breakable import COMMANDS, enter
 from .invariants import INVARIANTS, Watch
-from .judged import Invariant
+from .judged import Invariant, Violation
 from .memory.quick import OnMemory
 from .tally import Broken, Tallies, Tally
 
+BOTH = "VMGEXIT_BOTH"
+"""The environment variable under which `Watch` runs each scenario too in which nothing was found."""
+
 
 class Doubted(AssertionError):
-    """`Quick` found something wrong where `Watch` finds nothing."""
+    """`Quick` found something wrong where `Watch` finds nothing, or nothing where that finds something."""
 
 
 @lru_cache(16)
@@ -66,6 +70,11 @@ class Quick(Tallies):
             if isinstance(reason, Broken):
                 raise Doubted(f"{reason} at command {index}, where Watch finds nothing") from None
             raise
+        if os.environ.get(BOTH):
+            try:
+                self._watched(commands)
+            except Violation as violation:
+                raise Doubted(f"nothing, where Watch finds {violation}") from None
 
     def _on_memory(self) -> Tallies:
         return OnMemory(self.machine, self.held, self.invariants)
