@@ -10,6 +10,7 @@ ends it, with libFuzzer's own exit codes and artifacts.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import json
 import math
@@ -257,6 +258,7 @@ def main() -> None:
     import_module(f"{__package__}.minimize")
     if not kind.engine and row.has_states:
         counter.states = StateCounter(target, order)
+    gc.freeze()  # what is there by now stays: the collector need not look at it again and again
     counter.start()
     if kind.engine:
         one = wrapped(counter.counting())
