@@ -179,12 +179,12 @@ def test_a_new_host_keeps_the_rules(language: str, run: Run, made: Made) -> None
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The pages and words that KVM was asked, without its answers."""
+    """One in four of the pages and words that KVM was asked, without its answers."""
     file = tmp_path_factory.mktemp("asked") / "asked.jsonl"
     with file.open("w") as stream:
         for kind in ("ghcb", "msr"):
             name = ROOT / "corpus" / "recordings" / "kvm" / f"kvm-{kind}.jsonl.xz"
-            for line in lzma.decompress(name.read_bytes()).splitlines():
+            for line in lzma.decompress(name.read_bytes()).splitlines()[::4]:
                 command = {key: value for key, value in json.loads(line).items() if key != "answer"}
                 stream.write(json.dumps(command) + "\n")
     return str(file)
@@ -196,7 +196,7 @@ def test_a_new_host_answers_as_the_reference(
 ) -> None:
     code, told = run("replay", asked, "--peer", made(language))
     assert (code, len(told)) == (0, 1)
-    assert told[0].startswith("2000 sequences, 4000 operations, 0 mismatches, ")
+    assert told[0].startswith("500 sequences, 1000 operations, 0 mismatches, ")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
