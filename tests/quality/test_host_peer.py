@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit.cli import main
+from vmgexit.hosts.quirks import PROFILES
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.ghcb.peer import HostPeer
 from vmgexit_fuzz.targets.ghcb.programs import SIZE, code_of, exit_choices
@@ -152,11 +153,27 @@ def test_a_campaign_finds_a_bug_and_what_follows_works_with_it(run: Run, tmp_pat
     code, told, _ = run("replay", f"{found}.jsonl", "--peer", command)
     assert code == 1
     assert ", vmgexit: run: ['internal-error', 0x6e] found, 'guest' expected" in told
+    code, _, told = run("fuzz", "replay", f"{found}.jsonl")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "`vmgexit replay --peer CMD` runs a host's JSON lines" in told
     assert run("fuzz", "minimize", "host-peer-rdtsc", "--dir", "found")[0] == 0
     assert run("fuzz", "replay", f"{found}.bin")[1].count("->") == 1
     code, told, _ = run("fuzz", "triage", "--dir", "found", "--json")
     [record] = json.loads(told)
     assert (record["cause"], record["clause"]) == ("rdtsc-ends-run", "HOST-9")
+
+
+@needs_atheris
+@pytest.mark.long
+def test_a_campaign_names_what_kvm_does_otherwise(run: Run) -> None:
+    """Many quirks meet in each answer of KVM, and each finding is one of them."""
+    command = shlex.join([*PEER, "--profile", "kvm"])
+    words = ("--dir", "found", "--time", "60", "--workers", "2", "--seed", "1", "--quiet")
+    assert run("fuzz", "run", "host-peer", "--peer", command, *words)[0] == 1
+    records = json.loads(run("fuzz", "triage", "--dir", "found", "--json")[1])
+    causes = {record["cause"] for record in records}
+    assert causes <= set(PROFILES.of_profile("kvm"))
+    assert len(causes) > 15
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def _read(path: Path, row: TargetRow) -> bytes:
             if path.suffix == ".jsonl" and row.is_program:
                 return _program(stream)
             if path.suffix == ".jsonl" and row.machine == HOST:
-                raise UsageError(f"{path}: `vmgexit replay --invariants` runs a host's JSON lines")
+                option = "--peer CMD" if row.takes_peer else "--invariants"
+                raise UsageError(f"{path}: `vmgexit replay {option}` runs a host's JSON lines")
             data = stream.read(row.longest + 1)
     except OSError as error:
         raise VmgexitError(f"{path}: {error.strerror}") from None
