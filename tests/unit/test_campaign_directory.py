@@ -189,3 +189,14 @@ def test_a_merge_needs_to_know_what_the_campaign_is_about(tmp_path: Path) -> Non
     expected = "campaign.json: target, profile, plant, peer expected"
     with pytest.raises(VmgexitError, match=expected):
         merge(Directory.at(tmp_path), [])
+
+
+def test_a_start_beside_a_running_campaign_takes_nothing_of_it_away(tmp_path: Path) -> None:
+    """Both began at once: the other has the lock, and has not said yet what it is about."""
+    places = Directory.at(tmp_path / "c")
+    with places.used(**ABOUT):
+        (places.path / "campaign.json").unlink()
+        before = left(tmp_path)
+        with pytest.raises(VmgexitError, match="in use by another campaign"), places.used(**ABOUT):
+            pass
+        assert left(tmp_path) == before

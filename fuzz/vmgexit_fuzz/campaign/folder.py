@@ -98,36 +98,40 @@ class Directory:
         """Use the folder for a campaign on `about`, made if need be; how many torn inputs were
         dropped. Raises VmgexitError when it is another's, in use, or cannot be written. What was made
         for it is gone again after a VmgexitError, raised here or where it is used."""
-        is_new = not (self.path / "campaign.json").exists()
         made: list[Path] = []
         try:
             for folder in (self.path, self.corpus, self.findings, self.statistics, self.logs):
                 made += _usable(folder)
-            if is_new and self.free() < LEAST_FREE:
+            if not self._is_there and self.free() < LEAST_FREE:
                 raise VmgexitError(f"{self.path}: {self.full()}")
-            with _locked(self.path / "lock"):
+        except VmgexitError:
+            _remove_empty(made)
+            raise
+        with _locked(self.path / "lock"):
+            is_new = not self._is_there
+            try:
                 self._claim(about)
                 yield self._drop_torn()
-        except VmgexitError:
-            if is_new:
-                self._unmake(made)
-            raise
+            except VmgexitError:
+                if is_new:
+                    self._unmake(made)
+                raise
+
+    @property
+    def _is_there(self) -> bool:
+        return (self.path / "campaign.json").exists()
 
     def _unmake(self, made: list[Path]) -> None:
         """Take away a campaign that did not begin, and the folders that were made for it."""
-        ours = ("campaign.json", "runs.jsonl", "states.json", "lock")
-        for path in (self.path / name for name in ours):
-            with contextlib.suppress(OSError):  # there is no such folder
-                path.unlink()
-        for folder in reversed(made):
-            if folder in (self.corpus, self.findings, self.statistics, self.logs):
+        for name in ("campaign.json", "runs.jsonl", "states.json", "lock"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.corpus, self.findings, self.statistics, self.logs):
+            if folder in made:
                 shutil.rmtree(folder, ignore_errors=True)
-            else:
-                with contextlib.suppress(OSError):  # somebody put something in it
-                    folder.rmdir()
+        _remove_empty(made)
 
     def _claim(self, about: dict[str, Any]) -> None:
-        if not (self.path / "campaign.json").exists():
+        if not self._is_there:
             text = json.dumps({"format": FORMAT, **about, "created": time.time()}, indent=1)
             write(self.path / "campaign.json", f"{text}\n".encode())
             return
@@ -170,11 +174,16 @@ def _usable(folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / f".probe.{os.getpid()}", b"x").unlink()
     except OSError as error:
-        for path in missing:
-            with contextlib.suppress(OSError):
-                path.rmdir()
+        _remove_empty(missing[::-1])
         raise VmgexitError(f"{folder}: {error.strerror}, a folder to write in expected") from None
     return missing[::-1]
+
+
+def _remove_empty(made: list[Path]) -> None:
+    """Take away folders that were made, the outermost first in the list, where nothing is in them."""
+    for folder in reversed(made):
+        with contextlib.suppress(OSError):  # somebody put something in it
+            folder.rmdir()
 
 
 @contextlib.contextmanager
