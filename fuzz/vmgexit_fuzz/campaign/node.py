@@ -119,6 +119,7 @@ def _at_home(order: Order, folder: Path) -> Order:
         order,
         corpus=str(corpus),
         seeds=str(seeds) if seeds.is_dir() else "",
+        ends=None,  # by the clock of another machine
         rests=False,  # a round is a process's whole life
     )
 

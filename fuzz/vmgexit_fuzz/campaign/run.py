@@ -229,6 +229,7 @@ class Campaign:
                 corpus=str(places.corpus),
                 seeds=str(seeds) if seeds.is_dir() else "",
                 seconds=seconds,
+                ends=None if left is None or not turn else time.monotonic() + left,
                 rests=KINDS[kind].rests and runs is None and not is_last,
                 runs=runs if runs is None else -(-runs // settings.workers),
                 seed=(self.seed + self.orders - 1) % (1 << 31),

@@ -57,9 +57,8 @@ class Order:
     seeds: str = ""
     artifacts: str = ""
     seconds: float | None = None
-    rests: bool = (
-        False  # after its time, until the next order; only what makes its inputs itself can
-    )
+    ends: float | None = None  # by the monotonic clock of this machine, however long the start took
+    rests: bool = False  # after its time, until the next order; for kinds that can
     runs: int | None = None
     seed: int = 1
     record: int = -1  # a file to hold the input at hand
@@ -96,7 +95,8 @@ class Counter:
         self.inputs = self.steps = 0
         self.runs, self.rests, self.is_over = order.runs, order.rests, False
         self.told = self.looked = self.started = time.monotonic()
-        self.deadline = math.inf if order.seconds is None else self.told + order.seconds
+        over = math.inf if order.seconds is None else self.told + order.seconds
+        self.deadline = over if order.ends is None else min(over, order.ends)
         self.sizes = dict(order.known)
         if self.states is not None:
             self.states.reached.update(order.reached)
