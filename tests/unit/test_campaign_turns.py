@@ -26,6 +26,8 @@ def campaign(tmp_path: Path, **settings: object) -> Campaign:
 def test_the_usual_mix_leaves_out_what_is_only_measured_and_what_a_target_has_not() -> None:
     assert mix([], find("scenario")) == {"random": 2, "state": 5, "probes": 2, "compare": 1}
     assert "state" not in mix([], find("codec"))
+    assert mix([], find("peer")) == {"random": 8, "probes": 2}
+    assert mix(["random", "probes"], find("peer")) == {"random": 2, "probes": 2}
     assert mix(["none", "state"], find("scenario")) == {"none": 1, "state": 5}
 
 

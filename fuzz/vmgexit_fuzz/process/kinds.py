@@ -89,8 +89,15 @@ KINDS = {
 }
 
 
+BESIDE_A_PEER = {"random": 8, "probes": 2}
+"""The mix where another implementation is fuzzed. What our own code covers and compares says little of a
+peer's, so most of the time goes to the kind that drives it fastest; `probes` follows its `hits`, too."""
+
+
 def mix(names: list[str], target: TargetRow) -> dict[str, int]:
     """The shares of the kinds named, or of the usual ones; those that the target has a use for."""
+    if target.takes_peer and not names:
+        return dict(BESIDE_A_PEER)
     chosen = [KINDS[name] for name in names] or [kind for kind in KINDS.values() if kind.share]
     if probes.monitoring is None and any(kind.lines for kind in chosen):
         raise UsageError("--kinds lines: this Python has no sys.monitoring; 3.12 or later expected")
