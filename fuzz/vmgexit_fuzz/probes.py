@@ -47,8 +47,9 @@ class _Prober(ast.NodeTransformer):
         return statement
 
     def _block(self, body: list[ast.stmt], at: ast.AST) -> list[ast.stmt]:
-        first = body[0] if body else at
-        return [self._probe(first), *body]
+        if body and isinstance(body[0], ast.If):
+            return body  # one of its two ways is passed, and each has a probe
+        return [self._probe(body[0] if body else at), *body]
 
     def _function(self, node: Any) -> Any:
         self.generic_visit(node)

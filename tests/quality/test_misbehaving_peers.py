@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.compare.peer import LONGEST_ANSWER
+from vmgexit.compare.pipes import LONGEST_ANSWER
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit_fuzz.targets import Conditions, Finding, find

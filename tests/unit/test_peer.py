@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from vmgexit.compare.peer import LONGEST_ANSWER, Peer, _ending_with_us
+from vmgexit.compare.peer import Peer
+from vmgexit.compare.pipes import LONGEST_ANSWER, _ending_with_us
 from vmgexit.errors import PeerError, ScenarioError
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from vmgexit.compare.conformance.page import refreshed as with_rules
 from vmgexit.compare.operations import refreshed
-from vmgexit.compare.peer import LONGEST_ANSWER, VERSION
+from vmgexit.compare.peer import VERSION
+from vmgexit.compare.pipes import LONGEST_ANSWER
 from vmgexit.descriptions import Command
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine

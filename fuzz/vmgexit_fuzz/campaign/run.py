@@ -27,7 +27,7 @@ from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
 from ..process.child import Order
-from ..process.kinds import FIRST_TURN, KINDS, LONGEST_TURN, mix
+from ..process.kinds import KINDS, LONGEST_TURN, mix, turn_seconds
 from ..process.parent import INTERRUPTED, Process, recording
 from ..process.prune import prune
 from ..process.turns import Turns
@@ -216,7 +216,7 @@ class Campaign:
             kind = min(self.shares, key=lambda name: self.spent[name] / self.shares[name])
             limits = [] if left is None else [max(left, 0.1)]
             if len(self.shares) > 1:
-                limits.append(min(FIRST_TURN * 2**turn, LONGEST_TURN))
+                limits.append(turn_seconds(self.shares, kind, turn))
             seconds = min(limits, default=None)
             is_last = len(self.shares) == 1 or (left is not None and seconds == limits[0])
             self.orders += 1

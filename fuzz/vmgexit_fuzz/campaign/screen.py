@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vmgexit.compare.peer import plain
+from vmgexit.compare.pipes import plain
 
 from .figures import Figures, ago, duration
 

@@ -1,8 +1,9 @@
 """The kinds of worker, and how a campaign mixes them.
 
 Workers of every kind share one corpus. A campaign gives each kind its share of the time, whatever the
-number of workers: a worker works in turns, and each turn goes to the kind that is furthest behind.
-The first turns are short, so that soon everything has been tried; they double to `LONGEST_TURN`.
+number of workers: a worker works in turns, and each turn goes to the kind that is furthest behind. A turn
+is as long as the kind's share. The first turns are short, so that soon everything has been tried; they
+double when each kind had one, to `LONGEST_TURN`.
 
 `python3 dev.py bench find` measures the mix and each kind alone. What was tried and did not help,
 on the quirks that were found last (3 to 5 seeds, 15 to 20 s each):
@@ -13,7 +14,6 @@ on the quirks that were found last (3 to 5 seeds, 15 to 20 s each):
   on from a prefix, and why a third of an engine's inputs come from nothing: with both, `state` found each
   in 5 of 5.
 - Shorter inputs (40 commands instead of 96), and more small changes at once (1 to 8): no sooner.
-
 - Lines of `sys.monitoring`, each told once, in place of probes in every branch (Python 3.12, side by side,
   load 6 to 10): 1.2 to 1.5 times as many commands a second of `state`, none more of `probes`. Of four late
   bugs and 16 trials each way found 13, but `state` with lines took 0.8 to 2.6 times the inputs for them and
@@ -49,7 +49,7 @@ from vmgexit.errors import UsageError
 from .. import probes
 from ..targets import TargetRow
 
-FIRST_TURN = 4.0  # seconds
+FIRST_TURN = 4.0  # seconds, of the kind with the largest share
 LONGEST_TURN = 60.0
 
 
@@ -92,6 +92,13 @@ KINDS = {
 BESIDE_A_PEER = {"random": 8, "probes": 2}
 """The mix where another implementation is fuzzed. What our own code covers and compares says little of a
 peer's, so most of the time goes to the kind that drives it fastest; `probes` follows its `hits`, too."""
+
+
+def turn_seconds(shares: dict[str, int], kind: str, turn: int) -> float:
+    """How long the turn of a kind is that is a worker's turn number `turn`, from 0."""
+    doublings = min(turn // len(shares), 8)  # of thousands of turns, a power would be out of range
+    seconds = min(FIRST_TURN * 2**doublings, LONGEST_TURN)
+    return seconds * shares[kind] / max(shares.values())
 
 
 def mix(names: list[str], target: TargetRow) -> dict[str, int]:

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 
 from vmgexit.compare.causes import Cause, Failed, first, place
 from vmgexit.compare.lockstep import compare
-from vmgexit.compare.peer import STOPS, UNSUPPORTED, plain
+from vmgexit.compare.peer import STOPS, UNSUPPORTED
+from vmgexit.compare.pipes import plain
 from vmgexit.descriptions import Answer, Command
 from vmgexit.errors import PeerError, brief
 from vmgexit.machine.machine import Machine

@@ -33,7 +33,8 @@ from .apart import likeliest
 from .lockstep import Differences, compare
 from .mirror import LOOKS as _ON_INTERRUPTS
 from .mirror import Exchange, broken
-from .peer import STOPS, UNSUPPORTED, Answering, plain
+from .peer import STOPS, UNSUPPORTED, Answering
+from .pipes import plain
 
 LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
 """The commands that only look, asked after each command."""

@@ -16,7 +16,8 @@ from ..devices import RECORDED
 from ..errors import PeerError, ScenarioError
 from ..sequences import Sequence
 from .mirror import Exchange, ask, judge, stops
-from .peer import UNSUPPORTED, Peer, plain
+from .peer import UNSUPPORTED, Peer
+from .pipes import plain
 from .replay import KINDS, Mismatch, Tally, causes_among, differences, explain, replay, same
 
 Differences = dict[str, tuple[Any, Any]]  # by dotted key: found, expected
