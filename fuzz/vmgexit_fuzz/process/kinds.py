@@ -97,7 +97,7 @@ peer's, so most of the time goes to the kind that drives it fastest; `probes` fo
 def turn_seconds(shares: dict[str, int], kind: str, turn: int) -> float:
     """How long the turn of a kind is that is a worker's turn number `turn`, from 0."""
     doublings = min(turn // len(shares), 8)  # of thousands of turns, a power would be out of range
-    seconds = min(FIRST_TURN * 2**doublings, LONGEST_TURN)
+    seconds = min(FIRST_TURN * 2.0**doublings, LONGEST_TURN)
     return seconds * shares[kind] / max(shares.values())
 
 
