@@ -39,7 +39,7 @@ from .pipes import plain
 LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
 """The commands that only look, asked after each command."""
 
-_MOST_MEETING = 3  # quirks that are tried together
+MOST_MEETING = 3  # quirks that are tried together
 _MOST_TRIED = 4  # times that a difference is looked into so
 _SHOWN = 4  # differences in a message
 
@@ -94,6 +94,11 @@ class Cause:
     def name(self) -> str:
         """What all scenarios with that defect share."""
         return self.quirk or self.key
+
+    @property
+    def clause(self) -> str:
+        """The clause that says what should be, or an empty string."""
+        return self.violation.invariant.name if self.violation else ""
 
     def __str__(self) -> str:
         nearest = sorted(self.differences.items(), key=lambda one: _distance(one[0]))
@@ -169,8 +174,7 @@ def first(
             key = _key(where, found)
             # Before the peer is asked for more: it is where the difference left it.
             violation = broken(peer, exchanges, len(machine.vm.vcpus))
-            is_hopeless = unexplained is not None and unexplained[key] >= _MOST_TRIED
-            names = explaining(told, quirks, usual, 1 if is_hopeless else _MOST_MEETING)
+            names = explaining(told, quirks, usual, most_meeting(key, unexplained))
             if unexplained is not None and not names:
                 unexplained[key] += 1
             have = PROFILES.named(quirks)
@@ -178,6 +182,12 @@ def first(
             after = _state(machine, command) + memory_looks.around(machine.vm.memory, memory)
             return Cause(index, where, key, found, named, before, after, violation)
     return None
+
+
+def most_meeting(key: str, unexplained: Counter[str] | None) -> int:
+    """How many quirks are tried together to explain a difference: one alone, once it stayed without an
+    explanation often enough."""
+    return 1 if unexplained and unexplained[key] >= _MOST_TRIED else MOST_MEETING
 
 
 def _answer(machine: Machine, command: Command) -> Answer:

@@ -23,16 +23,13 @@ from ..wire.exits import find_exit
 from ..wire.ghcb import GhcbPage
 from ..wire.ghcb_msr import GhcbInfo
 from ..wire.page_size import PAGE
-from .causes import Cause, Failed
+from .causes import MOST_MEETING, Cause, Failed, most_meeting
 from .lockstep import Differences, compare
 from .peer import STOPS, UNSUPPORTED, Answering
 from .replay import Asking, shown
 
 LOOK: Command = {"op": "state"}
 """What is asked after each command, and compared with it."""
-
-MOST_MEETING = 3  # quirks that are tried together
-MOST_TRIED = 4  # times that a difference is looked into so
 
 # What a difference is named by, where several keys differ at once; and the clause that says what should be.
 _CLAUSES = {
@@ -94,9 +91,8 @@ def first(
     explanation does not take long each time."""
     session = Session(quirks)
     told: list[tuple[Command, Answer]] = []
-    usual = set[
-        str
-    ]()  # keys of the state that differ from the beginning: no command is their cause
+    # Keys of the state that differ from the beginning: no command is their cause.
+    usual: set[str] = set()
     for index, command in enumerate(commands):
         where, before = place(command, session), _state(session)
         found: Differences = {}
@@ -125,8 +121,7 @@ def first(
                 break
         if found:
             key = _key(where, found, expected)
-            is_hopeless = unexplained is not None and unexplained[key] >= MOST_TRIED
-            named = explaining(told, quirks, 1 if is_hopeless else MOST_MEETING, usual)
+            named = explaining(told, quirks, most_meeting(key, unexplained), usual)
             if unexplained is not None and not named:
                 unexplained[key] += 1
             return HostCause(index, where, key, found, named, before, _state(session))

@@ -9,19 +9,16 @@ own. Without a command for a peer our own host stands in for it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-
-from vmgexit.compare.causes import Failed
-from vmgexit.compare.host_causes import first, place
+from vmgexit.compare.causes import Cause
+from vmgexit.compare.host_causes import HostCause, first, place
 from vmgexit.compare.lockstep import compare
-from vmgexit.compare.peer import UNSUPPORTED
-from vmgexit.descriptions import Answer, Command
+from vmgexit.compare.peer import UNSUPPORTED, Peer
+from vmgexit.descriptions import Command
 from vmgexit.errors import PeerError, brief
 from vmgexit.hosts.scenario import Session, show
 
-from ..base import Conditions, Finding, TargetRow, as_finding
-from ..with_peer import WithPeer
+from ..base import Finding
+from ..with_peer import OurOwn, WithPeer
 from . import programs
 from .hosts import HostScenarios
 
@@ -29,22 +26,16 @@ from .hosts import HostScenarios
 class HostPeer(WithPeer, HostScenarios):
     """A peer beside our host."""
 
-    def __init__(self, row: TargetRow, conditions: Conditions) -> None:
-        super().__init__(row, conditions)
-        self.unexplained: Counter[str] = Counter()
-        self.marked = (0, "")  # of the last finding: the command, and the state around it
-
     def run(self, data: bytes) -> int:
         commands = programs.read(data)
         self.carry_out(commands)
         return len(commands)
 
     def carry_out(self, commands: list[Command]) -> None:
-        """Run a scenario on both. Raises Finding where the peer fails or differs."""
         ours, index = Session(self.quirks), 0
         doubted: tuple[int, Finding] | None = None
         try:
-            for index, answer in enumerate((self.peer or _OurOwn(self.quirks)).answers(commands)):
+            for index, answer in enumerate(self._peer().answers(commands)):
                 self.note_hits()
                 if doubted is not None:
                     continue  # what follows tells whether there is one answer to each
@@ -62,45 +53,18 @@ class HostPeer(WithPeer, HostScenarios):
             text = f"peer: {error} (near {place(commands[index], ours)})"
             doubted = index, Finding(f"{error.kind} when written at once", text)
         if doubted is not None:
-            self._doubt(commands, *doubted)
+            self.doubt(commands, *doubted)
 
-    def _doubt(self, commands: list[Command], index: int, otherwise: Finding) -> None:
-        """Run a scenario in step up to a command, then whole, and raise what is found. Where that is
-        nothing, the peer does wrong only what it does at its own speed: `otherwise` is raised."""
-        self.marked = (index, "")
-        peer = self.peer or _OurOwn(self.quirks)
-        for tried in (commands[: index + 1], commands):
-            try:
-                cause = first(peer, self.quirks, tried, self.unexplained)
-            except Failed as failed:
-                self.marked = (failed.index, "")
-                name = f"{failed.error.kind} at {failed.place}"
-                raise Finding(name, str(failed), steps=failed.index + 1) from None
-            if cause is not None:
-                around = f"\n   before: {cause.before}\n   after:  {cause.after}"
-                self.marked = (cause.index, around)
-                raise Finding(
-                    cause.name,
-                    str(cause),
-                    clause=cause.clause,
-                    place=cause.place,
-                    steps=cause.index + 1,
-                )
-        raise otherwise
+    def first(self, commands: list[Command]) -> HostCause | None:
+        return first(self._peer(), self.quirks, commands, self.unexplained)
+
+    def finding(self, cause: Cause) -> Finding:
+        return Finding(
+            cause.name, str(cause), clause=cause.clause, place=cause.place, steps=cause.index + 1
+        )
 
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
-        """What it finds; the scenario up to the failing command, and what our host keeps around it."""
-        commands = programs.read(data)
-        try:
-            self.carry_out(commands)
-        except (Exception, SystemExit) as error:
-            at, around = self.marked if isinstance(error, Finding) else (len(commands) - 1, "")
-            return as_finding(error), show(commands[: at + 1], mark=at) + around
-        return None, self.read(data)
+        return self.examined(data, programs.read(data), show)
 
-
-class _OurOwn(Session):
-    """Our host in the place of a peer."""
-
-    def answers(self, commands: Sequence[Command]) -> Iterator[Answer]:
-        return map(self.execute, commands)
+    def _peer(self) -> Peer | OurOwn:
+        return self.peer or OurOwn(Session(self.quirks).execute)
