@@ -8,6 +8,8 @@ inputs are made, counted and, by the kind `probes`, guided.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import random
 import shutil
@@ -18,13 +20,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from tests.campaigns.speed import rate
 from tests.peers.made import built, project
 from vmgexit.descriptions import Command
-from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.process.child import Order
-from vmgexit_fuzz.process.parent import Process
 from vmgexit_fuzz.targets import Conditions, find
 
 from .timing import Timing
@@ -42,13 +42,15 @@ def measured(rounds: int, seconds: float) -> Iterator[tuple[str, dict[str, Timin
         print("no cc: the adapter in C is not measured", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as folder:
-        adapter = str(built(project("c", Path(folder) / "adapter")))
+        with contextlib.redirect_stdout(io.StringIO()):  # the files that were made
+            adapter = str(built(project("c", Path(folder) / "adapter")))
         scenarios = _scenarios()
         for kind in ("random", "probes"):
             ours, theirs = [], []
             for _ in range(rounds):
                 theirs.append(1e9 / _json_alone(adapter, scenarios, seconds))
-                ours.append(1e9 / _campaign(adapter, kind, seconds))
+                order = Order("peer", kind, Conditions(peer=adapter), seconds=seconds + 2)
+                ours.append(1e9 / rate(order, "steps"))
             yield kind, {"vmgexit": _timing(ours), BASE: _timing(theirs)}
 
 
@@ -80,23 +82,3 @@ def _json_alone(adapter: str, scenarios: list[list[Command]], seconds: float) ->
                         json.loads(child.stdout.readline())
                 sent += len(commands)
         return sent / (time.perf_counter() - started)
-
-
-def _campaign(adapter: str, kind: str, seconds: float) -> float:
-    """Commands a second of a campaign's process, over the second half of its time."""
-    seen: list[tuple[float, int]] = []
-
-    def told(line: dict[str, Any]) -> None:
-        if "finding" in line:
-            raise VmgexitError(f"the adapter is not right: {line['finding']['message']}")
-        if "steps" in line:
-            seen.append((time.monotonic(), line["steps"]))
-
-    with tempfile.TemporaryDirectory() as corpus:
-        order = Order("peer", kind, Conditions(peer=adapter), corpus, seconds=seconds + 2)
-        process = Process(order, told)
-        process.run()
-    if len(seen) < 4:
-        raise VmgexitError(f"{kind}: {process.error or process.last}")
-    (began, before), (ended, after) = seen[len(seen) // 2 - 1], seen[-1]
-    return (after - before) / (ended - began)

@@ -62,24 +62,33 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, list[fl
 
 def _round(seconds: float) -> Iterator[tuple[str, float]]:
     for kind in ("none", "state", "probes", "compare"):
-        yield kind, _rate(Order("scenario", kind, seconds=seconds), "steps")
+        yield (
+            kind,
+            rate(Order("scenario", kind, seeds=_seeds("scenario"), seconds=seconds), "steps"),
+        )
     nothing = Conditions(plant=f"{__name__}:empty")
-    yield "empty", _rate(Order("codec", "plain", nothing, seconds=seconds), "inputs")
+    order = Order("codec", "plain", nothing, seeds=_seeds("codec"), seconds=seconds)
+    yield "empty", rate(order, "inputs")
     yield "atheris alone", _atheris_alone(seconds)
 
 
-def _rate(order: Order, counted: str) -> float:
-    """What a process does a second, over the second half of its time: after its seeds."""
+def _seeds(target: str) -> str:
+    seeds = find(target).seeds
+    return str(seeds) if seeds.is_dir() else ""
+
+
+def rate(order: Order, counted: str) -> float:
+    """What a process does a second, over the second half of its time: after its seeds. Raises VmgexitError,
+    also for a finding: what is measured is right."""
     seen: list[tuple[float, int]] = []
 
     def told(line: dict[str, Any]) -> None:
-        if counted in line and "finding" not in line:
+        if "finding" in line:
+            raise VmgexitError(f"{order.target}: {line['finding']['message']}")
+        if counted in line:
             seen.append((time.monotonic(), line[counted]))
 
-    with tempfile.TemporaryDirectory() as folder:
-        order.corpus = folder
-        seeds = find(order.target).seeds
-        order.seeds = str(seeds) if seeds.is_dir() else ""
+    with tempfile.TemporaryDirectory() as order.corpus:
         process = Process(order, told)
         code = process.run()
     if process.error or not process.ready or len(seen) < 4:
