@@ -61,20 +61,13 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, list[fl
 
 
 def _round(seconds: float) -> Iterator[tuple[str, float]]:
+    seeds = str(find("scenario").seeds)
     for kind in ("none", "state", "probes", "compare"):
-        yield (
-            kind,
-            rate(Order("scenario", kind, seeds=_seeds("scenario"), seconds=seconds), "steps"),
-        )
+        yield kind, rate(Order("scenario", kind, seeds=seeds, seconds=seconds), "steps")
     nothing = Conditions(plant=f"{__name__}:empty")
-    order = Order("codec", "plain", nothing, seeds=_seeds("codec"), seconds=seconds)
+    order = Order("codec", "plain", nothing, seeds=str(find("codec").seeds), seconds=seconds)
     yield "empty", rate(order, "inputs")
     yield "atheris alone", _atheris_alone(seconds)
-
-
-def _seeds(target: str) -> str:
-    seeds = find(target).seeds
-    return str(seeds) if seeds.is_dir() else ""
 
 
 def rate(order: Order, counted: str) -> float:

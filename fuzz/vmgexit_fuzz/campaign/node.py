@@ -113,12 +113,12 @@ def _failure(process: Process, code: int) -> str:
 
 def _at_home(order: Order, folder: Path) -> Order:
     """An order with the places that it has here."""
-    corpus, seeds = folder / "corpus", find(order.target).seeds
+    corpus = folder / "corpus"
     corpus.mkdir()
     return dataclasses.replace(
         order,
         corpus=str(corpus),
-        seeds=str(seeds) if seeds.is_dir() else "",
+        seeds=str(find(order.target).seeds),
         ends=None,  # by the clock of another machine
         rests=False,  # a round is a process's whole life
     )

@@ -221,13 +221,12 @@ class Campaign:
             is_last = len(self.shares) == 1 or (left is not None and seconds == limits[0])
             self.orders += 1
             places = settings.directory
-            seeds = settings.target.seeds
             return Order(
                 target=settings.target.name,
                 kind=kind,
                 conditions=settings.conditions,
                 corpus=str(places.corpus),
-                seeds=str(seeds) if seeds.is_dir() else "",
+                seeds=str(settings.target.seeds),
                 seconds=seconds,
                 ends=None if left is None or not turn else time.monotonic() + left,
                 rests=KINDS[kind].rests and runs is None and not is_last,

@@ -45,7 +45,7 @@ SAMPLED = 4  # one in so many inputs from nothing is looked at for the states it
 
 @dataclass(slots=True)
 class Order:
-    """What a process is to do. Folders are paths; `record` is an open descriptor or -1.
+    """What a process is to do. Folders are paths, and may be missing; `record` is an open descriptor or -1.
 
     `parent.Process` sets `artifacts` and `record`.
     """
@@ -302,7 +302,7 @@ def _engine(kind: WorkerKind, target: Target, order: Order, counter: Counter, on
         "-reload=1",
         "-use_value_profile=0",
     ]
-    folders = [folder for folder in (order.corpus, order.seeds) if folder]
+    folders = filter(os.path.isdir, (order.corpus, order.seeds))
     atheris.Setup([sys.argv[0], *flags, *folders], one, **functions)
     probes.connect(with_mutator=bool(functions))
     atheris.Fuzz()
