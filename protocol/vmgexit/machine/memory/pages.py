@@ -19,9 +19,8 @@ class SystemPages:
         """Ranges and the byte that fills each; all else is zero."""
         self._held: Sparse[int | bytearray] = Sparse(0, fills)
         self._own = self._held.pages
-        self._is_copied = (
-            False  # then a copy holds the bytes too of pages that were not written since
-        )
+        # Whether a copy holds the bytes too, of pages that were not written since.
+        self._is_copied = False
 
     def copy(self) -> SystemPages:
         """The same bytes. A page is copied once one of the two writes to it."""

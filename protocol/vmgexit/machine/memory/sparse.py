@@ -29,10 +29,8 @@ class Sparse(Generic[Value]):
         self._chunks: dict[int, Value] = {}
         self.pages: dict[int, Value] = {}
         self.written: set[int] = set()
-        self._last, self._origin = (
-            object(),
-            object(),
-        )  # tokens of the last copy of it, and of its own
+        # Tokens of the last copy of it, and of the copying that it came from.
+        self._last, self._origin = object(), object()
 
     def copy(self) -> Sparse[Value]:
         """Another one with the same values."""
