@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vmgexit.compare.peer import STOPS
+from vmgexit.compare.peer import stops
 from vmgexit.compare.replay import KINDS
 from vmgexit.descriptions import Answer, Command
 from vmgexit.devices import RECORDED
@@ -213,7 +213,7 @@ def _answered(sequence: Sequence, profile: str) -> Sequence:
             answer = ours if profile or answer is None else answer
         assert answer is not None
         found.add(command, answer)
-        if any(stop in answer for stop in STOPS):
+        if stops(answer):
             return found
     if machine is not None and case_kind(found) == SVSM and not any(sequence.answers):
         for command in _looks(found):

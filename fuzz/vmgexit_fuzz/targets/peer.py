@@ -16,7 +16,7 @@ from collections import defaultdict
 
 from vmgexit.compare.causes import Cause, first, place
 from vmgexit.compare.lockstep import compare
-from vmgexit.compare.peer import STOPS, UNSUPPORTED, Peer
+from vmgexit.compare.peer import STOPS, Peer, is_unsupported
 from vmgexit.compare.pipes import plain
 from vmgexit.descriptions import Answer, Command
 from vmgexit.errors import PeerError, brief
@@ -87,7 +87,7 @@ class PeerTarget(WithPeer, ProgramTarget):
         machine, expected = Machine(self.quirks), list[Answer]()
         has_machine = True
         for command, answer in zip(commands, answers, strict=True):
-            is_left_out = set(answer) == {UNSUPPORTED}
+            is_left_out = is_unsupported(answer)
             if command["op"] == "init":
                 has_machine = not is_left_out
             elif is_left_out and has_machine:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 
-from vmgexit.compare.peer import UNSUPPORTED
+from vmgexit.compare.peer import is_unsupported
 from vmgexit.descriptions import Command
 from vmgexit.errors import PeerError, UsageError
 
@@ -59,7 +59,7 @@ class SvsmPeer(PeerTarget, HostileWholeSvsm):
         """Whether the peer carries out an `init`."""
         assert self.peer is not None
         try:
-            return set(self.peer.execute(opening)) != {UNSUPPORTED}
+            return not is_unsupported(self.peer.execute(opening))
         except PeerError as error:
             message = f"--peer {self.conditions.peer}: {error} (at an init with memory)"
             raise PeerError(message, kind=error.kind) from None

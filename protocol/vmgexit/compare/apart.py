@@ -38,11 +38,8 @@ def likeliest(
                 continue
             asked += 1
             found = _answers(peer, shorter)
-        except (
-            ScenarioError,
-            PeerError,
-        ):  # it cannot be done without that command, or ends the peer
-            continue
+        except (ScenarioError, PeerError):
+            continue  # it cannot be done without that command, or ends the peer
         # Other defects of the peer may show, and then no quirk alone explains it.
         left = [name for name in left if _same(found, expected[name])] or left
     return left[0]

@@ -33,7 +33,7 @@ from .apart import likeliest
 from .lockstep import Differences, compare
 from .mirror import LOOKS as _ON_INTERRUPTS
 from .mirror import Exchange, broken
-from .peer import STOPS, UNSUPPORTED, Answering
+from .peer import STOPS, Answering, is_unsupported, stops
 from .pipes import plain
 
 LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
@@ -147,7 +147,7 @@ def first(
                 answer = peer.execute(one)
             except PeerError as error:
                 raise Failed(error, index, place(command)) from None
-            if set(answer) == {UNSUPPORTED}:
+            if is_unsupported(answer):
                 if one is command:
                     is_left_out = command["op"] == "init"
                     exchanges.append(Exchange(one, answer))
@@ -167,7 +167,7 @@ def first(
                 differing = {key: pair for key, pair in differing.items() if key not in usual}
             found |= {key: pair for key, pair in differing.items() if key not in found}
             # Where only ours stopped, what it was like is compared with what the peer is like.
-            if any(stop in answer for stop in STOPS):
+            if stops(answer):
                 break
         if found:
             where = place(command)

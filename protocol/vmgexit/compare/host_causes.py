@@ -25,7 +25,7 @@ from ..wire.ghcb_msr import GhcbInfo
 from ..wire.page_size import PAGE
 from .causes import MOST_MEETING, Cause, Failed, most_meeting
 from .lockstep import Differences, compare
-from .peer import STOPS, UNSUPPORTED, Answering
+from .peer import STOPS, Answering, is_unsupported
 from .replay import Asking, shown
 
 LOOK: Command = {"op": "state"}
@@ -103,7 +103,7 @@ def first(
             except PeerError as error:
                 at = where if one is command else f"state after {where}"
                 raise Failed(error, index, at) from None
-            if set(answer) == {UNSUPPORTED}:
+            if is_unsupported(answer):
                 if one is command and command["op"] == "init":
                     return None  # it has no such VM
                 continue  # our host leaves it out too

@@ -15,8 +15,8 @@ from ..descriptions import Answer
 from ..devices import RECORDED
 from ..errors import PeerError, ScenarioError
 from ..sequences import Sequence
-from .mirror import Exchange, ask, judge, stops
-from .peer import UNSUPPORTED, Peer
+from .mirror import Exchange, ask, judge
+from .peer import UNSUPPORTED, Peer, is_unsupported, stops
 from .pipes import plain
 from .replay import KINDS, Mismatch, Tally, causes_among, differences, explain, replay, same
 
@@ -180,7 +180,7 @@ def _conforms(sequence: Sequence, peer: Peer, quirks: Any, tally: Tally) -> bool
             sequence.commands, sequence.answers, peer.answers(sequence.commands), strict=True
         ):
             expected: Answer = recorded or {}
-            if machine is not None and set(answer) != {UNSUPPORTED}:
+            if machine is not None and not is_unsupported(answer):
                 given = machine.execute(command)
                 expected = given if recorded is None else recorded
             if UNSUPPORTED in answer:

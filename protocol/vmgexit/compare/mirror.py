@@ -39,7 +39,7 @@ from ..wire.apic import ApicCall, ApicIcr, ApicRegister
 from ..wire.exit_codes import ExitCode
 from ..wire.svsm import CoreCall
 from ..wire.svsm import Protocol as CallProtocol
-from .peer import STOPS, UNSUPPORTED, Answering
+from .peer import Answering, is_unsupported, stops
 
 LOOKS = ("state", "doorbell")
 """The commands that only look, asked after each command."""
@@ -91,7 +91,7 @@ class Exchange:
 
     @property
     def is_left_out(self) -> bool:
-        return set(self.answer) == {UNSUPPORTED}
+        return is_unsupported(self.answer)
 
     @property
     def all(self) -> list[tuple[Command, Answer]]:
@@ -105,7 +105,7 @@ def ask(peer: Answering, command: Command, vcpus: int) -> Exchange:
         return exchange
     for look in looks(command, vcpus):
         answer = peer.execute(look)
-        if set(answer) != {UNSUPPORTED}:
+        if not is_unsupported(answer):
             exchange.looks.append((look, answer))
         if stops(answer):
             break
@@ -136,11 +136,6 @@ def broken(peer: Answering, exchanges: Sequence[Exchange], vcpus: int) -> Violat
     except PeerError:
         return None  # which is for another scenario to find
     return judge([*exchanges, *after])
-
-
-def stops(answer: Answer) -> bool:
-    """Whether an answer is a panic or a termination request."""
-    return any(stop in answer for stop in STOPS)
 
 
 def judge(exchanges: Sequence[Exchange]) -> Violation | None:

@@ -59,7 +59,17 @@ class _Told:
         """Raises PeerError."""
         answer = _object(line)
         hits = _hits(answer.pop("hits", []))
-        return cls(answer, hits, any(stop in answer for stop in STOPS))
+        return cls(answer, hits, stops(answer))
+
+
+def stops(answer: Answer) -> bool:
+    """Whether an answer is a panic or a termination request."""
+    return any(stop in answer for stop in STOPS)
+
+
+def is_unsupported(answer: Answer) -> bool:
+    """Whether a peer does not know the operation, and has changed nothing."""
+    return set(answer) == {UNSUPPORTED}
 
 
 class Answering(Protocol):

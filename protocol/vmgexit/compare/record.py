@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError
 from ..sequences import HOST, Sequence
-from .peer import STOPS, UNSUPPORTED, Peer
+from .peer import UNSUPPORTED, Peer, stops
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ def record(sequences: Iterable[Sequence], peer: Peer, recorded: Recorded) -> Ite
             is_known = UNSUPPORTED not in answer
             steps.append({"cmd": command, "ans": answer} if is_known else {"cmd": command})
             recorded.unanswered += not is_known
-            if any(stop in answer for stop in STOPS):
+            if stops(answer):
                 break
             if not is_known and command["op"] == "init":
                 break

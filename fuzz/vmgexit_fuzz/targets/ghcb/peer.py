@@ -12,7 +12,7 @@ from __future__ import annotations
 from vmgexit.compare.causes import Cause
 from vmgexit.compare.host_causes import HostCause, first, place
 from vmgexit.compare.lockstep import compare
-from vmgexit.compare.peer import UNSUPPORTED, Peer
+from vmgexit.compare.peer import Peer, is_unsupported
 from vmgexit.descriptions import Command
 from vmgexit.errors import PeerError, brief
 from vmgexit.hosts.scenario import Session, show
@@ -39,7 +39,7 @@ class HostPeer(WithPeer, HostScenarios):
                 self.note_hits()
                 if doubted is not None:
                     continue  # what follows tells whether there is one answer to each
-                if set(answer) == {UNSUPPORTED}:
+                if is_unsupported(answer):
                     if not index:
                         return  # it has no such VM
                     continue

@@ -28,7 +28,7 @@ from ...wire.apic import ApicCall, ApicRegister
 from ...wire.calls import find_call
 from ...wire.exits import find_exit
 from ...wire.ghcb import GhcbPage
-from ..peer import STOPS, UNSUPPORTED, Answering, Peer
+from ..peer import STOPS, UNSUPPORTED, Answering, Peer, is_unsupported, stops
 from ..replay import same
 from .host_rules import RULES as OF_A_HOST
 from .memory_rules import RULES as ON_MEMORY
@@ -71,7 +71,7 @@ class Support:
 
     def note(self, name: str, answer: Answer) -> None:
         """Note how an operation was answered, by its name."""
-        is_known = set(answer) != {UNSUPPORTED}
+        is_known = not is_unsupported(answer)
         holder = self.whole if UNSUPPORTED not in answer else self.part if is_known else self.none
         holder[name] = None
 
@@ -150,7 +150,7 @@ def held(
         if UNSUPPORTED not in expected:
             name = _name(command, rule)
             support.note(name, answer)
-            if set(answer) == {UNSUPPORTED}:
+            if is_unsupported(answer):
                 return Result(rule, Outcome.UNSUPPORTED, name, step)
         wrong = differences(answer, expected)
         if wrong:
@@ -161,14 +161,14 @@ def held(
 def differences(answer: Answer, expected: Answer) -> list[str]:
     """Where an answer is not as a rule expects, a text for each key. A key that it says nothing of because
     it does not support all of the operation is no difference."""
-    if any(stop in expected for stop in STOPS):
+    if stops(expected):
         kind = next(iter(expected))
         return [] if same(answer, expected) else [f"{brief(answer)} found, {kind} expected"]
     stop = next((stop for stop in STOPS if stop in answer), None)
     if stop is not None:
         return [f"{stop}: {brief(answer[stop])} found, an answer expected"]
     if UNSUPPORTED in expected:
-        is_right = set(answer) == {UNSUPPORTED}
+        is_right = is_unsupported(answer)
         return [] if is_right else [f"{brief(answer)} found, unsupported and no other key expected"]
     return [
         f"{name}: {_differing(found, due)}"
