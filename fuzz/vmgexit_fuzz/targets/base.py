@@ -241,15 +241,20 @@ def plant(text: str) -> None:
         raise UsageError(f"plant {text}: {_told(error)}") from None
 
 
+_COMPILES = "declare.first"
+"""What stands in a traceback only where a structure is used for the first time in a process."""
+
+
 def as_finding(error: BaseException) -> Finding:
     """Any exception as a finding: its kind and the innermost functions of ours are its cause."""
     if isinstance(error, Finding):
         return error
-    frames = [
+    called = (
         f"{Path(frame.filename).stem}.{frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename.startswith((_OURS, *_COMPILED))
-    ]
+    )
+    frames = [name for name in called if name != _COMPILES]
     if isinstance(error, RecursionError):
         # The end of the stack is chance; the function that is there most often calls itself.
         innermost = [name for name, _ in Counter(frames).most_common(1)]
