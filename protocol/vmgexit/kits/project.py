@@ -12,7 +12,7 @@ from . import in_c, in_c_host, in_python, in_python_host, in_rust, in_rust_host
 _HERE = Path(__file__).parent
 
 
-_C = ("c/vmgexit_json.h", "c/vmgexit_reading.h")
+_C = ("c/vmgexit_json.h", "c/vmgexit_lines.h", "c/vmgexit_reading.h")
 _OF_AN_SVSM = (*_C, "c/vmgexit_vm.h", "c/vmgexit_answers.h", "c/vmgexit_adapter.h")
 _RUST_OF_AN_SVSM = tuple(
     f"rust/{name}.rs" for name in ("adapter", "json", "lines", "process", "reading", "vm")

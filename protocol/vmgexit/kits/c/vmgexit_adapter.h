@@ -9,8 +9,6 @@
 
 #include "vmgexit_answers.h"
 
-#define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
-
 #if defined(__GNUC__) /* within a function with setjmp its variables would not be safe */
 #define VMGEXIT_NOT_INLINE __attribute__((noinline))
 #else
@@ -297,11 +295,7 @@ static VMGEXIT_NOT_INLINE void vmgexit_do_line(const struct vmgexit_svsm *svsm, 
         vmgexit_only("unsupported", name);
         return;
     }
-    if (command.operation == VMGEXIT_OP_INIT)
-        vmgexit_stop.kind = NULL;
-    if (vmgexit_stop.kind)
-        longjmp(vmgexit_stop.left, 1);
-    vmgexit_begin_answer();
+    vmgexit_begin_unless_stopped(command.operation == VMGEXIT_OP_INIT);
     vmgexit_carry_out(svsm, &command);
     if (command.operation != VMGEXIT_OP_INIT && vmgexit_vm.request_count > made)
         vmgexit_put_requests("calls", &vmgexit_vm, made);
@@ -309,8 +303,10 @@ static VMGEXIT_NOT_INLINE void vmgexit_do_line(const struct vmgexit_svsm *svsm, 
 }
 
 /* The same; a stop comes back to here. */
-static inline void vmgexit_do_line_or_stop(const struct vmgexit_svsm *svsm, const char *line, size_t length)
+static inline void vmgexit_do_line_or_stop(const void *of, const char *line, size_t length)
 {
+    const struct vmgexit_svsm *svsm = of;
+
     if (!setjmp(vmgexit_stop.left)) {
         vmgexit_do_line(svsm, line, length);
         return;
@@ -323,32 +319,11 @@ static inline void vmgexit_do_line_or_stop(const struct vmgexit_svsm *svsm, cons
 /* Say hello, and answer every line until standard input ends. The exit code of `main`. */
 static inline int vmgexit_answer_commands(const struct vmgexit_svsm *svsm)
 {
-    static char line[VMGEXIT_LONGEST_LINE];
-    size_t length = 0;
-    int letter;
-
-    vmgexit_begin_answer();
-    vmgexit_number(&vmgexit_answer, "vmgexit", VMGEXIT_VERSION);
-    vmgexit_text(&vmgexit_answer, "name", svsm->name);
-    if (svsm->profile)
-        vmgexit_text(&vmgexit_answer, "profile", svsm->profile);
+    vmgexit_begin_hello(svsm->name, svsm->profile);
     if (svsm->stays)
         vmgexit_flag(&vmgexit_answer, "stays", true);
     vmgexit_send_answer();
-    while ((letter = getchar()) != EOF) {
-        if (letter != '\n') {
-            if (length < sizeof line)
-                line[length] = (char)letter;
-            length++; /* beyond its end a line is read, and not kept */
-            continue;
-        }
-        if (length <= sizeof line)
-            vmgexit_do_line_or_stop(svsm, line, length);
-        else
-            vmgexit_only("unsupported", "a line of more than 1 MiB");
-        length = 0;
-    }
-    return 0;
+    return vmgexit_answer_lines(vmgexit_do_line_or_stop, svsm);
 }
 
 #endif /* VMGEXIT_ADAPTER_H */

@@ -1,44 +1,18 @@
-/* The VM, the line that is read, and answers as they are written. vmgexit_adapter.h includes this one. */
+/* The VM, the line that is read, how an SVSM stops, and what answers tell. vmgexit_adapter.h includes this one. */
 #ifndef VMGEXIT_ANSWERS_H
 #define VMGEXIT_ANSWERS_H
 
+#include "vmgexit_lines.h"
 #include "vmgexit_vm.h"
 #include <setjmp.h>
 
 static struct vmgexit_vm vmgexit_vm;
 static struct vmgexit_reader vmgexit_reader;
-static struct vmgexit_answer vmgexit_answer;
 static struct {
     const char *kind; /* NULL: it runs */
     char text[256];
     jmp_buf left;
 } vmgexit_stop;
-
-static inline void vmgexit_begin_answer(void)
-{
-    vmgexit_answer.length = 0;
-    vmgexit_answer.is_full = vmgexit_answer.needs_comma = false;
-    vmgexit_open(&vmgexit_answer, '{');
-}
-
-static inline void vmgexit_send_answer(void)
-{
-    vmgexit_close(&vmgexit_answer, '}');
-    if (vmgexit_answer.is_full) {
-        fputs("vmgexit kit: an answer of more than 1 MiB\n", stderr);
-        exit(3);
-    }
-    vmgexit_answer.data[vmgexit_answer.length++] = '\n';
-    fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
-    fflush(stdout); /* the driver waits for it */
-}
-
-static inline void vmgexit_only(const char *key, const char *text)
-{
-    vmgexit_begin_answer();
-    vmgexit_text(&vmgexit_answer, key, text);
-    vmgexit_send_answer();
-}
 
 /* Leave the SVSM for good. */
 static inline _Noreturn void vmgexit_stop_by(const char *kind, const char *text)
@@ -46,6 +20,16 @@ static inline _Noreturn void vmgexit_stop_by(const char *kind, const char *text)
     vmgexit_stop.kind = kind;
     snprintf(vmgexit_stop.text, sizeof vmgexit_stop.text, "%s", text);
     longjmp(vmgexit_stop.left, 1);
+}
+
+/* Begin an answer. After a stop only `init` has one of its own. */
+static inline void vmgexit_begin_unless_stopped(bool is_init)
+{
+    if (is_init)
+        vmgexit_stop.kind = NULL;
+    if (vmgexit_stop.kind)
+        longjmp(vmgexit_stop.left, 1);
+    vmgexit_begin_answer();
 }
 
 _Noreturn void vmgexit_panic(const char *text)

@@ -226,6 +226,12 @@ struct vmgexit_answer {
     bool needs_comma;
 };
 
+static inline void vmgexit_empty(struct vmgexit_answer *answer)
+{
+    answer->length = 0;
+    answer->is_full = answer->needs_comma = false;
+}
+
 static inline void vmgexit_put_raw(struct vmgexit_answer *answer, const char *data, size_t length)
 {
     if (length > VMGEXIT_LONGEST_LINE - answer->length) {

@@ -9,9 +9,9 @@
 #define VMGEXIT_HOST_H
 
 #include "vmgexit_asks.h"
+#include "vmgexit_lines.h"
 
 #define VMGEXIT_SPARE_PAGES 64 /* of guest memory, for what the host writes */
-#define VMGEXIT_VERSION 2      /* of the page specs/peer-protocol.md */
 
 struct vmgexit_host {
     const char *name, *profile;
@@ -27,30 +27,9 @@ struct vmgexit_host {
 };
 
 static struct vmgexit_reader vmgexit_reader;
-static struct vmgexit_answer vmgexit_answer;
 static bool vmgexit_has_vm;
 
 /* --- answers ------------------------------------------------------------------------------------- */
-
-static inline void vmgexit_begin_answer(void)
-{
-    vmgexit_answer.length = vmgexit_asked.length = 0;
-    vmgexit_answer.is_full = vmgexit_answer.needs_comma = false;
-    vmgexit_asked.is_full = vmgexit_asked.needs_comma = false;
-    vmgexit_open(&vmgexit_answer, '{');
-}
-
-static inline void vmgexit_send_answer(void)
-{
-    vmgexit_close(&vmgexit_answer, '}');
-    if (vmgexit_answer.is_full || vmgexit_asked.is_full) {
-        fputs("vmgexit kit: an answer of more than 1 MiB\n", stderr);
-        exit(3);
-    }
-    vmgexit_answer.data[vmgexit_answer.length++] = '\n';
-    fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
-    fflush(stdout); /* the driver waits for it */
-}
 
 static inline void vmgexit_put_run(struct vmgexit_run run)
 {
@@ -296,48 +275,31 @@ static inline const char *vmgexit_carry_out(const struct vmgexit_host *host, con
     return "it";
 }
 
-static inline void vmgexit_do_line(const struct vmgexit_host *host, const char *line, size_t length)
+static inline void vmgexit_do_line(const void *of, const char *line, size_t length)
 {
     static struct vmgexit_command command;
-    const char *wrong = "a line of more than 1 MiB";
+    const struct vmgexit_host *host = of;
+    const char *wrong = vmgexit_read_command(&vmgexit_reader, line, length, &command);
 
     vmgexit_begin_answer();
-    if (length <= VMGEXIT_LONGEST_LINE)
-        wrong = vmgexit_read_command(&vmgexit_reader, line, length, &command);
+    vmgexit_empty(&vmgexit_asked);
     if (!wrong)
         wrong = vmgexit_carry_out(host, &command);
     if (wrong) {
-        vmgexit_begin_answer();
-        vmgexit_text(&vmgexit_answer, "unsupported", wrong);
+        vmgexit_only("unsupported", wrong);
+        return;
     }
+    vmgexit_answer.is_full |= vmgexit_asked.is_full;
     vmgexit_send_answer();
 }
 
 /* Say hello, and answer every line until standard input ends. The exit code of `main`. */
 static inline int vmgexit_answer_commands(const struct vmgexit_host *host)
 {
-    static char line[VMGEXIT_LONGEST_LINE];
-    size_t length = 0;
-    int letter;
-
-    vmgexit_begin_answer();
-    vmgexit_number(&vmgexit_answer, "vmgexit", VMGEXIT_VERSION);
-    vmgexit_text(&vmgexit_answer, "name", host->name);
-    if (host->profile)
-        vmgexit_text(&vmgexit_answer, "profile", host->profile);
+    vmgexit_begin_hello(host->name, host->profile);
     vmgexit_text(&vmgexit_answer, "machine", "host");
     vmgexit_send_answer();
-    while ((letter = getchar()) != EOF) {
-        if (letter == '\n') {
-            vmgexit_do_line(host, line, length);
-            length = 0;
-            continue;
-        }
-        if (length < sizeof line)
-            line[length] = (char)letter;
-        length++; /* beyond its end a line is read, and not kept */
-    }
-    return 0;
+    return vmgexit_answer_lines(vmgexit_do_line, host);
 }
 
 #endif /* VMGEXIT_HOST_H */

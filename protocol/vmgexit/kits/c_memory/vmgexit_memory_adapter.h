@@ -14,7 +14,6 @@
 struct vmgexit_pages vmgexit_pages;
 struct vmgexit_memory vmgexit_memory;
 
-
 /* --- `init` ------------------------------------------------------------------------------------- */
 
 static inline bool vmgexit_is_whole(uint64_t start, uint64_t length, uint64_t unit)
@@ -124,12 +123,10 @@ static inline void vmgexit_put_outcome(const char *why)
 static inline void vmgexit_put_address(const char *key, bool is_there, uint64_t address)
 {
     vmgexit_key(&vmgexit_answer, key);
-    if (is_there) {
+    if (is_there)
         vmgexit_put_number(&vmgexit_answer, address);
-    } else {
-        vmgexit_separate(&vmgexit_answer);
-        vmgexit_put_raw(&vmgexit_answer, "null", 4);
-    }
+    else
+        vmgexit_put_null(&vmgexit_answer);
 }
 
 static inline void vmgexit_put_done(void)
@@ -410,12 +407,8 @@ static inline bool vmgexit_do_on_memory(const struct vmgexit_command *command)
         vmgexit_only("unsupported", vmgexit_operation_names[command->operation]);
         return true;
     }
-    if (is_init)
-        vmgexit_stop.kind = NULL;
-    if (vmgexit_stop.kind)
-        longjmp(vmgexit_stop.left, 1);
+    vmgexit_begin_unless_stopped(is_init);
     vmgexit_memory.done_count = 0;
-    vmgexit_begin_answer();
     vmgexit_carry_out_on_memory(command);
     vmgexit_send_answer();
     return true;
