@@ -14,9 +14,8 @@ _HERE = Path(__file__).parent
 
 _C = ("c/vmgexit_json.h", "c/vmgexit_lines.h", "c/vmgexit_reading.h")
 _OF_AN_SVSM = (*_C, "c/vmgexit_vm.h", "c/vmgexit_answers.h", "c/vmgexit_adapter.h")
-_RUST_OF_AN_SVSM = tuple(
-    f"rust/{name}.rs" for name in ("adapter", "json", "lines", "process", "reading", "vm")
-)
+_RUST = ("rust/hello.rs", "rust/json.rs", "rust/lines.rs", "rust/reading.rs")
+_RUST_OF_AN_SVSM = (*_RUST, "rust/adapter.rs", "rust/process.rs", "rust/vm.rs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ KITS = {
         "host-peer",
     ),
     ("host", "rust"): Kit(
-        ("rust/json.rs", "rust/lines.rs", "rust/reading.rs", "rust_host/*.rs"),
+        (*_RUST, "rust_host/*.rs"),
         "rust_host/project",
         {
             "layouts.rs": in_rust_host.layouts,

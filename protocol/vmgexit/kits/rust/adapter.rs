@@ -3,13 +3,11 @@
 //! It uses `core` alone. `process` reads standard input and writes standard output.
 
 use crate::kit::commands::{read_command, Command};
+use crate::kit::hello::begin_hello;
 use crate::kit::json::Answer;
 use crate::kit::layouts::{CallingArea, EventInj, EventTypeCode, VintrCtrl};
 use crate::kit::reading::Numbers;
 use crate::kit::vm::{Guest, Vcpu, Vm, STATUS_WORD};
-
-/// The version of the page specs/peer-protocol.md.
-pub const VERSION: u64 = 2;
 
 /// The registers of a call: what the guest gives, and what it gets back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,9 +118,7 @@ pub trait Svsm {
 
 /// Write the hello.
 pub fn hello<S: Svsm>(svsm: &S, answer: &mut Answer) {
-    answer.number("vmgexit", VERSION);
-    answer.text("name", svsm.name());
-    answer.text("profile", svsm.profile());
+    begin_hello(svsm.name(), svsm.profile(), answer);
     if svsm.stays() {
         answer.flag("stays", true);
     }

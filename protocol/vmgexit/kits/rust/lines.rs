@@ -1,14 +1,30 @@
-//! Lines of standard input, and what a Rust panic says.
+//! Lines of standard input, answers on standard output, and what a Rust panic says.
 
-use std::any::Any;
-use std::io::{self, BufRead, Read};
+use crate::kit::json::Answer;
+use std::io::{self, BufRead, Read, Write};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 pub const LONGEST_LINE: usize = 1 << 20;
 
-/// What a Rust panic said.
-pub fn text_of(thrown: &(dyn Any + Send)) -> String {
-    let text = thrown.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| thrown.downcast_ref::<String>().cloned()).unwrap_or_default()
+/// What a longer line is answered by.
+pub const TOO_LONG: &str = "a line of more than 1 MiB";
+
+/// What `run` gives, or what a Rust panic in it said.
+pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| {
+        let text = thrown.downcast_ref::<&str>().map(|text| text.to_string());
+        text.or_else(|| thrown.downcast_ref::<String>().cloned()).unwrap_or_default()
+    })
+}
+
+/// Write an answer at once: the driver waits for it.
+pub fn say(output: &mut impl Write, answer: &mut Answer) -> io::Result<()> {
+    output.write_all(answer.finished())?;
+    output.flush()?;
+    if answer.is_full {
+        return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
+    }
+    Ok(())
 }
 
 /// Read a line without its end, of which no more is kept than shows that it is too long. False at the end.

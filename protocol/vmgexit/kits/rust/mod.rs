@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod commands;
+pub mod hello;
 pub mod json;
 pub mod layouts;
 pub mod lines;

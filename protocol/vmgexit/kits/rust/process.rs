@@ -3,11 +3,10 @@
 use crate::kit::adapter::{answer_line, hello, Stop, Svsm};
 use crate::kit::commands::Request;
 use crate::kit::json::Answer;
-use crate::kit::lines::{read_line, text_of, LONGEST_LINE};
+use crate::kit::lines::{caught, read_line, say, LONGEST_LINE, TOO_LONG};
 use crate::kit::reading::Interrupt;
 use crate::kit::vm::{HostRequest, Vcpu, Vm, MOST_VCPUS};
-use std::io::{self, Write};
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::io;
 
 const MOST_REQUESTS: usize = 1 << 13;
 
@@ -39,23 +38,20 @@ pub fn answer_lines<S: Svsm>(
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let (mut line, mut stop) = (Vec::new(), ("", String::new()));
     hello(svsm, &mut answer);
-    output.write_all(answer.finished())?;
-    output.flush()?;
+    say(&mut output, &mut answer)?;
     while read_line(&mut input, &mut line)? {
         answer.restart();
-        let is_long = line.len() > LONGEST_LINE;
-        let run = || answer_one(svsm, &mut vm, &line, &mut answer);
-        let has_stopped = if is_long {
-            answer.text("unsupported", "a line of more than 1 MiB");
+        let has_stopped = if line.len() > LONGEST_LINE {
+            answer.text("unsupported", TOO_LONG);
             false
         } else {
-            let outcome = catch_unwind(AssertUnwindSafe(run));
+            let outcome = caught(|| answer_one(svsm, &mut vm, &line, &mut answer));
             let runs = matches!(outcome, Ok(Ok(true)));
             match outcome {
                 Ok(Ok(_)) => {}
                 Ok(Err(Stop::Panic(text))) => stop = ("panic", text.to_string()),
                 Ok(Err(Stop::Terminated(text))) => stop = ("terminated", text.to_string()),
-                Err(thrown) => stop = ("panic", text_of(thrown.as_ref())),
+                Err(text) => stop = ("panic", text),
             }
             !runs
         };
@@ -63,12 +59,7 @@ pub fn answer_lines<S: Svsm>(
             answer.restart();
             answer.text(stop.0, &stop.1);
         }
-        let told = answer.finished();
-        output.write_all(told)?;
-        output.flush()?; // the driver waits for it
-        if answer.is_full {
-            return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
-        }
+        say(&mut output, &mut answer)?;
         if has_stopped && !svsm.stays() {
             return Ok(());
         }

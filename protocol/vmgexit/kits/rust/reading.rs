@@ -1,6 +1,7 @@
 //! How a line becomes a command: each argument is held against its description.
 
 use crate::kit::json::{Items, Json, Members};
+use core::marker::PhantomData;
 
 /// Why a line is no command that the kit knows.
 pub type Wrong = &'static str;
@@ -89,6 +90,32 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// What an element of a list says.
+pub trait Row: Sized {
+    fn of(value: Json) -> Result<Self, Wrong>;
+}
+
+/// A list of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a, R>(Items<'a>, PhantomData<R>);
+
+impl<'a, R: Row> Rows<'a, R> {
+    pub fn of(value: Json<'a>) -> Result<Self, Wrong> {
+        let items = value.items().ok_or(OTHER_ARGUMENTS)?;
+        for item in items {
+            R::of(item)?;
+        }
+        Ok(Rows(items, PhantomData))
+    }
+
+    pub fn all(self) -> impl Iterator<Item = R> + 'a
+    where
+        R: 'a,
+    {
+        self.0.filter_map(|item| R::of(item).ok())
+    }
+}
+
 /// An interrupt that the host posts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Interrupt {
@@ -97,18 +124,11 @@ pub struct Interrupt {
 }
 
 /// A list of interrupts.
-#[derive(Clone, Copy, Debug)]
-pub struct Posts<'a>(Items<'a>);
+pub type Posts<'a> = Rows<'a, Interrupt>;
 
-impl<'a> Posts<'a> {
-    pub fn of(value: Json<'a>) -> Result<Self, Wrong> {
-        let items = value.items().ok_or(OTHER_ARGUMENTS)?;
-        let mut all = items;
-        all.all(|item| interrupt(item).is_some()).then_some(Posts(items)).ok_or(OTHER_ARGUMENTS)
-    }
-
-    pub fn all(self) -> impl Iterator<Item = Interrupt> + 'a {
-        self.0.filter_map(interrupt)
+impl Row for Interrupt {
+    fn of(value: Json) -> Result<Self, Wrong> {
+        interrupt(value).ok_or(OTHER_ARGUMENTS)
     }
 }
 

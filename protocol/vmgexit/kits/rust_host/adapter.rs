@@ -3,14 +3,12 @@
 //! It uses `core` alone. `process` reads standard input and writes standard output.
 
 use crate::kit::commands::{read_command, Command, Setup, FIELDS, LEAVES, RETURNED};
+use crate::kit::hello::begin_hello;
 use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
 use crate::kit::reading::{Hex, Wrong};
 use crate::kit::rows::{Leaf, Pieces};
 use crate::kit::vm::{is_valid, Run, Vm, MOST_LEAVES, PAGE};
-
-/// The version of the page specs/peer-protocol.md.
-pub const VERSION: u64 = 2;
 
 const NEAR: usize = 7; // changed bytes that lie no further apart are told as one run
 
@@ -34,9 +32,7 @@ pub trait Host {
 
 /// Write the hello.
 pub fn hello<H: Host>(host: &H, answer: &mut Answer) {
-    answer.number("vmgexit", VERSION);
-    answer.text("name", host.name());
-    answer.text("profile", host.profile());
+    begin_hello(host.name(), host.profile(), answer);
     answer.text("machine", "host");
 }
 

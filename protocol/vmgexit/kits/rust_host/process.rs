@@ -5,11 +5,10 @@ use crate::kit::asked::Asked;
 use crate::kit::commands::Setup;
 use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
-use crate::kit::lines::{read_line, text_of, LONGEST_LINE};
+use crate::kit::lines::{caught, read_line, say, LONGEST_LINE, TOO_LONG};
 use crate::kit::rows::Leaf;
 use crate::kit::vm::{Frame, Vm, MOST_LEAVES, MOST_PAGES, MOST_VCPUS, PAGE};
-use std::io::{self, Write};
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::io;
 
 /// Say hello, and answer every line until standard input ends, or the host panics.
 pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
@@ -33,25 +32,20 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let mut line = Vec::new();
     hello(host, &mut vm.asked.0);
-    output.write_all(vm.asked.0.finished())?;
-    output.flush()?;
+    say(&mut output, &mut vm.asked.0)?;
     while read_line(&mut input, &mut line)? {
         vm.asked.0.restart();
         let mut panicked = None;
         if line.len() > LONGEST_LINE {
-            vm.asked.0.text("unsupported", "a line of more than 1 MiB");
+            vm.asked.0.text("unsupported", TOO_LONG);
         } else {
-            panicked = catch_unwind(AssertUnwindSafe(|| answer_line(host, &mut vm, &line))).err();
+            panicked = caught(|| answer_line(host, &mut vm, &line)).err();
         }
-        if let Some(thrown) = &panicked {
+        if let Some(text) = &panicked {
             vm.asked.0.restart();
-            vm.asked.0.text("panic", &text_of(thrown.as_ref()));
+            vm.asked.0.text("panic", text);
         }
-        output.write_all(vm.asked.0.finished())?;
-        output.flush()?; // the driver waits for it
-        if vm.asked.0.is_full {
-            return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
-        }
+        say(&mut output, &mut vm.asked.0)?;
         if panicked.is_some() {
             return Ok(());
         }

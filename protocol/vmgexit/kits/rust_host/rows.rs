@@ -1,7 +1,7 @@
 //! Lists of rows in commands: pieces of memory, and what CPUID gives.
 
 use crate::kit::json::{Items, Json};
-use crate::kit::reading::{Hex, Wrong, OTHER_ARGUMENTS};
+use crate::kit::reading::{Hex, Row, Rows, Wrong, OTHER_ARGUMENTS};
 
 /// Pieces of memory: where each begins, and its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -42,18 +42,11 @@ pub struct Leaf {
 }
 
 /// A list of leaves.
-#[derive(Clone, Copy, Debug)]
-pub struct Leaves<'a>(Items<'a>);
+pub type Leaves<'a> = Rows<'a, Leaf>;
 
-impl<'a> Leaves<'a> {
-    pub fn of(value: Json<'a>) -> Result<Self, Wrong> {
-        let items = value.items().ok_or(OTHER_ARGUMENTS)?;
-        let mut all = items;
-        all.all(|item| leaf(item).is_some()).then_some(Leaves(items)).ok_or(OTHER_ARGUMENTS)
-    }
-
-    pub fn all(self) -> impl Iterator<Item = Leaf> + 'a {
-        self.0.filter_map(leaf)
+impl Row for Leaf {
+    fn of(value: Json) -> Result<Self, Wrong> {
+        leaf(value).ok_or(OTHER_ARGUMENTS)
     }
 }
 

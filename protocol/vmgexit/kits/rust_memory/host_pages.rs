@@ -3,7 +3,7 @@
 use crate::kit::memory::{Memory, EFER, EFER_SVME, FAIL_INPUT, FAIL_INUSE, FAIL_PERMISSION, pages_of};
 use crate::kit::memory_commands::PageChange;
 use crate::kit::pages::{Entry, LARGE_PAGE, PAGE};
-use crate::kit::rows::Whom;
+use crate::kit::whom::Whom;
 
 pub type Outcome = Result<(), &'static str>;
 

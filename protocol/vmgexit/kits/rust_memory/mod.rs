@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod commands;
+pub mod hello;
 pub mod host_pages;
 pub mod json;
 pub mod layouts;
@@ -16,8 +17,8 @@ pub mod on_memory;
 pub mod pages;
 pub mod process;
 pub mod reading;
-pub mod rows;
 pub mod sha256;
 pub mod switch;
 pub mod tpm;
 pub mod vm;
+pub mod whom;

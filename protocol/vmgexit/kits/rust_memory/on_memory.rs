@@ -7,7 +7,7 @@ use crate::kit::json::{Answer, Json};
 use crate::kit::memory::{Home, Memory, Place, EFER, EFER_SVME, EXIT_CODE, R8, RAX, RCX, RDX, SEV_FEATURES, VMPL};
 use crate::kit::memory_commands::{read_command, Command, Npf, PageRange, PageState, Range, Unvalidated};
 use crate::kit::pages::{is_huge, LARGE_PAGE, LAST_ADDRESS, MOST_RANGES, PAGE, SVSM_FILL};
-use crate::kit::rows::Rows;
+use crate::kit::reading::Rows;
 use crate::kit::sha256;
 use crate::kit::switch::Switch;
 use crate::kit::vm::{Vm, GUEST_VMPL, MOST_VCPUS};

@@ -4,8 +4,8 @@ use crate::kit::adapter::{Registers, Stop};
 use crate::kit::host_pages::WRITE;
 use crate::kit::memory::{Memory, EFER, EFER_SVME, EXIT_CODE, R8, RAX, RCX, RDX};
 use crate::kit::on_memory::OnMemory;
-use crate::kit::rows::Whom;
 use crate::kit::vm::{Vm, GUEST_VMPL};
+use crate::kit::whom::Whom;
 
 const VMGEXIT: u64 = 0x403;
 
