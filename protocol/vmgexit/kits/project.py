@@ -116,7 +116,7 @@ KITS = {
         "host-peer",
     ),
     ("host", "python"): Kit(
-        ("python/reading.py", "python_host/*.py"),
+        ("python/lines.py", "python/reading.py", "python_host/*.py"),
         "python_host/project",
         {
             "layouts.py": in_python_host.layouts,

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import traceback
-from typing import Any
-
 from .layouts import EventInj, EventTypeCode, VintrCtrl, get, put
-from .reading import LONGEST_LINE, Wrong, read_command
+from .lines import Answer, Command, panic_by, read_lines, say, say_hello
+from .reading import Wrong, read_command
 from .vm import Guest, Stop, Vcpu, Vm
-
-VERSION = 2  # of the page specs/peer-protocol.md
-
-Command = dict[str, Any]
-Answer = dict[str, Any]
 
 
 class Registers:
@@ -71,31 +62,19 @@ def answer_commands(svsm: Svsm) -> None:
 def serve(adapter: Adapter) -> None:
     """The same, with an adapter that may know more commands."""
     svsm = adapter.svsm
-    stays = {"stays": True} if svsm.stays else {}
-    _say({"vmgexit": VERSION, "name": svsm.name, "profile": svsm.profile, **stays})
-    while line := sys.stdin.buffer.readline(LONGEST_LINE + 2):
-        whole = line
-        while not whole.endswith(b"\n"):  # its rest is read, and not kept
-            whole = sys.stdin.buffer.readline(LONGEST_LINE)
-            if not whole:
-                return
+    say_hello(svsm.name, svsm.profile, {"stays": True} if svsm.stays else {})
+    for line in read_lines():
         try:
-            _say(adapter.answer(line.rstrip(b"\n")))
+            say(adapter.answer(line))
         except Stop as stop:
             adapter.stopped = {stop.kind: str(stop)}
         except Exception as error:
-            traceback.print_exc()
-            adapter.stopped = {"panic": f"{type(error).__name__}: {error}"}
+            adapter.stopped = panic_by(error)
         else:
             continue
-        _say(adapter.stopped)
+        say(adapter.stopped)
         if not svsm.stays:
             return
-
-
-def _say(answer: Answer) -> None:
-    """One line, at once: the driver waits for it."""
-    print(json.dumps(answer), flush=True)
 
 
 class Adapter:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import traceback
 from typing import Any
 
 from .layouts import Ghcb, Place
-from .reading import LONGEST_LINE, Wrong, read_command
+from .lines import Answer, Command, panic_by, read_lines, say, say_hello
+from .reading import Wrong, read_command
 from .vm import GUEST, PAGE, UNTOUCHED, Page, Vm
 from .vms import FIELDS, RETURNED, Setup
 
-VERSION = 2  # of the page specs/peer-protocol.md
 NEAR = 7  # changed bytes that lie no further apart are told as one run
 
-Command = dict[str, Any]
-Answer = dict[str, Any]
 Run = Any  # GUEST, UNTOUCHED, or a list of why the VM ends and a number
 
 
@@ -54,24 +49,13 @@ class Host:
 def answer_commands(host: Host) -> None:
     """Say hello, and answer every line until standard input ends, or the host raises."""
     adapter = _Adapter(host)
-    _say({"vmgexit": VERSION, "name": host.name, "profile": host.profile, "machine": "host"})
-    while line := sys.stdin.buffer.readline(LONGEST_LINE + 2):
-        whole = line
-        while not whole.endswith(b"\n"):  # its rest is read, and not kept
-            whole = sys.stdin.buffer.readline(LONGEST_LINE)
-            if not whole:
-                return
+    say_hello(host.name, host.profile, {"machine": "host"})
+    for line in read_lines():
         try:
-            _say(adapter.answer(line.rstrip(b"\n")))
+            say(adapter.answer(line))
         except Exception as error:
-            traceback.print_exc()
-            _say({"panic": f"{type(error).__name__}: {error}"})
+            say(panic_by(error))
             return
-
-
-def _say(answer: Answer) -> None:
-    """One line, at once: the driver waits for it."""
-    print(json.dumps(answer), flush=True)
 
 
 class _Adapter:

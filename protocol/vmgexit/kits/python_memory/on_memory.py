@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from itertools import pairwise
 
-from .adapter import Adapter, Answer, Command, Registers, Svsm, has_ids, serve
+from .adapter import Adapter, Registers, Svsm, has_ids, serve
 from .layouts import Vmsa
+from .lines import Answer, Command
 from .memory import EFER_SVME, READ, WRITE, Home, Memory, Place
 from .memory_commands import COMMANDS
 from .pages import LARGE_PAGE, LAST_ADDRESS, PAGE, SVSM_FILL, Pages
@@ -156,9 +157,8 @@ class _OnMemory(Adapter):
         if place.home.vmsa == vmsa:
             self._enter_guest(memory, cpu, registers)
             return
-        if (
-            not place.has_lost_vmsa
-        ):  # it is at home elsewhere now: the answer goes where the call came from
+        if not place.has_lost_vmsa:
+            # It is at home elsewhere now: the answer goes where the call came from.
             _own(memory, vmsa)
             _put(memory, vmsa, registers.rax, registers)
         self._enter_guest(memory, cpu)

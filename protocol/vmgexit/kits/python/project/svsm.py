@@ -6,7 +6,7 @@ guest. A vCPU is handed over to the host once the count is 0.
 
 from __future__ import annotations
 
-from kit.adapter import Command, Registers, Svsm
+from kit.adapter import Registers, Svsm
 from kit.layouts import (
     ApicCallCode,
     CoreCallCode,
@@ -24,6 +24,7 @@ from kit.layouts import (
     get,
     put,
 )
+from kit.lines import Command
 from kit.vm import GUEST_VMPL, ISR_WORD, STATUS_WORD, Stop, Vcpu, Vm
 
 MOST_REGISTRATIONS = (1 << 32) - 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kit import tpm
-from kit.adapter import Command, Registers
+from kit.adapter import Registers
 from kit.layouts import (
     CoreCallCode,
     ProtocolCode,
@@ -20,6 +20,7 @@ from kit.layouts import (
     get,
     put,
 )
+from kit.lines import Command
 from kit.memory import EFER_SVME, FAIL_INPUT, Home, Memory
 from kit.on_memory import Registration, SvsmOnMemory
 from kit.pages import ALL_PERMISSIONS, LARGE_PAGE, PAGE
