@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from ..descriptions import (
@@ -18,9 +18,8 @@ from ..descriptions import (
     Numbers,
 )
 from ..hosts.kinds import Leaves, Maybe, Pieces
-from ..layout.formats.c import KEYWORDS, render
+from ..layout.formats.c import KEYWORDS
 from ..machine.kinds import Posts, Prepared, Row, Rows, Whom
-from . import surface
 from .surface import CALLED, ROWS, Known, known, may_miss
 
 Lists = Posts | Pieces | Leaves | Rows
@@ -77,27 +76,7 @@ static inline const char *vmgexit_read_command(struct vmgexit_reader *reader, co
 """
 
 
-def layouts() -> str:
-    """The header of structures and codes of an SVSM's kit."""
-    return render(surface.subjects())
-
-
-def memory_layouts() -> str:
-    """The header of structures and codes of the kit of an SVSM with memory."""
-    return render(surface.memory_subjects())
-
-
-def memory_commands() -> str:
-    """The header of the commands of an SVSM with memory."""
-    return header(surface.MEMORY_COMMANDS, [*_CPU_OF])
-
-
-def commands() -> str:
-    """The header of an SVSM's commands."""
-    return header(surface.COMMANDS, [*_CPU_OF])
-
-
-_CPU_OF = (
+CPU_OF = (
     "/* The vCPU of a command that is not `init`. */",
     "static inline uint64_t vmgexit_cpu_of(const struct vmgexit_command *command)",
     "{",
@@ -107,7 +86,7 @@ _CPU_OF = (
 )
 
 
-def header(described: Mapping[str, Description], last: list[str]) -> str:
+def header(described: Mapping[str, Description], last: Sequence[str]) -> str:
     """The header of commands; `last` stands before the function that reads one."""
     lines, rows = [_HEAD], set()
     for description in described.values():

@@ -10,9 +10,8 @@ from ..descriptions import Argument, Bytes
 from ..hosts.kinds import Maybe
 from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
-from ..layout.formats.c import render
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits
 from .in_c import header, literal
 
 _ASKED = """\
@@ -35,11 +34,6 @@ static inline void vmgexit_end_note(void)
     vmgexit_close(&vmgexit_asked, ']');
 }
 """
-
-
-def layouts() -> str:
-    """The header of structures and codes."""
-    return render(subjects())
 
 
 def commands() -> str:

@@ -11,9 +11,9 @@ from ..descriptions import Argument, Bytes, Flag, Number
 from ..hosts.kinds import Maybe
 from ..hosts.page import OFFSETS
 from ..hosts.vm import CPUID, KEYS
-from ..layout.formats.rust import KEYWORDS, render
+from ..layout.formats.rust import KEYWORDS
 from ..layout.parts import snake
-from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits, subjects
+from .host_surface import COMMANDS, NO_EXIT, RETURNED, ExitRow, asked, known_exits
 from .in_rust import module
 
 _HEAD = """\
@@ -48,11 +48,6 @@ pub struct Exit {
     pub needs: u128,
 }
 """
-
-
-def layouts() -> str:
-    """The module of structures and codes."""
-    return render(subjects())
 
 
 def commands() -> str:

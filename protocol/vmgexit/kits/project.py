@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError
-from . import in_c, in_c_host, in_python, in_python_host, in_rust, in_rust_host
+from ..layout.formats import c, rust
+from . import (
+    host_surface,
+    in_c,
+    in_c_host,
+    in_python,
+    in_python_host,
+    in_rust,
+    in_rust_host,
+    surface,
+)
 
 _HERE = Path(__file__).parent
 
@@ -23,6 +33,7 @@ class Kit:
     """A kit: where its sources stand here, and what is generated beside them."""
 
     sources: tuple[str, ...]  # patterns of what goes into the project's folder `kit`
+    build: str  # the script that makes the adapter
     project: str  # the folder of what is meant to be changed
     generated: dict[str, Callable[[], str]]
     yours: str  # what README says of the files to change
@@ -32,32 +43,48 @@ class Kit:
 KITS = {
     ("svsm", "c"): Kit(
         _OF_AN_SVSM,
+        "c/build.sh",
         "c/project",
-        {"vmgexit_layouts.h": in_c.layouts, "vmgexit_commands.h": in_c.commands},
+        {
+            "vmgexit_layouts.h": lambda: c.render(surface.subjects()),
+            "vmgexit_commands.h": lambda: in_c.header(surface.COMMANDS, in_c.CPU_OF),
+        },
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_vm.h` says what they are given: the doorbell page, the VMSA and the\n"
         "calling area of a vCPU.",
     ),
     ("svsm", "rust"): Kit(
         ("rust/*.rs",),
+        "rust/build.sh",
         "rust/project",
-        {"layouts.rs": in_rust.layouts, "commands.rs": in_rust.commands},
+        {
+            "layouts.rs": lambda: rust.render(surface.subjects()),
+            "commands.rs": lambda: in_rust.module(surface.COMMANDS, in_rust.HEAD),
+        },
         "`svsm.rs` is a small SVSM: replace it by yours, or by calls into yours. `impl Svsm` there says\n"
         "which functions answer which commands. `kit/vm.rs` says what they are given: the doorbell page,\n"
         "the VMSA and the calling area of a vCPU.",
     ),
     ("svsm", "python"): Kit(
         ("python/*.py",),
+        "python/build.sh",
         "python/project",
-        {"layouts.py": in_python.layouts, "commands.py": in_python.commands},
+        {
+            "layouts.py": lambda: in_python.fields(surface.subjects()),
+            "commands.py": lambda: in_python.table(surface.COMMANDS),
+        },
         "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
         "functions answer which commands. `kit/vm.py` says what they are given: the doorbell page, the\n"
         "VMSA and the calling area of a vCPU.",
     ),
     ("svsm-memory", "c"): Kit(
         (*_OF_AN_SVSM, "c_memory/*.h"),
+        "c/build.sh",
         "c_memory/project",
-        {"vmgexit_layouts.h": in_c.memory_layouts, "vmgexit_commands.h": in_c.memory_commands},
+        {
+            "vmgexit_layouts.h": lambda: c.render(surface.memory_subjects()),
+            "vmgexit_commands.h": lambda: in_c.header(surface.MEMORY_COMMANDS, in_c.CPU_OF),
+        },
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_memory.h` says what they may call: memory, the instructions on the RMP,\n"
         "and where vCPUs are.",
@@ -65,11 +92,14 @@ KITS = {
     ),
     ("svsm-memory", "rust"): Kit(
         (*_RUST_OF_AN_SVSM, "rust_memory/*.rs"),
+        "rust/build.sh",
         "rust_memory/project",
         {
-            "layouts.rs": in_rust.memory_layouts,
-            "commands.rs": in_rust.commands,
-            "memory_commands.rs": in_rust.memory_commands,
+            "layouts.rs": lambda: rust.render(surface.memory_subjects()),
+            "commands.rs": lambda: in_rust.module(surface.COMMANDS, in_rust.HEAD),
+            "memory_commands.rs": lambda: in_rust.module(
+                surface.ONLY_ON_MEMORY, in_rust.HEAD_ON_MEMORY
+            ),
         },
         "`svsm.rs` is a small SVSM: replace it by yours, or by calls into yours. `impl OnMemory` there\n"
         "says which functions answer which commands. `kit/memory.rs` says what they may call: memory, the\n"
@@ -78,11 +108,12 @@ KITS = {
     ),
     ("svsm-memory", "python"): Kit(
         ("python/*.py", "python_memory/*.py"),
+        "python/build.sh",
         "python_memory/project",
         {
-            "layouts.py": in_python.memory_layouts,
-            "commands.py": in_python.commands,
-            "memory_commands.py": in_python.memory_commands,
+            "layouts.py": lambda: in_python.fields(surface.memory_subjects()),
+            "commands.py": lambda: in_python.table(surface.COMMANDS),
+            "memory_commands.py": lambda: in_python.table(surface.ONLY_ON_MEMORY),
         },
         "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
         "functions answer which commands. `kit/memory.py` says what they may call: memory, the\n"
@@ -91,9 +122,10 @@ KITS = {
     ),
     ("host", "c"): Kit(
         (*_C, "c_host/*.h"),
+        "c/build.sh",
         "c_host/project",
         {
-            "vmgexit_layouts.h": in_c_host.layouts,
+            "vmgexit_layouts.h": lambda: c.render(host_surface.subjects()),
             "vmgexit_commands.h": in_c_host.commands,
             "vmgexit_asked.h": in_c_host.notes,
         },
@@ -104,9 +136,10 @@ KITS = {
     ),
     ("host", "rust"): Kit(
         (*_RUST, "rust_host/*.rs"),
+        "rust/build.sh",
         "rust_host/project",
         {
-            "layouts.rs": in_rust_host.layouts,
+            "layouts.rs": lambda: rust.render(host_surface.subjects()),
             "commands.rs": in_rust_host.commands,
             "asked.rs": in_rust_host.notes,
         },
@@ -117,10 +150,11 @@ KITS = {
     ),
     ("host", "python"): Kit(
         ("python/lines.py", "python/reading.py", "python_host/*.py"),
+        "python/build.sh",
         "python_host/project",
         {
-            "layouts.py": in_python_host.layouts,
-            "commands.py": in_python_host.commands,
+            "layouts.py": lambda: in_python.fields(host_surface.subjects()),
+            "commands.py": lambda: in_python.table(host_surface.COMMANDS),
             "vms.py": in_python_host.vms,
         },
         "`host.py` has a small GHCB host: replace it by yours, or by calls into yours. Its class says\n"
@@ -144,7 +178,7 @@ def files(surface: str, language: str) -> Iterator[tuple[str, str]]:
     for pattern in kit.sources:
         for path in sorted(_HERE.glob(pattern)):
             yield f"kit/{path.name}", path.read_text()
-    for path in sorted((_HERE / kit.project).iterdir()):
+    for path in (_HERE / kit.build, *sorted((_HERE / kit.project).iterdir())):
         yield path.name, path.read_text()
     for name, made in kit.generated.items():
         yield f"kit/{name}", made()
