@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers.made import built, project
+from tests.peers.made import COMPILED, built, project
 from tests.peers.shows import SHOWS
 from vmgexit.cli import main
 from vmgexit.machine import program
@@ -30,10 +30,6 @@ COMPILERS = {
     "c": ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "exported.c", "-o", "exported"],
     "rust": ["rustc", "--edition", "2021", "-D", "warnings", "--test", "exported.rs"],
 }
-LANGUAGES = [
-    pytest.param("c", marks=pytest.mark.needs("cc")),
-    pytest.param("rust", marks=pytest.mark.needs("rustc")),
-]
 MEMORY = ROOT / "corpus" / "quirks" / "validated-twice.jsonl"
 HOST = ROOT / "corpus" / "hosts" / "cpuid-xcr0-by-64-bits.jsonl"
 STOPS = ROOT / "corpus" / "quirks" / "refused-disable-crashes.jsonl"
@@ -91,7 +87,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     return made
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", COMPILED)
 def test_the_reference_passes(language: str, programs: Programs) -> None:
     host, on_svsm = "cpuid_xcr0_by_64_bits_0", ["ppr_0", "validated_twice_0"]
     on_svsm += ["refused_disable_crashes_0"]  # a request to end the VM is expected
@@ -105,7 +101,7 @@ def test_the_reference_passes(language: str, programs: Programs) -> None:
 
 
 @pytest.mark.needs("cc")
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", COMPILED)
 def test_each_bug_of_a_peer_fails_its_test(
     language: str, programs: Programs, tmp_path: Path
 ) -> None:
@@ -122,7 +118,7 @@ def test_each_bug_of_a_peer_fails_its_test(
     assert re.search(r'step 6, \{"op": "call", "cpu": 0, .*"rcx": 2058', told)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", COMPILED)
 @pytest.mark.parametrize(
     ("peer", "told"),
     {

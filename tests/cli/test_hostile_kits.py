@@ -1,17 +1,15 @@
 """Adapters of the kits take every byte as hostile: whatever stands on standard input, they answer each
 line, and end with it. What is written in C runs under sanitizers where the compiler has them."""
 
-import json
 import random
 import shutil
 import subprocess
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.peers.made import built, project
+from tests.peers.made import SANITIZED, Made, once, told
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +26,7 @@ KITS = [
     for language in TOOLS
     for surface in ("svsm", "host")
 ]
-SANITIZED = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover"
 MEGABYTE = 1_000_000
-
-Kit = Callable[[str, str], Path]
 
 
 @cache
@@ -45,18 +40,10 @@ def flags() -> str:
 
 
 @pytest.fixture(scope="module")
-def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    """An adapter as `peer new` makes it; each is built once."""
-    known: dict[tuple[str, str], Path] = {}
-
-    def kit(language: str, surface: str) -> Path:
-        if (language, surface) not in known:
-            folder = tmp_path_factory.mktemp("kit") / "project"
-            made = project(language, folder, filled_in=False, surface=surface)
-            known[language, surface] = built(made, CFLAGS=flags() if shutil.which("cc") else "")
-        return known[language, surface]
-
-    return kit
+def kits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
+    """What makes adapters, by their surfaces."""
+    cflags = flags() if shutil.which("cc") else ""
+    return {surface: once(tmp_path_factory, surface, CFLAGS=cflags) for surface in OPENINGS}
 
 
 OPENINGS = {
@@ -136,24 +123,22 @@ def streams(surface: str, pick: random.Random) -> dict[str, bytes]:
 
 def answers(adapter: Path, sent: bytes) -> list[object]:
     """What it answers; it must end with its input, without a word."""
-    run = subprocess.run([adapter], input=sent, capture_output=True, timeout=100)
-    assert (run.returncode, run.stderr[:2000]) == (0, b"")
-    hello, *told = (json.loads(line) for line in run.stdout.splitlines())
+    hello, *found = told(adapter, sent, 100)
     assert hello["vmgexit"] in (1, 2)
-    return told
+    return found
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("language", "surface"), KITS)
-def test_a_kit_answers_every_line(language: str, surface: str, kit: Kit) -> None:
-    adapter, opening, state = kit(language, surface), OPENINGS[surface], COMMANDS[surface][0]
+def test_a_kit_answers_every_line(language: str, surface: str, kits: dict[str, Made]) -> None:
+    adapter, opening, state = kits[surface](language), OPENINGS[surface], COMMANDS[surface][0]
     fresh = answers(adapter, b"\n".join((opening, state)) + b"\n")[-1]
     for name, stream in streams(surface, random.Random(15)).items():
         sent = opening + b"\n" + stream
-        told = answers(adapter, sent)
+        found = answers(adapter, sent)
         whole = sent.count(b"\n")
-        assert len(told) in (whole, whole + (not sent.endswith(b"\n"))), name
-        assert all(isinstance(one, dict) for one in told), name
+        assert len(found) in (whole, whole + (not sent.endswith(b"\n"))), name
+        assert all(isinstance(one, dict) for one in found), name
         # It is still there, and begins anew.
         if sent.endswith(b"\n"):
             *_, began, after = answers(adapter, sent + opening + b"\n" + state + b"\n")
@@ -164,8 +149,8 @@ def test_a_kit_answers_every_line(language: str, surface: str, kit: Kit) -> None
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("language", "surface"), KITS)
-def test_many_hostile_streams(language: str, surface: str, kit: Kit) -> None:
-    adapter = kit(language, surface)
+def test_many_hostile_streams(language: str, surface: str, kits: dict[str, Made]) -> None:
+    adapter = kits[surface](language)
     for seed in range(20):
         made = streams(surface, random.Random(seed))
         for name in ("random bytes", "random letters", "changed"):

@@ -4,15 +4,13 @@ import json
 import lzma
 import random
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.peers.made import built, project
+from tests.peers.made import LANGUAGES, NO_WARNING, Made, answers, once
 from vmgexit.cli import main
 from vmgexit.compare.conformance import host_rules
 from vmgexit.machine.commands import call
@@ -143,34 +141,14 @@ def test_a_peer_that_dies_leaves_what_it_answered(run: Run, tmp_path: Path) -> N
     assert json.loads(output.read_text())["ops"][1] == {"cmd": state}
 
 
-LANGUAGES = [
-    pytest.param("c", marks=pytest.mark.needs("cc")),
-    pytest.param("rust", marks=pytest.mark.needs("rustc")),
-    "python",
-]
-VARIABLES = {"CFLAGS": "-O0 -Werror -Wconversion -Wno-sign-conversion", "PYTHON": sys.executable}
-
-Made = Callable[[str], str]
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The adapter that `peer new --for host` makes in a language; each is built once."""
-    known: dict[str, str] = {}
-
-    def made(language: str) -> str:
-        if language not in known:
-            folder = tmp_path_factory.mktemp("host") / "project"
-            project(language, folder, filled_in=False, surface="host")
-            known[language] = str(built(folder, **VARIABLES))
-        return known[language]
-
-    return made
+    return once(tmp_path_factory, "host", CFLAGS=NO_WARNING, PYTHON=sys.executable)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_new_host_keeps_the_rules(language: str, run: Run, made: Made) -> None:
-    code, told = run("peer", "check", "--peer", made(language))
+    code, told = run("peer", "check", "--peer", str(made(language)))
     assert code == 0
     assert told[0] == "PEER-H1 Hello: holds: a small host, profile reference"
     assert told[-1] == "16 rules hold, 1 not supported, 0 broken"
@@ -194,7 +172,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_new_host_answers_as_the_reference(
     language: str, run: Run, made: Made, asked: str
 ) -> None:
-    code, told = run("replay", asked, "--peer", made(language))
+    code, told = run("replay", asked, "--peer", str(made(language)))
     assert (code, len(told)) == (0, 1)
     assert told[0].startswith("500 sequences, 1000 operations, 0 mismatches, ")
 
@@ -202,7 +180,7 @@ def test_a_new_host_answers_as_the_reference(
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_new_host_answers_scenarios_as_the_reference(language: str, made: Made) -> None:
     """What campaigns ask: many commands to one VM."""
-    target = find("host-peer").open(Conditions(peer=made(language)))
+    target = find("host-peer").open(Conditions(peer=str(made(language))))
     pick = random.Random(1)
     try:
         for _ in range(100):
@@ -245,16 +223,6 @@ KNOWN = {
     18: {"ok": True},
     19: {"hex": "1100"},
 }
-
-
-def answers(adapter: str, sent: list[bytes]) -> list[Any]:
-    """Its answer to each line. It ends without a word on standard error."""
-    lines = b"".join(line + b"\n" for line in sent)
-    done = subprocess.run([adapter], input=lines, capture_output=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, b"")
-    told = [json.loads(line) for line in done.stdout.splitlines()][1:]
-    assert len(told) == len(sent)
-    return told
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.made import built, project
+from tests.peers.made import (
+    LANGUAGES,
+    NO_WARNING,
+    SANITIZED,
+    Made,
+    answers,
+    built,
+    once,
+    project,
+)
 from vmgexit.cli import main
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
@@ -21,35 +30,20 @@ from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
 
 pytestmark = pytest.mark.slow
 
+SURFACE = "svsm-memory"
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 LACKS = ("validated-twice", "boot-calling-area-stuck")
 """What the small SVSM does otherwise than the reference, by our names."""
-LANGUAGES = [
-    pytest.param("c", marks=pytest.mark.needs("cc")),
-    pytest.param("rust", marks=pytest.mark.needs("rustc")),
-    "python",
-]
-
-Made = Callable[[str], Path]
 Opened = Callable[..., SvsmPeer]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The adapter of a language; each is built once."""
-    known: dict[str, Path] = {}
-
-    def made(language: str) -> Path:
-        if language not in known:
-            folder = tmp_path_factory.mktemp("peer") / "project"
-            known[language] = built(of(language, folder), CFLAGS="-O0")
-        return known[language]
-
-    return made
+    return once(tmp_path_factory, SURFACE, CFLAGS="-O0")
 
 
 def of(language: str, folder: Path) -> Path:
-    return project(language, folder, filled_in=False, surface="svsm-memory")
+    return project(language, folder, filled_in=False, surface=SURFACE)
 
 
 @pytest.fixture
@@ -207,24 +201,15 @@ STRANGE: tuple[Command, ...] = (
 BEYOND = (b"[" * 100_000, b'{"op": "read", "gpa": -1, "len": 1}', b"x" * 2_000_000, b"\xff")
 
 
-def answered(adapter: Path, lines: list[bytes]) -> list[dict[str, object]]:
-    run = subprocess.run(
-        [adapter], input=b"\n".join(lines) + b"\n", capture_output=True, timeout=60
-    )
-    assert (run.returncode, run.stderr) == (0, b"")
-    return [json.loads(line) for line in run.stdout.splitlines()][1:]
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_line_has_one_answer(language: str, made: Made) -> None:
     """One that is no command is not supported, and changes nothing."""
     strange = [*(json.dumps(one).encode() for one in STRANGE), *BEYOND]
     usual = [json.dumps(one).encode() for one in (INIT, READ)]
-    answers = answered(made(language), [*usual, *strange, usual[1]])
-    assert answers[0] == {"ok": True, "cpus": 2}
-    assert answers[1] == answers[-1] == {"ok": True, "hex": "0707"}
-    assert len(answers) == len(strange) + 3
-    for line, answer in zip(strange, answers[2:-1], strict=True):
+    found = answers(made(language), [*usual, *strange, usual[1]])
+    assert found[0] == {"ok": True, "cpus": 2}
+    assert found[1] == found[-1] == {"ok": True, "hex": "0707"}
+    for line, answer in zip(strange, found[2:-1], strict=True):
         assert list(answer) == ["unsupported"], line[:200]
 
 
@@ -232,26 +217,26 @@ def test_every_line_has_one_answer(language: str, made: Made) -> None:
 def test_a_machine_without_memory_has_none(language: str, made: Made) -> None:
     without = {"op": "init", "cpus": 1, "reg_count": 1}
     asked = [READ, INIT, READ, without, READ, {"op": "doorbell", "cpu": 0}, INIT, READ]
-    answers = answered(made(language), [json.dumps(one).encode() for one in asked])
-    assert answers[2] == answers[7] == {"ok": True, "hex": "0707"}
-    assert list(answers[0]) == list(answers[4]) == ["unsupported"]
-    assert answers[5] == {"hex": "00" * 256}
+    found = answers(made(language), [json.dumps(one).encode() for one in asked])
+    assert found[2] == found[7] == {"ok": True, "hex": "0707"}
+    assert list(found[0]) == list(found[4]) == ["unsupported"]
+    assert found[5] == {"hex": "00" * 256}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_it_stays_after_a_stop(language: str, made: Made) -> None:
     taken: Command = {"op": "host_page", "gpa": 0x8000, "to": "shared"}
     asked = [INIT, taken, call(0, 6, 1, protocol=0), READ, INIT, READ]
-    answers = answered(made(language), [json.dumps(one).encode() for one in asked])
-    assert list(answers[2]) == list(answers[3]) == ["terminated"]
-    assert answers[5] == {"ok": True, "hex": "0707"}
+    found = answers(made(language), [json.dumps(one).encode() for one in asked])
+    assert list(found[2]) == list(found[3]) == ["terminated"]
+    assert found[5] == {"ok": True, "hex": "0707"}
 
 
 @pytest.mark.needs("cc", "clang")
 def test_no_compiler_warns(tmp_path: Path) -> None:
     folder = of("c", tmp_path / "project")
     for compiler in ("gcc", "clang"):
-        built(folder, CC=compiler, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion")
+        built(folder, CC=compiler, CFLAGS=NO_WARNING)
 
 
 @pytest.mark.long
@@ -265,9 +250,8 @@ def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
 @pytest.mark.needs("cc")
 @pytest.mark.long
 def test_sanitizers_find_nothing(tmp_path: Path, opened: Opened) -> None:
-    flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover"
-    adapter = built(of("c", tmp_path / "project"), CFLAGS=flags)
-    answered(adapter, [json.dumps(one).encode() for one in (INIT, *STRANGE)] + list(BEYOND))
+    adapter = built(of("c", tmp_path / "project"), CFLAGS=SANITIZED)
+    answers(adapter, [json.dumps(one).encode() for one in (INIT, *STRANGE)] + list(BEYOND))
     target = opened(adapter, ",".join(LACKS))
     for seed in range(1000):
         target.run(target.make(random.Random(seed)))

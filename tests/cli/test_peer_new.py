@@ -1,16 +1,27 @@
 """`vmgexit peer new`: projects that compile without a warning and answer whatever they are asked."""
 
-import json
 import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.peers.made import ADAPTERS, FILLED_IN, built, project
+from tests.peers.made import (
+    ADAPTERS,
+    COMPILED,
+    FILLED_IN,
+    LANGUAGES,
+    NO_WARNING,
+    SANITIZED,
+    Made,
+    answers,
+    built,
+    once,
+    project,
+    told,
+)
 from tests.peers.shows import REFUSED, SHOWS
 from vmgexit.cli import main
 from vmgexit.machine.commands import call
@@ -20,29 +31,11 @@ from vmgexit.read.streams import lines
 pytestmark = pytest.mark.slow
 
 RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings"
-COMPILED = [
-    pytest.param("c", marks=pytest.mark.needs("cc")),
-    pytest.param("rust", marks=pytest.mark.needs("rustc")),
-]
-LANGUAGES = [*COMPILED, "python"]
-
-Made = Callable[[str, bool], Path]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """The adapter of a language, around the small SVSM or the one with bugs; each is built once."""
-    known: dict[tuple[str, bool], Path] = {}
-
-    def made(language: str, filled_in: bool) -> Path:
-        if (language, filled_in) not in known:
-            folder = tmp_path_factory.mktemp("peer") / "project"
-            known[language, filled_in] = built(
-                project(language, folder, filled_in=filled_in), CFLAGS="-O0"
-            )
-        return known[language, filled_in]
-
-    return made
+    return once(tmp_path_factory, CFLAGS="-O0")
 
 
 def asked(kind: str, folder: Path, most: int) -> str:
@@ -74,9 +67,8 @@ def test_an_adapter_answers_as_the_reference(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     peer = made(language, filled_in and language != "python")
-    told = replayed(peer, asked(kind, tmp_path, 10), capsys)
-    assert len(told) == 1
-    assert ", 0 mismatches" in told[0]
+    [line] = replayed(peer, asked(kind, tmp_path, 10), capsys)
+    assert ", 0 mismatches" in line
 
 
 @pytest.mark.long
@@ -85,9 +77,8 @@ def test_an_adapter_answers_as_the_reference(
 def test_every_recorded_sequence(
     language: str, kind: str, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = replayed(made(language, True), asked(kind, tmp_path, 1000), capsys)
-    assert len(told) == 1
-    assert ", 0 mismatches" in told[0]
+    [line] = replayed(made(language, True), asked(kind, tmp_path, 1000), capsys)
+    assert ", 0 mismatches" in line
 
 
 @pytest.mark.parametrize("language", ADAPTERS)
@@ -174,16 +165,9 @@ def test_every_line_has_one_answer(language: str, made: Made) -> None:
     init = b'{"op": "init", "cpus": 2, "reg_count": 7}'
     state = b'{"op": "state", "cpu": 0}'
     sent = [init, *STRANGE, state, *damaged(1), state]
-    run = subprocess.run(
-        [made(language, language != "python")],
-        input=b"".join(line + b"\n" for line in sent),
-        capture_output=True,
-    )
-    assert (run.returncode, run.stderr) == (0, b"")
-    answers = [json.loads(line) for line in run.stdout.splitlines()][1:]
-    assert len(answers) == len(sent)
-    assert all(list(answer) == ["unsupported"] for answer in answers[1 : 1 + len(STRANGE)])
-    assert answers[1 + len(STRANGE)]["reg_count"] == 7
+    found = answers(made(language, language != "python"), sent)
+    assert all(list(answer) == ["unsupported"] for answer in found[1 : 1 + len(STRANGE)])
+    assert found[1 + len(STRANGE)]["reg_count"] == 7
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -195,17 +179,13 @@ def test_after_a_stop_it_answers_by_that_until_the_next_init(language: str, made
         REFUSED[0],
         {"op": "state", "cpu": 0},
     ]
-    run = subprocess.run(
-        [made(language, False)], input=to_lines(sent).encode(), capture_output=True, timeout=60
-    )
-    assert run.returncode == 0
-    hello, *answers = [json.loads(line) for line in run.stdout.splitlines()]
+    hello, *found = told(made(language), to_lines(sent).encode())
     assert hello["stays"] is True
     stop = {"terminated": "the host refused to disable Alternate Injection"}
-    assert answers[1:4] == [{"ok": True}, stop, stop]
-    assert list(answers[4]) == ["unsupported"]
-    assert answers[5] == answers[0]
-    assert answers[6]["history"] == []
+    assert found[1:4] == [{"ok": True}, stop, stop]
+    assert list(found[4]) == ["unsupported"]
+    assert found[5] == found[0]
+    assert found[6]["history"] == []
 
 
 @pytest.mark.needs("cc", "clang")
@@ -213,7 +193,7 @@ def test_after_a_stop_it_answers_by_that_until_the_next_init(language: str, made
 def test_no_compiler_warns(filled_in: bool, tmp_path: Path) -> None:
     folder = project("c", tmp_path / "project", filled_in=filled_in)
     for compiler in ("clang",) if filled_in else ("gcc", "clang"):
-        built(folder, CC=compiler, CFLAGS="-O0 -Werror -Wconversion -Wno-sign-conversion")
+        built(folder, CC=compiler, CFLAGS=NO_WARNING)
 
 
 @pytest.mark.needs("cc")
@@ -221,10 +201,9 @@ def test_no_compiler_warns(filled_in: bool, tmp_path: Path) -> None:
 def test_sanitizers_find_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On every line that is no command, and on what a hostile host does."""
     folder = project("c", tmp_path / "project")
-    peer = built(folder, CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover")
+    peer = built(folder, CFLAGS=SANITIZED)
     sent = [line for number in range(20) for line in (*STRANGE, *damaged(number))]
-    run = subprocess.run([peer], input=b"".join(line + b"\n" for line in sent), capture_output=True)
-    assert (run.returncode, run.stderr) == (0, b"")
+    answers(peer, sent)
     assert ", 0 mismatches" in replayed(peer, asked("hostile", tmp_path, 1000), capsys)[0]
 
 

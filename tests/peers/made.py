@@ -3,11 +3,17 @@
 In each language there is an SVSM, which knows nothing of vmgexit, and the adapter around it, one file.
 """
 
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from vmgexit.cli import main
 
@@ -66,6 +72,19 @@ BUGS = {
 ADAPTERS = {"c": "adapter.c", "rust": "main.rs"}
 """The file by which a user brings an SVSM and a kit together."""
 
+COMPILED = [
+    pytest.param("c", marks=pytest.mark.needs("cc")),
+    pytest.param("rust", marks=pytest.mark.needs("rustc")),
+]
+LANGUAGES = [*COMPILED, "python"]
+
+NO_WARNING = "-O0 -Werror -Wconversion -Wno-sign-conversion"
+SANITIZED = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover"
+"""CFLAGS."""
+
+Made = Callable[..., Path]
+"""The adapter of a language as `peer new` makes it, or with True around what has bugs."""
+
 
 def project(language: str, folder: Path, *, filled_in: bool = True, surface: str = "svsm") -> Path:
     """A project's folder; with `filled_in` around what has bugs, else as `peer new` makes it."""
@@ -89,3 +108,28 @@ def built(folder: Path, **variables: str) -> Path:
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     return folder / "adapter"
+
+
+def once(folders: pytest.TempPathFactory, surface: str = "svsm", **variables: str) -> Made:
+    """What makes adapters for a surface, each no more than once."""
+
+    @cache
+    def made(language: str, filled_in: bool = False) -> Path:
+        folder = folders.mktemp("peer") / "project"
+        return built(project(language, folder, filled_in=filled_in, surface=surface), **variables)
+
+    return made
+
+
+def told(adapter: Path, sent: bytes, timeout: int = 60) -> list[Any]:
+    """Its hello and its answers. It ends with its input, without a word on standard error."""
+    run = subprocess.run([adapter], input=sent, capture_output=True, timeout=timeout)
+    assert (run.returncode, run.stderr[:2000]) == (0, b"")
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def answers(adapter: Path, lines: list[bytes]) -> list[Any]:
+    """Its answer to each line."""
+    _, *answers = told(adapter, b"".join(line + b"\n" for line in lines))
+    assert len(answers) == len(lines)
+    return answers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.made import BUGS, built, project
+from tests.peers.made import BUGS, COMPILED, Made, once
 from vmgexit_fuzz.campaign.findings import records
 
 pytestmark = pytest.mark.slow
@@ -18,9 +18,8 @@ SECONDS = "10"
 
 
 @pytest.fixture(scope="module")
-def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The adapter of each language that was asked for."""
-    return {}
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return once(tmp_path_factory)
 
 
 def found(adapter: Path, bug: str, folder: Path, *options: str) -> list[tuple[str, str]]:
@@ -37,31 +36,22 @@ def found(adapter: Path, bug: str, folder: Path, *options: str) -> list[tuple[st
 
 @pytest.mark.needs("cc")
 @pytest.mark.parametrize("bug", ["register", "refused"])
-def test_a_campaign_finds_and_names_a_bug(
-    bug: str, adapters: dict[str, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    adapter = _built("c", adapters, tmp_path_factory)
+def test_a_campaign_finds_and_names_a_bug(bug: str, made: Made, tmp_path: Path) -> None:
+    adapter = made("c", True)
     options = ("--time", "60", "--stop-on-finding")
     assert found(adapter, bug, tmp_path, *options) == [(BUGS[bug].called, BUGS[bug].breaks)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("bug", BUGS)
-@pytest.mark.parametrize(
-    "language",
-    [
-        pytest.param("c", marks=pytest.mark.needs("cc")),
-        pytest.param("rust", marks=pytest.mark.needs("rustc")),
-    ],
-)
+@pytest.mark.parametrize("language", COMPILED)
 def test_each_bug_is_one_finding_with_its_name(
     language: str,
     bug: str,
-    adapters: dict[str, Path],
+    made: Made,
     tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    adapter = _built(language, adapters, tmp_path_factory)
+    adapter = made(language, True)
     assert found(adapter, bug, tmp_path, "--time", SECONDS) == [
         (BUGS[bug].called, BUGS[bug].breaks)
     ]
@@ -69,16 +59,6 @@ def test_each_bug_is_one_finding_with_its_name(
 
 @pytest.mark.long
 @pytest.mark.needs("cc")
-def test_without_a_bug_nothing_is_found(
-    adapters: dict[str, Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    adapter = _built("c", adapters, tmp_path_factory)
+def test_without_a_bug_nothing_is_found(made: Made, tmp_path: Path) -> None:
+    adapter = made("c", True)
     assert found(adapter, "none", tmp_path, "--time", SECONDS) == []
-
-
-def _built(
-    language: str, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    if language not in adapters:
-        adapters[language] = built(project(language, tmp_path_factory.mktemp("peer") / language))
-    return adapters[language]
