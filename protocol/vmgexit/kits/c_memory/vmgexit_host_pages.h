@@ -96,9 +96,7 @@ enum { VMGEXIT_MAY_READ = 1, VMGEXIT_MAY_WRITE = 2 };
 /* Why a VMPL, or the host, may not reach these bytes. */
 static inline const char *vmgexit_no_access(uint64_t by, uint64_t start, uint64_t length, unsigned right)
 {
-    const uint64_t pages = length ? (start % VMGEXIT_PAGE + length - 1) / VMGEXIT_PAGE + 1 : 0;
-
-    for (uint64_t i = 0; i < pages; i++) {
+    for (uint64_t i = 0; i < vmgexit_pages_of(start, length); i++) {
         const uint64_t gpa = (start & -VMGEXIT_PAGE) + i * VMGEXIT_PAGE;
         const struct vmgexit_page *page = vmgexit_behind(gpa);
         if (by == VMGEXIT_BY_HOST) {

@@ -132,9 +132,7 @@ static inline bool vmgexit_in_map(uint64_t start, uint64_t length)
  */
 static inline bool vmgexit_touch(uint64_t start, uint64_t length)
 {
-    const uint64_t pages = length ? (start % VMGEXIT_PAGE + length - 1) / VMGEXIT_PAGE + 1 : 0;
-
-    for (uint64_t i = 0; i < pages; i++) {
+    for (uint64_t i = 0; i < vmgexit_pages_of(start, length); i++) {
         const uint64_t gpa = (start & -VMGEXIT_PAGE) + i * VMGEXIT_PAGE;
         const struct vmgexit_page *page = vmgexit_behind(gpa);
         if (!vmgexit_is_mine(page, gpa)) {
@@ -153,12 +151,19 @@ static inline union vmgexit_content *vmgexit_content_at(uint64_t gpa)
     return vmgexit_content_of(vmgexit_behind(gpa));
 }
 
+/* How many of so many bytes are in the page of an address. */
+static inline size_t vmgexit_part(uint64_t gpa, size_t most)
+{
+    const size_t room = VMGEXIT_PAGE - gpa % VMGEXIT_PAGE;
+
+    return most < room ? most : room;
+}
+
 static inline void vmgexit_load(uint64_t gpa, void *into, size_t length)
 {
     for (size_t at = 0, part; at < length; at += part, gpa += part) {
         const struct vmgexit_page *page = vmgexit_behind(gpa);
-        part = VMGEXIT_PAGE - gpa % VMGEXIT_PAGE;
-        part = part < length - at ? part : length - at;
+        part = vmgexit_part(gpa, length - at);
         if (page->content)
             memcpy((uint8_t *)into + at, page->content->bytes + gpa % VMGEXIT_PAGE, part);
         else
@@ -169,8 +174,7 @@ static inline void vmgexit_load(uint64_t gpa, void *into, size_t length)
 static inline void vmgexit_store(uint64_t gpa, const void *from, size_t length)
 {
     for (size_t at = 0, part; at < length; at += part, gpa += part) {
-        part = VMGEXIT_PAGE - gpa % VMGEXIT_PAGE;
-        part = part < length - at ? part : length - at;
+        part = vmgexit_part(gpa, length - at);
         memcpy(vmgexit_content_at(gpa)->bytes + gpa % VMGEXIT_PAGE, (const uint8_t *)from + at, part);
     }
 }

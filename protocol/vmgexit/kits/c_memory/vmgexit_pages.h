@@ -57,6 +57,12 @@ struct vmgexit_pages {
 
 extern struct vmgexit_pages vmgexit_pages;
 
+/* How many pages some bytes lie in. They may end at 2^64. */
+static inline uint64_t vmgexit_pages_of(uint64_t start, uint64_t length)
+{
+    return length ? (start % VMGEXIT_PAGE + length - 1) / VMGEXIT_PAGE + 1 : 0;
+}
+
 static inline void vmgexit_forget_pages(void)
 {
     vmgexit_pages.since++;
