@@ -20,8 +20,8 @@ def _without_steps(commands: Mapping[str, Description]) -> dict[str, Description
 
 COMMANDS = _without_steps(WITHOUT_MEMORY)
 """Those of an SVSM without memory."""
-MEMORY_COMMANDS = _without_steps(ALL)
-"""Those of an SVSM with memory, or without."""
+MEMORY_COMMANDS = {name: one for name, one in _without_steps(ALL).items() if name != "psp"}
+"""Those of an SVSM with memory, or without; no kit has attestation."""
 ONLY_ON_MEMORY = {
     "init": replace(
         ALL["init"],
@@ -32,16 +32,14 @@ ONLY_ON_MEMORY = {
         ),
     ),
     "call": ALL["call"],
-    **{name: ALL[name] for name in ALL if name in ON_MEMORY and name != "psp"},
+    **{name: one for name, one in MEMORY_COMMANDS.items() if name in ON_MEMORY},
 }
-"""Those of an SVSM with memory that has neither APIC emulation nor attestation."""
+"""Those of a machine with memory alone, where no kit has APIC emulation."""
 
 ROWS = {
     "init.memory": "range",
     "init.svsm": "range",
     "init.pages": "page_range",
-    "psp.answers": "prepared",
-    "psp.certs": "certificates",
 }
 """What a row is called, by its argument."""
 
@@ -51,7 +49,6 @@ CALLED = {
     "init.npf": "npf",
     "init.unvalidated": "unvalidated",
     "host_page.to": "page_change",
-    "psp.kind": "psp_answer",
 }
 """What a choice among names is called, where its argument's name says too little."""
 

@@ -22,7 +22,6 @@ enum vmgexit_kind {
     VMGEXIT_KIND_OBJECTS, /* a list of objects, each with all arguments of `each` */
     VMGEXIT_KIND_ROWS,    /* a list of lists, each with a value for all arguments of `each` */
     VMGEXIT_KIND_ROW,     /* one such list */
-    VMGEXIT_KIND_PREPARED, /* a list of words, or of objects that have some of these arguments */
 };
 
 struct vmgexit_argument {
@@ -131,32 +130,6 @@ static inline int vmgexit_which(const struct vmgexit_json *value, const struct v
     return -1;
 }
 
-/* What the secure processor is to answer: a word, {"err": e, "rbx": b}, or {"status": n}, whose name is the word. */
-static inline bool vmgexit_take_prepared(struct vmgexit_reader *reader, const struct vmgexit_json *value,
-                                         const struct vmgexit_argument *argument, uint8_t *into)
-{
-    const struct vmgexit_argument *each = argument->each; /* kind, err, rbx, status */
-    const bool is_status = value->kind == VMGEXIT_JSON_OBJECT && vmgexit_member(&reader->document, value, "status");
-    const size_t first = is_status ? 3 : 1, last = is_status ? 3 : 2;
-    int which = vmgexit_which(value, each);
-
-    if (value->kind == VMGEXIT_JSON_OBJECT) {
-        if (value->number != last - first + 1)
-            return false;
-        for (size_t i = first; i <= last; i++) {
-            const struct vmgexit_json *held = vmgexit_member(&reader->document, value, each[i].name);
-            if (!held || !vmgexit_take_given(reader, held, &each[i], into))
-                return false;
-        }
-        for (which = 0; strcmp(each->names[which], each[first].name) != 0;)
-            which++;
-    } else if (vmgexit_is(value, "err") || vmgexit_is(value, "status")) {
-        return false;
-    }
-    memcpy(into + each->at, &which, sizeof which);
-    return which >= 0;
-}
-
 static inline bool vmgexit_take_list(struct vmgexit_reader *reader, const struct vmgexit_json *value,
                                      const struct vmgexit_argument *argument, uint8_t *into)
 {
@@ -174,9 +147,6 @@ static inline bool vmgexit_take_list(struct vmgexit_reader *reader, const struct
             if (next->kind != VMGEXIT_JSON_NUMBER || next->number < argument->least || next->number > argument->most)
                 return false;
             memcpy(element, &next->number, size);
-        } else if (argument->kind == VMGEXIT_KIND_PREPARED) {
-            if (!vmgexit_take_prepared(reader, next, argument, element))
-                return false;
         } else if (!vmgexit_take_row(reader, next, argument, argument->kind == VMGEXIT_KIND_OBJECTS, element)) {
             return false;
         }
