@@ -22,7 +22,7 @@ from vmgexit.errors import VmgexitError
 from vmgexit.files import write
 
 from ..targets import TARGETS, USUAL, Conditions
-from .untrusted import files, filled, object_of
+from .untrusted import files, filled, is_file, object_of
 
 LARGEST_RECORD = 1 << 20  # bytes; what is larger is none of ours
 MOST_NAMED = 8  # findings in a message
@@ -140,9 +140,21 @@ def records(directory: Path) -> Iterator[Record]:
     """The records in a folder, by name. What is no record of ours is passed over, and so are values of a
     wrong type. A record's name is its file's."""
     for path in files(directory, "*.json"):
-        told = object_of(path.read_bytes()) if path.stat().st_size <= LARGEST_RECORD else None
-        if told is not None and "cause" in told:
-            yield filled(Record(id=path.stem, cause="", message="", target=""), told, "id")
+        if (record := _read(path)) is not None:
+            yield record
+
+
+def record_of(path: Path) -> Record | None:
+    """The record of an input, which is beside it; None where the input is no finding's."""
+    beside = path.with_name(f"{path.stem}.json")
+    return _read(beside) if is_file(beside) else None
+
+
+def _read(path: Path) -> Record | None:
+    told = object_of(path.read_bytes()) if path.stat().st_size <= LARGEST_RECORD else None
+    if told is None or "cause" not in told:
+        return None
+    return filled(Record(id=path.stem, cause="", message="", target=""), told, "id")
 
 
 def slug(text: str) -> str:

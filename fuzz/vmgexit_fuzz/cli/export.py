@@ -16,7 +16,7 @@ from vmgexit.errors import UsageError, VmgexitError
 from vmgexit.files import write, write_output
 from vmgexit.read.streams import lines
 
-from ..campaign.findings import Record, Store, records, target_of
+from ..campaign.findings import Record, Store, record_of, records, target_of
 from ..campaign.folder import Directory
 from ..campaign.untrusted import files
 from ..export.cases import Case, distinct, message, of_input, recorded
@@ -150,7 +150,7 @@ def _file(path: Path, arguments: argparse.Namespace) -> Iterator[Case]:
         data = path.read_bytes()
         yield message(path.stem, str(path), arguments.structure, data, arguments.profile)
         return
-    record = next((one for one in records(path.parent) if one.id == path.stem), None)
+    record = record_of(path)
     if record is not None:
         yield from _finding(path.with_suffix(".bin"), record, arguments)
     elif path.name == "-" or _LINES.search(path.name):

@@ -15,7 +15,7 @@ from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 from vmgexit.sequences import HOST
 
-from ..campaign.findings import Store, records, target_of
+from ..campaign.findings import Store, record_of, target_of
 from ..campaign.folder import Directory
 from ..targets import TARGETS, USUAL, Conditions, Target, TargetRow, find
 from .options import HOME, add_conditions, add_directory, conditions, newest, opened
@@ -68,7 +68,7 @@ def seeds(folder: Path, row: TargetRow) -> Iterator[bytes]:
 
 def _meant(path: Path, arguments: argparse.Namespace) -> tuple[TargetRow, Conditions]:
     """What the command line says of an input, else its record, else the usual."""
-    record = next((r for r in records(path.parent) if r.id == path.stem), None)
+    record = record_of(path)
     name = arguments.target or (record.target if record else target_of(path))
     if not name:
         raise UsageError(f"{path}: which target? --target {' or '.join(TARGETS)}")
