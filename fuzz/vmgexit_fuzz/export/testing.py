@@ -20,11 +20,12 @@ from vmgexit.errors import UsageError
 from vmgexit.sequences import Sequence
 from vmgexit.wire.calls import calls
 from vmgexit.wire.exits import exits
-from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage, valid_bit
+from vmgexit.wire.ghcb import BUFFER_SIZE, GhcbPage
 from vmgexit.wire.registry import find as structure
 
 from ..targets import Conditions, Target, find
 from .cases import pieces
+from .words import valid_bits
 
 PEER, PROFILE = "VMGEXIT_PEER", "VMGEXIT_PROFILE"
 
@@ -56,7 +57,7 @@ def vmgexit(
     if isinstance(code, str):
         code = int(_named(exits(), code, "exit").code)
     if not isinstance(valid, int):
-        valid = sum(1 << valid_bit(GhcbPage, name) for name in valid)
+        valid = valid_bits(valid)
     buffer = shared_buffer.ljust(2 * BUFFER_SIZE, "0")
     given = {**fields, "sw_exit_code": code, "valid_bitmap": valid, "shared_buffer": buffer}
     page = GhcbPage.from_dict(given, partial=True)

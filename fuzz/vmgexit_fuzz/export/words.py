@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vmgexit.descriptions import Command
-from vmgexit.hosts.scenario import page_of
 from vmgexit.layout.document import printable
 from vmgexit.layout.parts import without_markers
 from vmgexit.sequences import HOST
@@ -11,6 +12,8 @@ from vmgexit.wire.calls import find_call
 from vmgexit.wire.exits import find_exit
 from vmgexit.wire.ghcb import GhcbPage
 from vmgexit.wire.ghcb_msr import decode_msr
+
+from ..targets.ghcb.programs import page_in
 
 
 def remark(command: Command, machine: str) -> str:
@@ -20,7 +23,7 @@ def remark(command: Command, machine: str) -> str:
             known = find_call(command["protocol"], command["request"])
             return known.name if known else "an unknown call"
         case "vmgexit" if "page" in command:
-            code = exit_page(command).sw_exit_code
+            code = page_in(command).sw_exit_code
             row = find_exit(code)
             return row.name if row else f"exit {code:#x}, which there is not"
         case "msr" if machine == HOST:
@@ -28,9 +31,12 @@ def remark(command: Command, machine: str) -> str:
     return ""
 
 
-def exit_page(command: Command) -> GhcbPage:
-    """The GHCB page of a `vmgexit`."""
-    return GhcbPage.decode(page_of(command["page"]))
+def valid_bits(names: Iterable[str]) -> int:
+    """The bitmap of a GHCB page in which these fields are valid, and no others."""
+    page = GhcbPage()
+    for name in names:
+        page.mark(name)
+    return page.valid_bitmap
 
 
 def comment(text: str) -> str:

@@ -66,6 +66,7 @@ def _kit(surface: str, language: str) -> dict[str, str]:
 def steps(case: Case) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
     """Each command, the answer expected, and what is to be said of it. The text of a stop, which is free,
     is left out: the kits read no escapes."""
+    kind = case.kind
     for command, answer in case.steps:
         stop = next((one for one in ("panic", "terminated") if one in answer), None)
-        yield command, {stop: ""} if stop else answer, remark(command, case.kind)
+        yield command, {stop: ""} if stop else answer, remark(command, kind)

@@ -6,7 +6,6 @@ The same source runs in a guest and, with a GHCB host's adapter in the place of 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
@@ -14,14 +13,15 @@ from vmgexit.descriptions import U64, Answer, Command, Number
 from vmgexit.hosts.kinds import Pieces
 from vmgexit.hosts.page import OFFSETS
 from vmgexit.layout.formats.c import member
-from vmgexit.schema import Kind
+from vmgexit.schema import Kind, set_numbers
 from vmgexit.sequences import HOST
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit.wire.ghcb import GhcbPage
 from vmgexit.wire.page_size import PAGE
 
-from ..cases import Case
-from ..words import comment, exit_page, remark
+from ...targets.ghcb.programs import page_in
+from ..cases import Case, pieces
+from ..words import comment, remark, valid_bits
 from . import driven
 
 _HEAD = """\
@@ -171,7 +171,7 @@ def _no_test_of_guests(case: Case) -> str:
 
 
 def _of_page(command: Command, answer: Answer) -> Iterator[str]:
-    page = exit_page(command)
+    page = page_in(command)
     yield "    page = vmgexit_new_page(guest);"
     yield from _fields(page, command["gpa"])
     yield from _bytes(page)
@@ -190,8 +190,7 @@ def _of_page(command: Command, answer: Answer) -> Iterator[str]:
         yield "    vmgexit_expect_valid(guest, NULL, 0);"
     for name, value in answer["registers"].items():
         yield f"    VMGEXIT_EXPECT_OF_VM(guest, {name}, {_number(value)});"
-    for at, text in answer["buffer"]:
-        yield f"    VMGEXIT_PUT_BYTES(&guest->given, {at:#05x}, {_literal(bytes.fromhex(text))});"
+    yield from _put("&guest->given", answer["buffer"])
     yield "    vmgexit_expect_buffer(guest);"
 
 
@@ -235,17 +234,17 @@ def _fields(page: GhcbPage, gpa: int) -> Iterator[str]:
 def _bytes(page: GhcbPage) -> Iterator[str]:
     """What else is not zero, as bytes: reserved areas, the buffer, and valid bits of no field."""
     rest = GhcbPage.decode(page.encode())
-    named = GhcbPage()
-    for name in page.valid_fields():
-        named.mark(name)
-    rest.valid_bitmap &= ~named.valid_bitmap
-    for number in range(8 * 16):
-        if rest.valid_bitmap >> number & 1:
-            yield f"    page->valid_bitmap[{number // 8}] |= 1u << {number % 8};"
+    for number in set_numbers(page.valid_bitmap & ~valid_bits(page.valid_fields())):
+        yield f"    page->valid_bitmap[{number // 8}] |= 1u << {number % 8};"
     for field in (*_FIELDS, GhcbPage.declaration["valid_bitmap"]):
         setattr(rest, field.name, 0)
-    for found in re.finditer(rb"[^\0]+", rest.encode()):
-        yield f"    VMGEXIT_PUT_BYTES(page, {found.start():#05x}, {_literal(found[0])});"
+    yield from _put("page", pieces(rest.encode()))
+
+
+def _put(where: str, held: list[list[Any]]) -> Iterator[str]:
+    """Bytes that stand in a page, in runs."""
+    for at, text in held:
+        yield f"    VMGEXIT_PUT_BYTES({where}, {at:#05x}, {_literal(bytes.fromhex(text))});"
 
 
 def _literal(data: bytes) -> str:

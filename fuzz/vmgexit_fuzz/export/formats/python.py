@@ -14,11 +14,11 @@ from vmgexit.descriptions import Command
 from vmgexit.layout.naming import label
 from vmgexit.wire.calls import find_call
 from vmgexit.wire.exits import find_exit
-from vmgexit.wire.ghcb import GhcbPage, valid_bit
 
 from ...targets import USUAL
+from ...targets.ghcb.programs import page_in
 from ..cases import Case
-from ..words import comment, exit_page
+from ..words import comment, valid_bits
 
 WIDTH = 100  # columns of a line that is not one text
 
@@ -100,7 +100,7 @@ def _command(command: Command, indent: int) -> str:
 
 def _exit(command: Command, rest: dict[str, Any], indent: int) -> str:
     """An exit with what is not zero in its page, and its valid fields."""
-    page = exit_page(command)
+    page = page_in(command)
     row = find_exit(page.sw_exit_code)
     fields = {name: value for name, value in page.as_dict().items() if _is_given(value)}
     fields.pop("sw_exit_code", None)
@@ -108,10 +108,8 @@ def _exit(command: Command, rest: dict[str, Any], indent: int) -> str:
     if isinstance(held := fields.get("shared_buffer"), str):
         fields["shared_buffer"] = _without_zeros(held)
     given = {name: value for name, value in rest.items() if name != "page"}
-    is_known = page.valid_bitmap == sum(
-        1 << valid_bit(GhcbPage, name) for name in page.valid_fields()
-    )
-    valid = page.valid_fields() if is_known else page.valid_bitmap
+    names = page.valid_fields()
+    valid = names if page.valid_bitmap == valid_bits(names) else page.valid_bitmap
     code = _text(row.name) if row else f"{page.sw_exit_code:#x}"
     return _function("vmgexit", [code], {**given, "valid": valid, **fields}, indent)
 

@@ -15,8 +15,9 @@ from vmgexit.layout.naming import label
 from vmgexit.sequences import HOST
 from vmgexit.wire.calls import SvsmCall
 
+from ...targets.ghcb.programs import page_in
 from ..cases import Case
-from ..words import exit_page, remark
+from ..words import remark
 
 
 def render(cases: Sequence[Case]) -> dict[str, bytes]:
@@ -39,8 +40,9 @@ def _inputs(case: Case) -> Iterator[tuple[str, bytes]]:
     """The folder and the bytes of each input in a case."""
     if case.structure is not None and case.sequence is None:
         yield label(case.structure), case.data
+    kind = case.kind
     for command, answer in case.steps:
-        yield from _of_command(command, case.kind)
+        yield from _of_command(command, kind)
         if command["op"] == "doorbell" and is_hex(answer.get("hex")):
             yield "doorbell-head", bytes.fromhex(answer["hex"])
 
@@ -55,7 +57,7 @@ def _of_command(command: Command, kind: str) -> Iterator[tuple[str, bytes]]:
                 SvsmCall(rax=protocol << 32 | request, **registers).encode(),
             )
         case "vmgexit" if "page" in command:
-            yield f"ghcb/{_folder(command, kind)}", exit_page(command).encode()
+            yield f"ghcb/{_folder(command, kind)}", page_in(command).encode()
         case "msr" if kind == HOST:
             yield f"ghcb-msr/{_folder(command, kind)}", command["request"].to_bytes(8, "little")
         case "set_doorbell":

@@ -17,12 +17,13 @@ from vmgexit.layout.parts import Names, snake, with_parts
 from vmgexit.schema import Bits, Field, Kind, Rule, Structure
 from vmgexit.wire.exit import Exit, Where, Word
 from vmgexit.wire.exits import find_exit
-from vmgexit.wire.ghcb import ALWAYS_VALID, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage, valid_bit
+from vmgexit.wire.ghcb import ALWAYS_VALID, BUFFER_OFFSET, BUFFER_SIZE, GhcbPage
 from vmgexit.wire.ghcb_msr import decode_msr
 from vmgexit.wire.page_state import PscEntry, PscHeader
 
+from ...targets.ghcb.programs import page_in
 from ..cases import Case
-from ..words import exit_page
+from ..words import valid_bits
 
 FILE = "vmgexit.txt"
 
@@ -56,7 +57,7 @@ def render(cases: Sequence[Case]) -> dict[str, bytes]:
             if command["op"] == "msr":
                 words.setdefault(type(decode_msr(command["request"])))
             elif command["op"] == "vmgexit" and "page" in command:
-                row = find_exit(exit_page(command).sw_exit_code)
+                row = find_exit(page_in(command).sw_exit_code)
                 if row is not None and row.where is Where.GHCB:
                     rows[row.code] = row
     calls = ["syz_vmgexit$any(page ptr[inout, vmgexit_page_any])"]
@@ -116,8 +117,7 @@ def _word(word: Word, written: _Written) -> str:
 
 def _valid(row: Exit, needed: list[str], given: list[str], written: _Written) -> Iterator[str]:
     """The valid bits: those needed, and each of the others that may be given beside them."""
-    base = sum(1 << valid_bit(GhcbPage, name) for name in dict.fromkeys(needed))
-    values = [base, *(base | 1 << valid_bit(GhcbPage, name) for name in given)]
+    values = [valid_bits(needed), *(valid_bits([*needed, name]) for name in given)]
     for half in range(2):
         halves = list(dict.fromkeys(value >> 64 * half & (1 << 64) - 1 for value in values))
         name = f"valid_bitmap_{half}"
