@@ -98,11 +98,7 @@ class _Line:
         """A type: a name or a value, arguments, `:` and what stands behind it; operators in an `if`."""
         found = Type(self.take("ident", "int", "string"))
         if self.next_is("["):
-            while True:
-                found.arguments.append(self.type())
-                if not self.next_is(","):
-                    break
-            self.expect("]")
+            found.arguments = self.types("]")
         while self.next_is(":"):
             after = self.type()
             found.bits = after.number if re.fullmatch(r"\d+", after.name) else found.bits
@@ -115,12 +111,16 @@ class _Line:
         name = self.take("ident")
         found = self.type()
         if self.next_is("("):
-            while True:
-                self.type()
-                if not self.next_is(","):
-                    break
-            self.expect(")")
+            self.types(")")
         return name, found
+
+    def types(self, closing: str) -> list[Type]:
+        """Types between commas, one or more, up to what closes them."""
+        found = [self.type()]
+        while self.next_is(","):
+            found.append(self.type())
+        self.expect(closing)
+        return found
 
 
 def parsed(text: str) -> File:
@@ -178,11 +178,7 @@ def _call(line: _Line) -> list[tuple[str, Type]]:
     if line.tokens and line.tokens[0][1] != "(":
         line.type()
     if line.next_is("("):
-        while True:
-            line.type()
-            if not line.next_is(","):
-                break
-        line.expect(")")
+        line.types(")")
     line.end()
     return arguments
 
@@ -197,12 +193,7 @@ def _body(
         if not line.tokens:
             continue
         if line.next_is(closing):
-            attributes = []
-            if line.next_is("["):
-                attributes = [line.type()]
-                while line.next_is(","):
-                    attributes.append(line.type())
-                line.expect("]")
+            attributes = line.types("]") if line.next_is("[") else []
             line.end()
             if not fields:
                 raise line.wrong("a structure without fields")
@@ -360,23 +351,21 @@ class Checked:
         if self._is_number(kind):
             values = self.values(kind)
             # syzkaller combines values of a set that are bits of a mask.
-            combined = any(held == value for value in values or ()) or (
-                values is not None and kind.name == "flags" and held == _all_in(held, values)
+            is_one = (
+                values is None
+                or held in values
+                or (kind.name == "flags" and held == _all_in(held, values))
             )
-            return "" if values is None or combined else f"{held:#x}"
+            return "" if is_one else f"{held:#x}"
         data = held.to_bytes(size // 8, "little")
         if kind.name == "array":
-            step = self.size(kind.arguments[0])
-            parts = (data[at : at + step] for at in range(0, len(data), step))
             of = kind.arguments[0]
-            return next(
-                (
-                    found
-                    for part in parts
-                    if (found := self._mismatch(of, int.from_bytes(part, "little"), 8 * step))
-                ),
-                "",
-            )
+            step = self.size(of)
+            for at in range(0, len(data), step):
+                part = int.from_bytes(data[at : at + step], "little")
+                if found := self._mismatch(of, part, 8 * step):
+                    return found
+            return ""
         return self.mismatch(kind.name, data)
 
 
