@@ -66,7 +66,7 @@ _EXCHANGE = Chapter(
         ),
         Rule(
             "One answer",
-            "As for an SVSM: each command has one answer on one line, flushed at once, in order.",
+            "As for an SVSM: each command has one answer on one line, in order, flushed before a wait.",
             (_begin(),),
         ),
         Rule(

@@ -3,8 +3,10 @@
 #define VMGEXIT_LINES_H
 
 #include "vmgexit_json.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
 
@@ -25,7 +27,6 @@ static inline void vmgexit_send_answer(void)
     }
     vmgexit_answer.data[vmgexit_answer.length++] = '\n';
     fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
-    fflush(stdout); /* the driver waits for it */
 }
 
 static inline void vmgexit_only(const char *key, const char *text)
@@ -45,6 +46,26 @@ static inline void vmgexit_begin_hello(const char *name, const char *profile)
         vmgexit_text(&vmgexit_answer, "profile", profile);
 }
 
+/* The next byte of standard input, or EOF. Before it waits for one, the answers are sent. */
+static inline int vmgexit_next_byte(void)
+{
+    static uint8_t held[1 << 16];
+    static size_t at, end;
+
+    if (at == end) {
+        ssize_t got;
+        fflush(stdout);
+        do
+            got = read(STDIN_FILENO, held, sizeof held);
+        while (got < 0 && errno == EINTR);
+        if (got <= 0)
+            return EOF;
+        at = 0;
+        end = (size_t)got;
+    }
+    return held[at++];
+}
+
 /* `answer` every line, for an SVSM or a host, until standard input ends. The exit code of `main`. */
 static inline int vmgexit_answer_lines(void (*answer)(const void *of, const char *line, size_t length), const void *of)
 {
@@ -52,7 +73,7 @@ static inline int vmgexit_answer_lines(void (*answer)(const void *of, const char
     size_t length = 0;
     int letter;
 
-    while ((letter = getchar()) != EOF) {
+    while ((letter = vmgexit_next_byte()) != EOF) {
         if (letter != '\n') {
             if (length < sizeof line)
                 line[length] = (char)letter;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -22,19 +23,22 @@ def say_hello(name: str, profile: str, more: Answer) -> None:
 
 
 def read_lines() -> Iterator[bytes]:
-    """Every line, until standard input ends. Of one that is too long no more is kept than shows that."""
-    while line := sys.stdin.buffer.readline(LONGEST_LINE + 2):
-        whole = line
-        while not whole.endswith(b"\n"):  # its rest is read, and not kept
-            whole = sys.stdin.buffer.readline(LONGEST_LINE)
-            if not whole:
-                return
-        yield line.rstrip(b"\n")
+    """Every line, until standard input ends. Of one that is too long no more is kept than shows that.
+    Before it waits for one, the answers are sent."""
+    rest = b""
+    while True:
+        sys.stdout.flush()
+        read = os.read(sys.stdin.fileno(), 1 << 16)
+        if not read:
+            return
+        *lines, rest = (rest + read).split(b"\n")
+        yield from lines
+        rest = rest[: LONGEST_LINE + 1]
 
 
 def say(answer: Answer) -> None:
-    """One line, at once: the driver waits for it."""
-    print(json.dumps(answer), flush=True)
+    """One line."""
+    print(json.dumps(answer))
 
 
 def panic_by(error: Exception) -> Answer:

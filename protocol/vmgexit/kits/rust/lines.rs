@@ -1,7 +1,7 @@
 //! Lines of standard input, answers on standard output, and what a Rust panic says.
 
 use crate::kit::json::Answer;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, StdinLock, StdoutLock, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 pub const LONGEST_LINE: usize = 1 << 20;
@@ -17,18 +17,36 @@ pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Write an answer at once: the driver waits for it.
-pub fn say(output: &mut impl Write, answer: &mut Answer) -> io::Result<()> {
-    output.write_all(answer.finished())?;
-    output.flush()?;
-    if answer.is_full {
-        return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
-    }
-    Ok(())
+/// The adapter's two pipes. Answers are sent before there is a wait for more commands.
+pub struct Lines {
+    input: BufReader<StdinLock<'static>>,
+    output: BufWriter<StdoutLock<'static>>,
 }
 
-/// Read a line without its end, of which no more is kept than shows that it is too long. False at the end.
-pub fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+impl Lines {
+    pub fn new() -> Self {
+        Lines { input: BufReader::new(io::stdin().lock()), output: BufWriter::new(io::stdout().lock()) }
+    }
+
+    pub fn say(&mut self, answer: &mut Answer) -> io::Result<()> {
+        self.output.write_all(answer.finished())?;
+        if answer.is_full {
+            self.output.flush()?;
+            return Err(io::Error::new(io::ErrorKind::Other, "an answer of more than 1 MiB"));
+        }
+        Ok(())
+    }
+
+    /// Read a line without its end, of which no more is kept than shows that it is too long. False at the end.
+    pub fn read(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
+        if !self.input.buffer().contains(&b'\n') {
+            self.output.flush()?;
+        }
+        read_line(&mut self.input, line)
+    }
+}
+
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     input.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', line)?;
     if line.last() == Some(&b'\n') {

@@ -3,7 +3,7 @@
 use crate::kit::adapter::{answer_line, hello, Stop, Svsm};
 use crate::kit::commands::Request;
 use crate::kit::json::Answer;
-use crate::kit::lines::{caught, read_line, say, LONGEST_LINE, TOO_LONG};
+use crate::kit::lines::{caught, Lines, LONGEST_LINE, TOO_LONG};
 use crate::kit::reading::Interrupt;
 use crate::kit::vm::{HostRequest, Vcpu, Vm, MOST_VCPUS};
 use std::io;
@@ -35,11 +35,11 @@ pub fn answer_lines<S: Svsm>(
     };
     let mut buffer = vec![0; LONGEST_LINE + 2];
     let mut answer = Answer::new(&mut buffer);
-    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let mut lines = Lines::new();
     let (mut line, mut stop) = (Vec::new(), ("", String::new()));
     hello(svsm, &mut answer);
-    say(&mut output, &mut answer)?;
-    while read_line(&mut input, &mut line)? {
+    lines.say(&mut answer)?;
+    while lines.read(&mut line)? {
         answer.restart();
         let has_stopped = if line.len() > LONGEST_LINE {
             answer.text("unsupported", TOO_LONG);
@@ -59,7 +59,7 @@ pub fn answer_lines<S: Svsm>(
             answer.restart();
             answer.text(stop.0, &stop.1);
         }
-        say(&mut output, &mut answer)?;
+        lines.say(&mut answer)?;
         if has_stopped && !svsm.stays() {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use crate::kit::asked::Asked;
 use crate::kit::commands::Setup;
 use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
-use crate::kit::lines::{caught, read_line, say, LONGEST_LINE, TOO_LONG};
+use crate::kit::lines::{caught, Lines, LONGEST_LINE, TOO_LONG};
 use crate::kit::rows::Leaf;
 use crate::kit::vm::{Frame, Vm, MOST_LEAVES, MOST_PAGES, MOST_VCPUS, PAGE};
 use std::io;
@@ -29,11 +29,11 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
         frames: &mut vec![Frame { gpa: 0, data: [0; PAGE] }; MOST_PAGES],
         frame_count: 0,
     };
-    let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
+    let mut lines = Lines::new();
     let mut line = Vec::new();
     hello(host, &mut vm.asked.0);
-    say(&mut output, &mut vm.asked.0)?;
-    while read_line(&mut input, &mut line)? {
+    lines.say(&mut vm.asked.0)?;
+    while lines.read(&mut line)? {
         vm.asked.0.restart();
         let mut panicked = None;
         if line.len() > LONGEST_LINE {
@@ -45,7 +45,7 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
             vm.asked.0.restart();
             vm.asked.0.text("panic", text);
         }
-        say(&mut output, &mut vm.asked.0)?;
+        lines.say(&mut vm.asked.0)?;
         if panicked.is_some() {
             return Ok(());
         }
