@@ -2,7 +2,6 @@
 
 import json
 import lzma
-import random
 import shlex
 import sys
 from collections.abc import Callable
@@ -10,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.made import LANGUAGES, NO_WARNING, Made, answers, once
 from vmgexit.cli import main
-from vmgexit.compare.conformance import host_rules
 from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import to_lines
-from vmgexit_fuzz.targets import Conditions, find
 
 pytestmark = pytest.mark.slow
 
@@ -139,127 +135,6 @@ def test_a_peer_that_dies_leaves_what_it_answered(run: Run, tmp_path: Path) -> N
         f"{output}: 1 sequences, 2 commands recorded, 1 of them without an answer",
     ]
     assert json.loads(output.read_text())["ops"][1] == {"cmd": state}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return once(tmp_path_factory, "host", CFLAGS=NO_WARNING, PYTHON=sys.executable)
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_new_host_keeps_the_rules(language: str, run: Run, made: Made) -> None:
-    code, told = run("peer", "check", "--peer", str(made(language)))
-    assert code == 0
-    assert told[0] == "PEER-H1 Hello: holds: a small host, profile reference"
-    assert told[-1] == "16 rules hold, 1 not supported, 0 broken"
-    assert told[-3] == "not supported: irq"
-
-
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One in four of the pages and words that KVM was asked, without its answers."""
-    file = tmp_path_factory.mktemp("asked") / "asked.jsonl"
-    with file.open("w") as stream:
-        for kind in ("ghcb", "msr"):
-            name = ROOT / "corpus" / "recordings" / "kvm" / f"kvm-{kind}.jsonl.xz"
-            for line in lzma.decompress(name.read_bytes()).splitlines()[::4]:
-                command = {key: value for key, value in json.loads(line).items() if key != "answer"}
-                stream.write(json.dumps(command) + "\n")
-    return str(file)
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_new_host_answers_as_the_reference(
-    language: str, run: Run, made: Made, asked: str
-) -> None:
-    code, told = run("replay", asked, "--peer", str(made(language)))
-    assert (code, len(told)) == (0, 1)
-    assert told[0].startswith("500 sequences, 1000 operations, 0 mismatches, ")
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_new_host_answers_scenarios_as_the_reference(language: str, made: Made) -> None:
-    """What campaigns ask: many commands to one VM."""
-    target = find("host-peer").open(Conditions(peer=str(made(language))))
-    pick = random.Random(1)
-    try:
-        for _ in range(100):
-            target.run(target.make(pick))
-    finally:
-        target.close()
-
-
-STRANGE = [
-    b'{"op": "vmgexit", "gpa": 0}',
-    b'{"op": "init"}',
-    b"\0",
-    b'{"op": "init", "memory": [[0, "00"], [1]]}',
-    b'{"op": "init", "features": null, "map_fails_at": null, "page_budget": null}',
-    b'{"op": "init", "cpuid": [[0, null, 1, 2, 3]]}',
-    b'{"op": "init", "cpuid": [[null, 0, 1, 2, 3, 4]]}',
-    b'{"op": "init", "snp": null}',
-    b'{"op": "init", "vcpus": 4097}',
-    b'{"op": "vmgexit", "gpa": 1}',
-    b'{"op": "vmgexit", "gpa": 0, "cpu": 8}',
-    b'{"op": "vmgexit", "gpa": 0, "page": [[4095, "0000"]]}',
-    b'{"op": "vmgexit", "gpa": 0, "page": [[0, "00", 1]]}',
-    b'{"op": "vmgexit", "gpa": 18446744073709547520, "page": [[912, "76"]]}',
-    b'{"op": "read", "gpa": 18446744073709551615, "size": 2}',
-    b'{"op": "write", "gpa": 18446744073709551615, "hex": "0000"}',
-    b'{"op": "msr", "request": null}',
-    b'{"op": "read", "gpa": 4095, "size": 2}',
-    b'{"op": "write", "gpa": 4096, "hex": "' + b"11" * 500_000 + b'"}',
-    b'{"op": "read", "gpa": 504095, "size": 2}',
-]
-"""Lines of which only those in `KNOWN` are commands."""
-
-KNOWN = {
-    1: {"ok": True},
-    4: {"ok": True},
-    13: {"run": "guest", "page": "untouched", "asked": []},
-    14: {"hex": None},
-    15: {"ok": False},
-    17: {"hex": "0000"},
-    18: {"ok": True},
-    19: {"hex": "1100"},
-}
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_line_to_a_host_has_one_answer(language: str, made: Made) -> None:
-    told = answers(made(language), STRANGE)
-    assert {n: one for n, one in enumerate(told) if list(one) != ["unsupported"]} == KNOWN
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_host_never_runs_out_of_room(language: str, made: Made) -> None:
-    """What it has no room for is not supported, and the VM stays."""
-    leaves = (
-        b'{"op": "init", "cpuid": [' + b"[0, null, 1, 2, 3, 4], " * 64 + b"[0, 0, 1, 2, 3, 4]]}"
-    )
-    memory = b'{"op": "init", "memory": [' + b'[4096, "00"], ' * 600 + b'[0, "00"]]}'
-    full = [
-        b'{"op": "write", "gpa": %d, "hex": "%s"}' % (n << 20, b"11" * 500_000) for n in range(10)
-    ]
-    sent = [b'{"op": "init", "vcpus": 2}', leaves, memory, *full, b'{"op": "sipi", "cpu": 1}']
-    told = answers(made(language), sent)
-    assert told[-1] == {"released": False}
-    assert all(one == {"ok": True} or list(one) == ["unsupported"] for one in told[:-1])
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_damaged_commands_to_a_host(language: str, made: Made) -> None:
-    chance = random.Random(3)
-    right = json.dumps(host_rules.RULES["The answer"].steps[2][0]).encode()
-    sent = [b'{"op": "init", "registered": 28672}']
-    for _ in range(1500):
-        text = bytearray(right)
-        for _ in range(chance.randrange(1, 4)):
-            at = chance.randrange(len(text))
-            text[at : at + 1] = bytes([chance.randrange(256)] * chance.randrange(2))
-        sent.append(bytes(text).replace(b"\n", b""))
-    told = answers(made(language), [*sent, right])
-    assert told[-1]["registers"]["rax"] == 0x10
 
 
 def test_a_folder_that_is_missing_is_told_before_the_peer_runs(run: Run, tmp_path: Path) -> None:

@@ -92,24 +92,39 @@ class Vmsa:
     starts: bool  # at once; else at the next INIT
 
 
+def _kept(meaning: str) -> dict[str, str]:
+    """The metadata of a field of `Vcpu`."""
+    return {"meaning": meaning}
+
+
 @dataclass(slots=True)
 class Vcpu:
-    """What a host keeps of one vCPU."""
+    """What a host keeps of one vCPU. The kits of hosts have a field for each, with its meaning."""
 
     apic_id: int
-    registered: int  # address of its GHCB, 0 = none
-    vmsas: dict[int, Vmsa] = field(default_factory=dict)  # by VMPL
-    held: bool = False  # waits for a start-up IPI
-    held_by: int = 0  # address of the page by which it waits, 0 = the MSR
-    vmpl: int = 0  # that runs
-    doorbell: int | None = None  # address of its #HV doorbell page
-    avic_page: int | None = None  # backing page of its secure AVIC
+    registered: int = field(metadata=_kept("address of its GHCB, 0 = none"))
+    vmsas: dict[int, Vmsa] = field(
+        default_factory=dict, metadata=_kept("the VMSAs that a guest gave, by VMPL")
+    )
+    held: bool = field(default=False, metadata=_kept("waits for a start-up IPI"))
+    held_by: int = field(
+        default=0, metadata=_kept("address of the page by which it waits, 0 = the MSR")
+    )
+    vmpl: int = field(default=0, metadata=_kept("that runs"))
+    doorbell: int | None = field(default=None, metadata=_kept("address of its #HV doorbell page"))
+    avic_page: int | None = field(default=None, metadata=_kept("backing page of its secure AVIC"))
     # What waits to be told to VMPL 0 (`restricted`), and what the last entry injected.
-    waiting_irqs: list[int] = field(default_factory=list)  # in ascending order
-    waiting_nmi: bool = False
-    waiting_machine_check: bool = False
-    event_inj: int = 0
-    notify_vector: int | None = None  # raised for VMPL 0 when a lower one has events
+    waiting_irqs: list[int] = field(
+        default_factory=list, metadata=_kept("vectors that wait for VMPL 0, in ascending order")
+    )
+    waiting_nmi: bool = field(default=False, metadata=_kept("an NMI waits for VMPL 0"))
+    waiting_machine_check: bool = field(
+        default=False, metadata=_kept("a machine check waits for VMPL 0")
+    )
+    event_inj: int = field(default=0, metadata=_kept("what the last entry injected"))
+    notify_vector: int | None = field(
+        default=None, metadata=_kept("raised for VMPL 0 when a lower one has events")
+    )
 
     def has(self, vmpl: int) -> bool:
         """Whether there is a VMSA for this VMPL: the first runs at VMPL 0."""

@@ -4,8 +4,11 @@ host may ask for, and the exits with what a guest has to mark valid for them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import get_type_hints
 
 from ..descriptions import U64, Argument, Bytes, Description, Kind, Number
 from ..hosts import commands as hosts
@@ -13,15 +16,17 @@ from ..hosts.asked import ASKED
 from ..hosts.host import RETURNED as REGISTERS
 from ..hosts.kinds import Maybe
 from ..hosts.page import OFFSETS
+from ..hosts.vm import Vcpu, Vmsa
 from ..layout.subjects import Subject, subject
 from ..wire.exit import Where
 from ..wire.exits import exits
 from ..wire.ghcb import ALWAYS_VALID
 
 COMMANDS: dict[str, Description] = {
-    name: hosts.COMMANDS[name] for name in ("init", "vmgexit", "msr", "write", "read", "sipi")
+    name: hosts.COMMANDS[name]
+    for name in ("init", "vmgexit", "msr", "write", "read", "sipi", "state")
 }
-"""Those of a GHCB host, but for restricted injection and `state`."""
+"""Those of a GHCB host, but for restricted injection."""
 
 RETURNED = {name: OFFSETS[name] for name in REGISTERS}
 """The registers that an answer tells, and where they stand in the page."""
@@ -35,6 +40,8 @@ _STRUCTURES = (
     "ghcb-msr-sev-info-response",
     "ghcb-msr-register-gpa-request",
     "ghcb-msr-register-gpa-response",
+    "ghcb-msr-page-state-request",
+    "ghcb-msr-page-state-response",
 )
 _CODES = ("ghcb-exits",)
 _VALUES: dict[str, Kind] = {"data": Bytes(), "vmsa": Maybe(Number(U64))}
@@ -54,6 +61,44 @@ def asked() -> dict[str, tuple[Argument, ...]]:
         for word, names in ASKED.items()
         if word not in _OF_ANY_LENGTH
     }
+
+
+class Held(Enum):
+    """What a field of a vCPU holds."""
+
+    NUMBER = auto()
+    FLAG = auto()
+    MAYBE = auto()  # a number, or nothing
+    VECTORS = auto()  # in ascending order
+    VMSAS = auto()  # by VMPL
+
+
+_HOLDS = {
+    int: Held.NUMBER,
+    bool: Held.FLAG,
+    int | None: Held.MAYBE,
+    list[int]: Held.VECTORS,
+    dict[int, Vmsa]: Held.VMSAS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuField:
+    """What a host keeps of a vCPU, and `state` tells where it is not as it was set up."""
+
+    name: str
+    holds: Held
+    meaning: str
+
+
+def vcpu_fields() -> list[VcpuField]:
+    """The fields of a vCPU, in the order in which `state` tells them."""
+    hints = get_type_hints(Vcpu)
+    return [
+        VcpuField(one.name, _HOLDS[hints[one.name]], one.metadata["meaning"])
+        for one in dataclasses.fields(Vcpu)
+        if "meaning" in one.metadata
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,10 +128,12 @@ KITS = {
             "vmgexit_layouts.h": lambda: c.render(host_surface.subjects()),
             "vmgexit_commands.h": in_c_host.commands,
             "vmgexit_asked.h": in_c_host.notes,
+            "vmgexit_vcpus.h": in_c_host.vcpus,
         },
-        "`adapter.c` has a small GHCB host: replace it by yours, or by calls into yours.\n"
+        "`adapter.c` and `words.h` have a small GHCB host: replace it by yours, or by calls into yours.\n"
         "`kit/vmgexit_host.h` names its functions, and `kit/vmgexit_asks.h` says what they are given and\n"
-        "may ask for: the VM as it was set up, guest memory, devices, the firmware.",
+        "may ask for: the VM as it was set up, guest memory, devices, the firmware. What your host keeps\n"
+        "of a vCPU it writes to `vmgexit_vcpus` (`kit/vmgexit_vcpus.h`).",
         "host-peer",
     ),
     ("host", "rust"): Kit(
@@ -142,10 +144,12 @@ KITS = {
             "layouts.rs": lambda: rust.render(host_surface.subjects()),
             "commands.rs": in_rust_host.commands,
             "asked.rs": in_rust_host.notes,
+            "vcpus.rs": in_rust_host.vcpus,
         },
-        "`host.rs` has a small GHCB host: replace it by yours, or by calls into yours. `impl Host` there\n"
-        "says which functions answer which commands. `kit/vm.rs` says what they are given and may ask\n"
-        "for: the VM as it was set up, guest memory, devices, the firmware.",
+        "`host.rs` and `words.rs` have a small GHCB host: replace it by yours, or by calls into yours.\n"
+        "`impl Host` there says which functions answer which commands. `kit/vm.rs` says what they are\n"
+        "given and may ask for: the VM as it was set up, guest memory, devices, the firmware. What your\n"
+        "host keeps of a vCPU it writes to `vm.vcpus` (`kit/vcpus.rs`).",
         "host-peer",
     ),
     ("host", "python"): Kit(
@@ -157,9 +161,10 @@ KITS = {
             "commands.py": lambda: in_python.table(host_surface.COMMANDS),
             "vms.py": in_python_host.vms,
         },
-        "`host.py` has a small GHCB host: replace it by yours, or by calls into yours. Its class says\n"
-        "which functions answer which commands. `kit/vm.py` says what they are given and may ask for: the\n"
-        "VM as it was set up, guest memory, devices, the firmware.",
+        "`host.py` and `words.py` have a small GHCB host: replace it by yours, or by calls into yours.\n"
+        "Its class says which functions answer which commands. `kit/vm.py` says what they are given and\n"
+        "may ask for: the VM as it was set up, guest memory, devices, the firmware. What your host keeps\n"
+        "of a vCPU it writes to `vm.vcpus` (`kit/vms.py`).",
         "host-peer",
     ),
 }

@@ -125,13 +125,15 @@ static bool knows(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page)
     }
 }
 
-static struct vmgexit_run went_on(enum host_end end, uint64_t value)
+/* What follows an exit. What the host keeps of the vCPU is told. */
+static struct vmgexit_run went_on(uint32_t cpu, enum host_end end, uint64_t value)
 {
     static const enum vmgexit_goes_on how[] = { [GUEST_RUNS] = VMGEXIT_GUEST,
                                                 [PAGE_UNTOUCHED] = VMGEXIT_UNTOUCHED,
                                                 [VM_TERMINATED] = VMGEXIT_TERMINATE,
                                                 [INTERNAL_ERROR] = VMGEXIT_INTERNAL };
 
+    vmgexit_vcpus[cpu].registered = host_vm.registered[cpu];
     return (struct vmgexit_run){ .how = how[end], .value = value };
 }
 
@@ -140,7 +142,7 @@ static struct vmgexit_run carry_out(const struct vmgexit_vm *vm, uint32_t cpu, u
     const uint64_t code = page->sw_exit_code;
 
     (void)vm;
-    return went_on(host_exit(cpu, gpa, (uint8_t *)page), code);
+    return went_on(cpu, host_exit(cpu, gpa, (uint8_t *)page), code);
 }
 
 static bool knows_word(const struct vmgexit_vm *vm, uint64_t word)
@@ -157,7 +159,7 @@ static struct vmgexit_run msr(const struct vmgexit_vm *vm, uint32_t cpu, uint64_
     const enum host_end end = host_msr(cpu, word);
 
     (void)vm;
-    return went_on(end, *word);
+    return went_on(cpu, end, *word);
 }
 
 static void sipi(const struct vmgexit_vm *vm, uint32_t cpu)
@@ -171,6 +173,7 @@ int main(int count, char **arguments)
     static const struct vmgexit_host host = {
         .name = "a host with bugs",
         .profile = "reference",
+        .tells = true,
         .init = init,
         .knows = knows,
         .vmgexit = carry_out,

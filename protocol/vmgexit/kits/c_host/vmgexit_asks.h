@@ -10,6 +10,7 @@
 #include "vmgexit_asked.h"
 #include "vmgexit_commands.h"
 #include "vmgexit_layouts.h"
+#include "vmgexit_vcpus.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +18,7 @@
 #define VMGEXIT_MOST_PAGES 1024 /* of guest memory that are not zero */
 #define VMGEXIT_MOST_LEAVES 64
 #define VMGEXIT_MOST_VCPUS 4096
+#define VMGEXIT_TAKEN_OVER 0x400 /* the page's bytes up to the end of its valid bitmap */
 
 /* How the guest goes on after an exit. */
 enum vmgexit_goes_on {
@@ -43,15 +45,42 @@ struct vmgexit_vm {
 
 static struct vmgexit_vm vmgexit_vm;
 
-/* The exit at hand, and what the guest does after it. */
-static struct {
+/* The exit at hand, and what a host keeps of its VM: it writes `jump_table`, the kit writes the rest. */
+static struct vmgexit_now {
     uint32_t cpu;
     uint64_t gpa;
     struct vmgexit_ghcb *page; /* NULL: an exit without a page */
+    struct vmgexit_pieces meanwhile; /* what another vCPU writes to the page */
     bool has_ended;
-    bool is_held[VMGEXIT_MOST_VCPUS];
     uint64_t mappings; /* that user space was asked for */
+    uint64_t jump_table;
+    struct vmgexit_page_states states;
 } vmgexit_now;
+
+/* What a host keeps of its vCPUs: it writes them, but for `held` and `held_by`. */
+static struct vmgexit_vcpu vmgexit_vcpus[VMGEXIT_MOST_VCPUS];
+
+/* Write pieces into bytes; false where one ends behind them. */
+static inline bool vmgexit_apply(struct vmgexit_pieces pieces, uint8_t *bytes, uint64_t size)
+{
+    for (size_t i = 0; i < pieces.count; i++) {
+        const struct vmgexit_piece *piece = &pieces.at[i];
+        if (piece->hex.count > size || piece->place > size - piece->hex.count)
+            return false;
+        memcpy(bytes + piece->place, piece->hex.at, piece->hex.count);
+    }
+    return true;
+}
+
+/*
+ * Another vCPU writes to the page. It does so once the host has the page's first 0x400 bytes, after all that
+ * the host asks, and after its answer. A host may call this after each access of its own, too.
+ */
+static inline void vmgexit_go_on_meanwhile(void)
+{
+    if (vmgexit_now.page)
+        vmgexit_apply(vmgexit_now.meanwhile, (uint8_t *)vmgexit_now.page, VMGEXIT_PAGE);
+}
 
 /* --- guest memory ------------------------------------------------------------------------------- */
 
@@ -132,6 +161,7 @@ static inline bool vmgexit_store(uint64_t gpa, const uint8_t *from, uint64_t siz
 static inline void vmgexit_ask_cpuid(uint32_t leaf, uint32_t sub_leaf, uint32_t registers[4])
 {
     vmgexit_note_cpuid(leaf, sub_leaf);
+    vmgexit_go_on_meanwhile();
     memset(registers, 0, 4 * sizeof *registers);
     for (size_t i = 0; i < vmgexit_vm.leaf_count; i++) {
         const struct vmgexit_leaf *known = &vmgexit_vm.leaves[i];
@@ -148,12 +178,14 @@ static inline void vmgexit_ask_cpuid(uint32_t leaf, uint32_t sub_leaf, uint32_t 
 static inline void vmgexit_ask_in(uint16_t port, unsigned size, uint8_t *bytes)
 {
     vmgexit_note_in(port, size);
+    vmgexit_go_on_meanwhile();
     memset(bytes, (int)vmgexit_vm.setup.device_byte, size);
 }
 
 static inline void vmgexit_ask_mmio_read(uint64_t gpa, unsigned size, uint8_t *bytes)
 {
     vmgexit_note_mmio_read(gpa, size);
+    vmgexit_go_on_meanwhile();
     memset(bytes, (int)vmgexit_vm.setup.device_byte, size);
 }
 
@@ -161,6 +193,7 @@ static inline void vmgexit_ask_mmio_read(uint64_t gpa, unsigned size, uint8_t *b
 static inline bool vmgexit_read_memory(uint64_t gpa, uint8_t *into, size_t size)
 {
     vmgexit_note_read_memory(gpa, size);
+    vmgexit_go_on_meanwhile();
     return vmgexit_load(gpa, into, size);
 }
 
@@ -172,22 +205,32 @@ static inline bool vmgexit_write_memory(uint64_t gpa, const uint8_t *from, size_
     while (told && !from[told - 1])
         told--;
     vmgexit_note_write_memory(gpa, size, from, told);
+    vmgexit_go_on_meanwhile();
     return is_done;
 }
 
-/* Whether user space made pages private or shared: attribute 16 is private, 1 is 2 MiB. */
+/* Attributes of a mapping. */
+#define VMGEXIT_PRIVATE 16
+#define VMGEXIT_LARGE 1 /* 2 MiB */
+
+/* Whether user space made pages private or shared. */
 static inline bool vmgexit_ask_map(uint64_t gpa, uint64_t pages, uint64_t attributes)
 {
     const uint64_t number = vmgexit_now.mappings++;
 
     vmgexit_note_map(gpa, pages, attributes);
-    return !vmgexit_vm.setup.has_map_fails_at || number != vmgexit_vm.setup.map_fails_at;
+    vmgexit_go_on_meanwhile();
+    if (vmgexit_vm.setup.has_map_fails_at && number == vmgexit_vm.setup.map_fails_at)
+        return false;
+    vmgexit_change_frames(&vmgexit_now.states, gpa / VMGEXIT_PAGE, pages, attributes & VMGEXIT_PRIVATE);
+    return true;
 }
 
 /* Whether an access to an MSR does not fault. */
 static inline bool vmgexit_ask_rdmsr(uint32_t number, uint64_t *value)
 {
     vmgexit_note_rdmsr(number);
+    vmgexit_go_on_meanwhile();
     *value = vmgexit_vm.setup.msr_value;
     return !vmgexit_vm.setup.msr_fault;
 }
@@ -195,6 +238,7 @@ static inline bool vmgexit_ask_rdmsr(uint32_t number, uint64_t *value)
 static inline bool vmgexit_ask_wrmsr(uint32_t number, uint64_t value)
 {
     vmgexit_note_wrmsr(number, value);
+    vmgexit_go_on_meanwhile();
     return !vmgexit_vm.setup.msr_fault;
 }
 
@@ -202,14 +246,19 @@ static inline bool vmgexit_ask_wrmsr(uint32_t number, uint64_t value)
 static inline uint64_t vmgexit_ask_firmware(void)
 {
     vmgexit_note_firmware();
+    vmgexit_go_on_meanwhile();
     return vmgexit_vm.setup.firmware_error;
 }
 
 /* The vCPU waits for a start-up IPI; whether one follows at once. Until then it does not run. */
 static inline bool vmgexit_ask_hold(void)
 {
+    struct vmgexit_vcpu *vcpu = &vmgexit_vcpus[vmgexit_now.cpu];
+
     vmgexit_note_hold();
-    vmgexit_now.is_held[vmgexit_now.cpu] = !vmgexit_vm.setup.sipi;
+    vmgexit_go_on_meanwhile();
+    vcpu->held = !vmgexit_vm.setup.sipi;
+    vcpu->held_by = vmgexit_now.page ? vmgexit_now.gpa : 0;
     return vmgexit_vm.setup.sipi;
 }
 

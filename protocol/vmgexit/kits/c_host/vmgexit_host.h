@@ -15,6 +15,8 @@
 
 struct vmgexit_host {
     const char *name, *profile;
+    bool tells; /* it writes what it keeps to vmgexit_vcpus and vmgexit_now.jump_table: `state` tells these too */
+    /* A fresh VM. NULL: the host keeps nothing else. */
     void (*init)(const struct vmgexit_vm *vm);
     /* Whether it carries out such an exit of such a guest; what it does not have is not supported. */
     bool (*knows)(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page);
@@ -52,7 +54,7 @@ static inline void vmgexit_put_run(struct vmgexit_run run)
 /* Of a vCPU that does not run; false of one that does. */
 static inline bool vmgexit_put_stands(uint32_t cpu)
 {
-    if (!vmgexit_now.has_ended && !vmgexit_now.is_held[cpu])
+    if (!vmgexit_now.has_ended && !vmgexit_vcpus[cpu].held)
         return false;
     vmgexit_text(&vmgexit_answer, "run", vmgexit_now.has_ended ? "ended" : "held");
     return true;
@@ -123,18 +125,6 @@ static inline void vmgexit_put_page(const struct vmgexit_ghcb *before, const str
 
 /* --- commands ------------------------------------------------------------------------------------ */
 
-/* Write pieces into bytes; false where one ends behind them. */
-static inline bool vmgexit_apply(struct vmgexit_pieces pieces, uint8_t *bytes, uint64_t size)
-{
-    for (size_t i = 0; i < pieces.count; i++) {
-        const struct vmgexit_piece *piece = &pieces.at[i];
-        if (piece->hex.count > size || piece->place > size - piece->hex.count)
-            return false;
-        memcpy(bytes + piece->place, piece->hex.at, piece->hex.count);
-    }
-    return true;
-}
-
 /* Whether guest memory, of which so many pages are used, has room for pieces of so many bytes. */
 static inline bool vmgexit_has_room(size_t used, size_t count, uint64_t bytes)
 {
@@ -153,7 +143,11 @@ static inline const char *vmgexit_do_init(const struct vmgexit_host *host, const
     vm->setup = *command;
     vmgexit_fill_in(&vm->setup);
     vmgexit_page_count = 0;
-    memset(&vmgexit_now, 0, sizeof vmgexit_now);
+    memset(&vmgexit_now, 0, offsetof(struct vmgexit_now, states));
+    vmgexit_now.states.count = 0;
+    vmgexit_now.jump_table = vm->setup.jump_table;
+    for (size_t i = 0; i < vm->setup.vcpus; i++)
+        vmgexit_vcpus[i] = (struct vmgexit_vcpu){ .registered = vm->setup.registered };
     for (size_t i = 0; i < command->memory.count; i++)
         vmgexit_store(command->memory.at[i].place, command->memory.at[i].hex.at, command->memory.at[i].hex.count);
     vm->leaf_count = command->has_cpuid ? command->cpuid.count : VMGEXIT_COUNT(vmgexit_leaves);
@@ -163,7 +157,8 @@ static inline const char *vmgexit_do_init(const struct vmgexit_host *host, const
     if (vm->certificates_size)
         memcpy(vm->certificates, command->certificates.at, vm->certificates_size);
     vmgexit_has_vm = true;
-    host->init(vm);
+    if (host->init)
+        host->init(vm);
     vmgexit_flag(&vmgexit_answer, "ok", true);
     return NULL;
 }
@@ -174,9 +169,10 @@ static inline const char *vmgexit_do_vmgexit(const struct vmgexit_host *host, co
     struct vmgexit_run run = { .how = VMGEXIT_UNTOUCHED };
 
     memset(&page, 0, sizeof page);
-    if (command->gpa % VMGEXIT_PAGE || command->has_meanwhile || command->cpu >= vmgexit_vm.setup.vcpus ||
-        !vmgexit_apply(command->page, (uint8_t *)&page, sizeof page))
-        return "vmgexit"; /* with a page that changes meanwhile, for one */
+    if (command->gpa % VMGEXIT_PAGE || command->cpu >= vmgexit_vm.setup.vcpus ||
+        !vmgexit_apply(command->page, (uint8_t *)&page, sizeof page) ||
+        !vmgexit_apply(command->meanwhile, (uint8_t *)&before, sizeof before)) /* which fits, then */
+        return "vmgexit";
     if (!command->has_page)
         vmgexit_load(command->gpa, (uint8_t *)&page, sizeof page);
     if (!host->knows(&vmgexit_vm, &page))
@@ -188,7 +184,11 @@ static inline const char *vmgexit_do_vmgexit(const struct vmgexit_host *host, co
         vmgexit_now.cpu = (uint32_t)command->cpu;
         vmgexit_now.gpa = command->gpa;
         vmgexit_now.page = vmgexit_is_memory(command->gpa, sizeof page) ? &page : NULL;
+        vmgexit_now.meanwhile = command->meanwhile;
+        vmgexit_go_on_meanwhile();
+        memcpy(&page, &before, VMGEXIT_TAKEN_OVER);
         run = host->vmgexit(&vmgexit_vm, vmgexit_now.cpu, command->gpa, &page);
+        vmgexit_go_on_meanwhile();
         vmgexit_now.page = NULL;
         vmgexit_go_on(run);
     }
@@ -226,7 +226,7 @@ static inline const char *vmgexit_do_write(const struct vmgexit_write_command *c
 
 static inline const char *vmgexit_do_sipi(const struct vmgexit_host *host, const struct vmgexit_sipi_command *command)
 {
-    bool *is_held = &vmgexit_now.is_held[command->cpu % VMGEXIT_MOST_VCPUS];
+    bool *is_held = &vmgexit_vcpus[command->cpu % VMGEXIT_MOST_VCPUS].held;
 
     if (!host->sipi || command->cpu >= vmgexit_vm.setup.vcpus)
         return "sipi";
@@ -234,6 +234,46 @@ static inline const char *vmgexit_do_sipi(const struct vmgexit_host *host, const
     if (*is_held)
         host->sipi(&vmgexit_vm, (uint32_t)command->cpu);
     *is_held = false;
+    return NULL;
+}
+
+/* Each vCPU that is not as it was set up. */
+static inline void vmgexit_put_vcpus(struct vmgexit_answer *answer)
+{
+    vmgexit_key(answer, "vcpus");
+    vmgexit_open(answer, '{');
+    for (size_t i = 0; i < vmgexit_vm.setup.vcpus; i++) {
+        const size_t length = answer->length;
+        const bool needs_comma = answer->needs_comma;
+        char name[24];
+        snprintf(name, sizeof name, "%zu", i);
+        vmgexit_key(answer, name);
+        vmgexit_open(answer, '{');
+        vmgexit_put_vcpu(answer, &vmgexit_vcpus[i], vmgexit_vm.setup.registered);
+        if (answer->needs_comma) {
+            vmgexit_close(answer, '}');
+        } else { /* it is as it was set up */
+            answer->length = length;
+            answer->needs_comma = needs_comma;
+        }
+    }
+    vmgexit_close(answer, '}');
+}
+
+static inline const char *vmgexit_do_state(const struct vmgexit_host *host)
+{
+    struct vmgexit_answer *answer = &vmgexit_answer;
+
+    if (!host->tells || vmgexit_now.states.is_full)
+        vmgexit_text(answer, "unsupported", "what the host keeps, or so many runs of pages");
+    vmgexit_flag(answer, "ended", vmgexit_now.has_ended);
+    vmgexit_number(answer, "mappings", vmgexit_now.mappings);
+    if (!vmgexit_now.states.is_full)
+        vmgexit_put_page_states(answer, "pages", &vmgexit_now.states);
+    if (host->tells) {
+        vmgexit_number(answer, "jump_table", vmgexit_now.jump_table);
+        vmgexit_put_vcpus(answer);
+    }
     return NULL;
 }
 
@@ -267,6 +307,8 @@ static inline const char *vmgexit_carry_out(const struct vmgexit_host *host, con
         return vmgexit_do_read(&command->as.read);
     case VMGEXIT_OP_WRITE:
         return vmgexit_do_write(&command->as.write);
+    case VMGEXIT_OP_STATE:
+        return vmgexit_do_state(host);
     case VMGEXIT_OP_SIPI:
         return vmgexit_do_sipi(host, &command->as.sipi);
     case VMGEXIT_OPERATIONS:

@@ -10,6 +10,7 @@ from .reading import Wrong, read_command
 from .vm import GUEST, PAGE, UNTOUCHED, Page, Vm
 from .vms import FIELDS, RETURNED, Setup
 
+TAKEN_OVER = 0x400  # the page's bytes up to the end of its valid bitmap
 NEAR = 7  # changed bytes that lie no further apart are told as one run
 
 Run = Any  # GUEST, UNTOUCHED, or a list of why the VM ends and a number
@@ -20,6 +21,9 @@ class Host:
 
     name = "a GHCB host"
     profile = "reference"
+    tells = (
+        False  # it writes what it keeps to `vm.vcpus` and `vm.jump_table`: `state` tells these too
+    )
 
     def init(self, vm: Vm) -> None:
         """A fresh host for this VM."""
@@ -85,6 +89,8 @@ class _Adapter:
 
     def carry_out(self, vm: Vm, command: Command) -> Answer:
         operation, cpu = command["op"], command.get("cpu") or 0
+        if operation == "state":
+            return self.state(vm)
         if cpu >= vm.setup.vcpus:
             raise Wrong("a vCPU that does not exist")
         if operation == "vmgexit":
@@ -96,15 +102,23 @@ class _Adapter:
         if operation == "read":
             data = vm.load(command["gpa"], command["size"])
             return {"hex": None if data is None else data.hex()}
-        was_held, vm.is_held[cpu] = vm.is_held[cpu], False
+        was_held, vm.vcpus[cpu].held = vm.vcpus[cpu].held, False
         if was_held:
             self.host.sipi(cpu)
         return {"released": was_held}
 
+    def state(self, vm: Vm) -> Answer:
+        known = {"ended": vm.has_ended, "mappings": vm.mappings, "pages": vm.states.told()}
+        if not self.host.tells:
+            return {"unsupported": "what the host keeps", **known}
+        told = ((cpu, vcpu.told(vm.setup.registered)) for cpu, vcpu in enumerate(vm.vcpus))
+        vcpus = {str(cpu): changed for cpu, changed in told if changed}
+        return {**known, "jump_table": vm.jump_table, "vcpus": vcpus}
+
     def vmgexit(self, vm: Vm, command: Command, cpu: int) -> Answer:
         gpa, pieces = command["gpa"], command["page"]
-        if gpa % PAGE or command["meanwhile"] is not None:
-            raise Wrong("a page that is not aligned, or that changes meanwhile")
+        if gpa % PAGE:
+            raise Wrong("a page that is not aligned")
         page = Page(PAGE)
         if pieces is None:
             page[:] = vm.load(gpa, PAGE) or bytes(PAGE)
@@ -116,10 +130,15 @@ class _Adapter:
             return {"run": stands, "page": "untouched", "asked": []}
         before = bytes(page)
         vm.asked.clear()
-        vm.cpu, vm.page = cpu, page
+        vm.cpu, vm.page, vm.page_at = cpu, page, gpa
+        vm.meanwhile = [(at, bytes.fromhex(text)) for at, text in command["meanwhile"] or ()]
         if vm.is_memory(gpa, PAGE):
             vm.pages[gpa // PAGE] = page
+        vm.go_on_meanwhile()
+        page[:TAKEN_OVER] = before[:TAKEN_OVER]  # which the host has by then
         run = self.host.vmgexit(cpu, gpa)
+        vm.go_on_meanwhile()
+        vm.meanwhile, vm.page_at = [], 0
         if run == UNTOUCHED:
             return {"run": GUEST, "page": "untouched", "asked": list(vm.asked)}
         vm.has_ended = run != GUEST
@@ -139,7 +158,7 @@ class _Adapter:
 
 def _stands(vm: Vm, cpu: int) -> str:
     """How a vCPU stands that does not run."""
-    return "ended" if vm.has_ended else "held" if vm.is_held[cpu] else ""
+    return "ended" if vm.has_ended else "held" if vm.vcpus[cpu].held else ""
 
 
 def _told(before: bytes, page: Page) -> Answer:

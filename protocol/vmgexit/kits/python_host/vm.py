@@ -7,9 +7,11 @@ may ask for; the functions of `Vm` also give what the VM was set up to answer.
 from __future__ import annotations
 
 from .layouts import Ghcb, Place
-from .vms import EXITS, NO_EXIT, Asked, Exit, Setup
+from .state import PAGE, PageStates
+from .vms import EXITS, NO_EXIT, Asked, Exit, Setup, Vcpu
 
-PAGE = 4096
+PRIVATE, LARGE = 16, 1
+"""Attributes of a mapping; the second is 2 MiB."""
 
 GUEST, UNTOUCHED = "guest", "untouched"
 """How the guest goes on: after an answer, or where nothing was written to its page. Otherwise the VM ends:
@@ -58,16 +60,23 @@ class Page(bytearray):
 
 
 class Vm:
-    """The VM of one `init`, and the exit at hand."""
+    """The VM of one `init`, what a host keeps of it, and the exit at hand. The host writes `jump_table`,
+    and `vcpus` but for `held` and `held_by`."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.asked = Asked()
         self.page = Page(PAGE)  # that a guest exits with; it is a part of guest memory
+        self.page_at = 0  # 0: an exit without a page
+        self.meanwhile: list[
+            tuple[int, bytes]
+        ] = []  # what another vCPU writes to it: places and bytes
         self.cpu = 0
-        self.is_held = [False] * setup.vcpus
+        self.vcpus = [Vcpu(setup.registered) for _ in range(setup.vcpus)]
         self.has_ended = False
         self.mappings = 0  # that user space was asked for
+        self.jump_table = setup.jump_table
+        self.states = PageStates()
         self.pages: dict[int, bytearray] = {}  # of guest memory, that are not zero
         for gpa, data in setup.memory:
             self.store(gpa, bytes.fromhex(data)[: max(0, setup.memory_top - gpa)])
@@ -103,11 +112,21 @@ class Vm:
             done += len(piece)
         return True
 
+    # --- another vCPU ---
+
+    def go_on_meanwhile(self) -> None:
+        """Another vCPU writes to the page. It does so once the host has the page's first 0x400 bytes, after
+        all that the host asks by the functions below, and after its answer. A host may call this after
+        each access of its own, too."""
+        for at, data in self.meanwhile:
+            self.page[at : at + len(data)] = data
+
     # --- what a host asks ---
 
     def ask_cpuid(self, leaf: int, sub_leaf: int) -> tuple[int, int, int, int]:
         """EAX, EBX, ECX and EDX."""
         self.asked.cpuid(leaf, sub_leaf)
+        self.go_on_meanwhile()
         for known, sub, *registers in self.setup.cpuid:
             if known == leaf and sub in (None, sub_leaf):
                 eax, ebx, ecx, edx = registers
@@ -116,45 +135,58 @@ class Vm:
 
     def ask_in(self, port: int, size: int) -> bytes:
         self.asked.in_(port, size)
+        self.go_on_meanwhile()
         return bytes([self.setup.device_byte]) * size
 
     def ask_mmio_read(self, gpa: int, size: int) -> bytes:
         self.asked.mmio_read(gpa, size)
+        self.go_on_meanwhile()
         return bytes([self.setup.device_byte]) * size
 
     def read_memory(self, gpa: int, size: int) -> bytes | None:
         """None where guest memory ends before."""
         self.asked.read_memory(gpa, size)
+        self.go_on_meanwhile()
         return self.load(gpa, size)
 
     def write_memory(self, gpa: int, data: bytes) -> bool:
         is_done = self.store(gpa, data)
         self.asked.write_memory(gpa, len(data), data.rstrip(b"\0") if is_done else b"")
+        self.go_on_meanwhile()
         return is_done
 
     def ask_map(self, gpa: int, pages: int, attributes: int) -> bool:
-        """Whether user space made pages private or shared: attribute 16 is private, 1 is 2 MiB."""
+        """Whether user space made pages private or shared."""
         number, self.mappings = self.mappings, self.mappings + 1
         self.asked.map(gpa, pages, attributes)
-        return number != self.setup.map_fails_at
+        self.go_on_meanwhile()
+        if number == self.setup.map_fails_at:
+            return False
+        self.states.change(gpa // PAGE, pages, bool(attributes & PRIVATE))
+        return True
 
     def ask_rdmsr(self, number: int) -> int | None:
         """The value of an MSR; None where the access faults."""
         self.asked.rdmsr(number)
+        self.go_on_meanwhile()
         return None if self.setup.msr_fault else self.setup.msr_value
 
     def ask_wrmsr(self, number: int, value: int) -> bool:
         """False where the access faults."""
         self.asked.wrmsr(number, value)
+        self.go_on_meanwhile()
         return not self.setup.msr_fault
 
     def ask_firmware(self) -> int:
         """What the firmware answers to a guest message: an error, or 0; the response is a page of zeros."""
         self.asked.firmware()
+        self.go_on_meanwhile()
         return self.setup.firmware_error
 
     def ask_hold(self) -> bool:
         """The vCPU waits for a start-up IPI; whether one follows at once. Until then it does not run."""
         self.asked.hold()
-        self.is_held[self.cpu] = not self.setup.sipi
+        self.go_on_meanwhile()
+        vcpu = self.vcpus[self.cpu]
+        vcpu.held, vcpu.held_by = not self.setup.sipi, self.page_at
         return self.setup.sipi

@@ -8,7 +8,9 @@ use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
 use crate::kit::reading::{Hex, Wrong};
 use crate::kit::rows::{Leaf, Pieces};
-use crate::kit::vm::{is_valid, Run, Vm, MOST_LEAVES, PAGE};
+use crate::kit::state::number_as_key;
+use crate::kit::vcpus::Vcpu;
+use crate::kit::vm::{is_valid, Run, Vm, MOST_LEAVES, PAGE, TAKEN_OVER};
 
 const NEAR: usize = 7; // changed bytes that lie no further apart are told as one run
 
@@ -17,8 +19,12 @@ pub trait Host {
     /// For the hello.
     fn name(&self) -> &'static str;
     fn profile(&self) -> &'static str;
-    /// A fresh host for this VM.
-    fn init(&mut self, vm: &Vm);
+    /// It writes what it keeps to `vm.vcpus` and `vm.jump_table`: `state` tells these too.
+    fn tells(&self) -> bool {
+        false
+    }
+    /// A fresh VM.
+    fn init(&mut self, _vm: &mut Vm) {}
     /// Whether it carries out an exit with `vm.page`; what it does not have is not supported.
     fn knows(&self, vm: &Vm) -> bool;
     /// The guest exits with `vm.page` at `gpa`. The host changes the page, and asks by `vm`.
@@ -62,9 +68,10 @@ fn carry_out<H: Host>(host: &mut H, vm: &mut Vm, command: &Command) -> Result<()
     match *command {
         Command::Init { .. } => {} // done above
         Command::Vmgexit { page, gpa, meanwhile, .. } => {
-            if gpa % PAGE as u64 != 0 || meanwhile.is_some() {
-                return Err("a page that is not aligned, or that changes meanwhile");
+            if gpa % PAGE as u64 != 0 {
+                return Err("a page that is not aligned");
             }
+            vm.change_meanwhile(meanwhile);
             vmgexit(host, vm, page, gpa, cpu)?;
         }
         Command::Msr { request, .. } => msr(host, vm, request, cpu)?,
@@ -79,8 +86,9 @@ fn carry_out<H: Host>(host: &mut H, vm: &mut Vm, command: &Command) -> Result<()
             vm.asked.0.flag("ok", is_there);
         }
         Command::Read { gpa, size } => read(vm, gpa, size)?,
+        Command::State { .. } => state(vm, host.tells()),
         Command::Sipi { .. } => {
-            let was_held = core::mem::replace(&mut vm.is_held[cpu], false);
+            let was_held = core::mem::replace(&mut vm.vcpus[cpu].held, false);
             if was_held {
                 host.sipi(vm, cpu);
             }
@@ -101,7 +109,10 @@ fn init<H: Host>(host: &mut H, vm: &mut Vm, command: &Command, setup: Setup) -> 
     vm.frame_count = 0;
     vm.has_ended = false;
     vm.mappings = 0;
-    vm.is_held.fill(false);
+    vm.jump_table = setup.jump_table;
+    (vm.states.count, vm.states.is_full) = (0, false);
+    let fresh = fresh(vm);
+    vm.vcpus[..setup.vcpus as usize].fill(fresh);
     vm.leaf_count = leaf_count;
     vm.leaves = [Leaf::default(); MOST_LEAVES];
     match cpuid {
@@ -118,6 +129,11 @@ fn init<H: Host>(host: &mut H, vm: &mut Vm, command: &Command, setup: Setup) -> 
     host.init(vm);
     vm.asked.0.flag("ok", true);
     Ok(())
+}
+
+/// A vCPU as it is set up.
+fn fresh(vm: &Vm) -> Vcpu {
+    Vcpu { registered: vm.setup.registered, ..Vcpu::default() }
 }
 
 /// Write bytes as far as guest memory goes.
@@ -147,9 +163,38 @@ fn read(vm: &mut Vm, gpa: u64, size: u64) -> Result<(), Wrong> {
     Ok(())
 }
 
+fn state(vm: &mut Vm, tells: bool) {
+    let fresh = fresh(vm);
+    let answer = &mut vm.asked.0;
+    if !tells || vm.states.is_full {
+        answer.text("unsupported", "what the host keeps, or so many runs of pages");
+    }
+    answer.flag("ended", vm.has_ended);
+    answer.number("mappings", vm.mappings);
+    if !vm.states.is_full {
+        answer.key("pages");
+        vm.states.put(answer);
+    }
+    if !tells {
+        return;
+    }
+    answer.number("jump_table", vm.jump_table);
+    answer.key("vcpus");
+    answer.open(b'{');
+    for (cpu, vcpu) in vm.vcpus[..vm.setup.vcpus as usize].iter().enumerate() {
+        if *vcpu != fresh {
+            number_as_key(cpu, answer);
+            answer.open(b'{');
+            vcpu.tell(&fresh, answer);
+            answer.close(b'}');
+        }
+    }
+    answer.close(b'}');
+}
+
 /// How a vCPU stands that does not run.
 fn stands(vm: &Vm, cpu: usize) -> Option<&'static str> {
-    vm.has_ended.then_some("ended").or(vm.is_held[cpu].then_some("held"))
+    vm.has_ended.then_some("ended").or(vm.vcpus[cpu].held.then_some("held"))
 }
 
 fn vmgexit<H: Host>(host: &mut H, vm: &mut Vm, page: Option<Pieces>, gpa: u64, cpu: usize) -> Result<(), Wrong> {
@@ -179,7 +224,9 @@ fn vmgexit<H: Host>(host: &mut H, vm: &mut Vm, page: Option<Pieces>, gpa: u64, c
     if stands.is_none() {
         vm.cpu = cpu;
         vm.page_at = vm.is_memory(gpa, PAGE).then_some(gpa);
+        take_over(vm);
         run = host.vmgexit(vm, cpu, gpa);
+        vm.go_on_meanwhile();
         vm.page_at = None;
     }
     vm.asked.0.close(b']');
@@ -192,6 +239,15 @@ fn vmgexit<H: Host>(host: &mut H, vm: &mut Vm, page: Option<Pieces>, gpa: u64, c
         put_page(&before, &after, &mut vm.asked.0);
     }
     Ok(())
+}
+
+/// The host has the first bytes of the page before another vCPU writes to it.
+fn take_over(vm: &mut Vm) {
+    let before = vm.page.into_bytes();
+    vm.go_on_meanwhile();
+    let mut bytes = vm.page.into_bytes();
+    bytes[..TAKEN_OVER].copy_from_slice(&before[..TAKEN_OVER]);
+    vm.page = Ghcb::from_bytes(bytes);
 }
 
 fn msr<H: Host>(host: &mut H, vm: &mut Vm, mut word: u64, cpu: usize) -> Result<(), Wrong> {

@@ -13,4 +13,6 @@ pub mod lines;
 pub mod process;
 pub mod reading;
 pub mod rows;
+pub mod state;
+pub mod vcpus;
 pub mod vm;

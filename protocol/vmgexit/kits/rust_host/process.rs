@@ -7,7 +7,9 @@ use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
 use crate::kit::lines::{caught, Lines, LONGEST_LINE, TOO_LONG};
 use crate::kit::rows::Leaf;
-use crate::kit::vm::{Frame, Vm, MOST_LEAVES, MOST_PAGES, MOST_VCPUS, PAGE};
+use crate::kit::state::{Frames, PageStates};
+use crate::kit::vcpus::Vcpu;
+use crate::kit::vm::{Frame, Vm, MOST_LEAVES, MOST_PAGES, MOST_RUNS, MOST_VCPUS, PAGE};
 use std::io;
 
 /// Say hello, and answer every line until standard input ends, or the host panics.
@@ -23,9 +25,18 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
         page: Ghcb::from_bytes([0; PAGE]),
         page_at: None,
         cpu: 0,
-        is_held: &mut vec![false; MOST_VCPUS],
+        meanwhile: &mut vec![None; PAGE],
+        changes_meanwhile: false,
+        vcpus: &mut vec![Vcpu::default(); MOST_VCPUS],
         has_ended: false,
         mappings: 0,
+        jump_table: 0,
+        states: PageStates {
+            runs: &mut vec![Frames::default(); MOST_RUNS],
+            count: 0,
+            before: &mut vec![Frames::default(); MOST_RUNS],
+            is_full: false,
+        },
         frames: &mut vec![Frame { gpa: 0, data: [0; PAGE] }; MOST_PAGES],
         frame_count: 0,
     };

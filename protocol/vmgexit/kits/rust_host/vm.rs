@@ -6,13 +6,21 @@
 use crate::kit::asked::Asked;
 use crate::kit::commands::{Exit, Setup, EXITS, NO_EXIT};
 use crate::kit::layouts::{Ghcb, MalformedInputCode, StatusCode};
-use crate::kit::rows::Leaf;
+use crate::kit::rows::{Leaf, Pieces};
+use crate::kit::state::PageStates;
+use crate::kit::vcpus::Vcpu;
 
 pub const PAGE: usize = 4096;
 pub const MOST_PAGES: usize = 1024; // of guest memory that are not zero
 pub const SPARE_PAGES: usize = 64; // of them, for what the host writes
 pub const MOST_LEAVES: usize = 64;
 pub const MOST_VCPUS: usize = 4096;
+pub const MOST_RUNS: usize = 1024; // of pages that are private or shared
+pub const TAKEN_OVER: usize = 0x400; // the page's bytes up to the end of its valid bitmap
+
+/// Attributes of a mapping.
+pub const PRIVATE: u64 = 16;
+pub const LARGE: u64 = 1; // 2 MiB
 
 /// How the guest goes on after an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +55,18 @@ pub struct Vm<'a> {
     pub page: Ghcb,
     /// Where it is; none of an exit without a page.
     pub page_at: Option<u64>,
+    /// What another vCPU writes to it, by place.
+    pub meanwhile: &'a mut [Option<u8>],
+    pub changes_meanwhile: bool,
     pub cpu: usize,
-    pub is_held: &'a mut [bool],
+    /// What a host keeps of its vCPUs: it writes them, but for `held` and `held_by`.
+    pub vcpus: &'a mut [Vcpu],
     pub has_ended: bool,
     /// Mappings that user space was asked for.
     pub mappings: u64,
+    /// Which the host writes.
+    pub jump_table: u64,
+    pub states: PageStates<'a>,
     pub frames: &'a mut [Frame],
     pub frame_count: usize,
 }
@@ -132,12 +147,41 @@ fn place(gpa: u64) -> (u64, usize) {
     (gpa - start, start as usize)
 }
 
+// --- another vCPU -----------------------------------------------------------------------------------
+
+impl Vm<'_> {
+    /// Another vCPU writes to the page. It does so once the host has the page's first 0x400 bytes, after all
+    /// that the host asks by the functions below, and after its answer. A host may call this after each access
+    /// of its own, too.
+    pub fn go_on_meanwhile(&mut self) {
+        if self.changes_meanwhile && self.page_at.is_some() {
+            let mut bytes = self.page.into_bytes();
+            for (byte, written) in bytes.iter_mut().zip(self.meanwhile.iter()) {
+                *byte = written.unwrap_or(*byte);
+            }
+            self.page = Ghcb::from_bytes(bytes);
+        }
+    }
+
+    /// What it writes from here on.
+    pub(crate) fn change_meanwhile(&mut self, pieces: Option<Pieces>) {
+        self.changes_meanwhile = pieces.is_some();
+        if let Some(pieces) = pieces {
+            self.meanwhile.fill(None);
+            for (at, hex) in pieces.all() {
+                self.meanwhile[at as usize..].iter_mut().zip(hex.bytes()).for_each(|(held, byte)| *held = Some(byte));
+            }
+        }
+    }
+}
+
 // --- what a host asks -------------------------------------------------------------------------------
 
 impl Vm<'_> {
     /// EAX, EBX, ECX and EDX.
     pub fn ask_cpuid(&mut self, leaf: u32, sub_leaf: u32) -> [u32; 4] {
         self.asked.cpuid(leaf.into(), sub_leaf.into());
+        self.go_on_meanwhile();
         let is_right = |one: &&Leaf| one.leaf == leaf && one.sub_leaf.map_or(true, |sub| sub == sub_leaf);
         let known = self.leaves[..self.leaf_count].iter().find(is_right);
         known.map_or([0; 4], |one| one.registers)
@@ -146,18 +190,21 @@ impl Vm<'_> {
     /// IN from a port.
     pub fn ask_in(&mut self, port: u16, into: &mut [u8]) {
         self.asked.r#in(port.into(), into.len() as u64);
+        self.go_on_meanwhile();
         into.fill(self.setup.device_byte as u8);
     }
 
     /// A read of MMIO into the page's shared buffer.
     pub fn ask_mmio_read(&mut self, gpa: u64, at: usize, size: usize) {
         self.asked.mmio_read(gpa, size as u64);
+        self.go_on_meanwhile();
         self.page.shared_buffer[at..at + size].fill(self.setup.device_byte as u8);
     }
 
     /// False where guest memory ends before.
     pub fn read_memory(&mut self, gpa: u64, into: &mut [u8]) -> bool {
         self.asked.read_memory(gpa, into.len() as u64);
+        self.go_on_meanwhile();
         self.load(gpa, into)
     }
 
@@ -165,39 +212,51 @@ impl Vm<'_> {
         let is_done = self.store(gpa, from);
         let told = from.iter().rposition(|byte| is_done && *byte != 0).map_or(0, |last| last + 1);
         self.asked.write_memory(gpa, from.len() as u64, &from[..told]);
+        self.go_on_meanwhile();
         is_done
     }
 
-    /// Whether user space made pages private or shared: attribute 16 is private, 1 is 2 MiB.
+    /// Whether user space made pages private or shared.
     pub fn ask_map(&mut self, gpa: u64, pages: u64, attributes: u64) -> bool {
         let number = self.mappings;
         self.mappings += 1;
         self.asked.map(gpa, pages, attributes);
-        self.setup.map_fails_at != Some(number)
+        self.go_on_meanwhile();
+        let is_done = self.setup.map_fails_at != Some(number);
+        if is_done {
+            self.states.change(gpa / PAGE as u64, pages, attributes & PRIVATE != 0);
+        }
+        is_done
     }
 
     /// The value of an MSR; none where the access faults.
     pub fn ask_rdmsr(&mut self, number: u32) -> Option<u64> {
         self.asked.rdmsr(number.into());
+        self.go_on_meanwhile();
         (!self.setup.msr_fault).then_some(self.setup.msr_value)
     }
 
     /// False where the access faults.
     pub fn ask_wrmsr(&mut self, number: u32, value: u64) -> bool {
         self.asked.wrmsr(number.into(), value);
+        self.go_on_meanwhile();
         !self.setup.msr_fault
     }
 
     /// What the firmware answers to a guest message: an error, or 0; the response is a page of zeros.
     pub fn ask_firmware(&mut self) -> u64 {
         self.asked.firmware();
+        self.go_on_meanwhile();
         self.setup.firmware_error
     }
 
     /// The vCPU waits for a start-up IPI; whether one follows at once. Until then it does not run.
     pub fn ask_hold(&mut self) -> bool {
         self.asked.hold();
-        self.is_held[self.cpu] = !self.setup.sipi;
+        self.go_on_meanwhile();
+        let vcpu = &mut self.vcpus[self.cpu];
+        vcpu.held = !self.setup.sipi;
+        vcpu.held_by = self.page_at.unwrap_or(0);
         self.setup.sipi
     }
 }

@@ -2,23 +2,15 @@
  * The adapter of your GHCB host, around a small one that is meant to be replaced.
  *
  * It carries out some exits as the reference does; the others it does not have, which never counts as wrong.
- * Replace what stands between `knows` and `main` by calls into your host.
+ * Replace what stands between `knows` and `main`, and words.h, by calls into your host.
  */
 #include "vmgexit_host.h"
+#include "words.h"
 
 #define AT(field) offsetof(struct vmgexit_ghcb, field)
 #define BAD(error) vmgexit_answered(page, VMGEXIT_STATUS_CODE_MALFORMED_INPUT, VMGEXIT_MALFORMED_INPUT_CODE_##error)
 #define DONE(detail) vmgexit_answered(page, VMGEXIT_STATUS_CODE_DONE, detail)
 #define FEATURES 3 /* SEV-SNP and AP creation */
-
-static uint64_t registered[VMGEXIT_MOST_VCPUS]; /* where the GHCB of each vCPU is */
-static uint64_t waiting[VMGEXIT_MOST_VCPUS];    /* the page by which it waits for a start-up IPI */
-
-static void init(const struct vmgexit_vm *vm)
-{
-    for (size_t i = 0; i < VMGEXIT_MOST_VCPUS; i++)
-        registered[i] = vm->setup.registered;
-}
 
 /* MMIO and messages it has for SNP guests of version 2 only, and of IOIO not the string forms. */
 static bool knows(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page)
@@ -43,15 +35,16 @@ static bool knows(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page)
 
 static struct vmgexit_run cpuid(struct vmgexit_ghcb *page)
 {
+    const uint32_t leaf = (uint32_t)page->rax, sub_leaf = (uint32_t)page->rcx;
     uint32_t registers[4];
     struct vmgexit_run run;
 
-    if ((uint32_t)page->rax == 0xd) {
+    if (leaf == 0xd) {
         if (!vmgexit_is_valid(page, AT(xcr0)))
             return BAD(MISSING_INPUT);
         vmgexit_note_xcr0(page->xcr0); /* is in force from here on */
     }
-    vmgexit_ask_cpuid((uint32_t)page->rax, (uint32_t)page->rcx, registers);
+    vmgexit_ask_cpuid(leaf, sub_leaf, registers);
     run = DONE(0);
     page->rax = registers[0];
     page->rbx = registers[1];
@@ -136,7 +129,7 @@ static struct vmgexit_run carry_out(const struct vmgexit_vm *vm, uint32_t cpu, u
 
     if (!gpa || !vmgexit_is_memory(gpa, VMGEXIT_PAGE))
         return (struct vmgexit_run){ .how = VMGEXIT_UNTOUCHED };
-    if (vm->setup.snp && registered[cpu] != gpa)
+    if (vm->setup.snp && vmgexit_vcpus[cpu].registered != gpa)
         return BAD(NOT_REGISTERED);
     if (page->ghcb_usage)
         return BAD(INVALID_USAGE);
@@ -157,7 +150,6 @@ static struct vmgexit_run carry_out(const struct vmgexit_vm *vm, uint32_t cpu, u
     case VMGEXIT_EXIT_CODE_SNP_GUEST_REQUEST:
         return guest_request(page);
     case VMGEXIT_EXIT_CODE_AP_RESET_HOLD:
-        waiting[cpu] = gpa;
         return DONE(vmgexit_ask_hold());
     case VMGEXIT_EXIT_CODE_HYPERVISOR_FEATURES:
         return DONE(vm->setup.has_features ? vm->setup.features : FEATURES);
@@ -166,49 +158,13 @@ static struct vmgexit_run carry_out(const struct vmgexit_vm *vm, uint32_t cpu, u
     }
 }
 
-static bool knows_word(const struct vmgexit_vm *vm, uint64_t word)
-{
-    switch (VMGEXIT_GET(word, VMGEXIT_GHCB_MSR_INFO)) {
-    case VMGEXIT_GHCB_INFO_CODE_SEV_INFO_REQUEST:
-    case VMGEXIT_GHCB_INFO_CODE_TERMINATION_REQUEST:
-        return true;
-    case VMGEXIT_GHCB_INFO_CODE_REGISTER_GPA_REQUEST:
-        return vm->setup.snp;
-    default:
-        return false;
-    }
-}
-
-static struct vmgexit_run msr(const struct vmgexit_vm *vm, uint32_t cpu, uint64_t *word)
-{
-    uint64_t frame = VMGEXIT_GET(*word, VMGEXIT_GHCB_MSR_REGISTER_GPA_REQUEST_FRAME);
-
-    switch (VMGEXIT_GET(*word, VMGEXIT_GHCB_MSR_INFO)) {
-    case VMGEXIT_GHCB_INFO_CODE_TERMINATION_REQUEST:
-        return (struct vmgexit_run){ .how = VMGEXIT_TERMINATE, .value = *word };
-    case VMGEXIT_GHCB_INFO_CODE_REGISTER_GPA_REQUEST:
-        if (vmgexit_is_memory(frame * VMGEXIT_PAGE, VMGEXIT_PAGE))
-            registered[cpu] = frame * VMGEXIT_PAGE;
-        else
-            frame = UINT64_MAX; /* refused */
-        *word = VMGEXIT_PUT(VMGEXIT_GHCB_INFO_CODE_REGISTER_GPA_RESPONSE, VMGEXIT_GHCB_MSR_REGISTER_GPA_RESPONSE_FRAME, frame);
-        break;
-    default:
-        *word = VMGEXIT_GHCB_INFO_CODE_SEV_INFO_RESPONSE;
-        *word = VMGEXIT_PUT(*word, VMGEXIT_GHCB_MSR_SEV_INFO_RESPONSE_C_BIT, vm->setup.c_bit);
-        *word = VMGEXIT_PUT(*word, VMGEXIT_GHCB_MSR_SEV_INFO_RESPONSE_MIN_VERSION, 1);
-        *word = VMGEXIT_PUT(*word, VMGEXIT_GHCB_MSR_SEV_INFO_RESPONSE_MAX_VERSION, vm->setup.ghcb_version);
-    }
-    return (struct vmgexit_run){ .how = VMGEXIT_GUEST };
-}
-
 /* The page by which the vCPU waits says 1 from here on. */
 static void sipi(const struct vmgexit_vm *vm, uint32_t cpu)
 {
     const uint64_t released = 1;
 
     (void)vm;
-    vmgexit_store(waiting[cpu] + AT(sw_exit_info_2), (const uint8_t *)&released, sizeof released);
+    vmgexit_store(vmgexit_vcpus[cpu].held_by + AT(sw_exit_info_2), (const uint8_t *)&released, sizeof released);
 }
 
 int main(void)
@@ -216,7 +172,7 @@ int main(void)
     static const struct vmgexit_host host = {
         .name = "a small host", /* your host and its version */
         .profile = "reference",
-        .init = init,
+        .tells = true,
         .knows = knows,
         .vmgexit = carry_out,
         .knows_word = knows_word,

@@ -5,27 +5,21 @@ It carries out some exits as the reference does; the others it does not have, wh
 
 from __future__ import annotations
 
+import words
 from kit.adapter import Host, Run
 from kit.layouts import (
     ExitCode,
     Ghcb,
-    GhcbInfoCode,
-    GhcbMsr,
-    GhcbMsrRegisterGpaRequest,
-    GhcbMsrRegisterGpaResponse,
-    GhcbMsrSevInfoResponse,
     IoioInfo,
     MalformedInputCode,
     SegmentCode,
     StatusCode,
     get,
-    put,
 )
-from kit.vm import GUEST, PAGE, UNTOUCHED, Page, Vm
+from kit.vm import PAGE, UNTOUCHED, Page, Vm
 
 FEATURES = 3  # SEV-SNP and AP creation
 MOST_MMIO = 8  # bytes
-REFUSED = (1 << 64) - 1  # all ones, where a frame is not registered
 
 ALWAYS = (
     ExitCode.CPUID,
@@ -47,11 +41,10 @@ class Refused(Exception):
 
 class SmallHost(Host):
     name = "a small host"  # your host and its version
+    tells = True
 
     def init(self, vm: Vm) -> None:
         self.vm = vm
-        self.registered = [vm.setup.registered] * vm.setup.vcpus
-        self.waiting = [0] * vm.setup.vcpus  # the page by which a vCPU waits for a start-up IPI
 
     def knows(self, page: Page) -> bool:
         """MMIO and messages it has for SNP guests of version 2 only, and of IOIO not the string forms."""
@@ -72,7 +65,7 @@ class SmallHost(Host):
 
     def carry_out(self, cpu: int, gpa: int, page: Page) -> Run:
         setup = self.vm.setup
-        if setup.snp and self.registered[cpu] != gpa:
+        if setup.snp and self.vm.vcpus[cpu].registered != gpa:
             raise Refused(MalformedInputCode.NOT_REGISTERED)
         if page.get(Ghcb.GHCB_USAGE):
             raise Refused(MalformedInputCode.INVALID_USAGE)
@@ -92,7 +85,6 @@ class SmallHost(Host):
         elif code == ExitCode.SNP_GUEST_REQUEST:
             detail = self.guest_request(page)
         elif code == ExitCode.AP_RESET_HOLD:
-            self.waiting[cpu] = gpa
             detail = int(self.vm.ask_hold())
         elif code == ExitCode.HYPERVISOR_FEATURES:
             detail = FEATURES if setup.features is None else setup.features
@@ -166,27 +158,12 @@ class SmallHost(Host):
         return error
 
     def knows_word(self, word: int) -> bool:
-        info = get(word, GhcbMsr.INFO)
-        if info == GhcbInfoCode.REGISTER_GPA_REQUEST:
-            return self.vm.setup.snp
-        return info in (GhcbInfoCode.SEV_INFO_REQUEST, GhcbInfoCode.TERMINATION_REQUEST)
+        return words.knows(self.vm, word)
 
     def msr(self, cpu: int, word: int) -> tuple[Run, int]:
-        info = get(word, GhcbMsr.INFO)
-        if info == GhcbInfoCode.TERMINATION_REQUEST:
-            return ["terminate", word], word
-        if info == GhcbInfoCode.REGISTER_GPA_REQUEST:
-            frame = get(word, GhcbMsrRegisterGpaRequest.FRAME)
-            if self.vm.is_memory(frame * PAGE, PAGE):
-                self.registered[cpu] = frame * PAGE
-            else:
-                frame = REFUSED
-            code = GhcbInfoCode.REGISTER_GPA_RESPONSE
-            return GUEST, put(code, GhcbMsrRegisterGpaResponse.FRAME, frame)
-        answer = put(GhcbInfoCode.SEV_INFO_RESPONSE, GhcbMsrSevInfoResponse.MIN_VERSION, 1)
-        answer = put(answer, GhcbMsrSevInfoResponse.MAX_VERSION, self.vm.setup.ghcb_version)
-        return GUEST, put(answer, GhcbMsrSevInfoResponse.C_BIT, self.vm.setup.c_bit)
+        return words.answer(self.vm, cpu, word)
 
     def sipi(self, cpu: int) -> None:
         """The page by which the vCPU waits says 1 from here on."""
-        self.vm.store(self.waiting[cpu] + Ghcb.SW_EXIT_INFO_2.offset, (1).to_bytes(8, "little"))
+        at = self.vm.vcpus[cpu].held_by + Ghcb.SW_EXIT_INFO_2.offset
+        self.vm.store(at, (1).to_bytes(8, "little"))

@@ -3,28 +3,15 @@
 //! It carries out some exits as the reference does; the others it does not have, which never counts as wrong.
 
 use crate::kit::adapter::Host;
-use crate::kit::layouts::{
-    ExitCode, Ghcb, GhcbInfoCode, GhcbMsr, GhcbMsrRegisterGpaRequest, GhcbMsrRegisterGpaResponse,
-    GhcbMsrSevInfoResponse, IoioInfo, MalformedInputCode, SegmentCode,
-};
-use crate::kit::vm::{done, exit_of, has_needs, is_valid, mark, refused, Run, Vm, MOST_VCPUS, PAGE};
+use crate::kit::layouts::{ExitCode, Ghcb, IoioInfo, MalformedInputCode, SegmentCode};
+use crate::kit::vm::{done, exit_of, has_needs, is_valid, mark, refused, Run, Vm, PAGE};
+use crate::words;
 use core::mem::offset_of;
 
 const FEATURES: u64 = 3; // SEV-SNP and AP creation
 const MOST_MMIO: u64 = 8; // bytes
 
-pub struct Small {
-    /// Where the GHCB of each vCPU is.
-    registered: Vec<u64>,
-    /// The page by which it waits for a start-up IPI.
-    waiting: Vec<u64>,
-}
-
-impl Default for Small {
-    fn default() -> Self {
-        Small { registered: vec![0; MOST_VCPUS], waiting: vec![0; MOST_VCPUS] }
-    }
-}
+pub struct Small;
 
 impl Host for Small {
     fn name(&self) -> &'static str {
@@ -35,8 +22,8 @@ impl Host for Small {
         "reference"
     }
 
-    fn init(&mut self, vm: &Vm) {
-        self.registered.fill(vm.setup.registered);
+    fn tells(&self) -> bool {
+        true
     }
 
     /// MMIO and messages it has for SNP guests of version 2 only, and of IOIO not the string forms.
@@ -56,80 +43,53 @@ impl Host for Small {
         if gpa == 0 || !vm.is_memory(gpa, PAGE) {
             return Run::Untouched;
         }
-        match self.carry_out(vm, cpu, gpa) {
+        match carry_out(vm, cpu, gpa) {
             Ok(run) => run,
             Err(why) => refused(&mut vm.page, why),
         }
     }
 
     fn knows_word(&self, vm: &Vm, word: u64) -> bool {
-        match GhcbInfoCode(GhcbMsr(word).info()) {
-            GhcbInfoCode::SEV_INFO_REQUEST | GhcbInfoCode::TERMINATION_REQUEST => true,
-            GhcbInfoCode::REGISTER_GPA_REQUEST => vm.setup.snp,
-            _ => false,
-        }
+        words::knows(vm, word)
     }
 
     fn msr(&mut self, vm: &mut Vm, cpu: usize, word: &mut u64) -> Run {
-        match GhcbInfoCode(GhcbMsr(*word).info()) {
-            GhcbInfoCode::TERMINATION_REQUEST => return Run::Terminate(*word),
-            GhcbInfoCode::REGISTER_GPA_REQUEST => {
-                let frame = GhcbMsrRegisterGpaRequest(*word).frame();
-                let is_there = vm.is_memory(frame * PAGE as u64, PAGE);
-                if is_there {
-                    self.registered[cpu] = frame * PAGE as u64;
-                }
-                let told = if is_there { frame } else { u64::MAX }; // all ones: refused
-                let code = GhcbInfoCode::REGISTER_GPA_RESPONSE.0;
-                *word = GhcbMsrRegisterGpaResponse(code).with_frame(told).0;
-            }
-            _ => {
-                let answer = GhcbMsrSevInfoResponse(GhcbInfoCode::SEV_INFO_RESPONSE.0);
-                let answer = answer.with_c_bit(vm.setup.c_bit).with_min_version(1);
-                *word = answer.with_max_version(vm.setup.ghcb_version).0;
-            }
-        }
-        Run::Guest
+        words::answer(vm, cpu, word)
     }
 
     /// The page by which the vCPU waits says 1 from here on.
     fn sipi(&mut self, vm: &mut Vm, cpu: usize) {
-        let at = self.waiting[cpu] + offset_of!(Ghcb, sw_exit_info_2) as u64;
+        let at = vm.vcpus[cpu].held_by + offset_of!(Ghcb, sw_exit_info_2) as u64;
         vm.store(at, &1u64.to_le_bytes());
     }
 }
 
 type Done = Result<Run, MalformedInputCode>;
 
-impl Small {
-    fn carry_out(&mut self, vm: &mut Vm, cpu: usize, gpa: u64) -> Done {
-        if vm.setup.snp && self.registered[cpu] != gpa {
-            return Err(MalformedInputCode::NOT_REGISTERED);
-        }
-        if vm.page.ghcb_usage != 0 {
-            return Err(MalformedInputCode::INVALID_USAGE);
-        }
-        if !has_needs(&vm.page, exit_of(&vm.page)) {
-            return Err(MalformedInputCode::MISSING_INPUT);
-        }
-        let exit = exit_of(&vm.page).ok_or(MalformedInputCode::INVALID_EVENT)?;
-        if vm.setup.ghcb_version < exit.since {
-            return Err(MalformedInputCode::INVALID_INPUT);
-        }
-        let detail = match ExitCode(exit.code) {
-            ExitCode::CPUID => return cpuid(vm),
-            ExitCode::IOIO => return ioio(vm),
-            ExitCode::MMIO_READ | ExitCode::MMIO_WRITE => return mmio(vm, gpa),
-            ExitCode::SNP_GUEST_REQUEST => guest_request(vm)?,
-            ExitCode::AP_RESET_HOLD => {
-                self.waiting[cpu] = gpa;
-                vm.ask_hold().into()
-            }
-            ExitCode::HYPERVISOR_FEATURES => vm.setup.features.unwrap_or(FEATURES),
-            _ => 0, // caches are the host's own
-        };
-        Ok(done(&mut vm.page, detail))
+fn carry_out(vm: &mut Vm, cpu: usize, gpa: u64) -> Done {
+    if vm.setup.snp && vm.vcpus[cpu].registered != gpa {
+        return Err(MalformedInputCode::NOT_REGISTERED);
     }
+    if vm.page.ghcb_usage != 0 {
+        return Err(MalformedInputCode::INVALID_USAGE);
+    }
+    if !has_needs(&vm.page, exit_of(&vm.page)) {
+        return Err(MalformedInputCode::MISSING_INPUT);
+    }
+    let exit = exit_of(&vm.page).ok_or(MalformedInputCode::INVALID_EVENT)?;
+    if vm.setup.ghcb_version < exit.since {
+        return Err(MalformedInputCode::INVALID_INPUT);
+    }
+    let detail = match ExitCode(exit.code) {
+        ExitCode::CPUID => return cpuid(vm),
+        ExitCode::IOIO => return ioio(vm),
+        ExitCode::MMIO_READ | ExitCode::MMIO_WRITE => return mmio(vm, gpa),
+        ExitCode::SNP_GUEST_REQUEST => guest_request(vm)?,
+        ExitCode::AP_RESET_HOLD => vm.ask_hold().into(),
+        ExitCode::HYPERVISOR_FEATURES => vm.setup.features.unwrap_or(FEATURES),
+        _ => 0, // caches are the host's own
+    };
+    Ok(done(&mut vm.page, detail))
 }
 
 fn cpuid(vm: &mut Vm) -> Done {
