@@ -229,7 +229,9 @@ def test_one_run_of_the_minimised_input_says_all_that_is_told(
     log = io.StringIO()
     Counter(Fails(find("codec"), USUAL), log, Order("codec", "probes")).one(INIT)
     assert runs == [INIT, INIT[:2]]
-    [line] = told(log)
+    draft, line = told(log)
+    assert draft["draft"]["message"] == f"{len(INIT)} bytes"  # told before it is shortened
+    assert draft["draft"]["text"] == f"{len(INIT)} bytes\n   {INIT.hex()}"
     assert line["finding"]["message"] == "2 bytes"
     assert line["finding"]["text"] == f"2 bytes\n   {INIT[:2].hex()}"
 

@@ -40,7 +40,7 @@ from .node import Played, play, whole
 
 CONNECT_SECONDS = 10
 ROUND_SECONDS = 20.0  # at most; what a lost node costs
-LATE_SECONDS = 10  # after the campaign's end, until a round is given up
+LATE_SECONDS = 10.0  # after the campaign's end, until a round is given up
 LOOK_SECONDS = 2.0  # between two looks at who is in the cluster
 SILENT_SECONDS = 30.0  # without an event of a round, until its node is taken for lost
 LEFT_OUT_SECONDS = 60.0  # until a node that could not play is asked again
@@ -132,6 +132,8 @@ def _line(error: BaseException) -> str:
 class ClusterCampaign(local.Campaign):
     """The center: as many workers as the cluster has threads, unless told how many."""
 
+    late_seconds = LATE_SECONDS
+
     def __init__(
         self, settings: local.Settings, client: Any, address: str, rounds: int | None
     ) -> None:
@@ -140,9 +142,7 @@ class ClusterCampaign(local.Campaign):
         self.looked = 0.0
         self.nodes: dict[str, Node] = {}  # by address
         self.without: set[str] = set()  # addresses of nodes without this version of the package
-        self.asked: dict[
-            str, threading.Thread
-        ] = {}  # addresses of nodes that have not answered yet
+        self.asked: dict[str, threading.Thread] = {}  # by address; those that have not answered yet
         self.threads_there: int | None = None  # when last looked at
         self.has_played = False  # some node did
         self._sample: tuple[bytes, ...] = ()

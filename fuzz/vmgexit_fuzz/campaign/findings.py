@@ -82,7 +82,7 @@ class Store:
             name = self._free_name(f"{origin['target']}-{slug(cause)}")
             record = Record(id=name, cause=cause, message="", first=time.time(), **origin)
             self.records[cause] = record
-        if is_new or len(data) < record.size:
+        if is_new or len(data) <= record.size:
             for name in ("message", "clause", "meaning", "place"):
                 setattr(record, name, told[name])
             record.size, record.commands = len(data), told.get("commands", 0)

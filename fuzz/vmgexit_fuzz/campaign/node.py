@@ -76,9 +76,9 @@ def _played(
         if brief and ("finding" in line or line.get("counts")):
             stop.set()
         now = time.monotonic()
-        if "finding" in line or now - last > NEWS_SECONDS:
+        if line.keys() & {"draft", "finding"} or now - last > NEWS_SECONDS:
             last = now
-            news = {name: line[name] for name in ("finding", "inputs", "steps") if name in line}
+            news = {name: line[name] for name in ("draft", "finding", "inputs", "steps") if name in line}
             worker.log_event(topic, news | {"coverage": process.coverage})
 
     with contextlib.ExitStack() as stack:

@@ -140,6 +140,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 class Campaign:
     """The workers and what they share. Its folder must be in use by us."""
 
+    late_seconds = 1.0  # that a process may take longer than the campaign
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.progress = Progress(unit=settings.target.steps)
@@ -149,6 +150,7 @@ class Campaign:
         self.lock = threading.RLock()  # over all that workers share
         self.stop = threading.Event()
         self.error = ""
+        self.drafts: dict[str, bool] = {}  # causes of which a process is to say more; whether new
         self.deadly: list[str] = []  # SHA-1 of each input that ended a process
         self.recording = False  # each input, because a process left none
         self.started = time.monotonic()
@@ -191,7 +193,11 @@ class Campaign:
     def look(self) -> None:
         """See to the campaign as a whole, several times a second."""
         self.progress.seconds = time.monotonic() - self.started
-        line = self.progress.live(self.seconds_left(), self.screen.width)
+        left = self.seconds_left()
+        # Of a hang in our own process there will be a finding; one of a peer may go on and on.
+        if left is not None and left < -self.late_seconds and self.settings.target.takes_peer:
+            self.stop.set()
+        line = self.progress.live(left, self.screen.width)
         self.screen.show(line, tells=self.progress.inputs > 0)
         places = self.settings.directory
         if not self.error and places.free() < LEAST_FREE:
@@ -243,21 +249,33 @@ class Campaign:
             return None
         return self.settings.seconds - (time.monotonic() - self.started)
 
-    def found(self, told: dict[str, Any], kind: str, **more: Any) -> None:
-        """A process described a finding."""
+    def found(
+        self, told: dict[str, Any], kind: str, *, is_draft: bool = False, **more: Any
+    ) -> None:
+        """A process described a finding. It is told of a draft only where the process came to no more."""
         with self.lock:
             record, is_new = self.store.keep(told, kind=kind, **self.settings.about, **more)
-            self._met(record, is_new=is_new)
+            if is_draft:
+                self.drafts[record.cause] = is_new or self.drafts.get(record.cause, False)
+            else:
+                self._met(record, is_new=self.drafts.pop(record.cause, is_new))
 
     def counted(self, counts: dict[str, int]) -> None:
         """Causes were met so often again."""
         with self.lock:
             self.store.count(counts)
-            for cause in counts:
-                if cause in self.store.records:
-                    self._met(self.store.records[cause])
+            self._met_again(counts.keys() & self.store.records.keys())
 
-    def _met(self, record: Record, *, is_new: bool = False) -> None:
+    def left(self) -> None:
+        """A process ended: its drafts stay as they are."""
+        with self.lock:
+            self._met_again(set(self.drafts))
+
+    def _met_again(self, causes: set[str]) -> None:
+        for cause in sorted(causes):
+            self._met(self.store.records[cause], is_new=self.drafts.pop(cause, False))
+
+    def _met(self, record: Record, *, is_new: bool) -> None:
         """Print a finding once, in one line; nothing of one that is marked as known."""
         if record.known or self.progress.causes.get(record.cause):
             return
@@ -313,6 +331,7 @@ class Worker:
         with (self.places.logs / f"{self.number}.log").open("ab", buffering=0) as log:
             self.process = self.process_for(order, log.write)
             code = self.turns.run(self.process, order)
+        campaign.left()
         self._count(self.process.inputs, self.steps)
         self._write()
         with campaign.lock:
@@ -361,8 +380,8 @@ class Worker:
             self._count(told["inputs"], told["steps"])
         if "counts" in told:
             campaign.counted(told["counts"])
-        if "finding" in told:
-            campaign.found(told["finding"], self.order.kind)
+        for name in told.keys() & {"draft", "finding"}:
+            campaign.found(told[name], self.order.kind, is_draft=name == "draft")
         if told.get("samples"):
             with campaign.lock:
                 campaign.state_counts.add(told["samples"], told["states"])
@@ -409,7 +428,7 @@ class Worker:
             else:
                 campaign.deadly.append(hashlib.sha1(data).hexdigest())
                 target = campaign.settings.target.open()  # to read the input only
-                told = target.described(finding, data, target.read(data))
+                told = target.described(finding, data)
                 patience = campaign.settings.conditions.hang_seconds
                 hang = {"hang_seconds": patience} if code == HANG else {}
                 campaign.found(told, self.order.kind, **hang)

@@ -193,9 +193,12 @@ class Counter:
         self.counts[cause] = self.counts.get(cause, 0) + 1
         if len(data) >= self.sizes.get(cause, 1 << 62):
             return
-        after = time.monotonic() - self.started
+        now = time.monotonic()
+        after = now - self.started
         if cause not in self.sizes:
-            until = time.monotonic() + self.hang_seconds / 2
+            # The process may be ended before it comes to the finding itself.
+            self.tell(draft=self.target.described(finding, data))
+            until = min(now + self.hang_seconds / 2, self.deadline)
             data = minimized(self.target, data, cause, until=until)
         again, text = self.target.examine(data)
         if again is not None and again.cause == cause:

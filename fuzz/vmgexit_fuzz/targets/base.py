@@ -172,18 +172,16 @@ class Target:
             self.run(data)
         except (Exception, SystemExit) as error:
             finding = as_finding(error)
-        try:
-            return finding, self.show(data)
-        except (Exception, SystemExit):  # what is broken may be what shows it
-            return finding, f"   {data.hex()}"
+        return finding, _shown(self.show, data)
 
-    def described(self, finding: Finding, data: bytes, text: str) -> dict[str, Any]:
+    def described(self, finding: Finding, data: bytes, text: str = "") -> dict[str, Any]:
         """A finding as one JSON object, to be handed to a store. `text` is its input for a person, as
-        `examine` or, of an input that must not be run again, `read` gives it."""
+        `examine` gives it; without one the input is read, and not run again."""
         told: dict[str, Any] = {
             name: getattr(finding, name)
             for name in ("cause", "message", "clause", "meaning", "place")
         }
+        text = text or _shown(self.read, data)
         told["data"], told["text"] = data.hex(), f"{finding.message}\n{text}"
         if lines := self.lines(data):
             told["lines"], told["commands"] = lines, self.count(data)
@@ -224,6 +222,14 @@ class Target:
 
     def close(self) -> None:
         """End what was started."""
+
+
+def _shown(show: Callable[[bytes], str], data: bytes) -> str:
+    """An input for a person. What is broken may be what shows it: then its bytes."""
+    try:
+        return show(data)
+    except (Exception, SystemExit):
+        return f"   {data.hex()}"
 
 
 def plant(text: str) -> None:
