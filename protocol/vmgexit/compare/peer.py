@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,13 +20,16 @@ from typing import Protocol
 from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError, brief
 from ..hosts.vm import Setup
-from ..machine.commands import no_such_vcpu
+from ..machine.commands import checked, no_such_vcpu
+from ..machine.program import MOST_VCPUS as MOST_VCPUS_IN_BINARY
+from ..machine.program import SIZE, spelled
 from ..sequences import HOST, SVSM
 from .pipes import Process, plain
 
 VERSION = 2  # of specs/peer-protocol.md
 VERSIONS = (1, VERSION)  # an adapter of version 1 knows no machine with memory
 TIMEOUT = 10.0  # seconds for one answer
+_MOST_OPERATIONS = 0xFFFF  # of a command in binary
 COUNTERS = 4096  # of a peer's own coverage
 STOPS = ("panic", "terminated")  # answers after which there is no machine until the next init
 UNSUPPORTED = "unsupported"  # the key of an answer, or of a part, that a peer does not know
@@ -38,12 +42,14 @@ _STOP_KEYS = tuple(f'"{stop}"'.encode() for stop in STOPS)
 @dataclass(frozen=True, slots=True)
 class Hello:
     """What a peer says of itself: its name, the profile that it means to follow, if any, and what it is:
-    an SVSM or a GHCB host. One that `stays` goes on after a stop, which answers until the next `init`."""
+    an SVSM or a GHCB host. One that `stays` goes on after a stop, which answers until the next `init`; one
+    that is `binary` reads commands in binary, too."""
 
     name: str
     profile: str = ""
     machine: str = SVSM
     stays: bool = False
+    binary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +261,8 @@ class Peer:
         held = self._spelled.get(id(command))
         if held is not None:  # it is kept, so that its identity is no other's
             return held[1]
-        line = json.dumps(command).encode() + b"\n"
+        line = _in_binary(command) if self.hello.binary else b""
+        line = line or json.dumps(command).encode() + b"\n"
         if len(self._spelled) >= _MOST_KNOWN:
             self._spelled.clear()
         self._spelled[id(command)] = command, line
@@ -342,10 +349,35 @@ def _hello(told: Answer) -> Hello:
         raise PeerError(
             f"hello: machine: {brief(machine)} found, {SVSM} or {HOST} expected", kind="start"
         )
-    stays = told.get("stays", False)
-    if not isinstance(stays, bool):
-        raise PeerError(f"hello: stays: {brief(stays)} found, true or false expected", kind="start")
-    return Hello(plain(name), plain(profile), machine, stays)
+    stays, binary = (_said(told, key) for key in ("stays", "binary"))
+    if binary and machine == HOST:
+        raise PeerError("hello: binary: true found, which only an SVSM can say", kind="start")
+    return Hello(plain(name), plain(profile), machine, stays, binary)
+
+
+def _said(told: Answer, key: str) -> bool:
+    """What the first line says of a key that is true or false, false where it says nothing."""
+    value = told.get(key, False)
+    if not isinstance(value, bool):
+        raise PeerError(f"hello: {key}: {brief(value)} found, true or false expected", kind="start")
+    return value
+
+
+_IN_BINARY = struct.Struct("<BH")
+"""What a command in binary begins with: 1, and the number of its operations."""
+
+
+def _in_binary(command: Command) -> bytes:
+    """A command as operations of a program; nothing where it is none, or is too large for that."""
+    try:
+        operations = spelled(checked(command), alone=True)
+    except ScenarioError:
+        return b""
+    vcpus = max(command.get("cpus", 0), command.get("cpu", 0) + 1)
+    count = len(operations) // SIZE
+    if vcpus > MOST_VCPUS_IN_BINARY or count > _MOST_OPERATIONS:
+        return b""
+    return _IN_BINARY.pack(1, count) + operations
 
 
 def _object(line: bytes) -> Answer:

@@ -94,7 +94,7 @@ def header(described: Mapping[str, Description], last: Sequence[str]) -> str:
             kind = known(argument)
             if not isinstance(kind, Row | Lists):
                 lines += [*_lists(description, argument)]
-            elif (called := _rows_of(description, argument)[0]) not in rows:
+            elif (called := rows_of(description, argument)[0]) not in rows:
                 lines += [*_lists(description, argument)]
                 rows.add(called)
     names = [*described]
@@ -145,13 +145,13 @@ def _lists(description: Description, argument: Argument) -> Iterator[str]:
         called = _choice(description, argument)
         yield from _enumeration(called, list(kind.names), called, f"{called}s")
     elif isinstance(kind, Row | Lists):
-        element, several, arguments = _rows_of(description, argument)
+        element, several, arguments = rows_of(description, argument)
         for one in arguments:
             yield from _lists(description, one)
         yield from _row_structure(description, element, several, arguments)
 
 
-def _rows_of(description: Description, argument: Argument) -> tuple[str, str, tuple[Argument, ...]]:
+def rows_of(description: Description, argument: Argument) -> tuple[str, str, tuple[Argument, ...]]:
     """What a row and a list of them are called, and what a row holds."""
     kind = known(argument)
     called = ROWS.get(f"{description.name}.{argument.name}", "")
@@ -214,9 +214,9 @@ def _declared(description: Description, argument: Argument) -> str:
         case Whom():
             return f"uint64_t {name}"
         case Posts() | Pieces() | Leaves() | Rows():
-            return f"struct vmgexit_{_rows_of(description, argument)[1]} {name}"
+            return f"struct vmgexit_{rows_of(description, argument)[1]} {name}"
         case Row():
-            return f"struct vmgexit_{_rows_of(description, argument)[0]} {name}"
+            return f"struct vmgexit_{rows_of(description, argument)[0]} {name}"
         case never:
             assert_never(never)
 
@@ -269,7 +269,7 @@ def _limits(description: Description, argument: Argument) -> dict[str, str]:
             numbers = [one for one in names if isinstance(one, int)]
             return {"least": literal(min(numbers)), "most": literal(max(numbers))}
         case Posts() | Pieces() | Leaves() | Rows() | Row():
-            element, _, arguments = _rows_of(description, argument)
+            element, _, arguments = rows_of(description, argument)
             return {
                 "each": f"vmgexit_{element}_arguments",
                 "each_count": str(len(arguments)),

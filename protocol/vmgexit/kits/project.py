@@ -8,9 +8,12 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..layout.formats import c, rust
+from ..machine.commands import COMMANDS as ALL
+from ..machine.commands import WITHOUT_MEMORY
 from . import (
     host_surface,
     in_c,
+    in_c_binary,
     in_c_host,
     in_python,
     in_python_host,
@@ -23,7 +26,13 @@ _HERE = Path(__file__).parent
 
 
 _C = ("c/vmgexit_json.h", "c/vmgexit_lines.h", "c/vmgexit_reading.h")
-_OF_AN_SVSM = (*_C, "c/vmgexit_vm.h", "c/vmgexit_answers.h", "c/vmgexit_adapter.h")
+_OF_AN_SVSM = (
+    *_C,
+    "c/vmgexit_binary.h",
+    "c/vmgexit_vm.h",
+    "c/vmgexit_answers.h",
+    "c/vmgexit_adapter.h",
+)
 _RUST = ("rust/hello.rs", "rust/json.rs", "rust/lines.rs", "rust/reading.rs")
 _RUST_OF_AN_SVSM = (*_RUST, "rust/adapter.rs", "rust/process.rs", "rust/vm.rs")
 
@@ -48,10 +57,16 @@ KITS = {
         {
             "vmgexit_layouts.h": lambda: c.render(surface.subjects()),
             "vmgexit_commands.h": lambda: in_c.header(surface.COMMANDS, in_c.CPU_OF),
+            "vmgexit_places.h": lambda: in_c_binary.header(surface.COMMANDS, WITHOUT_MEMORY),
         },
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_vm.h` says what they are given: the doorbell page, the VMSA and the\n"
-        "calling area of a vCPU.",
+        "calling area of a vCPU.\n\n"
+        "With `.binary = true` the driver sends commands as operations of 36 bytes, and not as JSON.\n"
+        "The same operations are the fuzzer's scenarios, so that libFuzzer can run them in the SVSM's own\n"
+        "process; `./adapter` is such a program, and no adapter, after\n\n"
+        "    CC=clang CFLAGS='-g -fsanitize=fuzzer,address -DVMGEXIT_LIBFUZZER' sh build.sh\n"
+        "    mkdir found && ./adapter found ~/vmgexit/corpus/seeds/scenario",
     ),
     ("svsm", "rust"): Kit(
         ("rust/*.rs",),
@@ -84,6 +99,7 @@ KITS = {
         {
             "vmgexit_layouts.h": lambda: c.render(surface.memory_subjects()),
             "vmgexit_commands.h": lambda: in_c.header(surface.MEMORY_COMMANDS, in_c.CPU_OF),
+            "vmgexit_places.h": lambda: in_c_binary.header(surface.MEMORY_COMMANDS, ALL),
         },
         "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
         "functions. `kit/vmgexit_memory.h` says what they may call: memory, the instructions on the RMP,\n"

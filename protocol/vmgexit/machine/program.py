@@ -133,7 +133,8 @@ PLACES = {
 }
 """Where each field of an operation stands, in bytes."""
 
-_FLAGS = {one.name: 1 << one.bit_offset for one in Flags.declaration.fields}
+FLAGS = {one.name: 1 << one.bit_offset for one in Flags.declaration.fields}
+"""The bits of the flags of an operation."""
 _FORMATS = {1: "B", 4: "I", 8: "Q"}
 _LAYOUT = struct.Struct("<" + "".join(_FORMATS[at.stop - at.start] for at in PLACES.values()))
 _BYTES = slice(PLACES["rcx"].start, SIZE)  # where a piece of a `Hex` has its bytes
@@ -157,7 +158,7 @@ def _reader(arguments: Iterable[Argument], name: str = "") -> _Function:
     for one in arguments:
         if one.given:
             held = f'{{"{one.name}": {_read_from(one)}}}'
-            items.append(f"**({held} if flags & {_FLAGS[one.given]} else {{}})")
+            items.append(f"**({held} if flags & {FLAGS[one.given]} else {{}})")
         else:
             items.append(f'"{one.name}": {_read_from(one)}')
     return _function(f"cpus, {', '.join(PLACES)}", f"{{{', '.join(items)}}}")
@@ -168,7 +169,7 @@ def _read_from(argument: Argument) -> str:
     at = argument.place
     match argument.kind:
         case Flag():
-            return f"flags & {_FLAGS[at]} != 0"
+            return f"flags & {FLAGS[at]} != 0"
         case Choice(names) | Whom(names):
             return f"{names!r}[{at} % {len(names)}]"
         case Hex(size):
@@ -193,10 +194,10 @@ def _writer(code: int, arguments: Iterable[Argument]) -> _Function:
     for one in arguments:
         value = f"command.get({one.name!r}, 0)" if one.optional else f"command[{one.name!r}]"
         if one.given:
-            flags[f"({one.name!r} in command and {_FLAGS[one.given]})"] = None
+            flags[f"({one.name!r} in command and {FLAGS[one.given]})"] = None
         match one.kind:
             case Flag():
-                flags[f"{value} * {_FLAGS[one.place]}"] = None
+                flags[f"{value} * {FLAGS[one.place]}"] = None
             case Choice(names) | Whom(names):
                 default = f", {names[0]!r}" * one.optional
                 got = f"command.get({one.name!r}{default})"
@@ -230,7 +231,7 @@ _WRITE_PIECE = {code: _writer(code, _held(one)) for code, (_, one) in _PIECES.it
 _FOLLOWED: dict[str, list[tuple[int, tuple[Argument, ...]]]] = {}
 for _code, (_name, _arguments) in _PIECES.items():
     _FOLLOWED.setdefault(_name, []).append((_code, _arguments))
-_HAS_MEMORY = _FLAGS["first"]  # of init
+_HAS_MEMORY = FLAGS["first"]  # of init
 _FLAGS_AT = PLACES["flags"].start
 _MOST_KNOWN = 1 << 20  # bytes of blocks
 
@@ -380,10 +381,11 @@ def write(commands: Iterable[Command]) -> bytes:
     return bytes(program)
 
 
-def spelled(command: Command) -> bytes:
-    """One command, as `checked` accepts it, in the binary spelling, whatever stands before it."""
+def spelled(command: Command, *, alone: bool = False) -> bytes:
+    """One command, as `checked` accepts it, in the binary spelling, whatever stands before it. `alone`: a
+    flag says of what an `init` may be without that it is there."""
     name = command["op"]
-    plain = name == "init" and "memory" not in command
+    plain = name == "init" and "memory" not in command and not alone
     operations = [(_PLAIN if plain else _WHOLE).write[name](command)]
     for code, arguments in _FOLLOWED.get(name, ()):
         operations += _pieces(command, code, arguments)

@@ -193,11 +193,15 @@ static bool switch_on(char *list)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--bugs") == 0 && switch_on(argv[2]))
-        argc = 1;
-    if (argc != 1) {
-        fprintf(stderr, "usage: %s [--bugs NAME,...]\n", argv[0]);
-        return 2;
+    struct vmgexit_svsm svsm = adapter;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--binary") == 0) {
+            svsm.binary = true;
+        } else if (i + 1 == argc || strcmp(argv[i], "--bugs") != 0 || !switch_on(argv[++i])) {
+            fprintf(stderr, "usage: %s [--binary] [--bugs NAME,...]\n", argv[0]);
+            return 2;
+        }
     }
-    return vmgexit_answer_commands(&adapter);
+    return vmgexit_answer_commands(&svsm);
 }

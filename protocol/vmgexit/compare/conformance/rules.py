@@ -47,8 +47,8 @@ _EXCHANGE = Chapter(
             "One answer",
             "Each command has one answer: one JSON object on one line of at most 1 MiB, in the order of the"
             " commands. The driver may have written further commands by then. Before the adapter waits for"
-            " more of them, it has flushed its answers. Nothing else goes to standard output; standard error"
-            " is free.",
+            " more of them, it has flushed its answers. Nothing else goes to standard output; standard"
+            " error is free.",
             (begin(2),),
         ),
         Rule(

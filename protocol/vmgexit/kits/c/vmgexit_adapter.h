@@ -18,6 +18,7 @@
 /* The calls into an SVSM. Each may be NULL. */
 struct vmgexit_svsm {
     const char *name, *profile; /* for the hello */
+    bool binary;                /* let the driver send commands in binary, not as JSON */
     bool stays;                 /* the process goes on after a stop: `init` leaves nothing of what was before */
     /* A fresh SVSM for this VM. */
     void (*init)(struct vmgexit_vm *vm);
@@ -277,53 +278,87 @@ static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const stru
     }
 }
 
-static VMGEXIT_NOT_INLINE void vmgexit_do_line(const struct vmgexit_svsm *svsm, const char *line, size_t length)
+static inline void vmgexit_do_command(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
 {
-    static struct vmgexit_command command;
-    uint32_t made = vmgexit_vm.request_count;
-    const char *name = vmgexit_read_command(&vmgexit_reader, line, length, &command);
+    const bool is_init = command->operation == VMGEXIT_OP_INIT;
+    const uint32_t made = vmgexit_vm.request_count;
 
-    if (name) {
-        vmgexit_only("unsupported", name); /* what the line is, where it is no command of this kit */
+    if (svsm->on_memory && svsm->on_memory(command))
+        return;
+    if ((!is_init && vmgexit_cpu_of(command) >= vmgexit_vm.cpus) || !vmgexit_supports(svsm, command)) {
+        vmgexit_only("unsupported", vmgexit_operation_names[command->operation]);
         return;
     }
-    if (svsm->on_memory && svsm->on_memory(&command))
-        return;
-    name = vmgexit_operation_names[command.operation];
-    if ((command.operation != VMGEXIT_OP_INIT && vmgexit_cpu_of(&command) >= vmgexit_vm.cpus) ||
-        !vmgexit_supports(svsm, &command)) {
-        vmgexit_only("unsupported", name);
-        return;
-    }
-    vmgexit_begin_unless_stopped(command.operation == VMGEXIT_OP_INIT);
-    vmgexit_carry_out(svsm, &command);
-    if (command.operation != VMGEXIT_OP_INIT && vmgexit_vm.request_count > made)
+    vmgexit_begin_unless_stopped(is_init);
+    vmgexit_carry_out(svsm, command);
+    if (!is_init && vmgexit_vm.request_count > made)
         vmgexit_put_requests("calls", &vmgexit_vm, made);
     vmgexit_send_answer();
 }
 
-/* The same; a stop comes back to here. */
-static inline void vmgexit_do_line_or_stop(const void *of, const char *line, size_t length)
+/* Do a command and answer it; a stop comes back to here. Whether the SVSM goes on. */
+static VMGEXIT_NOT_INLINE bool vmgexit_do_or_stop(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
 {
-    const struct vmgexit_svsm *svsm = of;
-
     if (!setjmp(vmgexit_stop.left)) {
-        vmgexit_do_line(svsm, line, length);
-        return;
+        vmgexit_do_command(svsm, command);
+        return true;
     }
     vmgexit_only(vmgexit_stop.kind, vmgexit_stop.text);
-    if (!svsm->stays)
+    return svsm->stays;
+}
+
+/* Answer a line, or a command in binary. */
+static inline void vmgexit_answer_line(const void *of, const char *line, size_t length)
+{
+    static struct vmgexit_command command;
+    const char *unknown; /* what the line is, where it is no command of this kit */
+
+    if (vmgexit_takes_binary && length && line[0] == VMGEXIT_IN_BINARY)
+        unknown = vmgexit_read_binary(&vmgexit_reader, line, length, vmgexit_vm.cpus, &command);
+    else
+        unknown = vmgexit_read_command(&vmgexit_reader, line, length, &command);
+    if (unknown)
+        vmgexit_only("unsupported", unknown);
+    else if (!vmgexit_do_or_stop(of, &command))
         exit(0);
 }
 
 /* Say hello, and answer every line until standard input ends. The exit code of `main`. */
 static inline int vmgexit_answer_commands(const struct vmgexit_svsm *svsm)
 {
+    vmgexit_takes_binary = svsm->binary;
     vmgexit_begin_hello(svsm->name, svsm->profile);
     if (svsm->stays)
         vmgexit_flag(&vmgexit_answer, "stays", true);
+    if (svsm->binary)
+        vmgexit_flag(&vmgexit_answer, "binary", true);
     vmgexit_send_answer();
-    return vmgexit_answer_lines(vmgexit_do_line_or_stop, svsm);
+    return vmgexit_answer_lines(vmgexit_answer_line, svsm);
+}
+
+/*
+ * Run a program of operations up to its first stop, as the fuzzer's corpora of scenarios hold it. A function
+ * for libFuzzer is this and no more: `return vmgexit_run_program(&svsm, data, size);`
+ */
+static inline int vmgexit_run_program(const struct vmgexit_svsm *svsm, const uint8_t *data, size_t size)
+{
+    static struct vmgexit_command command;
+    const size_t count = size / VMGEXIT_OPERATION;
+
+    for (size_t at = 0, end; at < count; at = end) {
+        const uint8_t *operations = data + at * VMGEXIT_OPERATION;
+        const unsigned which = at ? vmgexit_of_code(vmgexit_code(operations)) : VMGEXIT_OP_INIT;
+        for (end = at + 1; end < count && !vmgexit_begins(vmgexit_code(data + end * VMGEXIT_OPERATION)); end++)
+            ;
+        if (which == VMGEXIT_OPERATIONS || !vmgexit_read_operations(&vmgexit_reader, operations, end - at,
+                                                                    vmgexit_vm.cpus, which, &command))
+            continue;
+        if (which == VMGEXIT_OP_INIT)
+            vmgexit_mend_ids(&vmgexit_reader, &command.as.init);
+        if (!vmgexit_do_or_stop(svsm, &command))
+            break;
+    }
+    return 0;
 }
 
 #endif /* VMGEXIT_ADAPTER_H */

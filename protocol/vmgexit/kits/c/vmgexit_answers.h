@@ -2,7 +2,7 @@
 #ifndef VMGEXIT_ANSWERS_H
 #define VMGEXIT_ANSWERS_H
 
-#include "vmgexit_lines.h"
+#include "vmgexit_binary.h"
 #include "vmgexit_vm.h"
 #include <setjmp.h>
 

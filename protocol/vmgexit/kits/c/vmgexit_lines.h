@@ -11,6 +11,7 @@
 #define VMGEXIT_VERSION 2 /* of the page specs/peer-protocol.md */
 
 static struct vmgexit_answer vmgexit_answer;
+static bool vmgexit_is_quiet; /* answers are made, and not written */
 
 static inline void vmgexit_begin_answer(void)
 {
@@ -26,7 +27,8 @@ static inline void vmgexit_send_answer(void)
         exit(3);
     }
     vmgexit_answer.data[vmgexit_answer.length++] = '\n';
-    fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
+    if (!vmgexit_is_quiet)
+        fwrite(vmgexit_answer.data, 1, vmgexit_answer.length, stdout);
 }
 
 static inline void vmgexit_only(const char *key, const char *text)
@@ -66,19 +68,31 @@ static inline int vmgexit_next_byte(void)
     return held[at++];
 }
 
-/* `answer` every line, for an SVSM or a host, until standard input ends. The exit code of `main`. */
+/* What a command in binary begins with; two bytes say of how many operations it is, of so many bytes. */
+#define VMGEXIT_IN_BINARY 1
+#define VMGEXIT_BINARY_HEAD 3
+#define VMGEXIT_OPERATION 36
+
+static bool vmgexit_takes_binary;
+
+/* `answer` every line or command in binary, until standard input ends. The exit code of `main`. */
 static inline int vmgexit_answer_lines(void (*answer)(const void *of, const char *line, size_t length), const void *of)
 {
     static char line[VMGEXIT_LONGEST_LINE];
-    size_t length = 0;
+    size_t length = 0, wanted = 0; /* bytes of a command in binary; 0: to the end of the line */
     int letter;
 
     while ((letter = vmgexit_next_byte()) != EOF) {
-        if (letter != '\n') {
+        if (!length)
+            wanted = vmgexit_takes_binary && letter == VMGEXIT_IN_BINARY ? VMGEXIT_BINARY_HEAD : 0;
+        if (wanted || letter != '\n') {
             if (length < sizeof line)
                 line[length] = (char)letter;
             length++; /* beyond its end a line is read, and not kept */
-            continue;
+            if (wanted && length == VMGEXIT_BINARY_HEAD)
+                wanted += VMGEXIT_OPERATION * ((uint8_t)line[1] | (size_t)(uint8_t)line[2] << 8);
+            if (!wanted || length < wanted)
+                continue;
         }
         if (length <= sizeof line)
             answer(of, line, length);

@@ -56,6 +56,7 @@ struct vmgexit_reader {
     struct vmgexit_document document;
     uint64_t room[1 << 17];
     size_t used;
+    bool has_wrapped; /* in binary: a number was beyond its limits */
 };
 
 static inline bool vmgexit_take_given(struct vmgexit_reader *reader, const struct vmgexit_json *value,

@@ -19,7 +19,15 @@ static const struct vmgexit_svsm svsm = {
     .reg_count = svsm_reg_count,
 };
 
+#ifdef VMGEXIT_LIBFUZZER
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    vmgexit_is_quiet = true;
+    return vmgexit_run_program(&svsm, data, size);
+}
+#else
 int main(void)
 {
     return vmgexit_answer_commands(&svsm);
 }
+#endif
