@@ -33,11 +33,13 @@ AT_ONCE = 40  # commands in a write
 SCENARIOS = 400
 SEED = 1
 BASE = "JSON alone"
+WAYS = (("random", "random", ""), ("in binary", "random", " --binary"), ("probes", "probes", ""))
+"""Of each row its name, the kind of worker, and what is added to the adapter's command."""
 
 
 def measured(rounds: int, seconds: float) -> Iterator[tuple[str, dict[str, Timing]]]:
-    """For each kind of worker that needs no compare: its nanoseconds a command, and those of JSON alone,
-    in turns. Nothing where there is no C compiler."""
+    """For each kind of worker that needs no compare, and for commands in binary: its nanoseconds a command,
+    and those of JSON alone, in turns. Nothing where there is no C compiler."""
     if shutil.which("cc") is None:
         print("no cc: the adapter in C is not measured", file=sys.stderr)
         return
@@ -45,13 +47,13 @@ def measured(rounds: int, seconds: float) -> Iterator[tuple[str, dict[str, Timin
         with contextlib.redirect_stdout(io.StringIO()):  # the files that were made
             adapter = str(built(project("c", Path(folder) / "adapter")))
         scenarios = _scenarios()
-        for kind in ("random", "probes"):
+        for name, kind, option in WAYS:
             ours, theirs = [], []
             for _ in range(rounds):
                 theirs.append(1e9 / _json_alone(adapter, scenarios, seconds))
-                order = Order("peer", kind, Conditions(peer=adapter), seconds=seconds + 2)
+                order = Order("peer", kind, Conditions(peer=adapter + option), seconds=seconds + 2)
                 ours.append(1e9 / rate(order, "steps"))
-            yield kind, {"vmgexit": _timing(ours), BASE: _timing(theirs)}
+            yield name, {"vmgexit": _timing(ours), BASE: _timing(theirs)}
 
 
 def _timing(took: list[float]) -> Timing:

@@ -253,8 +253,8 @@ def explorer(effort: Effort) -> Iterator[Row]:
 
 def peers(effort: Effort) -> Iterator[Row]:
     """A command of a campaign on an adapter in C, beside JSON alone."""
-    for kind, took in adapters.measured(max(effort.imports // 5, 1), 2.0):
-        yield Row(f"fuzz run peer, {kind}: a command", took, (Limit(2.5, adapters.BASE),), "ns")
+    for way, took in adapters.measured(max(effort.imports // 5, 1), 2.0):
+        yield Row(f"fuzz run peer, {way}: a command", took, (Limit(2.5, adapters.BASE),), "ns")
 
 
 SECTIONS: tuple[Callable[[Effort], Iterator[Row]], ...] = (
