@@ -78,7 +78,9 @@ def _played(
         now = time.monotonic()
         if line.keys() & {"draft", "finding"} or now - last > NEWS_SECONDS:
             last = now
-            news = {name: line[name] for name in ("draft", "finding", "inputs", "steps") if name in line}
+            news = {
+                name: line[name] for name in ("draft", "finding", "inputs", "steps") if name in line
+            }
             worker.log_event(topic, news | {"coverage": process.coverage})
 
     with contextlib.ExitStack() as stack:

@@ -141,6 +141,7 @@ class Campaign:
     """The workers and what they share. Its folder must be in use by us."""
 
     late_seconds = 1.0  # that a process may take longer than the campaign
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.progress = Progress(unit=settings.target.steps)
@@ -430,7 +431,7 @@ class Worker:
                 target = campaign.settings.target.open()  # to read the input only
                 told = target.described(finding, data)
                 patience = campaign.settings.conditions.hang_seconds
-                hang = {"hang_seconds": patience} if code == HANG else {}
+                hang: dict[str, Any] = {"hang_seconds": patience} if code == HANG else {}
                 campaign.found(told, self.order.kind, **hang)
                 campaign.counted({finding.cause: 1})
 
