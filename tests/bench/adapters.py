@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -33,13 +34,21 @@ AT_ONCE = 40  # commands in a write
 SCENARIOS = 400
 SEED = 1
 BASE = "JSON alone"
-WAYS = (("random", "random", ""), ("in binary", "random", " --binary"), ("probes", "probes", ""))
-"""Of each row its name, the kind of worker, and what is added to the adapter's command."""
+_COMMANDS = re.compile(r"([\d,]+) commands")
+USUAL = "usual mix"
+WAYS = (
+    (USUAL, "", ""),
+    ("random", "random", ""),
+    ("in binary", "random", " --binary"),
+    ("probes", "probes", ""),
+)
+"""Of each row its name, the kind of worker (none: a whole campaign), and what is added to the adapter's
+command."""
 
 
 def measured(rounds: int, seconds: float) -> Iterator[tuple[str, dict[str, Timing]]]:
-    """For each kind of worker that needs no compare, and for commands in binary: its nanoseconds a command,
-    and those of JSON alone, in turns. Nothing where there is no C compiler."""
+    """For each way: its nanoseconds a command, and those of JSON alone, in turns. Nothing where there is no
+    C compiler."""
     if shutil.which("cc") is None:
         print("no cc: the adapter in C is not measured", file=sys.stderr)
         return
@@ -51,8 +60,12 @@ def measured(rounds: int, seconds: float) -> Iterator[tuple[str, dict[str, Timin
             ours, theirs = [], []
             for _ in range(rounds):
                 theirs.append(1e9 / _json_alone(adapter, scenarios, seconds))
-                order = Order("peer", kind, Conditions(peer=adapter + option), seconds=seconds + 2)
-                ours.append(1e9 / rate(order, "steps"))
+                peer = adapter + option
+                if kind:
+                    order = Order("peer", kind, Conditions(peer=peer), seconds=seconds + 2)
+                    ours.append(1e9 / rate(order, "steps"))
+                else:
+                    ours.append(1e9 / _campaign(peer, 10 * seconds))
             yield name, {"vmgexit": _timing(ours), BASE: _timing(theirs)}
 
 
@@ -64,6 +77,17 @@ def _scenarios() -> list[list[Command]]:
     """Scenarios as the target makes them."""
     target, pick = find("peer").open(), random.Random(SEED)
     return [target.commands(target.make(pick)) for _ in range(SCENARIOS)]  # type: ignore[attr-defined]
+
+
+def _campaign(peer: str, seconds: float) -> float:
+    """Commands a second of `vmgexit fuzz run peer`, its start included."""
+    words = [sys.executable, "-m", "vmgexit", "fuzz", "run", "peer", "--peer", peer]
+    with tempfile.TemporaryDirectory() as folder:
+        words += ["--dir", folder, "--time", f"{seconds:g}"]
+        started = time.perf_counter()
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        took = time.perf_counter() - started
+    return int(_COMMANDS.findall(done.stdout)[-1].replace(",", "")) / took
 
 
 def _json_alone(adapter: str, scenarios: list[list[Command]], seconds: float) -> float:
