@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import pytest
 
+from tests.conformance.worked import Worked
 from vmgexit import (
     FirmwareStatus,
     KeyRequest2,
@@ -30,35 +30,26 @@ from vmgexit import (
     TioInfoWanted,
     TioMmio,
 )
-from vmgexit.schema import Bits
 from vmgexit.wire.registry import structures
 
-VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
+VALUES = [
     # MMIO_MK_VALIDATE of the Linux series: 4 pages of BAR 2 at 3 GiB, private
-    (0xC000002A, TioMmio, {"range_id": 2, "private": 1, "order": 2, "frame": 0xC0000}, ""),
-    (0x0010000000000000, TioMmio, {}, "reserved_63_52"),
-    (0x9, TioInfoWanted, {"state": 1, "report": 1}, ""),
-    (0x2, TioInfoWanted, {}, "reserved_2_1"),
-    (0x15, TdispLockFlags, {"no_fw_update": 1, "lock_msix": 1, "all_request_redirect": 1}, ""),
+    Worked(0xC000002A, TioMmio, {"range_id": 2, "private": 1, "order": 2, "frame": 0xC0000}),
+    Worked(0x0010000000000000, TioMmio, broken="reserved_63_52"),
+    Worked(0x9, TioInfoWanted, {"state": 1, "report": 1}),
+    Worked(0x2, TioInfoWanted, broken="reserved_2_1"),
+    Worked(0x15, TdispLockFlags, {"no_fw_update": 1, "lock_msix": 1, "all_request_redirect": 1}),
     # P-384, AES-256-GCM, ECDSA P-384, SHA-384
-    (
-        0x01020101,
-        SpdmAlgorithms,
-        {"key_exchange": 1, "encryption": 1, "signing": 2, "hashing": 1},
-        "",
+    Worked(
+        0x01020101, SpdmAlgorithms, {"key_exchange": 1, "encryption": 1, "signing": 2, "hashing": 1}
     ),
-    (0x0000030000, SpdmAlgorithms, {}, "signing"),
+    Worked(0x0000030000, SpdmAlgorithms, broken="signing"),
 ]
 
 
-@pytest.mark.parametrize(("value", "cls", "fields", "broken"), VALUES)
-def test_worked_value(value: int, cls: type[Bits], fields: dict[str, Any], broken: str) -> None:
-    """`fields` are all that are not zero, where they are given; `broken` is the first broken one."""
-    word = cls.decode(value.to_bytes(cls.size, "little"))
-    if fields:
-        assert word == cls(**fields)
-        assert int.from_bytes(cls(**fields).encode(), "little") == value
-    assert next((problem.path for problem in word.problems()), "") == broken
+@pytest.mark.parametrize("word", VALUES, ids=str)
+def test_worked_value(word: Worked) -> None:
+    word.check()
 
 
 def test_length_of_an_mmio() -> None:

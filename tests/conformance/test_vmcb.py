@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from tests.conformance.worked import Worked
 from vmgexit import (
     AvicIncompleteIpi,
     AvicIncompleteIpiCause,
@@ -25,57 +24,45 @@ from vmgexit import (
     VmcbMiscCtl,
     Vmsa,
 )
-from vmgexit.schema import Bits
 from vmgexit.wire.apic import ApicIcr
 from vmgexit.wire.exit_codes import exit_name
 from vmgexit.wire.exits import find_exit
 
-VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
+VALUES = [
     # The tests of OpenVMM vm/x86/x86defs/src/snp.rs
-    (0x00000000000000B0, AvicNoaccel, {"register": AvicRegister.EOI}, ""),
-    (0x0000000100000300, AvicNoaccel, {"register": AvicRegister.ICR_LOW, "write": 1}, ""),
-    (0x0000000000000400, AvicNoaccel, {}, "register"),
-    (0x0000000000000021, AvicNoaccel, {}, "reserved_3_0"),
-    (
-        0x02000000000410FF,
-        AvicIncompleteIpi,
-        {"icr_low": 0x000410FF, "icr_high": 0x02000000},
-        "",
-    ),
-    (0x000000010000002A, AvicIncompleteIpiCause, {"index": 42, "failure": 1}, ""),
-    (0x00000005000001FF, AvicIncompleteIpiCause, {"index": 511, "failure": 5}, ""),
-    (0x0000000600000000, AvicIncompleteIpiCause, {}, "failure"),
+    Worked(0x00000000000000B0, AvicNoaccel, {"register": AvicRegister.EOI}),
+    Worked(0x0000000100000300, AvicNoaccel, {"register": AvicRegister.ICR_LOW, "write": 1}),
+    Worked(0x0000000000000400, AvicNoaccel, broken="register"),
+    Worked(0x0000000000000021, AvicNoaccel, broken="reserved_3_0"),
+    Worked(0x02000000000410FF, AvicIncompleteIpi, {"icr_low": 0x000410FF, "icr_high": 0x02000000}),
+    Worked(0x000000010000002A, AvicIncompleteIpiCause, {"index": 42, "failure": 1}),
+    Worked(0x00000005000001FF, AvicIncompleteIpiCause, {"index": 511, "failure": 5}),
+    Worked(0x0000000600000000, AvicIncompleteIpiCause, broken="failure"),
     # COCONUT-SVSM kernel/src/sev/tlb.rs: everything; one address
-    (0x000000000000000C, InvlpgbRax, {"asid_valid": 1, "include_global": 1}, ""),
-    (
+    Worked(0x000000000000000C, InvlpgbRax, {"asid_valid": 1, "include_global": 1}),
+    Worked(
         0xFFFF80000000100D,
         InvlpgbRax,
         {"va_valid": 1, "asid_valid": 1, "include_global": 1, "virtual_page": 0xFFFF800000001},
-        "",
     ),
-    (0x0000000000000040, InvlpgbRax, {}, "reserved_11_6"),
-    (0x80000007, InvlpgbEcx, {"count": 7, "large": 1}, ""),
-    (0x00010000, InvlpgbEcx, {}, "reserved_30_16"),
-    (0x0FFF0001, InvlpgbEdx, {"asid": 1, "pcid": 0xFFF}, ""),
+    Worked(0x0000000000000040, InvlpgbRax, broken="reserved_11_6"),
+    Worked(0x80000007, InvlpgbEcx, {"count": 7, "large": 1}),
+    Worked(0x00010000, InvlpgbEcx, broken="reserved_30_16"),
+    Worked(0x0FFF0001, InvlpgbEdx, {"asid": 1, "pcid": 0xFFF}),
     # OpenVMM handle_crx_intercept: MOV of CR4 from RBX; CLTS
-    (0x8000000000000003, MovCrDrInfo, {"register": 3, "mov_cr": 1}, ""),
-    (0, MovCrDrInfo, {"register": 0}, ""),
+    Worked(0x8000000000000003, MovCrDrInfo, {"register": 3, "mov_cr": 1}),
+    Worked(0, MovCrDrInfo, {"register": 0}),
     # Linux asm/svm.h
-    (0x80000000 | 1 << 30, VmcbIntCtl, {"avic_enable": 1, "x2apic_mode": 1}, ""),
-    (0x0006030F, VmcbIntCtl, {"v_tpr": 15, "v_irq": 1, "v_gif": 1, "v_intr_prio": 6}, ""),
-    (0x07000000, VmcbIntCtl, {"v_intr_masking": 1, "v_gif_enable": 1, "v_nmi_enable": 1}, ""),
-    (7, VmcbMiscCtl, {"nested_paging": 1, "sev": 1, "sev_es": 1}, ""),
+    Worked(0x80000000 | 1 << 30, VmcbIntCtl, {"avic_enable": 1, "x2apic_mode": 1}),
+    Worked(0x0006030F, VmcbIntCtl, {"v_tpr": 15, "v_irq": 1, "v_gif": 1, "v_intr_prio": 6}),
+    Worked(0x07000000, VmcbIntCtl, {"v_intr_masking": 1, "v_gif_enable": 1, "v_nmi_enable": 1}),
+    Worked(7, VmcbMiscCtl, {"nested_paging": 1, "sev": 1, "sev_es": 1}),
 ]
 
 
-@pytest.mark.parametrize(("value", "cls", "fields", "broken"), VALUES)
-def test_worked_value(value: int, cls: type[Bits], fields: dict[str, Any], broken: str) -> None:
-    """`fields` are all that are not zero, where they are given; `broken` is the first broken one."""
-    word = cls.decode(value.to_bytes(cls.size, "little"))
-    if fields:
-        assert word == cls(**fields)
-        assert int.from_bytes(cls(**fields).encode(), "little") == value
-    assert next((problem.path for problem in word.problems()), "") == broken
+@pytest.mark.parametrize("word", VALUES, ids=str)
+def test_worked_value(word: Worked) -> None:
+    word.check()
 
 
 def test_intercepts_have_the_exit_codes_of_their_bits() -> None:

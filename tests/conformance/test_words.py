@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from tests.conformance.worked import Worked
 from vmgexit.schema import Bits
 from vmgexit.wire import ap_creation, exit_codes, injection, page_state, termination, vmsa
 from vmgexit.wire.core import PvalidateEntry, VersionRange
@@ -17,99 +16,83 @@ from vmgexit.wire.guest_message import GuestRequestResult
 from vmgexit.wire.kvm_planes import KvmPlaneEvent, KvmPlanes, PlaneEvent
 from vmgexit.wire.rmp import RmpAdjustAttributes, RmpEntry
 
-VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
+VALUES = [
     # OUT of a byte to port 0x3F8, COCONUT-SVSM; IN of a dword from 0xCFC, Oak
-    (0x03F80010, exit_codes.IoioInfo, {"size_8": 1, "port": 0x3F8}, ""),
-    (
-        0x0CFC00C1,
-        exit_codes.IoioInfo,
-        {"is_in": 1, "size_32": 1, "address_16": 1, "port": 0xCFC},
-        "",
+    Worked(0x03F80010, exit_codes.IoioInfo, {"size_8": 1, "port": 0x3F8}),
+    Worked(
+        0x0CFC00C1, exit_codes.IoioInfo, {"is_in": 1, "size_32": 1, "address_16": 1, "port": 0xCFC}
     ),
-    (0x00600028, exit_codes.IoioInfo, {"repeat": 1, "size_16": 1, "port": 0x60}, ""),
-    (0x00602010, exit_codes.IoioInfo, {}, "reserved_15_13"),
-    (0x00600000, exit_codes.IoioInfo, {"port": 0x60}, "size_8"),
-    (0x00600110, exit_codes.IoioInfo, {"size_8": 1, "address_32": 1, "port": 0x60}, ""),
-    (0x00600190, exit_codes.IoioInfo, {}, "address_16"),
-    (0, exit_codes.MsrInfo, {"access": 0}, ""),
-    (1, exit_codes.MsrInfo, {"access": 1}, ""),
-    (2, exit_codes.MsrInfo, {}, "reserved_63_1"),
+    Worked(0x00600028, exit_codes.IoioInfo, {"repeat": 1, "size_16": 1, "port": 0x60}),
+    Worked(0x00602010, exit_codes.IoioInfo, broken="reserved_15_13"),
+    Worked(0x00600000, exit_codes.IoioInfo, {"port": 0x60}, "size_8"),
+    Worked(0x00600110, exit_codes.IoioInfo, {"size_8": 1, "address_32": 1, "port": 0x60}),
+    Worked(0x00600190, exit_codes.IoioInfo, broken="address_16"),
+    Worked(0, exit_codes.MsrInfo, {"access": 0}),
+    Worked(1, exit_codes.MsrInfo, {"access": 1}),
+    Worked(2, exit_codes.MsrInfo, broken="reserved_63_1"),
     # Page state: 4 KiB to shared at 0xC000000000 (zyuiop/ghcb's test), 2 MiB to private at 1 GiB
-    (0x002000C000000000, page_state.PscEntry, {"frame": 0xC000000, "operation": 2}, ""),
-    (0x0110000040000000, page_state.PscEntry, {"frame": 0x40000, "operation": 1, "large": 1}, ""),
-    (0x0110000040001000, page_state.PscEntry, {}, "frame"),
-    (0x0010000040000005, page_state.PscEntry, {}, "current_page"),
-    (0x0110000040000201, page_state.PscEntry, {}, "current_page"),
-    (0x0000000000FC0000, page_state.PscHeader, {"end_entry": 252}, ""),
-    (0x0000000000FD0000, page_state.PscHeader, {}, "end_entry"),
+    Worked(0x002000C000000000, page_state.PscEntry, {"frame": 0xC000000, "operation": 2}),
+    Worked(0x0110000040000000, page_state.PscEntry, {"frame": 0x40000, "operation": 1, "large": 1}),
+    Worked(0x0110000040001000, page_state.PscEntry, broken="frame"),
+    Worked(0x0010000040000005, page_state.PscEntry, broken="current_page"),
+    Worked(0x0110000040000201, page_state.PscEntry, broken="current_page"),
+    Worked(0x0000000000FC0000, page_state.PscHeader, {"end_entry": 252}),
+    Worked(0x0000000000FD0000, page_state.PscHeader, broken="end_entry"),
     # AP creation now, VMPL 1, APIC ID 5
-    (
-        0x0000000500010001,
-        ap_creation.ApCreation,
-        {"operation": 1, "vmpl": 1, "apic_id": 5},
-        "",
-    ),
-    (0x0000000500040001, ap_creation.ApCreation, {}, "vmpl"),
-    (0x0000000500010003, ap_creation.ApCreation, {}, "operation"),
+    Worked(0x0000000500010001, ap_creation.ApCreation, {"operation": 1, "vmpl": 1, "apic_id": 5}),
+    Worked(0x0000000500040001, ap_creation.ApCreation, broken="vmpl"),
+    Worked(0x0000000500010003, ap_creation.ApCreation, broken="operation"),
     # Alternate Injection: VMPL 2, TPR 0x40, IF set; end of vector 0x61 at VMPL 2; notify by 0x50
-    (
-        0x00024001,
-        injection.DisableInjection,
-        {"interrupts_enabled": 1, "tpr": 0x40, "vmpl": 2},
-        "",
+    Worked(
+        0x00024001, injection.DisableInjection, {"interrupts_enabled": 1, "tpr": 0x40, "vmpl": 2}
     ),
-    (0x00024003, injection.DisableInjection, {}, ""),
-    (0x00004001, injection.DisableInjection, {}, "vmpl"),
-    (0x00020061, injection.SpecificEoi, {"vector": 0x61, "vmpl": 2}, ""),
-    (0x00020161, injection.SpecificEoi, {}, "reserved_15_8"),
-    (0x50, injection.ConfigureInjection, {"vector": 0x50}, ""),
-    (0x1E, injection.ConfigureInjection, {}, "vector"),
-    (1, injection.RunVmpl, {"vmpl": 1}, ""),
-    (4, injection.RunVmpl, {}, "vmpl"),
+    Worked(0x00024003, injection.DisableInjection),
+    Worked(0x00004001, injection.DisableInjection, broken="vmpl"),
+    Worked(0x00020061, injection.SpecificEoi, {"vector": 0x61, "vmpl": 2}),
+    Worked(0x00020161, injection.SpecificEoi, broken="reserved_15_8"),
+    Worked(0x50, injection.ConfigureInjection, {"vector": 0x50}),
+    Worked(0x1E, injection.ConfigureInjection, broken="vector"),
+    Worked(1, injection.RunVmpl, {"vmpl": 1}),
+    Worked(4, injection.RunVmpl, broken="vmpl"),
     # Termination exit: set 1, code 6
-    (0x061, termination.TerminationInfo, {"reason_set": 1, "reason_code": 6}, ""),
+    Worked(0x061, termination.TerminationInfo, {"reason_set": 1, "reason_code": 6}),
     # Features: SNP, AP creation, several VMPLs, extended interrupts
-    (
+    Worked(
         0x223,
         HypervisorFeatures,
         {"snp": 1, "ap_creation": 1, "multi_vmpl": 1, "extended_interrupts": 1},
-        "",
     ),
-    (0x008, HypervisorFeatures, {}, "restricted_injection_timer"),
-    (0x400, HypervisorFeatures, {}, "reserved_63_10"),
+    Worked(0x008, HypervisorFeatures, broken="restricted_injection_timer"),
+    Worked(0x400, HypervisorFeatures, broken="reserved_63_10"),
     # Guest request: certificates do not fit; busy; the host's general failure; bad message
-    (0x0000000100000000, GuestRequestResult, {"vmm": 1}, ""),
-    (0x0000000200000000, GuestRequestResult, {"vmm": 2}, ""),
-    (0x8000000000000000, GuestRequestResult, {"vmm": 0x80000000}, ""),
-    (0x000000000000001D, GuestRequestResult, {"firmware": 0x1D}, ""),
-    (0x000000000000001E, GuestRequestResult, {}, "firmware"),
+    Worked(0x0000000100000000, GuestRequestResult, {"vmm": 1}),
+    Worked(0x0000000200000000, GuestRequestResult, {"vmm": 2}),
+    Worked(0x8000000000000000, GuestRequestResult, {"vmm": 0x80000000}),
+    Worked(0x000000000000001D, GuestRequestResult, {"firmware": 0x1D}),
+    Worked(0x000000000000001E, GuestRequestResult, broken="firmware"),
     # Page state result: invalid entry; KVM's general failure
-    (0x0000000100000002, page_state.PscResult, {"error": 1, "detail": 2}, ""),
-    (0x0000010000000001, page_state.PscResult, {"error": 0x100, "detail": 1}, ""),
-    (0x0000000500000000, page_state.PscResult, {}, "error"),
+    Worked(0x0000000100000002, page_state.PscResult, {"error": 1, "detail": 2}),
+    Worked(0x0000010000000001, page_state.PscResult, {"error": 0x100, "detail": 1}),
+    Worked(0x0000000500000000, page_state.PscResult, broken="error"),
     # EVENTINJ: an NMI, interrupt 0x61, #GP with an error code of 0
-    (0x80000200, vmsa.EventInj, {"valid": 1, "type": 2}, ""),
-    (0x80000061, vmsa.EventInj, {"valid": 1, "vector": 0x61}, ""),
-    (0x80000B0D, vmsa.EventInj, {"valid": 1, "type": 3, "error_code_valid": 1, "vector": 13}, ""),
-    (0x80000100, vmsa.EventInj, {}, "type"),
+    Worked(0x80000200, vmsa.EventInj, {"valid": 1, "type": 2}),
+    Worked(0x80000061, vmsa.EventInj, {"valid": 1, "vector": 0x61}),
+    Worked(0x80000B0D, vmsa.EventInj, {"valid": 1, "type": 3, "error_code_valid": 1, "vector": 13}),
+    Worked(0x80000100, vmsa.EventInj, broken="type"),
     # VINTR_CTRL: vector 0x61 queued at priority 6, TPR 4
-    (
+    Worked(
         0x0000006100060104,
         vmsa.VintrCtrl,
         {"v_tpr": 4, "v_irq": 1, "v_intr_prio": 6, "v_intr_vector": 0x61},
-        "",
     ),
-    (1 << 63, vmsa.VintrCtrl, {"busy": 1}, ""),
+    Worked(1 << 63, vmsa.VintrCtrl, {"busy": 1}),
     # SEV_FEATURES: SNP with Alternate Injection; SEV_STATUS of the same guest
-    (0x11, vmsa.SevFeatures, {"snp_active": 1, "alternate_injection": 1}, ""),
-    (
-        0x47,
-        vmsa.SevStatus,
-        {"sev": 1, "sev_es": 1, "snp_active": 1, "alternate_injection": 1},
-        "",
+    Worked(0x11, vmsa.SevFeatures, {"snp_active": 1, "alternate_injection": 1}),
+    Worked(
+        0x47, vmsa.SevStatus, {"sev": 1, "sev_es": 1, "snp_active": 1, "alternate_injection": 1}
     ),
     # RMPADJUST: VMPL 2 may do everything; a VMSA for VMPL 1
-    (
+    Worked(
         0x0F02,
         RmpAdjustAttributes,
         {
@@ -119,45 +102,37 @@ VALUES: list[tuple[int, type[Bits], dict[str, Any], str]] = [
             "execute_user": 1,
             "execute_supervisor": 1,
         },
-        "",
     ),
-    (0x10101, RmpAdjustAttributes, {"target_vmpl": 1, "read": 1, "vmsa": 1}, ""),
-    (0x10100, RmpAdjustAttributes, {}, "target_vmpl"),
+    Worked(0x10101, RmpAdjustAttributes, {"target_vmpl": 1, "read": 1, "vmsa": 1}),
+    Worked(0x10100, RmpAdjustAttributes, broken="target_vmpl"),
     # SVSM: core is supported in version 1; validate 2 MiB at 1 GiB
-    (0x0000000100000001, VersionRange, {"lowest": 1, "highest": 1}, ""),
-    (0x40000005, PvalidateEntry, {"page_size": 1, "validate": 1, "frame": 0x40000}, ""),
-    (0x40001005, PvalidateEntry, {}, "frame"),
+    Worked(0x0000000100000001, VersionRange, {"lowest": 1, "highest": 1}),
+    Worked(0x40000005, PvalidateEntry, {"page_size": 1, "validate": 1, "frame": 0x40000}),
+    Worked(0x40001005, PvalidateEntry, broken="frame"),
     # A nested page fault by the RMP at a write; one by page size (KVM's trace of RMP faults)
-    (0x180000002, NpfInfo, {"write": 1, "rmp": 1, "guest_physical": 1}, ""),
-    (0x880000000, NpfInfo, {"rmp": 1, "size_mismatch": 1}, ""),
-    (1 << 63, NpfInfo, {"not_restartable": 1}, ""),
+    Worked(0x180000002, NpfInfo, {"write": 1, "rmp": 1, "guest_physical": 1}),
+    Worked(0x880000000, NpfInfo, {"rmp": 1, "size_mismatch": 1}),
+    Worked(1 << 63, NpfInfo, {"not_restartable": 1}),
     # An RMP violation of a host's kernel, and the entry of the VMSA that it wrote to (lkml, 2026-02-25)
-    (0x80000003, PageFaultError, {"present": 1, "write": 1, "rmp": 1}, ""),
-    (
+    Worked(0x80000003, PageFaultError, {"present": 1, "write": 1, "rmp": 1}),
+    Worked(
         0x6010FFFFFFFFF001,
         RmpEntry,
         {"assigned": 1, "frame": 0xFFFFFFFFF, "asid": 2, "vmsa": 1, "validated": 1},
-        "",
     ),
     # The first entry of 2 MiB on a host of Zen 3 (AMDESE/AMDSEV issue 245)
-    (
+    Worked(
         0x80000000000007FD,
         RmpEntry,
         {"assigned": 1, "immutable": 1, "reserved_11_3": 0xFF, "reserved_63": 1},
-        "",
     ),
-    (0x40000016, PvalidateEntry, {}, "page_size"),
+    Worked(0x40000016, PvalidateEntry, broken="page_size"),
 ]
 
 
-@pytest.mark.parametrize(("value", "cls", "fields", "broken"), VALUES)
-def test_worked_value(value: int, cls: type[Bits], fields: dict[str, Any], broken: str) -> None:
-    """`fields` are all that are not zero, where they are given; `broken` is the first broken one."""
-    word = cls.decode(value.to_bytes(cls.size, "little"))
-    if fields:
-        assert word == cls(**fields)
-        assert int.from_bytes(cls(**fields).encode(), "little") == value
-    assert next((problem.path for problem in word.problems()), "") == broken
+@pytest.mark.parametrize("word", VALUES, ids=str)
+def test_worked_value(word: Worked) -> None:
+    word.check()
 
 
 @pytest.mark.clause("EXIT-3")

@@ -17,7 +17,7 @@ from vmgexit.watch.judged import Violation
 from vmgexit.watch.snapshot import snapshot
 
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
-BOOT, LIST, CALLING = 0x801000, 0x9000, 0x8000
+LIST, CALLING = 0x9000, 0x8000
 PAGE_1, PAGE_2 = 0x30000, 0x31000
 
 INIT: Command = {

@@ -103,7 +103,6 @@ class Steps:
         self.held: list[Command] = []  # commands are told apart by their place in memory
         self.forgetful: dict[int, dict[int, int]] = {at: {} for at in _FORGETFUL}
         self.trail: list[str] = []  # the steps of the move that is made
-        self.executed = 0
         for command in opening(system.vcpus, system.registrations):
             self.watch.execute(command)
         self.at_first = [self.look(index) for index in range(system.vcpus)]
@@ -274,7 +273,6 @@ class Steps:
         return _written(values, self.look(0), touches)
 
     def _execute(self, command: Command) -> Stop | None:
-        self.executed += 1
         machine = self.watch.machine
         machine.vm.requests.clear()
         try:

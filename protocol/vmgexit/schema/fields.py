@@ -76,14 +76,12 @@ def raw(size: int, meaning: str, *, value: bytes | None = None, **told: Unpack[T
     return field_of(Field(Kind.BYTES, size * 8, meaning, value=value, **told))
 
 
-def reserved_bytes(
-    size: int, rule: Rule = Rule.ZERO, *, meaning: str = "Reserved", clause: str = ""
-) -> Any:
+def reserved_bytes(size: int, rule: Rule = Rule.ZERO, *, meaning: str = "Reserved") -> Any:
     """`size` reserved bytes of a `Record`, read as bytes.
 
     The attribute is named by its offset in three hex digits, `reserved_0x004`, which is checked.
     """
-    return field_of(Field(Kind.BYTES, size * 8, meaning, rule=rule, clause=clause))
+    return field_of(Field(Kind.BYTES, size * 8, meaning, rule=rule))
 
 
 def bitmap(size: int, meaning: str, *, first: int = 0, **told: Unpack[Told]) -> Any:
