@@ -14,9 +14,10 @@ from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vcpu import ISR_WORD, is_external
 from vmgexit.machine.vm import Vcpu
 from vmgexit.sequences import Sequence
-from vmgexit.watch.invariants import Watch
 from vmgexit.watch.judged import Violation
-from vmgexit.watch.ledger import Account, descriptor
+from vmgexit.watch.ledger import Account
+from vmgexit.watch.watch import Watch
+from vmgexit.watch.whereabouts import descriptor
 from vmgexit.wire.apic import ApicCall
 from vmgexit.wire.svsm import Protocol
 

@@ -62,7 +62,7 @@ def invariants(scenarios: list[list[dict[str, Any]]]) -> float:
     try:
         from vmgexit.watch.quick import Quick
     except ImportError:
-        from vmgexit.watch.invariants import Watch
+        from vmgexit.watch.watch import Watch
 
         def carry_out(scenario: list[dict[str, Any]]) -> None:
             execute = Watch(fresh()).execute

@@ -13,7 +13,7 @@ from vmgexit.machine.commands import NOT_ON_MEMORY, call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import only
 from vmgexit.machine.typed import FIRST
-from vmgexit.watch.invariants import Watch
+from vmgexit.watch.watch import Watch
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 

@@ -20,7 +20,8 @@ from vmgexit.machine.quirks import (
     profile,
 )
 from vmgexit.machine.scenario import sequences
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
+from vmgexit.watch.watch import Watch
 
 SCENARIOS = Path(__file__).parents[2] / "corpus" / "quirks"
 

@@ -11,8 +11,9 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, COCONUT_SEEN, REFERENCE, Quirks, names, only
 from vmgexit.machine.scenario import sequences
 from vmgexit.sequences import Sequence
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.watch import Watch
 
 RECORDINGS = Path(__file__).parents[2] / "corpus" / "recordings"
 # Sequences and operations of each recording.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vmgexit.machine.scenario import sequences
-from vmgexit.watch.invariants import run
+from vmgexit.watch.watch import run
 
 REGRESSIONS = Path(__file__).parents[2] / "corpus" / "regressions"
 

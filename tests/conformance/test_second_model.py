@@ -13,8 +13,8 @@ import pytest
 from vmgexit.explore.model import explore
 from vmgexit.explore.system import Left, System
 from vmgexit.machine.quirks import only
-from vmgexit.watch.invariants import Watch
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.watch import Watch
 from vmgexit.wire.doorbell import DoorbellPage
 
 MODELS = Path(__file__).parents[2] / "specs" / "models"

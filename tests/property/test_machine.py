@@ -12,7 +12,7 @@ from vmgexit.machine import program
 from vmgexit.machine.commands import call, checked
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.scenario import sequences, show, to_lines
-from vmgexit.watch.invariants import Watch, run
+from vmgexit.watch.watch import Watch, run
 from vmgexit_fuzz.strategies import scenarios
 
 VECTORS = st.sampled_from([0, 5, 15, 16, 30, 31, 32, 0x47, 0x50, 0x55, 0x61, 0x80, 0xF1, 0xFF])

@@ -19,12 +19,13 @@ from vmgexit.machine.quirks import MEMORY, WITHOUT_MEMORY, profile
 from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
 from vmgexit.watch.breakable import COMMANDS
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Invariant, Violation
 from vmgexit.watch.memory.books import Books, MemoryStep
 from vmgexit.watch.memory.breakable import STOPPED, can_break
 from vmgexit.watch.quick import BOTH, Doubted, Quick
 from vmgexit.watch.tally import Tallies
+from vmgexit.watch.watch import Watch
 from vmgexit_fuzz.targets import find
 from vmgexit_fuzz.targets.hostile_host import HostileHost
 from vmgexit_fuzz.targets.scenarios import ProgramTarget

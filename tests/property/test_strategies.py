@@ -12,7 +12,7 @@ from vmgexit.guests.guest import Guest
 from vmgexit.guests.profiles import GUESTS
 from vmgexit.machine.machine import Machine
 from vmgexit.schema import Problem, Rule, Structure, leaves, walk
-from vmgexit.watch.invariants import run
+from vmgexit.watch.watch import run
 from vmgexit.wire.calls import find_call
 from vmgexit_fuzz import strategies
 

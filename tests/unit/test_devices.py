@@ -22,8 +22,9 @@ from vmgexit.hosts.scenario import sequence_of
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import sequences
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.watch import Watch
 
 DATA = bytes(range(64))
 REPORT_AT, REPORT_DATA_AT, SIGNATURE_AT = 0x20, 0x50, 0x2A0

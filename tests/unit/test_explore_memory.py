@@ -17,8 +17,8 @@ from vmgexit.machine.quirks import REFERENCE, only
 from vmgexit.machine.rules import core, switch
 from vmgexit.machine.rules.operands import grant, revoke
 from vmgexit.machine.vm import Vcpu
-from vmgexit.watch.invariants import run as watched
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.watch import run as watched
 from vmgexit.wire.page_size import PAGE
 from vmgexit.wire.rmp import PageSize
 

@@ -17,8 +17,8 @@ from vmgexit.guests.values import OneOf
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import COCONUT, REFERENCE, Quirks, only
-from vmgexit.watch.invariants import run
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.watch import run
 from vmgexit.wire.svsm import Protocol
 
 REFUSED_TPR = Makes(

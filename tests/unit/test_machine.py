@@ -12,7 +12,7 @@ from vmgexit.machine.rules import host
 from vmgexit.machine.rules.apic import logical_id
 from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Posting
 from vmgexit.machine.vm import Vcpu
-from vmgexit.watch.invariants import Watch
+from vmgexit.watch.watch import Watch
 
 SUCCESS = 0
 INVALID_ADDRESS = 0x80000003

@@ -12,9 +12,10 @@ from vmgexit.machine.memory.rmp import VALIDATED, VMSA, with_permissions
 from vmgexit.machine.rules import core, operands
 from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Violation
 from vmgexit.watch.snapshot import snapshot
+from vmgexit.watch.watch import Watch
 
 QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 LIST, CALLING = 0x9000, 0x8000

@@ -18,7 +18,8 @@ from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import sequences
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
+from vmgexit.watch.watch import Watch
 from vmgexit_fuzz.inputs.programs import stock
 from vmgexit_fuzz.targets import find
 from vmgexit_fuzz.targets.scenarios import ProgramTarget

@@ -26,7 +26,7 @@ from vmgexit.hosts.scenario import Session
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.watch.hosts.invariants import HostWatch
-from vmgexit.watch.invariants import Watch
+from vmgexit.watch.watch import Watch
 from vmgexit.wire.apic import ApicCall, ApicIcr, ApicRegister, ConfigureRequest, Shorthand
 from vmgexit.wire.attestation import AttestationCall, AttestServices
 from vmgexit.wire.core import PvalidateEntry

@@ -9,8 +9,8 @@ from vmgexit.descriptions import Command
 from vmgexit.errors import VmgexitError
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
-from vmgexit.watch.invariants import run
 from vmgexit.watch.judged import Violation
+from vmgexit.watch.watch import run
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit_fuzz.targets import Conditions, Finding, find, plant

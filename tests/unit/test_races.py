@@ -11,7 +11,7 @@ from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, Quirks, only
 from vmgexit.machine.scenario import sequences, to_lines
-from vmgexit.watch import invariants
+from vmgexit.watch import watch
 from vmgexit.wire.svsm import CoreCall, Protocol
 
 SCENARIOS = Path(__file__).parents[2] / "corpus" / "races"
@@ -47,7 +47,7 @@ def test_a_race_is_found_where_calls_hold_no_lock(name: str) -> None:
     assert set(found.order) == {0, 1}
     assert len(found.order) == len(found.steps)
     for order in ((one, other), (other, one)):
-        invariants.run([*before, *order], Machine())  # one after the other nothing breaks
+        watch.run([*before, *order], Machine())  # one after the other nothing breaks
 
 
 def test_steps_are_changes_of_what_is_shared_flushes_and_the_hand_over() -> None:

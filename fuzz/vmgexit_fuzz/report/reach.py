@@ -22,10 +22,11 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import Quirks
 from vmgexit.machine.rules import host
 from vmgexit.machine.vm import FIRST_CALLING_AREA, Vm
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Invariant, Wrong
 from vmgexit.watch.ledger import Ledger, Step
 from vmgexit.watch.oracle import documented_code
+from vmgexit.watch.watch import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.calls import calls, find_call
 from vmgexit.wire.svsm import Protocol, ResultCode

@@ -20,10 +20,11 @@ from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
 from vmgexit.machine.scenario import show as show_scenario
 from vmgexit.machine.scenario import to_lines
-from vmgexit.watch.invariants import INVARIANTS, Watch
+from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Invariant, Violation
 from vmgexit.watch.quick import Quick
 from vmgexit.watch.snapshot import snapshot
+from vmgexit.watch.watch import Watch
 
 from ..inputs import programs
 from ..inputs.stock import Stock

@@ -15,8 +15,8 @@ from vmgexit.descriptions import Answer, Command
 from vmgexit.machine import program
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, SIZE
-from vmgexit.watch.invariants import Watch
 from vmgexit.watch.quick import Quick
+from vmgexit.watch.watch import Watch
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.calls import calls
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode

@@ -33,8 +33,9 @@ from ..machine.vcpu import (
     Posting,
 )
 from ..machine.vm import REQUESTS, Reason, Vcpu
-from ..watch.invariants import INVARIANTS, Watch
+from ..watch.invariants import INVARIANTS
 from ..watch.judged import Violation
+from ..watch.watch import Watch
 from ..wire.apic import ApicCall, ApicIcr, ApicRegister
 from ..wire.exit_codes import ExitCode
 from ..wire.svsm import CoreCall

@@ -24,8 +24,8 @@ from ..machine.machine import Machine
 from ..profiles import Profiles
 from ..sequences import HOST, SVSM, Sequence
 from ..watch.hosts.invariants import HostWatch
-from ..watch.invariants import Watch
 from ..watch.judged import Violation
+from ..watch.watch import Watch
 from .peer import stops
 
 

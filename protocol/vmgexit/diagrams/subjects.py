@@ -13,8 +13,8 @@ from ..machine.rules import entry, host
 from ..machine.rules.registration import Lock, LockMachine
 from ..machine.vcpu import ISR_WORD, is_external
 from ..sequences import Sequence
-from ..watch.invariants import Watch
-from ..watch.ledger import descriptor
+from ..watch.watch import Watch
+from ..watch.whereabouts import descriptor
 from ..wire.apic import LockRequest
 from ..wire.svsm import ResultCode
 from .charts import Chart, charted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..descriptions import Command
 from ..machine.quirks import Quirks
-from ..watch.invariants import Watch
+from ..watch.watch import Watch
 from .search import Bounded, Limits, Progress
 from .steps import Moves, Steps, Stop
 from .system import Budget, Left, Running, System

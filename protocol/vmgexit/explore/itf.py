@@ -17,7 +17,7 @@ from ..machine.scenario import show
 from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, NO_FURTHER_SIGNAL
 from ..machine.vm import Vcpu
 from ..schema import set_numbers
-from ..watch.ledger import descriptor
+from ..watch.whereabouts import descriptor
 
 
 def trace(scenario: Iterable[Command], quirks: Quirks, *, source: str) -> str:

@@ -22,9 +22,9 @@ from ..guests.follow import opening
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, Quirks
 from ..machine.vm import Vcpu
-from ..watch.invariants import Watch
 from ..watch.judged import Violation
 from ..watch.ledger import Account
+from ..watch.watch import Watch
 from ..wire.apic import ApicCall, ApicRegister
 from ..wire.svsm import Protocol
 from .counting import counted

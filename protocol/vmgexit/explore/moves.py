@@ -18,8 +18,8 @@ from ..machine.rules.entry import WINDOW
 from ..machine.rules.guest import can_take
 from ..machine.vcpu import EVENT_VALID, Entry
 from ..machine.vm import Vcpu
-from ..watch.invariants import Watch
 from ..watch.ledger import Account
+from ..watch.watch import Watch
 from ..wire.apic import ApicCall, ApicIcr, ApicRegister, Shorthand
 from ..wire.svsm import Protocol
 from .system import Budget, Commands, Enabled, Left, Running, System

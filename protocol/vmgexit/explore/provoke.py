@@ -23,8 +23,8 @@ from ..guests.values import NMI
 from ..machine.machine import Machine
 from ..machine.quirks import REFERENCE, WITHOUT_MEMORY, Quirks, only
 from ..machine.scenario import sequences, to_lines
-from ..watch.invariants import run
 from ..watch.judged import Violation
+from ..watch.watch import run
 from .model import explore
 from .search import Limits
 from .system import System

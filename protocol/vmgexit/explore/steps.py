@@ -17,8 +17,8 @@ from ..machine.machine import Machine
 from ..machine.quirks import Quirks, noting
 from ..machine.vcpu import Entry
 from ..machine.vm import Vcpu
-from ..watch.invariants import Watch
 from ..watch.judged import Violation
+from ..watch.watch import Watch
 from . import moves as possible
 from .moves import in_window
 from .parts import (

@@ -23,9 +23,9 @@ from ..wire.doorbell import LOWEST_VECTOR
 from ..wire.exit_codes import ExitCode
 from ..wire.svsm import CoreCall, Protocol, ResultCode
 from .hold import acknowledged, ascending, nothing_lost, one_end
-from .ledger import settled
 from .oracle import documented_code, logical_id
 from .tally import DESCRIPTOR, IN_IRR, Tallies, Tally
+from .whereabouts import settled
 
 # As plain integers: what is compared with them comes from commands.
 _CORE, _APIC = int(Protocol.CORE), int(Protocol.APIC)

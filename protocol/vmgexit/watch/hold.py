@@ -21,8 +21,8 @@ from ..machine.vcpu import (
 )
 from ..machine.vm import Vcpu
 from ..wire.exit_codes import ExitCode
-from .ledger import carried, descriptor, nmi_located, settled
 from .tally import DESCRIPTOR, IN_IRR, Tallies, Tally
+from .whereabouts import carried, descriptor, nmi_located, settled
 
 _SPECIFIC_EOI = ExitCode.SPECIFIC_EOI
 _EVENT_KIND = EVENT_VALID | EVENT_TYPE

@@ -19,10 +19,11 @@ from ..machine.machine import NEEDS_A_RUNNING_GUEST, Machine
 from ..machine.memory.memory import NestedPageFault
 from ..machine.vm import Assertion, Termination
 from .breakable import COMMANDS, enter
-from .invariants import INVARIANTS, Watch
+from .invariants import INVARIANTS
 from .judged import Invariant, Violation
 from .memory.quick import OnMemory
 from .tally import Broken, Tallies, Tally
+from .watch import Watch
 
 BOTH = "VMGEXIT_BOTH"
 """The environment variable under which `Watch` runs each scenario too in which nothing was found."""

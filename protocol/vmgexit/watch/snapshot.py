@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..machine.vcpu import EVENTS_AT, FLAGS_AT, GUEST_EVENT, NO_FURTHER_SIGNAL
 from ..machine.vm import Vcpu
 from ..schema import set_numbers
-from .ledger import carried, descriptor
+from .whereabouts import carried, descriptor
 
 
 def snapshot(cpu: Vcpu) -> str:

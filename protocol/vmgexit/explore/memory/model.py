@@ -19,9 +19,9 @@ from ...machine.memory.memory import Memory
 from ...machine.memory.registry import Home, Registry
 from ...machine.memory.words import EXIT_CODE, R8, RAX, RCX, RDX, words
 from ...machine.quirks import REFERENCE, Quirks
-from ...watch.invariants import Watch
 from ...watch.judged import Violation
 from ...watch.memory.books import Books, parts_of
+from ...watch.watch import Watch
 from ..search import Limits, Move, Outcome, Progress, search
 from .system import NAMED, SYSTEM_PAGES, MemorySystem
 

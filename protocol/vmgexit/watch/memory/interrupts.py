@@ -10,7 +10,8 @@ from ...descriptions import Command
 from ...machine.memory.words import VINTR, words
 from ...machine.vm import Vm
 from ...wire.svsm import CoreCall, Protocol, ResultCode
-from ..ledger import Account, Ledger, Step, ended_lazily, new_vmsa, offered, served
+from ..ledger import Account, Ledger, Step, ended_lazily, new_vmsa, served
+from ..whereabouts import offered
 from .books import parts_of
 
 

@@ -22,9 +22,9 @@ from ...wire.svsm import CoreCall, Protocol
 from ..breakable import COMMANDS
 from ..called import judge, served
 from ..judged import Invariant, Wrong
-from ..ledger import offered, visible
 from ..oracle import documented_code
 from ..tally import Broken, Tallies, Tally
+from ..whereabouts import offered, visible
 from .books import Before, Books, MemoryStep, parts_of
 from .breakable import AS_DOCUMENTED, STOPPED, can_break
 from .documented import departures
