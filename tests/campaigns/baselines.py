@@ -15,7 +15,7 @@ from vmgexit.machine.program import CODES, CODES_WITHOUT_MEMORY, Flags, Operatio
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol
 from vmgexit_fuzz.inputs import memory
-from vmgexit_fuzz.inputs.programs import EXITS, NUMBERS, PAGES, VECTORS
+from vmgexit_fuzz.inputs.bursts import EXITS, NUMBERS, PAGES, VECTORS
 from vmgexit_fuzz.targets import Target, as_finding, find
 from vmgexit_fuzz.targets.whole_svsm import WholeSvsm
 

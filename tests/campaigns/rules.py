@@ -16,7 +16,7 @@ from vmgexit.machine.commands import VECTOR, WITHOUT_MEMORY
 from vmgexit.watch.judged import Violation
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol
-from vmgexit_fuzz.inputs.programs import PAGES
+from vmgexit_fuzz.inputs.bursts import PAGES
 from vmgexit_fuzz.strategies.scenarios import Commands, argument, command
 from vmgexit_fuzz.targets.scenarios import ProgramTarget, finding
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from vmgexit.machine import program
 from vmgexit.machine.commands import WITHOUT_MEMORY, checked
 from vmgexit.machine.program import CODES, SIZE, Operation, spelled
-from vmgexit_fuzz.inputs.programs import BURSTS, MUTATIONS, Burst, Pick, mutate, stock
+from vmgexit_fuzz.inputs.bursts import BURSTS, Burst, Pick
+from vmgexit_fuzz.inputs.programs import MUTATIONS, mutate, stock
 from vmgexit_fuzz.inputs.stock import ON_A_SHELF, SHELVES
 
 INIT = spelled({"op": "init", "cpus": 2, "reg_count": 1})

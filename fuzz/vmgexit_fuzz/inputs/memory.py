@@ -22,7 +22,7 @@ from vmgexit.wire.svsm import CoreCall, Protocol
 from vmgexit.wire.vmsa import EFER_SVME
 from vmgexit.wire.vtpm import VtpmCall
 
-from . import programs
+from . import bursts
 
 # Where things are. Chunks of 2 MiB: pages, a huge page, private pages, a huge private page, the SVSM.
 FIRST_AREA, LIST, OPERATION, NONCE, REPORT, MANIFEST, CERTIFICATES = (
@@ -355,13 +355,13 @@ def _any_calls(pick: Pick, cpu: int) -> list[Command]:
 
 def _of_the_apic(pick: Pick, cpu: int) -> list[Command]:
     """What the APIC half does on its own."""
-    own = programs.Pick(pick.getrandbits(31))
+    own = bursts.Pick(pick.getrandbits(31))
     burst = _OF_THE_APIC.one(pick)
     made = [one for one in burst(own, cpu) if one["op"] != "set_vmsa"]
     return made or [{"op": "enter", "cpu": cpu}]
 
 
-_OF_THE_APIC = Weighed(*programs.BURSTS.items())
+_OF_THE_APIC = Weighed(*bursts.BURSTS.items())
 
 
 BURSTS: dict[Burst, int] = {

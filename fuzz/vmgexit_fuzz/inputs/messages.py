@@ -17,7 +17,7 @@ from vmgexit.schema import Field, Structure, leaves
 from vmgexit.wire.calls import calls
 from vmgexit.wire.exits import exits
 
-from .programs import VECTORS
+from .bursts import VECTORS
 
 EDGES = (
     *(0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 0xFF, 0x100),

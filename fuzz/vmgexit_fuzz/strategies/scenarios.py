@@ -29,7 +29,7 @@ from vmgexit.wire.calls import SvsmCall
 from vmgexit.wire.calls import calls as call_rows
 from vmgexit.wire.svsm import Call, Protocol
 
-from ..inputs.programs import PAGES, VECTORS, WORTH
+from ..inputs.bursts import PAGES, VECTORS, WORTH
 from .structures import sound, values
 
 CALLS_OFTEN = 6  # as often as this many other commands

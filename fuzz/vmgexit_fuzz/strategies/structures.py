@@ -34,8 +34,8 @@ from vmgexit.wire.exit import Where
 from vmgexit.wire.exits import exits
 from vmgexit.wire.ghcb import GhcbPage
 
+from ..inputs.bursts import VECTORS
 from ..inputs.messages import EDGES
-from ..inputs.programs import VECTORS
 
 S = TypeVar("S", bound=Structure)
 W = TypeVar("W", bound=Whole)

@@ -18,9 +18,10 @@ from ..wire.ghcb_msr import GhcbMsr
 from ..wire.registry import find
 from ..wire.termination import find_reason
 from .loose_words import words_of
-from .meanings import UNUSED, Said
+from .meanings import Said
 from .number_readings import Reading, readings, tried
 from .project_names import family_of
+from .readers import UNUSED
 from .subject import EXIT, FIELD, MSR, REASON, STRUCTURE, Subject, plain, spellings
 from .subjects import by_name, by_number
 
