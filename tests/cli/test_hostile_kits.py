@@ -62,6 +62,10 @@ COMMANDS = {
         b'{"op": "msr", "cpu": 1, "value": 19}',
         b'{"op": "page", "gpa": 4096, "hex": "' + b"00" * 4096 + b'"}',
         b'{"op": "exit", "cpu": 0}',
+        b'{"op": "irq", "cpu": 1, "vector": 97}',
+        b'{"op": "enter", "cpu": 1}',
+        b'{"op": "take", "cpu": 1, "tpr": 5}',
+        b'{"op": "vmgexit", "gpa": 4096, "page": [[912, "76"]], "meanwhile": [[0, "00"]]}',
     ],
 }
 

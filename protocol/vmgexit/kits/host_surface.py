@@ -12,6 +12,7 @@ from typing import get_type_hints
 
 from ..descriptions import U64, Argument, Bytes, Description, Kind, Number
 from ..hosts import commands as hosts
+from ..hosts import restricted
 from ..hosts.asked import ASKED
 from ..hosts.host import RETURNED as REGISTERS
 from ..hosts.kinds import Maybe
@@ -22,11 +23,15 @@ from ..wire.exit import Where
 from ..wire.exits import exits
 from ..wire.ghcb import ALWAYS_VALID
 
-COMMANDS: dict[str, Description] = {
-    name: hosts.COMMANDS[name]
-    for name in ("init", "vmgexit", "msr", "write", "read", "sipi", "state")
+COMMANDS: dict[str, Description] = hosts.COMMANDS
+
+EVENTS = {
+    "interrupt": restricted.interrupt(0),  # without its vector
+    "nmi": restricted.NMI,
+    "machine_check": restricted.MACHINE_CHECK,
+    "hv": restricted.HV,
 }
-"""Those of a GHCB host, but for restricted injection."""
+"""The events for VMPL 0, as EVENTINJ holds them."""
 
 RETURNED = {name: OFFSETS[name] for name in REGISTERS}
 """The registers that an answer tells, and where they stand in the page."""
@@ -42,6 +47,9 @@ _STRUCTURES = (
     "ghcb-msr-register-gpa-response",
     "ghcb-msr-page-state-request",
     "ghcb-msr-page-state-response",
+    "doorbell-info",
+    "doorbell-flags",
+    "sev-features",
 )
 _CODES = ("ghcb-exits",)
 _VALUES: dict[str, Kind] = {"data": Bytes(), "vmsa": Maybe(Number(U64))}

@@ -109,7 +109,7 @@ def header(described: Mapping[str, Description], last: Sequence[str]) -> str:
     lines += ["static const struct {", "    const struct vmgexit_argument *arguments;"]
     lines += ["    size_t count;", "} vmgexit_operations[] = {"]
     lines += [
-        f"    {{ vmgexit_{name}_arguments, VMGEXIT_COUNT(vmgexit_{name}_arguments) }},"
+        f"    {{ vmgexit_{name}_command_arguments, VMGEXIT_COUNT(vmgexit_{name}_command_arguments) }},"
         for name in names
     ]
     return "\n".join([*lines, "};", "", *last, _TAIL])
@@ -223,7 +223,7 @@ def _declared(description: Description, argument: Argument) -> str:
 
 def _table(description: Description) -> Iterator[str]:
     holder = f"struct vmgexit_{description.name}_command"
-    yield f"static const struct vmgexit_argument vmgexit_{description.name}_arguments[] = {{"
+    yield f"static const struct vmgexit_argument {holder.removeprefix('struct ')}_arguments[] = {{"
     yield from (_row(description, one, holder) for one in description.arguments)
     yield "};"
     yield ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,17 @@ class Kit:
     generated: dict[str, Callable[[], str]]
     yours: str  # what README says of the files to change
     target: str = "peer"  # of `vmgexit fuzz run`, which drives it
+
+
+def _yours(files: str, functions: str, asks: str, vcpus: str) -> str:
+    """What README says of the files of a GHCB host."""
+    text = (
+        f"{files} have a small GHCB host: replace it by yours, or by calls into yours. {functions} says"
+        f" which functions answer which commands, and {asks} what they are given and may ask for: the VM"
+        " as it was set up, guest memory, devices, the firmware. What your host keeps of a vCPU it writes"
+        f" to {vcpus}."
+    )
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 KITS = {
@@ -146,10 +158,12 @@ KITS = {
             "vmgexit_asked.h": in_c_host.notes,
             "vmgexit_vcpus.h": in_c_host.vcpus,
         },
-        "`adapter.c` and `words.h` have a small GHCB host: replace it by yours, or by calls into yours.\n"
-        "`kit/vmgexit_host.h` names its functions, and `kit/vmgexit_asks.h` says what they are given and\n"
-        "may ask for: the VM as it was set up, guest memory, devices, the firmware. What your host keeps\n"
-        "of a vCPU it writes to `vmgexit_vcpus` (`kit/vmgexit_vcpus.h`).",
+        _yours(
+            "`adapter.c`, `events.h` and `words.h`",
+            "`kit/vmgexit_host.h`",
+            "`kit/vmgexit_asks.h`",
+            "`vmgexit_vcpus` (`kit/vmgexit_vcpus.h`)",
+        ),
         "host-peer",
     ),
     ("host", "rust"): Kit(
@@ -162,10 +176,12 @@ KITS = {
             "asked.rs": in_rust_host.notes,
             "vcpus.rs": in_rust_host.vcpus,
         },
-        "`host.rs` and `words.rs` have a small GHCB host: replace it by yours, or by calls into yours.\n"
-        "`impl Host` there says which functions answer which commands. `kit/vm.rs` says what they are\n"
-        "given and may ask for: the VM as it was set up, guest memory, devices, the firmware. What your\n"
-        "host keeps of a vCPU it writes to `vm.vcpus` (`kit/vcpus.rs`).",
+        _yours(
+            "`host.rs`, `events.rs` and `words.rs`",
+            "`trait Host` in `kit/adapter.rs`",
+            "`kit/vm.rs`",
+            "`vm.vcpus` (`kit/vcpus.rs`)",
+        ),
         "host-peer",
     ),
     ("host", "python"): Kit(
@@ -177,10 +193,12 @@ KITS = {
             "commands.py": lambda: in_python.table(host_surface.COMMANDS),
             "vms.py": in_python_host.vms,
         },
-        "`host.py` and `words.py` have a small GHCB host: replace it by yours, or by calls into yours.\n"
-        "Its class says which functions answer which commands. `kit/vm.py` says what they are given and\n"
-        "may ask for: the VM as it was set up, guest memory, devices, the firmware. What your host keeps\n"
-        "of a vCPU it writes to `vm.vcpus` (`kit/vms.py`).",
+        _yours(
+            "`host.py`, `events.py` and `words.py`",
+            "`class Host` in `kit/adapter.py`",
+            "`kit/vm.py`",
+            "`vm.vcpus` (`kit/vms.py`)",
+        ),
         "host-peer",
     ),
 }

@@ -8,8 +8,7 @@
 #ifndef VMGEXIT_HOST_H
 #define VMGEXIT_HOST_H
 
-#include "vmgexit_asks.h"
-#include "vmgexit_lines.h"
+#include "vmgexit_host_answers.h"
 
 #define VMGEXIT_SPARE_PAGES 64 /* of guest memory, for what the host writes */
 
@@ -26,102 +25,13 @@ struct vmgexit_host {
     struct vmgexit_run (*msr)(const struct vmgexit_vm *vm, uint32_t cpu, uint64_t *word);
     /* A start-up IPI for a vCPU that waits for one. NULL: not supported. */
     void (*sipi)(const struct vmgexit_vm *vm, uint32_t cpu);
+    /* Events for VMPL 0 (vmgexit_events.h). NULL: not supported, and they never wait. */
+    void (*enter)(const struct vmgexit_vm *vm, uint32_t cpu);
+    struct vmgexit_events (*cancel)(const struct vmgexit_vm *vm, uint32_t cpu);
 };
 
 static struct vmgexit_reader vmgexit_reader;
 static bool vmgexit_has_vm;
-
-/* --- answers ------------------------------------------------------------------------------------- */
-
-static inline void vmgexit_put_run(struct vmgexit_run run)
-{
-    static const char *const names[] = {
-        [VMGEXIT_ERROR] = "error", [VMGEXIT_TERMINATE] = "terminate", [VMGEXIT_INTERNAL] = "internal-error"
-    };
-    struct vmgexit_answer *answer = &vmgexit_answer;
-
-    vmgexit_key(answer, "run");
-    if (run.how == VMGEXIT_GUEST || run.how == VMGEXIT_UNTOUCHED) {
-        vmgexit_put_text(answer, "guest");
-        return;
-    }
-    vmgexit_open(answer, '[');
-    vmgexit_put_text(answer, names[run.how]);
-    vmgexit_put_number(answer, run.value);
-    vmgexit_close(answer, ']');
-}
-
-/* Of a vCPU that does not run; false of one that does. */
-static inline bool vmgexit_put_stands(uint32_t cpu)
-{
-    if (!vmgexit_now.has_ended && !vmgexit_vcpus[cpu].held)
-        return false;
-    vmgexit_text(&vmgexit_answer, "run", vmgexit_now.has_ended ? "ended" : "held");
-    return true;
-}
-
-/* What follows an exit: how the guest goes on. */
-static inline void vmgexit_go_on(struct vmgexit_run run)
-{
-    vmgexit_now.has_ended |= run.how != VMGEXIT_GUEST && run.how != VMGEXIT_UNTOUCHED;
-    vmgexit_put_run(run);
-}
-
-static inline void vmgexit_put_asked(void)
-{
-    vmgexit_key(&vmgexit_answer, "asked");
-    vmgexit_open(&vmgexit_answer, '[');
-    vmgexit_put_raw(&vmgexit_answer, vmgexit_asked.data, vmgexit_asked.length);
-    vmgexit_close(&vmgexit_answer, ']');
-}
-
-/* What changed in the shared buffer: runs of changed bytes that lie no more than 7 apart. */
-static inline void vmgexit_put_buffer(const struct vmgexit_ghcb *before, const struct vmgexit_ghcb *after)
-{
-    const size_t base = offsetof(struct vmgexit_ghcb, shared_buffer), size = sizeof after->shared_buffer;
-
-    vmgexit_key(&vmgexit_answer, "buffer");
-    vmgexit_open(&vmgexit_answer, '[');
-    for (size_t at = 0, last; at < size; at = last + 1) {
-        last = at;
-        if (before->shared_buffer[at] == after->shared_buffer[at])
-            continue;
-        for (size_t next = at; next < size && next - last <= 7; next++) {
-            if (before->shared_buffer[next] != after->shared_buffer[next])
-                last = next;
-        }
-        vmgexit_open(&vmgexit_answer, '[');
-        vmgexit_put_number(&vmgexit_answer, base + at);
-        vmgexit_put_hex(&vmgexit_answer, after->shared_buffer + at, last - at + 1);
-        vmgexit_close(&vmgexit_answer, ']');
-    }
-    vmgexit_close(&vmgexit_answer, ']');
-}
-
-static inline void vmgexit_put_page(const struct vmgexit_ghcb *before, const struct vmgexit_ghcb *after)
-{
-    struct vmgexit_answer *answer = &vmgexit_answer;
-
-    vmgexit_number(answer, "status", after->sw_exit_info_1);
-    vmgexit_number(answer, "detail", after->sw_exit_info_2);
-    vmgexit_key(answer, "valid");
-    vmgexit_open(answer, '[');
-    for (size_t i = 0; i < VMGEXIT_COUNT(vmgexit_fields); i++) {
-        if (vmgexit_is_valid(after, vmgexit_fields[i].at))
-            vmgexit_put_text(answer, vmgexit_fields[i].name);
-    }
-    vmgexit_close(answer, ']');
-    vmgexit_key(answer, "registers");
-    vmgexit_open(answer, '{');
-    for (size_t i = 0; i < VMGEXIT_COUNT(vmgexit_returned); i++) {
-        uint64_t value;
-        memcpy(&value, (const uint8_t *)after + vmgexit_returned[i].at, sizeof value);
-        if (vmgexit_is_valid(after, vmgexit_returned[i].at))
-            vmgexit_number(answer, vmgexit_returned[i].name, value);
-    }
-    vmgexit_close(answer, '}');
-    vmgexit_put_buffer(before, after);
-}
 
 /* --- commands ------------------------------------------------------------------------------------ */
 
@@ -237,27 +147,49 @@ static inline const char *vmgexit_do_sipi(const struct vmgexit_host *host, const
     return NULL;
 }
 
-/* Each vCPU that is not as it was set up. */
-static inline void vmgexit_put_vcpus(struct vmgexit_answer *answer)
+/* An event for VMPL 0 waits. */
+static inline const char *vmgexit_do_event(const struct vmgexit_host *host, uint64_t cpu, uint64_t event)
 {
-    vmgexit_key(answer, "vcpus");
-    vmgexit_open(answer, '{');
-    for (size_t i = 0; i < vmgexit_vm.setup.vcpus; i++) {
-        const size_t length = answer->length;
-        const bool needs_comma = answer->needs_comma;
-        char name[24];
-        snprintf(name, sizeof name, "%zu", i);
-        vmgexit_key(answer, name);
-        vmgexit_open(answer, '{');
-        vmgexit_put_vcpu(answer, &vmgexit_vcpus[i], vmgexit_vm.setup.registered);
-        if (answer->needs_comma) {
-            vmgexit_close(answer, '}');
-        } else { /* it is as it was set up */
-            answer->length = length;
-            answer->needs_comma = needs_comma;
-        }
-    }
-    vmgexit_close(answer, '}');
+    if (!host->enter || cpu >= vmgexit_vm.setup.vcpus)
+        return "events for VMPL 0";
+    vmgexit_wait_for(&vmgexit_vcpus[cpu], event);
+    vmgexit_put_waiting(&vmgexit_vcpus[cpu]);
+    return NULL;
+}
+
+static inline const char *vmgexit_do_enter(const struct vmgexit_host *host, uint64_t cpu)
+{
+    struct vmgexit_vcpu *vcpu = &vmgexit_vcpus[cpu % VMGEXIT_MOST_VCPUS];
+
+    if (!host->enter || cpu >= vmgexit_vm.setup.vcpus || !vmgexit_has_room(vmgexit_page_count, 1, 0))
+        return "enter";
+    host->enter(&vmgexit_vm, (uint32_t)cpu);
+    vmgexit_number(&vmgexit_answer, "vmpl", vcpu->vmpl);
+    vmgexit_number(&vmgexit_answer, "event_inj", vcpu->event_inj);
+    vmgexit_put_doorbell(vcpu);
+    vmgexit_put_waiting(vcpu);
+    return NULL;
+}
+
+static inline const char *vmgexit_do_cancel(const struct vmgexit_host *host, uint64_t cpu)
+{
+    if (!host->cancel || cpu >= vmgexit_vm.setup.vcpus)
+        return "cancel";
+    vmgexit_put_events(host->cancel(&vmgexit_vm, (uint32_t)cpu));
+    vmgexit_put_doorbell(&vmgexit_vcpus[cpu]);
+    vmgexit_put_waiting(&vmgexit_vcpus[cpu]);
+    return NULL;
+}
+
+static inline const char *vmgexit_do_take(const struct vmgexit_host *host, const struct vmgexit_take_command *command)
+{
+    const uint64_t cpu = command->cpu;
+
+    if (!host->enter || cpu >= vmgexit_vm.setup.vcpus)
+        return "take";
+    vmgexit_put_events(vmgexit_take(&vmgexit_vm, &vmgexit_vcpus[cpu], command->has_tpr ? &command->tpr : NULL));
+    vmgexit_put_doorbell(&vmgexit_vcpus[cpu]);
+    return NULL;
 }
 
 static inline const char *vmgexit_do_state(const struct vmgexit_host *host)
@@ -307,6 +239,18 @@ static inline const char *vmgexit_carry_out(const struct vmgexit_host *host, con
         return vmgexit_do_read(&command->as.read);
     case VMGEXIT_OP_WRITE:
         return vmgexit_do_write(&command->as.write);
+    case VMGEXIT_OP_IRQ:
+        return vmgexit_do_event(host, command->as.irq.cpu, VMGEXIT_INTERRUPT | command->as.irq.vector);
+    case VMGEXIT_OP_NMI:
+        return vmgexit_do_event(host, command->as.nmi.cpu, VMGEXIT_NMI);
+    case VMGEXIT_OP_MACHINE_CHECK:
+        return vmgexit_do_event(host, command->as.machine_check.cpu, VMGEXIT_MACHINE_CHECK);
+    case VMGEXIT_OP_ENTER:
+        return vmgexit_do_enter(host, command->as.enter.cpu);
+    case VMGEXIT_OP_CANCEL:
+        return vmgexit_do_cancel(host, command->as.cancel.cpu);
+    case VMGEXIT_OP_TAKE:
+        return vmgexit_do_take(host, &command->as.take);
     case VMGEXIT_OP_STATE:
         return vmgexit_do_state(host);
     case VMGEXIT_OP_SIPI:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import events
 from .layouts import Ghcb, Place
 from .lines import Answer, Command, panic_by, read_lines, say, say_hello
 from .reading import Wrong, read_command
 from .vm import GUEST, PAGE, UNTOUCHED, Page, Vm
-from .vms import FIELDS, RETURNED, Setup
+from .vms import FIELDS, INTERRUPT, MACHINE_CHECK, NMI, RETURNED, Setup, Vcpu
 
 TAKEN_OVER = 0x400  # the page's bytes up to the end of its valid bitmap
 NEAR = 7  # changed bytes that lie no further apart are told as one run
+
+_EVENTS = {"irq": INTERRUPT, "nmi": NMI, "machine_check": MACHINE_CHECK}
 
 Run = Any  # GUEST, UNTOUCHED, or a list of why the VM ends and a number
 
@@ -47,6 +50,14 @@ class Host:
 
     def sipi(self, cpu: int) -> None:
         """A start-up IPI for a vCPU that waits for one."""
+        raise NotImplementedError
+
+    def enter(self, vcpu: Vcpu) -> None:
+        """Tell VMPL 0 of the events that wait: what is injected is `vcpu.event_inj`."""
+        raise NotImplementedError
+
+    def cancel(self, vcpu: Vcpu) -> list[int]:
+        """The last entry did not come to VMRUN: the events that wait again, as EVENTINJ holds them."""
         raise NotImplementedError
 
 
@@ -102,10 +113,30 @@ class _Adapter:
         if operation == "read":
             data = vm.load(command["gpa"], command["size"])
             return {"hex": None if data is None else data.hex()}
-        was_held, vm.vcpus[cpu].held = vm.vcpus[cpu].held, False
-        if was_held:
-            self.host.sipi(cpu)
-        return {"released": was_held}
+        if operation == "sipi":
+            was_held, vm.vcpus[cpu].held = vm.vcpus[cpu].held, False
+            if was_held:
+                self.host.sipi(cpu)
+            return {"released": was_held}
+        if not self.host.has_events:
+            raise Wrong("events for VMPL 0")
+        return self.events(vm, command, vm.vcpus[cpu])
+
+    def events(self, vm: Vm, command: Command, vcpu: Vcpu) -> Answer:
+        """What waits for VMPL 0, is told it, and is taken by it."""
+        operation, told = command["op"], {}
+        if operation in _EVENTS:
+            events.wait_for(vcpu, _EVENTS[operation] | command.get("vector", 0))
+            return {"waiting": events.waiting(vcpu)}
+        if operation == "take":
+            told["events"] = events.take(vm, vcpu, command["tpr"])
+            return {**told, "doorbell": events.word(vm, vcpu)}
+        if operation == "cancel":
+            told["events"] = self.host.cancel(vcpu)
+        else:
+            self.host.enter(vcpu)
+            told |= {"vmpl": vcpu.vmpl, "event_inj": vcpu.event_inj}
+        return {**told, "doorbell": events.word(vm, vcpu), "waiting": events.waiting(vcpu)}
 
     def state(self, vm: Vm) -> Answer:
         known = {"ended": vm.has_ended, "mappings": vm.mappings, "pages": vm.states.told()}

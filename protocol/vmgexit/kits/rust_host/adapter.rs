@@ -3,13 +3,14 @@
 //! It uses `core` alone. `process` reads standard input and writes standard output.
 
 use crate::kit::commands::{read_command, Command, Setup, FIELDS, LEAVES, RETURNED};
+use crate::kit::events::Events;
 use crate::kit::hello::begin_hello;
 use crate::kit::json::Answer;
 use crate::kit::layouts::Ghcb;
 use crate::kit::reading::{Hex, Wrong};
 use crate::kit::rows::{Leaf, Pieces};
 use crate::kit::state::number_as_key;
-use crate::kit::vcpus::Vcpu;
+use crate::kit::vcpus::{Vcpu, INTERRUPT, MACHINE_CHECK, NMI};
 use crate::kit::vm::{is_valid, Run, Vm, MOST_LEAVES, PAGE, TAKEN_OVER};
 
 const NEAR: usize = 7; // changed bytes that lie no further apart are told as one run
@@ -34,6 +35,14 @@ pub trait Host {
     fn msr(&mut self, vm: &mut Vm, cpu: usize, word: &mut u64) -> Run;
     /// A start-up IPI for a vCPU that waits for one.
     fn sipi(&mut self, vm: &mut Vm, cpu: usize);
+    /// Whether it carries out the events for VMPL 0 (`events`), by `enter` and `cancel`. Else they never wait.
+    fn has_events(&self) -> bool {
+        false
+    }
+    fn enter(&mut self, _vm: &mut Vm, _cpu: usize) {}
+    fn cancel(&mut self, _vm: &mut Vm, _cpu: usize) -> Events {
+        Events::default()
+    }
 }
 
 /// Write the hello.
@@ -94,8 +103,57 @@ fn carry_out<H: Host>(host: &mut H, vm: &mut Vm, command: &Command) -> Result<()
             }
             vm.asked.0.flag("released", was_held);
         }
+        _ if !host.has_events() => return Err("events for VMPL 0"),
+        Command::Irq { vector, .. } => event(vm, cpu, INTERRUPT | vector),
+        Command::Nmi { .. } => event(vm, cpu, NMI),
+        Command::MachineCheck { .. } => event(vm, cpu, MACHINE_CHECK),
+        Command::Enter { .. } => {
+            if !Vm::has_room(vm.frame_count, 1, 0) {
+                return Err("so many pages of guest memory");
+            }
+            host.enter(vm, cpu);
+            vm.asked.0.number("vmpl", vm.vcpus[cpu].vmpl);
+            vm.asked.0.number("event_inj", vm.vcpus[cpu].event_inj);
+            put_doorbell(vm, cpu);
+            put_waiting(vm, cpu);
+        }
+        Command::Cancel { .. } => {
+            let events = host.cancel(vm, cpu);
+            put_events(vm, cpu, events);
+            put_waiting(vm, cpu);
+        }
+        Command::Take { tpr, .. } => {
+            let events = vm.take(cpu, tpr);
+            put_events(vm, cpu, events);
+        }
     }
     Ok(())
+}
+
+/// An event for VMPL 0 waits.
+fn event(vm: &mut Vm, cpu: usize, event: u64) {
+    vm.vcpus[cpu].wait_for(event);
+    put_waiting(vm, cpu);
+}
+
+fn put_waiting(vm: &mut Vm, cpu: usize) {
+    vm.asked.0.key("waiting");
+    vm.vcpus[cpu].put_waiting(&mut vm.asked.0);
+}
+
+fn put_events(vm: &mut Vm, cpu: usize, events: Events) {
+    vm.asked.0.key("events");
+    events.put(&mut vm.asked.0);
+    put_doorbell(vm, cpu);
+}
+
+fn put_doorbell(vm: &mut Vm, cpu: usize) {
+    let pending = vm.load_pending(cpu);
+    vm.asked.0.key("doorbell");
+    match pending {
+        Some(pending) => vm.asked.0.put_number(u64::from(pending.flags.0) << 8 | u64::from(pending.vector)),
+        None => vm.asked.0.put_null(),
+    }
 }
 
 fn init<H: Host>(host: &mut H, vm: &mut Vm, command: &Command, setup: Setup) -> Result<(), Wrong> {

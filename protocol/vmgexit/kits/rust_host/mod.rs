@@ -6,6 +6,7 @@
 pub mod adapter;
 pub mod asked;
 pub mod commands;
+pub mod events;
 pub mod hello;
 pub mod json;
 pub mod layouts;

@@ -84,6 +84,18 @@ impl Vectors {
         self.0[usize::from(vector / 64)] >> (vector % 64) & 1 != 0
     }
 
+    pub fn highest(self) -> Option<u8> {
+        self.all().next_back()
+    }
+
+    pub fn add(&mut self, vector: u8) {
+        self.0[usize::from(vector / 64)] |= 1 << (vector % 64);
+    }
+
+    pub fn remove(&mut self, vector: u8) {
+        self.0[usize::from(vector / 64)] &= !(1 << (vector % 64));
+    }
+
     pub fn put(self, answer: &mut Answer) {
         answer.open(b'[');
         self.all().for_each(|vector| answer.put_number(vector.into()));

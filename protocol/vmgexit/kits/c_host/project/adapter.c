@@ -2,9 +2,10 @@
  * The adapter of your GHCB host, around a small one that is meant to be replaced.
  *
  * It carries out some exits as the reference does; the others it does not have, which never counts as wrong.
- * Replace what stands between `knows` and `main`, and words.h, by calls into your host.
+ * Replace what stands between `knows` and `main`, events.h and words.h, by calls into your host.
  */
 #include "vmgexit_host.h"
+#include "events.h"
 #include "words.h"
 
 #define AT(field) offsetof(struct vmgexit_ghcb, field)
@@ -27,6 +28,7 @@ static bool knows(const struct vmgexit_vm *vm, const struct vmgexit_ghcb *page)
     case VMGEXIT_EXIT_CODE_MMIO_READ:
     case VMGEXIT_EXIT_CODE_MMIO_WRITE:
     case VMGEXIT_EXIT_CODE_SNP_GUEST_REQUEST:
+    case VMGEXIT_EXIT_CODE_HV_DOORBELL_PAGE:
         return vm->setup.snp && vm->setup.ghcb_version == 2;
     default:
         return !vmgexit_exit_of(page); /* what is no exit, it refuses */
@@ -149,6 +151,8 @@ static struct vmgexit_run carry_out(const struct vmgexit_vm *vm, uint32_t cpu, u
         return mmio(gpa, page);
     case VMGEXIT_EXIT_CODE_SNP_GUEST_REQUEST:
         return guest_request(page);
+    case VMGEXIT_EXIT_CODE_HV_DOORBELL_PAGE:
+        return doorbell(cpu, page);
     case VMGEXIT_EXIT_CODE_AP_RESET_HOLD:
         return DONE(vmgexit_ask_hold());
     case VMGEXIT_EXIT_CODE_HYPERVISOR_FEATURES:
@@ -178,6 +182,8 @@ int main(void)
         .knows_word = knows_word,
         .msr = msr,
         .sipi = sipi,
+        .enter = enter,
+        .cancel = cancel,
     };
 
     return vmgexit_answer_commands(&host);

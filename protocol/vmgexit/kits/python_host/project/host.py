@@ -5,6 +5,7 @@ It carries out some exits as the reference does; the others it does not have, wh
 
 from __future__ import annotations
 
+import events
 import words
 from kit.adapter import Host, Run
 from kit.layouts import (
@@ -17,6 +18,7 @@ from kit.layouts import (
     get,
 )
 from kit.vm import PAGE, UNTOUCHED, Page, Vm
+from kit.vms import Vcpu
 
 FEATURES = 3  # SEV-SNP and AP creation
 MOST_MMIO = 8  # bytes
@@ -28,7 +30,12 @@ ALWAYS = (
     ExitCode.AP_RESET_HOLD,
     ExitCode.HYPERVISOR_FEATURES,
 )
-FOR_SNP = (ExitCode.MMIO_READ, ExitCode.MMIO_WRITE, ExitCode.SNP_GUEST_REQUEST)
+FOR_SNP = (
+    ExitCode.MMIO_READ,
+    ExitCode.MMIO_WRITE,
+    ExitCode.SNP_GUEST_REQUEST,
+    ExitCode.HV_DOORBELL_PAGE,
+)
 
 
 class Refused(Exception):
@@ -42,6 +49,7 @@ class Refused(Exception):
 class SmallHost(Host):
     name = "a small host"  # your host and its version
     tells = True
+    has_events = True
 
     def init(self, vm: Vm) -> None:
         self.vm = vm
@@ -84,6 +92,11 @@ class SmallHost(Host):
             self.mmio(gpa, page)
         elif code == ExitCode.SNP_GUEST_REQUEST:
             detail = self.guest_request(page)
+        elif code == ExitCode.HV_DOORBELL_PAGE:
+            told = events.doorbell(self.vm, self.vm.vcpus[cpu])
+            if told is None:
+                raise Refused(MalformedInputCode.INVALID_INPUT)
+            detail = told
         elif code == ExitCode.AP_RESET_HOLD:
             detail = int(self.vm.ask_hold())
         elif code == ExitCode.HYPERVISOR_FEATURES:
@@ -167,3 +180,9 @@ class SmallHost(Host):
         """The page by which the vCPU waits says 1 from here on."""
         at = self.vm.vcpus[cpu].held_by + Ghcb.SW_EXIT_INFO_2.offset
         self.vm.store(at, (1).to_bytes(8, "little"))
+
+    def enter(self, vcpu: Vcpu) -> None:
+        events.enter(self.vm, vcpu)
+
+    def cancel(self, vcpu: Vcpu) -> list[int]:
+        return events.cancel(self.vm, vcpu)

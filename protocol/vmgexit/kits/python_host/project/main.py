@@ -1,6 +1,7 @@
 """The adapter of your GHCB host.
 
-Replace host.py by your host, or by calls into it: its class says which functions answer which commands.
+Replace host.py, events.py and words.py by your host, or by calls into it: the class in host.py says which
+functions answer which commands.
 """
 
 from host import SmallHost

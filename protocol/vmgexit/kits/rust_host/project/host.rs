@@ -2,7 +2,9 @@
 //!
 //! It carries out some exits as the reference does; the others it does not have, which never counts as wrong.
 
+use crate::events;
 use crate::kit::adapter::Host;
+use crate::kit::events::Events;
 use crate::kit::layouts::{ExitCode, Ghcb, IoioInfo, MalformedInputCode, SegmentCode};
 use crate::kit::vm::{done, exit_of, has_needs, is_valid, mark, refused, Run, Vm, PAGE};
 use crate::words;
@@ -32,7 +34,7 @@ impl Host for Small {
             ExitCode::CPUID | ExitCode::INVD | ExitCode::WBINVD => true,
             ExitCode::AP_RESET_HOLD | ExitCode::HYPERVISOR_FEATURES => true,
             ExitCode::IOIO => !IoioInfo(vm.page.sw_exit_info_1).string(),
-            ExitCode::MMIO_READ | ExitCode::MMIO_WRITE | ExitCode::SNP_GUEST_REQUEST => {
+            ExitCode::MMIO_READ | ExitCode::MMIO_WRITE | ExitCode::SNP_GUEST_REQUEST | ExitCode::HV_DOORBELL_PAGE => {
                 vm.setup.snp && vm.setup.ghcb_version == 2
             }
             _ => exit_of(&vm.page).is_none(), // what is no exit, it refuses
@@ -62,6 +64,18 @@ impl Host for Small {
         let at = vm.vcpus[cpu].held_by + offset_of!(Ghcb, sw_exit_info_2) as u64;
         vm.store(at, &1u64.to_le_bytes());
     }
+
+    fn has_events(&self) -> bool {
+        true
+    }
+
+    fn enter(&mut self, vm: &mut Vm, cpu: usize) {
+        events::enter(vm, cpu);
+    }
+
+    fn cancel(&mut self, vm: &mut Vm, cpu: usize) -> Events {
+        events::cancel(vm, cpu)
+    }
 }
 
 type Done = Result<Run, MalformedInputCode>;
@@ -85,6 +99,7 @@ fn carry_out(vm: &mut Vm, cpu: usize, gpa: u64) -> Done {
         ExitCode::IOIO => return ioio(vm),
         ExitCode::MMIO_READ | ExitCode::MMIO_WRITE => return mmio(vm, gpa),
         ExitCode::SNP_GUEST_REQUEST => guest_request(vm)?,
+        ExitCode::HV_DOORBELL_PAGE => events::doorbell(vm, cpu)?,
         ExitCode::AP_RESET_HOLD => vm.ask_hold().into(),
         ExitCode::HYPERVISOR_FEATURES => vm.setup.features.unwrap_or(FEATURES),
         _ => 0, // caches are the host's own
