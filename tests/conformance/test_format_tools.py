@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from html import unescape
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,6 +18,7 @@ from tests.structures import declared
 from tests.unit.test_layout import Hostile
 from vmgexit import DoorbellPage, ExtIntStatus, Vmsa
 from vmgexit.layout import pages
+from vmgexit.layout.document import Style
 from vmgexit.layout.subjects import Subject, document, every, published, subject
 from vmgexit.schema import Structure, leaves
 
@@ -74,7 +76,13 @@ def test_docutils_reads_every_table(tmp_path: Path) -> None:
     from docutils.core import publish_doctree
     from docutils.parsers.rst import roles
 
-    roles.register_local_role("ref", lambda *a, **_: ([nodes.inline("", a[2])], []))
+    targets: list[str] = []
+
+    def ref(name: str, raw: str, text: str, *_: object, **__: object) -> tuple[list[Any], list[Any]]:
+        targets.extend(re.findall(r"(?<!\x00)<(.*)>$", text))  # as Sphinx parts title and target
+        return [nodes.inline("", text)], []
+
+    roles.register_local_role("ref", ref)
     for one in [*every(), Hostile]:
         warnings = io.StringIO()
         tree = publish_doctree(
@@ -83,6 +91,10 @@ def test_docutils_reads_every_table(tmp_path: Path) -> None:
         )
         assert warnings.getvalue() == ""
         grids = [grid for section in document(one).sections for grid in section.grids]
+        spans = [span for grid in grids for row in grid.rows for cell in row for span in cell]
+        assert len(targets) == sum(span.style is Style.LINK for span in spans)
+        assert set(targets) <= set(tree.nameids)
+        targets.clear()
         assert len(list(tree.findall(nodes.table))) == len(grids)
         assert [len(list(table.findall(nodes.row))) - 1 for table in tree.findall(nodes.table)] == [
             len(grid.rows) for grid in grids

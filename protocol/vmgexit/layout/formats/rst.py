@@ -13,6 +13,7 @@ from ..table import GENERATED
 
 _WIDTH = 100
 _BESIDE = 3  # what stands between two cells
+_ANCHOR = "layout-"  # begins the target of a section
 
 # Inline markup, references, and what docutils takes for an address.
 _MARKUP = re.compile(r"[\\`*|@]|:(?=//)|(?<=[a-z]):(?=[^\s/])|_(?![^\W_])|(?<![^\W_])_|\[|\]|<|>")
@@ -73,8 +74,8 @@ def _grid(grid: Grid) -> Iterator[str]:
 
 
 def _is_text(line: str) -> bool:
-    """Whether a line begins with text, not with our own markup."""
-    return not line.startswith(("**", "``", "*", "`"))
+    """Whether a line begins with text, not with our own markup, nor with the target of a reference."""
+    return not line.startswith(("**", "``", "*", "`", ":ref:`", f"<{_ANCHOR}"))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -95,4 +96,4 @@ _MARKS: dict[Style, Mark] = {
 
 
 def _anchor(label: str) -> str:
-    return "layout-" + re.sub(r"\W+", "-", label.lower()).strip("-")
+    return _ANCHOR + re.sub(r"\W+", "-", label.lower()).strip("-")
