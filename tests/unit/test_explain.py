@@ -384,6 +384,8 @@ def test_many_rules_that_are_kept_tell_more_than_few() -> None:
         "error code 0x100000006",
         "The quick brown fox jumps over the lazy dog again",
         "QUJD REVG SElK TE1O UFFS",
+        "0x" + "1f" * 10 + "1",  # digits of a digest that was not copied whole
+        "1f" * 32 + "1",
     ],
 )
 def test_prose_is_no_base64(text: str) -> None:

@@ -10,6 +10,7 @@ LEAST = 22
 """Letters that a text must have to be taken for base64: 16 bytes."""
 
 _LINE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+_HEX = re.compile(r"(?:0[xX])?[0-9a-fA-F]+")  # digits of which one is missing or too many
 _STANDARD = str.maketrans("-_", "+/")
 
 
@@ -18,7 +19,7 @@ def bytes_of(text: str) -> bytes | None:
     lines = text.split("\n")
     words = [word for line in lines if (word := line.strip())]
     letters = "".join(words)
-    if len(letters) < LEAST or not all(map(_LINE.fullmatch, words)):
+    if len(letters) < LEAST or not all(map(_LINE.fullmatch, words)) or _HEX.fullmatch(letters):
         return None
     if len({len(word) for word in words[:-1]}) > 1 or "=" in letters.rstrip("="):
         return None

@@ -253,6 +253,7 @@ function base64In(text) {
   const words = text.split("\n").map(trimmed).filter(Boolean);
   const letters = words.join("");
   if (letters.length < _LEAST || !words.every((word) => /^[A-Za-z0-9+/_-]+={0,2}$/.test(word))) return null;
+  if (/^(?:0[xX])?[0-9a-fA-F]+$/.test(letters)) return null; // hex, with a digit missing or too many
   const bare = letters.replace(/=+$/, "");
   if (new Set(words.slice(0, -1).map((word) => word.length)).size > 1 || bare.includes("=")) return null;
   if (bare.length % 4 === 1) return null;
