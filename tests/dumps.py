@@ -7,6 +7,7 @@ A writer gets the bytes and an address, and returns the text. The tools themselv
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterator
 
 Writer = Callable[[bytes, int], str]
@@ -181,6 +182,12 @@ def _qemu(data: bytes, base: int, *, size: int) -> str:
     return "\n".join(lines)
 
 
+def _qmp(data: bytes, base: int) -> str:
+    """The same by human-monitor-command: the monitor's lines end in CR and LF."""
+    said = _qemu(data, base, size=4).splitlines()[1:]
+    return json.dumps({"return": "".join(f"{line}\r\n" for line in said), "id": "libvirt-12"})
+
+
 def _drgn_array(data: bytes, base: int) -> str:
     """print(object): elements in decimal, in lines, and none of the zeros at the end."""
     held = data.rstrip(b"\0") or data[:1]
@@ -208,6 +215,19 @@ def _rust_string(data: bytes, base: int) -> str:
         escapes.get(byte) or (chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}") for byte in data
     )
     return f'let page = b"{body}";'
+
+
+def _rust_dbg(data: bytes, base: int) -> str:
+    """dbg!(&page): the place, the expression, and {:#?} of the array."""
+    elements = "".join(f"    {byte},\n" for byte in data)
+    return f"[src/ghcb/page.rs:{base % 999 + 1}:5] &page = [\n{elements}]\n"
+
+
+def _go_array(data: bytes, base: int, *, size: int, is_slice: bool) -> str:
+    """%#v of package fmt."""
+    elements = words(data, size)
+    kind = f"[{'' if is_slice else len(elements)}]{'byte' if size == 1 and is_slice else f'uint{8 * size}'}"
+    return f"{kind}{{{', '.join(map(hex, elements))}}}"
 
 
 def _gdb_print(data: bytes, base: int) -> str:
@@ -268,6 +288,7 @@ WRITERS: dict[str, Writer] = {
     **{f"WinDbg d{'bwdq'[at]}": _p(_windbg, size=size) for at, size in enumerate(NARROW)},
     **{f"crash rd -{8 * size}": _p(_crash, size=size) for size in NARROW},
     **{f"QEMU xp /x{'bhwg'[at]}": _p(_qemu, size=size) for at, size in enumerate(NARROW)},
+    "QMP xp /xw": _qmp,
     "drgn's read": lambda data, base: f">>> prog.read({base:#x}, {len(data)})\n{data!r}",
     "drgn's array": _drgn_array,
     **{f"array of C, {8 * size} bits": _p(_c_array, size=size) for size in NARROW},
@@ -277,6 +298,9 @@ WRITERS: dict[str, Writer] = {
     "string of Rust": _rust_string,
     "array of Rust": lambda data, base: f"let page: [u8; {len(data)}] = {list(data)};",
     "array of Rust in hex": lambda data, base: f"[{', '.join(f'0x{byte:02x}' for byte in data)}]",
+    "dbg! of Rust": _rust_dbg,
+    **{f"{'slice' if is_slice else 'array'} of Go, {8 * size} bits":
+       _p(_go_array, size=size, is_slice=is_slice) for size in NARROW for is_slice in (True, False)},
     "{:02x?} of Rust": lambda data, base: f"[{', '.join(f'{byte:02x}' for byte in data)}]",
 }  # fmt: skip
 """Every form, by its name. A form of wider words is for data that are a whole number of them."""
@@ -287,7 +311,9 @@ def word_size(name: str) -> int:
     for mark, size in (("gdb x/", "bhwg"), ("QEMU xp /x", "bhwg"), ("WinDbg d", "bwdq")):
         if name.startswith(mark):
             return NARROW[size.index(name[-1])]
-    for mark in ("array of C, ", "crash rd -"):
+    if name == "QMP xp /xw":
+        return 4
+    for mark in ("array of C, ", "array of Go, ", "slice of Go, ", "crash rd -"):
         if name.startswith(mark):
             return int(name.removeprefix(mark).split()[0]) // 8
     return 1

@@ -35,10 +35,10 @@ What a value is, by how it is written:
   0x61 0x81            two numbers of one byte: the bytes 61 81
   0x and over 16 digits, such as a digest: bytes in memory order
 
-A number may stand in place of FILE; there it may be decimal. In a dump its form decides: lines of GDB, xxd,
-od, hexdump, dmesg, the journal, crash, drgn, WinDbg, QEMU; arrays and strings of C, Rust, Python. The first
-line of the output says what was understood.
-
+A number may stand in place of FILE; there it may be decimal. In a dump its
+form decides: lines of GDB, xxd, od, hexdump, dmesg, the journal, crash, drgn,
+WinDbg, QEMU, QMP; arrays and strings of C, Rust, Go, Python. The first line of
+the output says what was understood.
 """
 
 

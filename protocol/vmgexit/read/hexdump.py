@@ -37,7 +37,8 @@ def read(text: str, size: int = 0) -> Dump:
     """
     lines = [
         Source(number, *prefixes.split(line))
-        for number, line in enumerate(text.splitlines(), 1)
+        for number, whole in enumerate(text.splitlines(), 1)
+        for line in prefixes.lines_of(whole)
         if line.strip()
     ]
     lines = [line for line in lines if line.body.strip()]

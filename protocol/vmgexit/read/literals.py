@@ -1,4 +1,4 @@
-"""Byte literals and arrays, as C, Rust, Python, GDB's print and drgn write them.
+"""Byte literals and arrays, as C, Rust, Python, Go, GDB's print and drgn write them.
 
 | written | read as |
 | --- | --- |
@@ -7,6 +7,7 @@
 | `{0x61, 0x81}`, `[97, 129]`, `[61, 0a]` | elements |
 | `unsigned char page[] = { 0x61 };` | what xxd -i prints; a name of a type gives the elements' width |
 | `(u8 [16]){ 97, 129 }` | drgn; elements that it leaves out at the end are zero |
+| `[]byte{0x61, 0x81}`, `[2]uint8{97, 129}` | Go |
 
 Elements of an array have one width: that of the type, else the one in which they are written, else the one
 with which they fill the structure. Where nothing tells, that is an error and no guess.
@@ -52,12 +53,12 @@ _ESCAPES = {
 }  # fmt: skip
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|(\n\s*)|(.))", re.DOTALL)
 
-# Names of types in C, Rust and drgn, and the bytes of one element.
+# Names of types in C, Rust, Go and drgn, and the bytes of one element.
 _TYPES = {
-    1: ("char", "u8", "i8", "s8", "__u8", "uint8_t", "int8_t", "byte", "bytes", "UINT8"),
-    2: ("short", "u16", "i16", "__u16", "__le16", "uint16_t", "int16_t", "UINT16"),
-    4: ("int", "unsigned", "u32", "i32", "__u32", "__le32", "uint32_t", "int32_t", "UINT32"),
-    8: ("long", "u64", "i64", "__u64", "__le64", "uint64_t", "int64_t", "usize", "UINT64"),
+    1: ("char", "u8", "i8", "s8", "__u8", "uint8_t", "int8_t", "byte", "bytes", "uint8", "UINT8"),
+    2: ("short", "u16", "i16", "__u16", "__le16", "uint16_t", "int16_t", "uint16", "UINT16"),
+    4: ("int", "unsigned", "u32", "i32", "__u32", "__le32", "uint32_t", "int32_t", "uint32", "UINT32"),
+    8: ("long", "u64", "i64", "__u64", "__le64", "uint64_t", "int64_t", "usize", "uint64", "UINT64"),
 }
 _WIDTHS = {name: width for width, names in _TYPES.items() for name in names}
 
@@ -92,7 +93,8 @@ def is_literal(text: str) -> bool:
         if token.kind == "string":
             return at == 0 or before in _BEFORE_STRINGS
         if token.text in ("{", "[") and _begins(tokens, at):
-            return at == 0 or before in _BEFORE_BRACKETS or before.endswith("vec")
+            is_typed = before in _WIDTHS or before.endswith("vec")
+            return at == 0 or before in _BEFORE_BRACKETS or is_typed
         if token.kind == "dots":
             return False
         if token.kind == "number" and before not in ("[", ";"):
@@ -158,8 +160,11 @@ def _begins(tokens: list[_Token], at: int) -> bool:
     before = tokens[at - 1] if at else None
     is_index = before is not None and before.kind == "word" and before.text not in ("vec", "bytes")
     after = tokens[at : at + _TYPE]
-    closing = next((later for later in after if later.text in ("]", ";", "}")), None)
-    is_type = closing is not None and closing.text == ";"
+    closing = next((n for n, later in enumerate(after) if later.text in ("]", ";", "}")), None)
+    is_type = closing is not None and (
+        after[closing].text == ";"
+        or any(later.text in _WIDTHS for later in after[closing + 1 : closing + 2])
+    )
     is_prose = len(after) > 1 and after[1].kind == "word" and not _is_hex(after[1].text)
     return token.text == "[" and not is_index and not is_type and not is_prose
 

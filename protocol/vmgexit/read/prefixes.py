@@ -1,4 +1,4 @@
-"""What dmesg, the journal, syslog and /dev/kmsg put before a line: time, host, facility, caller.
+"""What dmesg, the journal, syslog, /dev/kmsg and Rust's dbg! put before a line: time, host, caller, place.
 
 No part of a dump is mistaken for a prefix: a prefix needs a bracket, a date, or a name with letters
 that are no hex digits.
@@ -29,6 +29,7 @@ _PARTS = (
     rf"{_DAY} \d{{4}}-\d\d-\d\d {_CLOCK} [A-Z][A-Z0-9+-]*{_SOURCE}",  # short-full
     rf"\d{{9,}}\.\d{{6}}{_SOURCE}",  # short-unix
     r"kernel:(?=\s|$)",
+    r"\[[\w./\\-]+\.rs:\d+(?::\d+)?\]",  # dbg! of Rust
 )
 _PREFIX = re.compile(rf"\s*(?:(?:{'|'.join(_PARTS)})\s?)+")
 
@@ -44,7 +45,7 @@ def split(line: str) -> tuple[str, str]:
 
     Colours of a terminal and a mail's marks of quoted lines are no part of either.
     """
-    if line.startswith("{") and (message := _message(line)):
+    if message := _member(line, "MESSAGE"):  # journalctl -o json
         return "{", split(message)[1]
     if "\x1b" in line:
         line = _COLOUR.sub("", line)
@@ -59,12 +60,17 @@ def is_prompt(line: str) -> bool:
     return _PROMPT.match(line) is not None
 
 
-def _message(line: str) -> str:
-    """The text of an entry of the journal as journalctl -o json prints it; "" for another line."""
-    if '"MESSAGE"' not in line:
+def lines_of(line: str) -> list[str]:
+    """The lines that a line holds: those of QEMU's monitor, where QMP answers with them in JSON."""
+    return _member(line, "return").splitlines() or [line]
+
+
+def _member(line: str, name: str) -> str:
+    """The text that a line of JSON has under a name; "" for another line."""
+    if not line.startswith("{") or f'"{name}"' not in line:
         return ""
     try:
-        message = json.loads(line).get("MESSAGE")
+        text = json.loads(line).get(name)
     except ValueError:
         return ""
-    return message if isinstance(message, str) else ""
+    return text if isinstance(text, str) else ""

@@ -19,6 +19,7 @@ const _PARTS = [
   `${_DAY} \\d{4}-\\d\\d-\\d\\d ${_CLOCK} [A-Z][A-Z0-9+\\-]*${_SOURCE}`, // short-full
   `\\d{9,}\\.\\d{6}${_SOURCE}`, // short-unix
   "kernel:(?=\\s|$)",
+  "\\[[\\p{L}\\p{N}_./\\\\\\-]+\\.rs:\\d+(?::\\d+)?\\]", // dbg! of Rust
 ];
 const _PREFIX = pattern(`^\\s*(?:(?:${_PARTS.join("|")})\\s?)+`, "u");
 const _PROMPT = pattern(
@@ -31,7 +32,7 @@ const _COMMANDS = 3; // lines that may stand before a literal
 
 /** The prefix of a line of a log, "" where there is none, and the rest of it. */
 function splitPrefix(line) {
-  const message = line.startsWith("{") ? _messageOf(line) : "";
+  const message = _memberOf(line, "MESSAGE"); // journalctl -o json
   if (message) return ["{", splitPrefix(message)[1]];
   line = line.replace(_COLOUR, "").replace(_QUOTES, "");
   const match = _PREFIX.exec(line);
@@ -40,12 +41,18 @@ function splitPrefix(line) {
 
 const isPrompt = (line) => _PROMPT.test(line);
 
-/** The text of an entry of the journal as journalctl -o json prints it; "" for another line. */
-function _messageOf(line) {
-  if (!line.includes('"MESSAGE"')) return "";
+/** The lines that a line holds: those of QEMU's monitor, where QMP answers with them in JSON. */
+function _heldBy(line) {
+  const held = linesOf(_memberOf(line, "return"));
+  return held.length ? held : [line];
+}
+
+/** The text that a line of JSON has under a name; "" for another line. */
+function _memberOf(line, name) {
+  if (!line.startsWith("{") || !line.includes(`"${name}"`)) return "";
   try {
-    const message = JSON.parse(line).MESSAGE;
-    return typeof message === "string" ? message : "";
+    const text = JSON.parse(line)[name];
+    return typeof text === "string" ? text : "";
   } catch {
     return "";
   }
@@ -54,7 +61,7 @@ function _messageOf(line) {
 /** What `text` shows. `size`: of the structure expected, 0 if not known. Throws DecodeError. */
 function readDump(text, size = 0) {
   const lines = linesOf(text)
-    .map((line, at) => ({ line, number: at + 1 }))
+    .flatMap((line, at) => _heldBy(line).map((line) => ({ line, number: at + 1 })))
     .filter(({ line }) => trimmed(line))
     .map(({ line, number }) => {
       const [prefix, body] = splitPrefix(line);

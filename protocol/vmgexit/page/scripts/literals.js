@@ -1,4 +1,4 @@
-// Byte literals and arrays, as C, Rust, Python, GDB's print and drgn write them. As read/literals.py
+// Byte literals and arrays, as C, Rust, Python, Go, GDB's print and drgn write them. As read/literals.py
 // has it, whose table lists the forms.
 
 const _TOKEN = pattern(
@@ -23,10 +23,10 @@ const _CLOSING = pattern("^[\\s;,)\\]}]*(?:unsigned int \\w+_len = \\d+;\\s*)?")
 const _ESCAPES = { n: 10, t: 9, r: 13, a: 7, b: 8, f: 12, v: 11, e: 27, "\\": 92, "'": 39, '"': 34 };
 const _ESCAPE = pattern("\\\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|(\\n\\s*)|(.))", "gsu");
 const _TYPES = {
-  1: ["char", "u8", "i8", "s8", "__u8", "uint8_t", "int8_t", "byte", "bytes", "UINT8"],
-  2: ["short", "u16", "i16", "__u16", "__le16", "uint16_t", "int16_t", "UINT16"],
-  4: ["int", "unsigned", "u32", "i32", "__u32", "__le32", "uint32_t", "int32_t", "UINT32"],
-  8: ["long", "u64", "i64", "__u64", "__le64", "uint64_t", "int64_t", "usize", "UINT64"],
+  1: ["char", "u8", "i8", "s8", "__u8", "uint8_t", "int8_t", "byte", "bytes", "uint8", "UINT8"],
+  2: ["short", "u16", "i16", "__u16", "__le16", "uint16_t", "int16_t", "uint16", "UINT16"],
+  4: ["int", "unsigned", "u32", "i32", "__u32", "__le32", "uint32_t", "int32_t", "uint32", "UINT32"],
+  8: ["long", "u64", "i64", "__u64", "__le64", "uint64_t", "int64_t", "usize", "uint64", "UINT64"],
 };
 const _WIDTHS = new Map(
   Object.entries(_TYPES).flatMap(([width, names]) => names.map((name) => [name, Number(width)])),
@@ -55,7 +55,8 @@ function isLiteral(text) {
     const before = at ? tokens[at - 1].text : "";
     if (token.kind === "string") return at === 0 || _isOneOf(before, "=(,[{:*&");
     if ((token.text === "{" || token.text === "[") && _begins(tokens, at)) {
-      return at === 0 || _isOneOf(before, "=()&,:!") || before.endsWith("vec");
+      const isTyped = _WIDTHS.has(before) || before.endsWith("vec");
+      return at === 0 || _isOneOf(before, "=()&,:!") || isTyped;
     }
     if (token.kind === "dots") return false;
     if (token.kind === "number" && before !== "[" && before !== ";") return false;
@@ -105,8 +106,9 @@ function _begins(tokens, at) {
   const before = at ? tokens[at - 1] : null;
   const isIndex = before && before.kind === "word" && before.text !== "vec" && before.text !== "bytes";
   const after = tokens.slice(at, at + _TYPE);
-  const closing = after.find((later) => _isOneOf(later.text, "];}"));
-  const isType = closing && closing.text === ";";
+  const closing = after.findIndex((later) => _isOneOf(later.text, "];}"));
+  const behind = after[closing + 1];
+  const isType = closing >= 0 && (after[closing].text === ";" || (behind && _WIDTHS.has(behind.text)));
   const isProse = after.length > 1 && after[1].kind === "word" && !_isShortHex(after[1].text);
   return token.text === "[" && !isIndex && !isType && !isProse;
 }
