@@ -4,8 +4,10 @@ import json
 import lzma
 import random
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ from tests.peers.made import LANGUAGES, NO_WARNING, Made, answers, built, once, 
 from vmgexit.cli import main
 from vmgexit.compare.conformance import host_rules
 from vmgexit.compare.host_causes import first
-from vmgexit.compare.peer import Peer, is_unsupported
+from vmgexit.compare.peer import Peer, is_unsupported, stops
 from vmgexit.descriptions import Answer, Command
 from vmgexit.hosts.quirks import REFERENCE
+from vmgexit.machine.scenario import to_lines
 from vmgexit.wire.exit_codes import ExitCode
 from vmgexit_fuzz.targets import Conditions, find
 from vmgexit_fuzz.targets.ghcb import programs
@@ -195,6 +198,8 @@ FIELDS = {
 int main(void)""",
         ".tells = true,",
         ".tells = true,\n        .init = fill_in,",
+        "        return cpuid(page);",
+        "        if (!page->rax)\n            vmgexit_panic(\"no 'CPUID'\");\n        return cpuid(page);",
     ),
     "rust": (
         "impl Host for Small {",
@@ -211,6 +216,8 @@ int main(void)""",
         vm.jump_table = 0x6000;
     }
 """,
+        "return cpuid(vm)",
+        '{ assert!(vm.page.rax != 0, "no \'{}\'", "CPUID"); return cpuid(vm) }',
     ),
     "python": (
         "        self.vm = vm\n",
@@ -223,22 +230,35 @@ int main(void)""",
         vcpu.event_inj, vcpu.notify_vector = 0x8000_031C, 0x50
         vm.jump_table = 0x6000
 """,
+        "            return self.cpuid(page)",
+        "            raise AssertionError(\"no 'CPUID'\")",
     ),
 }
-"""What of a project is replaced, and by what: a host that has filled in every field at the beginning."""
+"""What of a project is replaced, and by what: a host that has filled in every field at the beginning, and
+panics at CPUID."""
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_field_of_a_vcpu_is_told(language: str, tmp_path: Path) -> None:
-    folder = project(language, tmp_path / "project", filled_in=False, surface="host")
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The adapter of a language with `FIELDS`."""
+    return cache(lambda language: _changed(language, tmp_path_factory.mktemp("changed")))
+
+
+def _changed(language: str, parent: Path) -> str:
+    folder = project(language, parent / "project", filled_in=False, surface="host")
     file = folder / {"c": "adapter.c", "rust": "host.rs", "python": "host.py"}[language]
     text, replaced = file.read_text(), FIELDS[language]
     for before, after in zip(replaced[::2], replaced[1::2], strict=True):
         assert text.count(before) == 1
         text = text.replace(before, after)
     file.write_text(text)
-    adapter = built(folder, CFLAGS=NO_WARNING, RUSTFLAGS="-C opt-level=0", PYTHON=sys.executable)
-    [answer] = told(str(adapter), {"op": "state"})
+    flags = {"CFLAGS": NO_WARNING, "RUSTFLAGS": "-C opt-level=0", "PYTHON": sys.executable}
+    return str(built(folder, **flags))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_field_of_a_vcpu_is_told(language: str, changed: Callable[[str], str]) -> None:
+    [answer] = told(changed(language), {"op": "state"})
     assert answer["jump_table"] == 0x6000
     assert answer["vcpus"] == {
         "2": {
@@ -253,6 +273,28 @@ def test_every_field_of_a_vcpu_is_told(language: str, tmp_path: Path) -> None:
             "notify_vector": 0x50,
         }
     }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_after_a_panic_it_answers_by_that_until_the_next_init(
+    language: str, changed: Callable[[str], str]
+) -> None:
+    init = {"op": "init", "registered": 0x7000}
+    right, panics = exits(ExitCode.INVD), exits(ExitCode.CPUID, rax=0, rcx=0)
+    sent = [init, right, panics, right, {"op": "state"}, init, right]
+    run = subprocess.run(
+        [changed(language)], input=to_lines(sent).encode(), capture_output=True, timeout=60
+    )
+    hello, *found = map(json.loads, run.stdout.splitlines())
+    assert (run.returncode, hello["stays"], len(found)) == (0, True, len(sent))
+    assert "no 'CPUID'" in found[2]["panic"]
+    assert found[2] == found[3] == found[4]
+    assert found[5:] == found[:2]
+    with Peer([changed(language)]) as stays:
+        assert [stops(stays.execute(one)) for one in sent[:4]] == [False, False, True, True]
+        process = stays.pid
+        assert [stops(stays.execute(one)) for one in sent[5:]] == [False, False]
+        assert stays.pid == process
 
 
 def test_what_a_host_does_not_tell_is_not_compared(tmp_path: Path) -> None:

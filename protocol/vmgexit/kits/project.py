@@ -26,7 +26,7 @@ from . import (
 _HERE = Path(__file__).parent
 
 
-_C = ("c/vmgexit_json.h", "c/vmgexit_lines.h", "c/vmgexit_reading.h")
+_C = ("c/vmgexit_json.h", "c/vmgexit_lines.h", "c/vmgexit_reading.h", "c/vmgexit_stops.h")
 _OF_AN_SVSM = (
     *_C,
     "c/vmgexit_binary.h",

@@ -9,12 +9,6 @@
 
 #include "vmgexit_answers.h"
 
-#if defined(__GNUC__) /* within a function with setjmp its variables would not be safe */
-#define VMGEXIT_NOT_INLINE __attribute__((noinline))
-#else
-#define VMGEXIT_NOT_INLINE
-#endif
-
 /* The calls into an SVSM. Each may be NULL. */
 struct vmgexit_svsm {
     const char *name, *profile; /* for the hello */

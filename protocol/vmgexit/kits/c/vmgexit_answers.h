@@ -1,41 +1,13 @@
-/* The VM, the line that is read, how an SVSM stops, and what answers tell. vmgexit_adapter.h includes this one. */
+/* The VM, the line that is read, and what answers tell. vmgexit_adapter.h includes this one. */
 #ifndef VMGEXIT_ANSWERS_H
 #define VMGEXIT_ANSWERS_H
 
 #include "vmgexit_binary.h"
+#include "vmgexit_stops.h"
 #include "vmgexit_vm.h"
-#include <setjmp.h>
 
 static struct vmgexit_vm vmgexit_vm;
 static struct vmgexit_reader vmgexit_reader;
-static struct {
-    const char *kind; /* NULL: it runs */
-    char text[256];
-    jmp_buf left;
-} vmgexit_stop;
-
-/* Leave the SVSM for good. */
-static inline _Noreturn void vmgexit_stop_by(const char *kind, const char *text)
-{
-    vmgexit_stop.kind = kind;
-    snprintf(vmgexit_stop.text, sizeof vmgexit_stop.text, "%s", text);
-    longjmp(vmgexit_stop.left, 1);
-}
-
-/* Begin an answer. After a stop only `init` has one of its own. */
-static inline void vmgexit_begin_unless_stopped(bool is_init)
-{
-    if (is_init)
-        vmgexit_stop.kind = NULL;
-    if (vmgexit_stop.kind)
-        longjmp(vmgexit_stop.left, 1);
-    vmgexit_begin_answer();
-}
-
-_Noreturn void vmgexit_panic(const char *text)
-{
-    vmgexit_stop_by("panic", text);
-}
 
 _Noreturn void vmgexit_terminate(const char *text)
 {

@@ -2,7 +2,8 @@
  * What a GHCB host is given and may ask for: the VM as it was set up, guest memory, devices, the firmware.
  *
  * All that is asked is a part of the answer, in order. vmgexit_asked.h has a function for each thing that a
- * host may ask for; the functions here also give what the VM was set up to answer.
+ * host may ask for; the functions here also give what the VM was set up to answer. A host whose assertion
+ * fails calls vmgexit_panic.
  */
 #ifndef VMGEXIT_ASKS_H
 #define VMGEXIT_ASKS_H
@@ -10,9 +11,8 @@
 #include "vmgexit_asked.h"
 #include "vmgexit_commands.h"
 #include "vmgexit_layouts.h"
+#include "vmgexit_stops.h"
 #include "vmgexit_vcpus.h"
-#include <stdio.h>
-#include <stdlib.h>
 
 #define VMGEXIT_PAGE 4096
 #define VMGEXIT_MOST_PAGES 1024 /* of guest memory that are not zero */

@@ -14,6 +14,7 @@
 
 struct vmgexit_host {
     const char *name, *profile;
+    bool stays; /* the process goes on after a panic: `init` leaves nothing of what was before */
     bool tells; /* it writes what it keeps to vmgexit_vcpus and vmgexit_now.jump_table: `state` tells these too */
     /* A fresh VM. NULL: the host keeps nothing else. */
     void (*init)(const struct vmgexit_vm *vm);
@@ -261,22 +262,36 @@ static inline const char *vmgexit_carry_out(const struct vmgexit_host *host, con
     return "it";
 }
 
-static inline void vmgexit_do_line(const void *of, const char *line, size_t length)
+/* Do a command and answer it; a stop comes back to here. Whether the host goes on. */
+static VMGEXIT_NOT_INLINE bool vmgexit_do_or_stop(const struct vmgexit_host *host, const struct vmgexit_command *command)
 {
-    static struct vmgexit_command command;
-    const struct vmgexit_host *host = of;
-    const char *wrong = vmgexit_read_command(&vmgexit_reader, line, length, &command);
+    const char *wrong;
 
-    vmgexit_begin_answer();
+    if (setjmp(vmgexit_stop.left)) {
+        vmgexit_only(vmgexit_stop.kind, vmgexit_stop.text);
+        return host->stays;
+    }
+    vmgexit_begin_unless_stopped(command->operation == VMGEXIT_OP_INIT);
     vmgexit_empty(&vmgexit_asked);
-    if (!wrong)
-        wrong = vmgexit_carry_out(host, &command);
+    wrong = vmgexit_carry_out(host, command);
     if (wrong) {
         vmgexit_only("unsupported", wrong);
-        return;
+    } else {
+        vmgexit_answer.is_full |= vmgexit_asked.is_full;
+        vmgexit_send_answer();
     }
-    vmgexit_answer.is_full |= vmgexit_asked.is_full;
-    vmgexit_send_answer();
+    return true;
+}
+
+static inline void vmgexit_answer_line(const void *of, const char *line, size_t length)
+{
+    static struct vmgexit_command command;
+    const char *unknown = vmgexit_read_command(&vmgexit_reader, line, length, &command);
+
+    if (unknown)
+        vmgexit_only("unsupported", unknown);
+    else if (!vmgexit_do_or_stop(of, &command))
+        exit(0);
 }
 
 /* Say hello, and answer every line until standard input ends. The exit code of `main`. */
@@ -284,8 +299,10 @@ static inline int vmgexit_answer_commands(const struct vmgexit_host *host)
 {
     vmgexit_begin_hello(host->name, host->profile);
     vmgexit_text(&vmgexit_answer, "machine", "host");
+    if (host->stays)
+        vmgexit_flag(&vmgexit_answer, "stays", true);
     vmgexit_send_answer();
-    return vmgexit_answer_lines(vmgexit_do_line, host);
+    return vmgexit_answer_lines(vmgexit_answer_line, host);
 }
 
 #endif /* VMGEXIT_HOST_H */

@@ -3,7 +3,6 @@
 #define VMGEXIT_HOST_ANSWERS_H
 
 #include "vmgexit_events.h"
-#include "vmgexit_lines.h"
 
 static inline void vmgexit_put_run(struct vmgexit_run run)
 {

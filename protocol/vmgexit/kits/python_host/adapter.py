@@ -62,27 +62,35 @@ class Host:
 
 
 def answer_commands(host: Host) -> None:
-    """Say hello, and answer every line until standard input ends, or the host raises."""
+    """Say hello, and answer every line until standard input ends, or a host that does not stay raises."""
     adapter = _Adapter(host)
-    say_hello(host.name, host.profile, {"machine": "host"})
+    say_hello(
+        host.name, host.profile, {"machine": "host"} | ({"stays": True} if host.stays else {})
+    )
     for line in read_lines():
         try:
             say(adapter.answer(line))
         except Exception as error:
-            say(panic_by(error))
-            return
+            adapter.stopped = panic_by(error)
+            say(adapter.stopped)
+            if not host.stays:
+                return
 
 
 class _Adapter:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.vm: Vm | None = None
+        self.stopped: Answer | None = None  # what answers until the next `init`
 
     def answer(self, line: bytes) -> Answer:
         try:
             command = read_command(line)
             if command["op"] == "init":
+                self.stopped = None
                 return self.init(command)
+            if self.stopped is not None:
+                return self.stopped
             if self.vm is None:
                 raise Wrong("a command before init")
             return self.carry_out(self.vm, command)

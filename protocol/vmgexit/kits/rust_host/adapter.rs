@@ -20,6 +20,10 @@ pub trait Host {
     /// For the hello.
     fn name(&self) -> &'static str;
     fn profile(&self) -> &'static str;
+    /// The process goes on after a panic: `init` leaves nothing of what was before.
+    fn stays(&self) -> bool {
+        false
+    }
     /// It writes what it keeps to `vm.vcpus` and `vm.jump_table`: `state` tells these too.
     fn tells(&self) -> bool {
         false
@@ -49,18 +53,27 @@ pub trait Host {
 pub fn hello<H: Host>(host: &H, answer: &mut Answer) {
     begin_hello(host.name(), host.profile(), answer);
     answer.text("machine", "host");
+    if host.stays() {
+        answer.flag("stays", true);
+    }
 }
 
-/// Answer one line into `vm.asked`.
-pub fn answer_line<H: Host>(host: &mut H, vm: &mut Vm, line: &[u8]) {
-    let outcome = match read_command(line) {
-        Ok(command) => carry_out(host, vm, &command),
-        Err(wrong) => Err(wrong),
-    };
-    if let Err(wrong) = outcome {
+/// Answer one line into `vm.asked`. False where the host panicked before: that answers.
+pub fn answer_line<H: Host>(host: &mut H, vm: &mut Vm, line: &[u8]) -> bool {
+    let outcome = read_command(line).and_then(|command| {
+        if vm.has_panicked && !matches!(command, Command::Init { .. }) {
+            return Ok(false);
+        }
+        vm.has_panicked = true; // until it comes back
+        let outcome = carry_out(host, vm, &command);
+        vm.has_panicked = false;
+        outcome.map(|()| true)
+    });
+    outcome.unwrap_or_else(|wrong| {
         vm.asked.0.restart();
         vm.asked.0.text("unsupported", wrong);
-    }
+        true
+    })
 }
 
 fn carry_out<H: Host>(host: &mut H, vm: &mut Vm, command: &Command) -> Result<(), Wrong> {

@@ -12,7 +12,7 @@ use crate::kit::vcpus::Vcpu;
 use crate::kit::vm::{Frame, Vm, MOST_LEAVES, MOST_PAGES, MOST_RUNS, MOST_VCPUS, PAGE};
 use std::io;
 
-/// Say hello, and answer every line until standard input ends, or the host panics.
+/// Say hello, and answer every line until standard input ends, or a host that does not stay panics.
 pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
     let mut buffer = vec![0; LONGEST_LINE + 2];
     let mut vm = Vm {
@@ -29,6 +29,7 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
         changes_meanwhile: false,
         vcpus: &mut vec![Vcpu::default(); MOST_VCPUS],
         has_ended: false,
+        has_panicked: false,
         mappings: 0,
         jump_table: 0,
         states: PageStates {
@@ -41,23 +42,26 @@ pub fn answer_commands<H: Host>(host: &mut H) -> io::Result<()> {
         frame_count: 0,
     };
     let mut lines = Lines::new();
-    let mut line = Vec::new();
+    let (mut line, mut stop) = (Vec::new(), String::new());
     hello(host, &mut vm.asked.0);
     lines.say(&mut vm.asked.0)?;
     while lines.read(&mut line)? {
         vm.asked.0.restart();
-        let mut panicked = None;
+        let mut runs = true;
         if line.len() > LONGEST_LINE {
             vm.asked.0.text("unsupported", TOO_LONG);
         } else {
-            panicked = caught(|| answer_line(host, &mut vm, &line)).err();
+            runs = caught(|| answer_line(host, &mut vm, &line)).unwrap_or_else(|text| {
+                stop = text;
+                false
+            });
         }
-        if let Some(text) = &panicked {
+        if !runs {
             vm.asked.0.restart();
-            vm.asked.0.text("panic", text);
+            vm.asked.0.text("panic", &stop);
         }
         lines.say(&mut vm.asked.0)?;
-        if panicked.is_some() {
+        if !runs && !host.stays() {
             return Ok(());
         }
     }

@@ -62,6 +62,7 @@ pub struct Vm<'a> {
     /// What a host keeps of its vCPUs: it writes them, but for `held` and `held_by`.
     pub vcpus: &'a mut [Vcpu],
     pub has_ended: bool,
+    pub(crate) has_panicked: bool,
     /// Mappings that user space was asked for.
     pub mappings: u64,
     /// Which the host writes.

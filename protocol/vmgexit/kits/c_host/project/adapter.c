@@ -176,6 +176,7 @@ int main(void)
     static const struct vmgexit_host host = {
         .name = "a small host", /* your host and its version */
         .profile = "reference",
+        .stays = true, /* after a panic: there is nothing that the kit does not make anew */
         .tells = true,
         .knows = knows,
         .vmgexit = carry_out,

@@ -48,6 +48,7 @@ class Refused(Exception):
 
 class SmallHost(Host):
     name = "a small host"  # your host and its version
+    stays = True  # after a panic: there is nothing that the kit does not make anew
     tells = True
     has_events = True
 

@@ -24,6 +24,10 @@ impl Host for Small {
         "reference"
     }
 
+    fn stays(&self) -> bool {
+        true // after a panic: there is nothing that the kit does not make anew
+    }
+
     fn tells(&self) -> bool {
         true
     }
