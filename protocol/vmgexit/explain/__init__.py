@@ -3,7 +3,7 @@
 | pasted | read by | with the tables in |
 | --- | --- | --- |
 | any input | `inputs`: text or bytes, which kind | |
-| a line of a log | `lines` | `forms`: what programs print, a `form` each; `meanings`: what its holes hold, by `readers` |
+| a line of a log | `lines` | `forms`: what programs print; `meanings`: what holes hold, read by `readers` |
 | a word in another line | `loose_words` | its names, and `meanings` |
 | a name or a number | `questions` | `subjects`: all that has a page; `manual`: the page; `project_names` |
 | a number | `number_readings`: all that it can mean | `subjects` |
