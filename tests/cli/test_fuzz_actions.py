@@ -13,12 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.checkout import VMGEXIT
 from vmgexit.cli import main
 from vmgexit.wire.calls import calls
 from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.cli import report
 
-VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 CAMPAIGN = ".vmgexit/scenario-coconut"
 
 pytestmark = [pytest.mark.needs("atheris"), pytest.mark.slow]

@@ -6,12 +6,12 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import VMGEXIT
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import sequences
@@ -19,7 +19,6 @@ from vmgexit_fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.slow
 
-VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 CORPUS = Path(__file__).parents[2] / "corpus"
 
 # Each bug depends on the commands alone, so that a restarted process meets it again.

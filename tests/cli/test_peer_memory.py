@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import quirk_scenario
 from tests.peers.made import (
     LANGUAGES,
     NO_WARNING,
@@ -24,14 +25,12 @@ from vmgexit.cli import main
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
-from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
 
 pytestmark = pytest.mark.slow
 
 SURFACE = "svsm-memory"
-QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 LACKS = ("validated-twice", "boot-calling-area-stuck")
 """What the small SVSM does otherwise than the reference, by our names."""
 Opened = Callable[..., SvsmPeer]
@@ -89,10 +88,9 @@ def test_it_answers_as_our_machine_with_two_quirks(
 def test_what_it_does_otherwise_is_named(
     language: str, name: str, made: Made, opened: Opened
 ) -> None:
-    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
+    commands = quirk_scenario(name)
     with pytest.raises(Finding) as caught:
-        opened(made(language), "reference").run(program.write(sequence.commands))
+        opened(made(language), "reference").run(program.write(commands))
     assert caught.value.cause == name
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import PYTHON_PEER, QUIRKS, ROOT
 from vmgexit.cli import main
 from vmgexit.compare.lockstep import compare
 from vmgexit.descriptions import Command
@@ -19,9 +20,6 @@ from vmgexit.machine.scenario import to_lines
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-PYTHON_PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
-QUIRKS = ROOT / "corpus" / "quirks"
 RECORDINGS = ROOT / "corpus" / "recordings"
 
 needs_cc = pytest.mark.needs("cc")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import quirk_scenario
 from tests.watched import broken_by as breaks
 from vmgexit.descriptions import Command
 from vmgexit.hosts import quirks as host_quirks
@@ -19,7 +20,6 @@ from vmgexit.machine.quirks import (
     only,
     profile,
 )
-from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.watch import Watch
 
@@ -90,12 +90,6 @@ BROKEN = {
 COMPANIONS = {"level-vector-zero": "allow-below-31"}
 
 
-def scenario(name: str) -> list[Command]:
-    with (SCENARIOS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    return sequence.commands
-
-
 def broken_by(commands: list[Command], quirks: Quirks, wanted: str = "") -> str:
     """The invariant that breaks; only `wanted` is looked at where it is named."""
     checked = [i for i in INVARIANTS if wanted in ("", i.name)]
@@ -112,18 +106,20 @@ def test_every_quirk_has_a_scenario_and_every_scenario_a_quirk() -> None:
 def test_the_quirk_alone_breaks_its_invariant(name: str) -> None:
     companion = COMPANIONS.get(name)
     quirks = only(name, *([companion] if companion else []))
-    assert broken_by(scenario(name), quirks, BROKEN[name] if companion else "") == BROKEN[name]
+    assert (
+        broken_by(quirk_scenario(name), quirks, BROKEN[name] if companion else "") == BROKEN[name]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(names(seen=COCONUT_SEEN)) & set(BROKEN)))
 def test_coconut_breaks_an_invariant_on_it(name: str) -> None:
-    assert broken_by(scenario(name), COCONUT)
+    assert broken_by(quirk_scenario(name), COCONUT)
 
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_reference_breaks_none(name: str) -> None:
-    assert broken_by(scenario(name), REFERENCE) == ""
-    assert len(scenario(name)) <= 15
+    assert broken_by(quirk_scenario(name), REFERENCE) == ""
+    assert len(quirk_scenario(name)) <= 15
 
 
 def test_profiles_are_sets_of_named_quirks() -> None:
@@ -138,12 +134,12 @@ def test_profiles_are_sets_of_named_quirks() -> None:
 def answers(name: str, quirks: Quirks) -> list[dict[str, object]]:
     """The answers to a scenario, from its second command on. What stopped stays so."""
     machine = Machine(quirks)
-    return [machine.execute(command) for command in scenario(name)][1:]
+    return [machine.execute(command) for command in quirk_scenario(name)][1:]
 
 
 @pytest.mark.parametrize("name", MEMORY)
 def test_a_quirk_of_memory_alone_answers_otherwise(name: str) -> None:
-    commands = scenario(name)
+    commands = quirk_scenario(name)
     assert "memory" in commands[0]
     assert len(commands) <= 15
     assert answers(name, only(name)) != answers(name, REFERENCE)

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.planted import bugs, planted
+from tests.checkout import quirk_scenario
 from vmgexit.descriptions import Command
 from vmgexit.explore.freeze import freeze
 from vmgexit.machine import program
 from vmgexit.machine.machine import ACTS, Machine
 from vmgexit.machine.memory.changes import changes
 from vmgexit.machine.quirks import MEMORY, WITHOUT_MEMORY, profile
-from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
 from vmgexit.watch.breakable import COMMANDS
 from vmgexit.watch.invariants import INVARIANTS
@@ -158,14 +158,12 @@ def test_equal_on_planted_bugs(bug: str, count: int) -> None:
 
 
 def test_what_quick_misses_is_told_where_both_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    [sequence] = sequences(
-        (CORPUS / "quirks" / "ppr-keeps-low-nibble.jsonl").read_text().splitlines(), "quirk"
-    )
+    commands = quirk_scenario("ppr-keeps-low-nibble")
     monkeypatch.setattr(Tallies, "broken", lambda tallies, name: None)
-    Quick(Machine("ppr-keeps-low-nibble")).run(sequence.commands)
+    Quick(Machine("ppr-keeps-low-nibble")).run(commands)
     monkeypatch.setenv(BOTH, "1")
     with pytest.raises(Doubted, match="nothing, where Watch finds INV-6"):
-        Quick(Machine("ppr-keeps-low-nibble")).run(sequence.commands)
+        Quick(Machine("ppr-keeps-low-nibble")).run(commands)
 
 
 # --- with memory -----------------------------------------------------------------------------------

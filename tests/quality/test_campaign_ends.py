@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import VMGEXIT
 from vmgexit_fuzz.campaign.findings import records
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("atheris")]
 
-VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 LATE = 3  # seconds after its time that a campaign may take
 
 PEER = """\

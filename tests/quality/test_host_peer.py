@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import PYTHON_HOST, PYTHON_PEER
+from tests.peers.opened import opener
 from vmgexit.cli import main
 from vmgexit.hosts.quirks import PROFILES
-from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets import Finding
 from vmgexit_fuzz.targets.ghcb.peer import HostPeer
 from vmgexit_fuzz.targets.ghcb.programs import SIZE, code_of, exit_choices
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_host.py")]
-SVSM = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
 
 needs_atheris = pytest.mark.needs("atheris")
 
@@ -27,19 +25,7 @@ Open = Callable[..., HostPeer]
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens the target with a peer; its process ends with the test."""
-    targets: list[HostPeer] = []
-
-    def opened(*words: str, profile: str = "reference") -> HostPeer:
-        conditions = Conditions(profile=profile, peer=shlex.join(words), hang_seconds=40)
-        target = find("host-peer").open(conditions)
-        assert isinstance(target, HostPeer)
-        targets.append(target)
-        return target
-
-    yield opened
-    for target in targets:
-        target.close()
+    yield from opener("host-peer", HostPeer)
 
 
 def scenario(*exits: int) -> bytes:
@@ -55,7 +41,7 @@ WBINVD, RDTSC = 0x89, 0x6E
 
 
 def test_a_quirk_is_the_finding(opened: Open) -> None:
-    target = opened(*PEER, "--profile", "rdtsc-ends-run")
+    target = opened(*PYTHON_HOST, "--profile", "rdtsc-ends-run")
     assert target.run(scenario(WBINVD)) == 2
     with pytest.raises(Finding) as caught:
         target.run(scenario(WBINVD, RDTSC))
@@ -64,13 +50,13 @@ def test_a_quirk_is_the_finding(opened: Open) -> None:
     assert again is not None
     assert again.cause == "rdtsc-ends-run"
     assert [line[:9] for line in shown.splitlines() if line.startswith("->")] == ["->   2 vm"]
-    assert opened(*PEER, "--profile", "kvm", profile="kvm").run(scenario(WBINVD, RDTSC)) == 3
+    assert opened(*PYTHON_HOST, "--profile", "kvm", profile="kvm").run(scenario(WBINVD, RDTSC)) == 3
 
 
 def test_a_peer_that_lacks_a_quirk_of_the_profile(opened: Open) -> None:
     for profile in ("rdtsc-ends-run", "rdtsc-ends-run,rdtscp-injects-ud"):
         with pytest.raises(Finding) as caught:
-            opened(*PEER, profile=profile).run(scenario(RDTSC))
+            opened(*PYTHON_HOST, profile=profile).run(scenario(RDTSC))
         assert caught.value.cause == "without rdtsc-ends-run"
 
 
@@ -136,7 +122,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
 @needs_atheris
 def test_a_campaign_finds_a_bug_and_what_follows_works_with_it(run: Run, tmp_path: Path) -> None:
-    command = shlex.join([*PEER, "--profile", "rdtsc-ends-run"])
+    command = shlex.join([*PYTHON_HOST, "--profile", "rdtsc-ends-run"])
     code, told, _ = run(
         *("fuzz", "run", "host-peer", "--peer", command, "--dir", "found"),
         *("--time", "60", "--seed", "1", "--stop-on-finding", "--kinds", "random"),
@@ -167,7 +153,7 @@ def test_a_campaign_finds_a_bug_and_what_follows_works_with_it(run: Run, tmp_pat
 @pytest.mark.long
 def test_a_campaign_names_what_kvm_does_otherwise(run: Run) -> None:
     """Many quirks meet in each answer of KVM, and each finding is one of them."""
-    command = shlex.join([*PEER, "--profile", "kvm"])
+    command = shlex.join([*PYTHON_HOST, "--profile", "kvm"])
     words = ("--dir", "found", "--time", "60", "--workers", "2", "--seed", "1", "--quiet")
     assert run("fuzz", "run", "host-peer", "--peer", command, *words)[0] == 1
     records = json.loads(run("fuzz", "triage", "--dir", "found", "--json")[1])
@@ -181,12 +167,12 @@ def test_a_campaign_names_what_kvm_does_otherwise(run: Run) -> None:
     [
         (["run", "host-peer"], "the target host-peer needs --peer, a program and its arguments"),
         (
-            ["run", "host-peer", "--peer", shlex.join(SVSM)],
-            f"--peer {shlex.join(SVSM)}: it is an SVSM, which the target peer drives",
+            ["run", "host-peer", "--peer", shlex.join(PYTHON_PEER)],
+            f"--peer {shlex.join(PYTHON_PEER)}: it is an SVSM, which the target peer drives",
         ),
         (
-            ["run", "peer", "--peer", shlex.join(PEER)],
-            f"--peer {shlex.join(PEER)}: it is a GHCB host, which the target host-peer drives",
+            ["run", "peer", "--peer", shlex.join(PYTHON_HOST)],
+            f"--peer {shlex.join(PYTHON_HOST)}: it is a GHCB host, which the target host-peer drives",
         ),
         (["run", "host-peer", "--peer", "x", "--profile", "coconut"], "unknown profile coconut;"),
     ],

@@ -10,13 +10,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import VMGEXIT
 from vmgexit.descriptions import Command
 from vmgexit.machine.machine import Machine
 from vmgexit_fuzz.campaign import statistics
@@ -26,7 +26,6 @@ from vmgexit_fuzz.targets import Conditions, find
 
 pytestmark = pytest.mark.slow
 
-VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 MOST_LOST = 10  # seconds
 
 needs_atheris = pytest.mark.needs("atheris")

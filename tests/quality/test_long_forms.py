@@ -13,9 +13,7 @@ import pytest
 
 from tests.campaigns.cases import cases
 from tests.campaigns.methods import US
-
-ROOT = Path(__file__).parents[2]
-VMGEXIT = Path(sys.executable).with_name("vmgexit")
+from tests.checkout import ROOT, VMGEXIT
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 

@@ -5,24 +5,20 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import PYTHON_PEER, VMGEXIT, quirk_scenario
+from tests.peers.opened import opener
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
-from vmgexit.machine.scenario import sequences
-from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets import Finding
 from vmgexit_fuzz.targets.peer import PeerTarget
 
 pytestmark = pytest.mark.slow
-
-VMGEXIT = Path(sys.executable).with_name("vmgexit")
-ROOT = Path(__file__).parents[2]
-PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
 
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 LEVEL: Command = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
@@ -41,19 +37,7 @@ Open = Callable[..., PeerTarget]
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens the target with a peer; its process ends with the test."""
-    targets: list[PeerTarget] = []
-
-    def opened(*words: str, profile: str = "reference") -> PeerTarget:
-        conditions = Conditions(profile=profile, peer=shlex.join(words), hang_seconds=40)
-        target = find("peer").open(conditions)
-        assert isinstance(target, PeerTarget)
-        targets.append(target)
-        return target
-
-    yield opened
-    for target in targets:
-        target.close()
+    yield from opener("peer", PeerTarget)
 
 
 def finding(peer: PeerTarget, commands: list[Command]) -> Finding:
@@ -68,21 +52,21 @@ def finding(peer: PeerTarget, commands: list[Command]) -> Finding:
 
 
 def test_the_first_different_answer_is_the_finding(opened: Open) -> None:
-    found = finding(opened(*PEER, "--plant", "ppr"), [INIT, ENTER, READ_PPR, READ_PPR])
+    found = finding(opened(*PYTHON_PEER, "--plant", "ppr"), [INIT, ENTER, READ_PPR, READ_PPR])
     assert found.cause == "call SVSM_APIC_READ_REGISTER of PPR: rdx differs"
     assert found.message == MESSAGE
     assert found.clause == "INV-6"
 
 
 def test_a_stop_is_a_finding_and_the_peer_goes_on(opened: Open) -> None:
-    peer = opened(*PEER, "--plant", "panic")
+    peer = opened(*PYTHON_PEER, "--plant", "panic")
     found = finding(peer, [INIT, LEVEL, ENTER])
     assert found.cause == "panic at enter: assertion failed: !level"
     assert peer.run(program.write([INIT, READ_PPR])) == 2
 
 
 def test_a_hang_is_a_finding_and_the_peer_goes_on(opened: Open) -> None:
-    peer = opened(*PEER, "--plant", "hang")
+    peer = opened(*PYTHON_PEER, "--plant", "hang")
     peer.start()
     assert peer.peer is not None
     assert peer.peer.timeout == 5
@@ -97,12 +81,11 @@ def test_a_hang_is_a_finding_and_the_peer_goes_on(opened: Open) -> None:
 
 def test_the_profile_is_what_the_peer_is_compared_with(opened: Open) -> None:
     name = "ppr-keeps-low-nibble"
-    with (ROOT / "corpus" / "quirks" / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    command = [*PEER, "--profile", name]
-    assert finding(opened(*command), sequence.commands).cause == name
+    commands = quirk_scenario(name)
+    command = [*PYTHON_PEER, "--profile", name]
+    assert finding(opened(*command), commands).cause == name
     coconut = opened(*command, profile="coconut")
-    assert coconut.run(program.write(sequence.commands)) == len(sequence.commands)
+    assert coconut.run(program.write(commands)) == len(commands)
 
 
 def test_a_peer_that_has_gone_for_good_is_a_finding(opened: Open, tmp_path: Path) -> None:
@@ -114,7 +97,7 @@ def test_a_peer_that_has_gone_for_good_is_a_finding(opened: Open, tmp_path: Path
 
 def vmgexit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(VMGEXIT), *words],
+        [VMGEXIT, *words],
         cwd=folder,
         env=os.environ | {"PWD": str(folder)},
         capture_output=True,
@@ -139,8 +122,8 @@ def left_behind(mark: str) -> list[str]:
 @needs_atheris
 def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
     own = tmp_path / "an adapter.py"  # its path marks its processes
-    own.write_text(Path(PEER[1]).read_text())
-    command = shlex.join([PEER[0], str(own), "--plant", "ppr"])
+    own.write_text(Path(PYTHON_PEER[1]).read_text())
+    command = shlex.join([PYTHON_PEER[0], str(own), "--plant", "ppr"])
     campaign = vmgexit(
         tmp_path,
         *("fuzz", "run", "peer", "--peer", command),
@@ -172,7 +155,7 @@ def test_the_peers_own_coverage_guides_too(tmp_path: Path) -> None:
     for options in ([], ["--hits"]):
         campaign = vmgexit(
             tmp_path,
-            *("fuzz", "run", "peer", "--peer", shlex.join([*PEER, *options])),
+            *("fuzz", "run", "peer", "--peer", shlex.join([*PYTHON_PEER, *options])),
             *("--kinds", "probes", "--runs", "100", "--seed", "1"),
         )
         assert campaign.returncode == 0, campaign.stdout + campaign.stderr

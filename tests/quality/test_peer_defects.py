@@ -11,13 +11,13 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import VMGEXIT
 from tests.peers.made import BUGS, built, project
 from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
@@ -26,7 +26,6 @@ from vmgexit_fuzz.campaign.findings import records
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("atheris", "cc")]
 
-VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
 SOON = ("level-eoi", "register", "ldr")  # what a second of random inputs finds
 PATIENCE = 60  # seconds, on a loaded machine
 

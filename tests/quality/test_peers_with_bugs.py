@@ -3,17 +3,16 @@ one finding, which a quirk of ours or a broken invariant names."""
 
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import VMGEXIT
 from tests.peers.made import BUGS, COMPILED, Made, once
 from vmgexit_fuzz.campaign.findings import records
 
 pytestmark = pytest.mark.slow
 
-VMGEXIT = Path(sys.executable).with_name("vmgexit")
 SECONDS = "10"
 
 

@@ -7,20 +7,17 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.checkout import VMGEXIT, quirk_scenario
 from vmgexit.machine import program
 from vmgexit.machine.quirks import WITHOUT_MEMORY
-from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.targets import Conditions, Finding, find
 
 pytestmark = pytest.mark.slow
 
-VMGEXIT = Path(sys.executable).with_name("vmgexit")
-QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 
 # 0b10 is accepted while the count is 0: off is no longer off.
 PLANT = """
@@ -39,7 +36,7 @@ needs_atheris = pytest.mark.needs("atheris")
 
 def vmgexit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(VMGEXIT), *words],
+        [VMGEXIT, *words],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(folder), "PWD": str(folder)},
         capture_output=True,
@@ -92,15 +89,9 @@ def test_without_the_bug_nothing_is_found(tmp_path: Path, target: str) -> None:
     assert "0 findings" in campaign.stdout
 
 
-def quirk_scenario(name: str) -> bytes:
-    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    return program.write(sequence.commands)
-
-
 @pytest.mark.parametrize("name", WITHOUT_MEMORY)
 def test_the_target_finds_each_quirk_and_not_in_the_reference(name: str) -> None:
-    row, data = find("scenario"), quirk_scenario(name)
+    row, data = find("scenario"), program.write(quirk_scenario(name))
     assert row.open().run(data) > 0
     # Vector 0 must be allowed, which the reference refuses.
     profile = f"{name},allow-below-31" if name == "level-vector-zero" else name

@@ -9,22 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import PYTHON_HOST, PYTHON_PEER, quirk_scenario
 from vmgexit.compare.causes import first
-from vmgexit.descriptions import Command
 from vmgexit.errors import UsageError
 from vmgexit.machine import program
 from vmgexit.machine.commands import call, checked
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import SIZE
 from vmgexit.machine.quirks import MEMORY, REFERENCE, profile
-from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.inputs import looks, memory_programs
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
 from vmgexit_fuzz.targets.whole_svsm import OPENING
 
-ROOT = Path(__file__).parents[2]
-PEER = [sys.executable, str(ROOT / "specs" / "peers" / "python_peer.py")]
 ROW = find("svsm-peer")
 
 PARTLY = """
@@ -47,12 +44,6 @@ for line in sys.stdin:
 """An adapter with a defect and without some operations, or with no use for some arguments."""
 
 Open = Callable[..., SvsmPeer]
-
-
-def quirk_scenario(name: str) -> list[Command]:
-    with (ROOT / "corpus" / "quirks" / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    return sequence.commands
 
 
 @pytest.fixture
@@ -151,7 +142,7 @@ def test_mutations_are_of_whole_operations_and_the_same_each_time() -> None:
 
 @pytest.mark.slow
 def test_a_peer_that_does_as_the_machine_has_no_finding(opened: Open) -> None:
-    target = opened(*PEER)
+    target = opened(*PYTHON_PEER)
     assert target.has_apic
     for seed in range(20):
         target.run(target.make(random.Random(seed)))
@@ -188,7 +179,7 @@ def test_what_a_peer_lacks_is_left_out(partly: Open, lacks: tuple[str, ...], sta
 
 @pytest.mark.slow
 def test_what_stops_it_is_a_finding_and_it_goes_on(opened: Open) -> None:
-    target = opened(*PEER, "--profile", "delete-running-stops")
+    target = opened(*PYTHON_PEER, "--profile", "delete-running-stops")
     with pytest.raises(Finding) as caught:
         target.run(program.write(quirk_scenario("delete-running-stops")))
     assert caught.value.cause == "delete-running-stops"
@@ -204,4 +195,4 @@ def test_a_peer_without_memory_is_told_so(partly: Open) -> None:
 @pytest.mark.slow
 def test_a_host_is_told_so(opened: Open) -> None:
     with pytest.raises(UsageError, match="it is a GHCB host, which the target host-peer drives"):
-        opened(sys.executable, str(ROOT / "specs" / "peers" / "python_host.py"))
+        opened(*PYTHON_HOST)

@@ -1,21 +1,19 @@
 """One defect of a peer has one name, whatever brings it to light."""
 
 import random
-from pathlib import Path
 
 import pytest
 
+from tests.checkout import quirk_scenario
 from vmgexit.compare.causes import _key, explaining, first
 from vmgexit.descriptions import Answer, Command
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import REFERENCE, profile
-from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.inputs.programs import stock
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.peer import PeerTarget
 
-QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 ENTER: Command = {"op": "enter", "cpu": 0}
 TAKE: Command = {"op": "guest_take", "cpu": 0}
@@ -85,9 +83,8 @@ def test_a_peer_that_is_right_has_no_cause() -> None:
 
 @pytest.mark.parametrize("name", TEN)
 def test_a_quirk_of_ours_names_what_it_explains(name: str) -> None:
-    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    cause = first(Machine(profile(name)), REFERENCE, sequence.commands)
+    commands = quirk_scenario(name)
+    cause = first(Machine(profile(name)), REFERENCE, commands)
     assert cause is not None
     assert cause.name == cause.quirk == name
     assert str(cause).endswith(f"(explained by {name})")

@@ -1,26 +1,17 @@
 """The minimiser: fewer commands, the same cause, and never another bug."""
 
 import random
-from pathlib import Path
 
 import pytest
 
-from vmgexit.descriptions import Command
+from tests.checkout import quirk_scenario
 from vmgexit.machine import program
 from vmgexit.machine.program import SIZE
-from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.inputs.programs import mutate
 from vmgexit_fuzz.process.minimize import minimized
 from vmgexit_fuzz.targets import Conditions, Finding, Target, find
 
-QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 ROW = find("scenario")
-
-
-def known(name: str) -> list[Command]:
-    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream)
-    return sequence.commands
 
 
 def cause_of(target: Target, data: bytes) -> str:
@@ -40,8 +31,8 @@ def cause_if_any(target: Target, data: bytes) -> str:
 @pytest.mark.parametrize("name", ["remap-loses-lazy-eoi", "handoff-drops-vector-31"])
 def test_noise_around_a_known_scenario_goes_away(name: str) -> None:
     target = ROW.open(Conditions(profile=name))
-    short = program.write(known(name))
-    state = program.write([known(name)[0], {"op": "state", "cpu": 0}])[SIZE:]
+    short = program.write(quirk_scenario(name))
+    state = program.write([quirk_scenario(name)[0], {"op": "state", "cpu": 0}])[SIZE:]
     long = short[:SIZE] + state * 20
     for at in range(SIZE, len(short), SIZE):
         long += short[at : at + SIZE] + state * 3

@@ -2,11 +2,11 @@
 
 import json
 
+from tests.checkout import quirk_scenario
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
 from vmgexit.machine.quirks import REFERENCE, Quirks, profile
-from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.wire.apic import ApicRegister
 from vmgexit.wire.svsm import Protocol, ResultCode
@@ -172,18 +172,15 @@ def test_reach_survives_json() -> None:
 
 
 def test_an_input_that_breaks_an_invariant_ends_there() -> None:
-    path = next(path for path in QUIRKS if path.stem == "allow-below-31")
-    sequence = next(iter(sequences(path.read_text().splitlines())))
     reach = Reach()
-    reach.add(sequence.commands, profile("allow-below-31"))
+    reach.add(quirk_scenario("allow-below-31"), profile("allow-below-31"))
     assert (reach.inputs, reach.broken) == (1, 1)
 
 
 def test_an_invariant_that_is_not_kept_is_counted_and_not_checked() -> None:
-    path = next(path for path in QUIRKS if path.stem == "ppr-keeps-low-nibble")  # breaks INV-6
-    sequence = next(iter(sequences(path.read_text().splitlines())))
+    name = "ppr-keeps-low-nibble"  # breaks INV-6
     reach = Reach()
     kept = [invariant for invariant in INVARIANTS if invariant.name != "INV-6"]
-    reach.add(sequence.commands, profile(path.stem), kept)
+    reach.add(quirk_scenario(name), profile(name), kept)
     assert reach.broken == 0
     assert exercised(reach)["INV-6"] > 0

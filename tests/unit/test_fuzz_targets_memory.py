@@ -2,35 +2,27 @@
 find."""
 
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.campaigns.cases import BY_THE_HOST
+from tests.checkout import quirk_scenario
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import checked
 from vmgexit.machine.program import SIZE, spelled
 from vmgexit.machine.quirks import MEMORY
-from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.inputs import memory, memory_programs
 from vmgexit_fuzz.inputs.memory import BURSTS, HOSTILE, Burst, Pick
 from vmgexit_fuzz.targets import USUAL, Conditions, Finding, find
 from vmgexit_fuzz.targets.whole_svsm import OPENING, HostileWholeSvsm, WholeSvsm
 
-QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 SVSM = WholeSvsm(find("svsm"), USUAL)
 HOSTILE_SVSM = HostileWholeSvsm(find("svsm-hostile"), USUAL)
 LONGEST = find("svsm").longest
 SEEDS = range(600)
-
-
-def quirk_scenario(name: str) -> bytes:
-    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    return program.write(sequence.commands)
 
 
 def named(name: str) -> str:
@@ -39,7 +31,7 @@ def named(name: str) -> str:
 
 @pytest.mark.parametrize("name", MEMORY)
 def test_each_quirk_is_found_and_not_in_the_reference(name: str) -> None:
-    row, data = find(named(name)), quirk_scenario(name)
+    row, data = find(named(name)), program.write(quirk_scenario(name))
     assert row.open().run(data) > 1
     target = row.open(Conditions(profile=name))
     with pytest.raises(Finding, match=r"^(MEM|INV)-\d+ at call "):

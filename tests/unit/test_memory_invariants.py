@@ -1,23 +1,21 @@
 """MEM-1 to MEM-12: each breaks on a bug of its own, planted in the machine, and says when it had work."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.checkout import quirk_scenario
 from vmgexit.descriptions import Command
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.memory.registry import Home
 from vmgexit.machine.memory.rmp import VALIDATED, VMSA, with_permissions
 from vmgexit.machine.rules import core, operands
-from vmgexit.machine.scenario import sequences
 from vmgexit.machine.vm import Vm
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.judged import Violation
 from vmgexit.watch.snapshot import snapshot
 from vmgexit.watch.watch import Watch
 
-QUIRKS = Path(__file__).parents[2] / "corpus" / "quirks"
 LIST, CALLING = 0x9000, 0x8000
 PAGE_1, PAGE_2 = 0x30000, 0x31000
 
@@ -35,12 +33,6 @@ STATE: Command = {
 QUERY: Command = {
     "op": "call", "cpu": 0, "protocol": 0, "request": 6, "rcx": 1, "rdx": 0, "r8": 0,
 }  # fmt: skip
-
-
-def of_quirk(name: str) -> list[Command]:
-    with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, name)
-    return sequence.commands
 
 
 def carry_out(watch: Watch, commands: list[Command]) -> None:
@@ -168,8 +160,8 @@ def test_what_is_not_documented_breaks_inv_9(
 def test_a_quirk_breaks_it_and_the_reference_does_not(name: str, clause: str) -> None:
     held = [one for one in INVARIANTS if one.name == clause]
     with pytest.raises(Violation):
-        carry_out(Watch(Machine(name), invariants=held), of_quirk(name))
-    assert broken(of_quirk(name), clause) == ""
+        carry_out(Watch(Machine(name), invariants=held), quirk_scenario(name))
+    assert broken(quirk_scenario(name), clause) == ""
 
 
 def test_what_the_host_took_is_no_breach() -> None:
@@ -216,7 +208,7 @@ def test_each_says_when_it_had_something_to_check() -> None:
     assert counts([INIT, QUERY]) == {"INV-9": 1, "MEM-10": 1, "MEM-11": 2, "MEM-3": 1}
     assert counts([INIT, *listed(0x400004)])["MEM-2"] == 1
     assert counts(CREATED).keys() >= {"MEM-1", "MEM-7", "MEM-8", "MEM-9"}
-    assert "MEM-6" in counts(of_quirk("validated-twice"))
+    assert "MEM-6" in counts(quirk_scenario("validated-twice"))
     assert "MEM-5" in counts([INIT, QUERY | {"request": 77}])
-    assert "MEM-4" in counts(of_quirk("legacy-range-not-cleared"))
-    assert "MEM-12" in counts(of_quirk("tpm-echo"))
+    assert "MEM-4" in counts(quirk_scenario("legacy-range-not-cleared"))
+    assert "MEM-12" in counts(quirk_scenario("tpm-echo"))

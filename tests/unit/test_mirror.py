@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.checkout import quirk_scenario
 from tests.conformance.test_quirks import BROKEN, COMPANIONS
 from tests.watched import broken_by
 from vmgexit.compare.mirror import NEEDS, Exchange, ask, broken, judge
@@ -17,7 +18,6 @@ from vmgexit.descriptions import Answer, Command
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.quirks import profile
-from vmgexit.machine.scenario import sequences
 from vmgexit.watch.invariants import INVARIANTS
 from vmgexit.watch.watch import Watch
 from vmgexit_fuzz.inputs.programs import stock
@@ -120,13 +120,12 @@ ALONE = [one for one in BROKEN if not BROKEN[one].startswith("MEM") and one not 
 
 @pytest.mark.parametrize("quirk", ALONE)
 def test_each_quirk_breaks_by_answers_what_it_breaks_in_the_machine(quirk: str) -> None:
-    with (CORPUS / f"{quirk}.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, quirk)
-    if "memory" in sequence.commands[0]:
-        assert judge(exchanges(sequence.commands, quirk)) is None
+    commands = quirk_scenario(quirk)
+    if "memory" in commands[0]:
+        assert judge(exchanges(commands, quirk)) is None
         return
-    assert name(exchanges(sequence.commands, quirk)) == BROKEN[quirk]
-    assert name(exchanges(sequence.commands)) == ""
+    assert name(exchanges(commands, quirk)) == BROKEN[quirk]
+    assert name(exchanges(commands)) == ""
 
 
 def scenarios(count: int, seed: int) -> list[list[Command]]:
@@ -154,9 +153,8 @@ def test_every_invariant_has_its_needs_but_those_of_memory() -> None:
 
 
 def test_what_a_peer_does_not_tell_is_not_judged() -> None:
-    with (CORPUS / "ppr-keeps-low-nibble.jsonl").open("rb") as stream:
-        [sequence] = sequences(stream, "")
-    told = exchanges(sequence.commands, "ppr-keeps-low-nibble")
+    commands = quirk_scenario("ppr-keeps-low-nibble")
+    told = exchanges(commands, "ppr-keeps-low-nibble")
     for exchange in told:
         for _, answer in exchange.looks:
             answer.pop("apic", None)

@@ -72,6 +72,20 @@ def register(parser: argparse.ArgumentParser) -> None:
         "vmgexit explore --memory --vcpus 2 --depth 4 --profile delete-running-stops --moves vcpus",
         "vmgexit explore --guest linux --profile lazy-eoi-survives-disable --edge 0x31",
     )
+    _add_system(parser)
+    _add_search(parser)
+    _add_memory(parser.add_argument_group("SVSMs with memory"))
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
+    parser.add_argument(
+        "--itf",
+        metavar="FILE",
+        help="write it there as a trace in the Informal Trace Format (.itf.json)",
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_system(parser: argparse.ArgumentParser) -> None:
+    """What there is, and what may happen to it."""
     parser.add_argument(
         "--guest",
         default="",
@@ -79,57 +93,36 @@ def register(parser: argparse.ArgumentParser) -> None:
         help=f"{' or '.join(GUESTS)}: guests make that one's calls and no others"
         " (default: guests of which nothing is known)",
     )
-    parser.add_argument("--vcpus", type=number, default=1, metavar="N", help="1 to 4")
-    parser.add_argument(
-        "--depth",
-        type=number,
-        default=10_000,
-        metavar="D",
-        help="at most so many moves from the start",
-    )
     parser.add_argument("--profile", default="reference", help="as for replay")
-    parser.add_argument(
-        "--registrations",
-        type=number,
-        default=1,
-        metavar="N",
-        help="the registration count at the start",
-    )
-    parser.add_argument(
-        "--edge", type=_vectors, metavar="V,V", help="vectors that the host posts, each once"
-    )
-    parser.add_argument(
-        "--level",
-        type=_vectors,
-        default=(),
-        metavar="V,V",
-        help="level-triggered vectors that the host posts",
-    )
-    parser.add_argument(
-        "--ipis",
-        type=_ipis,
-        default=(),
-        metavar="V,V",
-        help="vectors that vCPUs send, each once; nmi, of a known guest, is an NMI",
-    )
-    parser.add_argument(
-        "--calls",
-        type=number,
-        default=0,
-        metavar="N",
-        help="how many CONFIGURE_EMULATION calls, of any kind",
-    )
-    for option, what in (
-        ("--intercepts", "deliveries that an intercept cuts short"),
-        ("--refusals", "requests of an SVSM that the host refuses"),
-        ("--creations", "vCPUs that are created anew"),
+    for option, of, default, what in (
+        ("--edge", _vectors, None, "vectors that the host posts, each once"),
+        ("--level", _vectors, (), "level-triggered vectors that the host posts"),
+        (
+            "--ipis",
+            _ipis,
+            (),
+            "vectors that vCPUs send, each once; nmi, of a known guest, is an NMI",
+        ),
     ):
-        parser.add_argument(option, type=number, default=0, metavar="N", help=f"how many {what}")
+        parser.add_argument(option, type=of, default=default, metavar="V,V", help=what)
+    for option, least, what in (
+        ("--vcpus", 1, "1 to 4"),
+        ("--registrations", 1, "the registration count at the start"),
+        ("--calls", 0, "how many CONFIGURE_EMULATION calls, of any kind"),
+        ("--intercepts", 0, "how many deliveries an intercept cuts short"),
+        ("--refusals", 0, "how many requests of an SVSM the host refuses"),
+        ("--creations", 0, "how many vCPUs are created anew"),
+    ):
+        parser.add_argument(option, type=number, default=least, metavar="N", help=what)
     parser.add_argument(
         "--handler-in-window",
         action="store_true",
         help="the SVSM's #HV handler can run inside the switch window, as where its interrupts are on",
     )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    """What is looked at, and what ends the search."""
     parser.add_argument(
         "--reduce",
         action="store_true",
@@ -143,16 +136,16 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="count the states: "
         + "; ".join(f"{name}: {what}" for name, (what, _) in PROJECTIONS.items()),
     )
-    parser.add_argument(
-        "--states", type=number, default=Limits().states, metavar="N", help="at most so many states"
-    )
-    parser.add_argument(
-        "--seconds", type=number, default=0, metavar="S", help="at most so long (default: no limit)"
-    )
-    parser.add_argument(
-        "--megabytes", type=number, default=1900, metavar="MB", help="at most so much of our memory"
-    )
-    memory = parser.add_argument_group("SVSMs with memory")
+    for option, unit, most, what in (
+        ("--depth", "D", 10_000, "at most so many moves from the start"),
+        ("--states", "N", Limits().states, "at most so many states"),
+        ("--seconds", "S", 0, "at most so long (default: no limit)"),
+        ("--megabytes", "MB", 1900, "at most so much of our memory"),
+    ):
+        parser.add_argument(option, type=number, default=most, metavar=unit, help=what)
+
+
+def _add_memory(memory: argparse._ArgumentGroup) -> None:
     memory.add_argument(
         "--memory",
         action="store_true",
@@ -183,13 +176,6 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="instead: the last two calls of this scenario at once, in every order of their steps, as if"
         " the SVSM held no lock",
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the counterexample there")
-    parser.add_argument(
-        "--itf",
-        metavar="FILE",
-        help="write it there as a trace in the Informal Trace Format (.itf.json)",
-    )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -203,13 +189,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.races is not None:
         _refuse(arguments, _OF_A_SEARCH, "--races")
         return show_races(arguments.races, quirks)
-    if not arguments.memory:
-        _say_what_cannot_be(arguments, quirks)
     if arguments.memory:
         outcome = explore_memory(
             _with_memory(arguments), quirks, limits=limits, progress=_progress()
         )
     else:
+        _say_what_cannot_be(arguments, quirks)
         outcome = explore(
             _system(arguments, guest),
             quirks,
@@ -218,7 +203,6 @@ def run(arguments: argparse.Namespace) -> int:
             reduced=arguments.reduce,
             count_by=arguments.count_by,
         )
-    violation = outcome.broken
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     for ending, scenario in outcome.endings.items():
@@ -227,38 +211,45 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{states:10} {kind}")
     if outcome.counts:
         print(f"{len(outcome.counts)} kinds of states by {arguments.count_by}")
-    if isinstance(violation, Violation):
-        print(f"{violation}\n  ({violation.invariant.meaning})")
-        print(show(outcome.path, mark=len(outcome.path) - 1))
-        if not outcome.shortest:
-            print("a shorter scenario may exist: the full search was too large to look for it")
-        if arguments.output:
-            path = write_output(Path(arguments.output), to_lines(outcome.path).encode())
-            print(
-                f"again: vmgexit replay --invariants --profile {arguments.profile} {path}",
-            )
-        if arguments.itf:
-            told = trace(outcome.path, quirks, source=str(violation))
-            print(f"ITF trace: {write_output(Path(arguments.itf), told.encode())}")
+    if isinstance(outcome.broken, Violation):
+        _show_violation(arguments, outcome, outcome.broken, quirks)
     elif guest is not None:
         print(f"{guest.name} provokes nothing of {arguments.profile} within these bounds")
-    if violation is None and not arguments.memory:
+    if outcome.broken is None and not arguments.memory:
         for name in _on(quirks):
             if name not in MEMORY and name.replace("-", "_") not in outcome.asked:
                 print(f"{name}: no move that was made comes to it")
-    covered = (
-        f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed; every state within"
-        f" {outcome.depth} moves was seen"
-        if outcome.stopped_by
-        else "every reachable state"
-        if violation is None
-        else "stopped at the violation"
-    )
     print(
-        f"{outcome.states} states, {outcome.moves} moves, depth {outcome.depth}: {covered};"
+        f"{outcome.states} states, {outcome.moves} moves, depth {outcome.depth}: {_covered(outcome)};"
         f" {outcome.rate:.0f} states/s, {outcome.megabytes:.0f} MB"
     )
-    return 1 if violation is not None else 0
+    return 1 if outcome.broken is not None else 0
+
+
+def _show_violation(
+    arguments: argparse.Namespace, outcome: Outcome[Command], violation: Violation, quirks: Quirks
+) -> None:
+    """The counterexample, and the files that it is written to."""
+    print(f"{violation}\n  ({violation.invariant.meaning})")
+    print(show(outcome.path, mark=len(outcome.path) - 1))
+    if not outcome.shortest:
+        print("a shorter scenario may exist: the full search was too large to look for it")
+    if arguments.output:
+        path = write_output(Path(arguments.output), to_lines(outcome.path).encode())
+        print(f"again: vmgexit replay --invariants --profile {arguments.profile} {path}")
+    if arguments.itf:
+        told = trace(outcome.path, quirks, source=str(violation))
+        print(f"ITF trace: {write_output(Path(arguments.itf), told.encode())}")
+
+
+def _covered(outcome: Outcome[Command]) -> str:
+    """How much of the system the search has seen."""
+    if outcome.stopped_by:
+        return (
+            f"stopped by {outcome.stopped_by}, {outcome.frontier} states not followed; every state"
+            f" within {outcome.depth} moves was seen"
+        )
+    return "every reachable state" if outcome.broken is None else "stopped at the violation"
 
 
 def _on(quirks: Quirks) -> list[str]:

@@ -66,12 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress.clear()
     if timeline is not None:
         timeline.finish()
-    if arguments.timeline and timeline is not None:
-        print("\n".join(timeline.lines()))
-    elif arguments.json and arguments.summary:
-        print(json.dumps(summary.as_dict()))
-    elif not arguments.json:
-        _print_summary(summary)
+    _print_end(arguments, summary, timeline)
     if draw is not None and timeline is not None and timeline.points:
         write_output(Path(arguments.plot), draw(timeline, f"VMGEXITs of {arguments.file}"))
     sys.stdout.flush()
@@ -115,7 +110,7 @@ def _watched(arguments: argparse.Namespace) -> tuple[int, bool]:
 
 # --- reading ------------------------------------------------------------------------------------------
 
-Show = Callable[["bytes", "Event | None", "list[Pair]"], bytes]
+Show = Callable[[bytes, Event | None, list[Pair]], bytes]
 
 
 def _read(
@@ -178,7 +173,17 @@ def _refuse_binary(head: bytes, name: str) -> None:
         )
 
 
-# --- the summary --------------------------------------------------------------------------------------
+# --- what comes last ----------------------------------------------------------------------------------
+
+
+def _print_end(arguments: argparse.Namespace, summary: Summary, timeline: Timeline | None) -> None:
+    """The timeline or the summary, as it was asked for."""
+    if arguments.timeline and timeline is not None:
+        print("\n".join(timeline.lines()))
+    elif arguments.json and arguments.summary:
+        print(json.dumps(summary.as_dict()))
+    elif not arguments.json:
+        _print_summary(summary)
 
 
 def _print_summary(summary: Summary) -> None:

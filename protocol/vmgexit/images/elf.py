@@ -72,27 +72,8 @@ def segments(file: mmap, name: str) -> tuple[list[Segment], bool]:
     Raises DecodeError with the header that is wrong and where it stands.
     """
     size = len(file)
-    if size < Header.size:
-        raise DecodeError(f"{name}: an ELF header has {Header.size} bytes, {size} found")
-    header = Header.decode(file[: Header.size])
-    if (header.file_class, header.encoding) != (2, 1):
-        raise DecodeError(f"{name}: not an ELF file of 64 bits, least significant byte first")
-    if header.type != _CORE:
-        raise DecodeError(f"{name}: ELF type {header.type}: 4, a core, expected")
-    if header.phentsize != ProgramHeader.size:
-        raise DecodeError(
-            f"{name}: program headers of {header.phentsize} bytes: {ProgramHeader.size} expected"
-        )
-    number = header.phnum
-    if number == _IN_SECTION:
-        at = header.shoff + 0x2C  # sh_info of the first section header
-        if at + 4 > size:
-            raise DecodeError(f"{name}: the section header at {header.shoff:#x} is past the end")
-        number = int.from_bytes(file[at : at + 4], "little")
-    if number > _MOST or header.phoff + number * ProgramHeader.size > size:
-        raise DecodeError(
-            f"{name}: {number} program headers at {header.phoff:#x}: the file has {size} bytes"
-        )
+    header = _header(file, name)
+    number = _program_headers(file, name, header)
     loads = []
     for index in range(number):
         at = header.phoff + index * ProgramHeader.size
@@ -113,3 +94,34 @@ def segments(file: mmap, name: str) -> tuple[list[Segment], bool]:
         for entry in loads
     ]
     return sorted(found, key=lambda segment: (segment.address, -segment.size)), physical
+
+
+def _header(file: mmap, name: str) -> Header:
+    """The header of a core of 64 bits. Raises DecodeError."""
+    if len(file) < Header.size:
+        raise DecodeError(f"{name}: an ELF header has {Header.size} bytes, {len(file)} found")
+    header = Header.decode(file[: Header.size])
+    if (header.file_class, header.encoding) != (2, 1):
+        raise DecodeError(f"{name}: not an ELF file of 64 bits, least significant byte first")
+    if header.type != _CORE:
+        raise DecodeError(f"{name}: ELF type {header.type}: 4, a core, expected")
+    if header.phentsize != ProgramHeader.size:
+        raise DecodeError(
+            f"{name}: program headers of {header.phentsize} bytes: {ProgramHeader.size} expected"
+        )
+    return header
+
+
+def _program_headers(file: mmap, name: str, header: Header) -> int:
+    """How many program headers there are, all of them in the file. Raises DecodeError."""
+    size, number = len(file), header.phnum
+    if number == _IN_SECTION:
+        at = header.shoff + 0x2C  # sh_info of the first section header
+        if at + 4 > size:
+            raise DecodeError(f"{name}: the section header at {header.shoff:#x} is past the end")
+        number = int.from_bytes(file[at : at + 4], "little")
+    if number > _MOST or header.phoff + number * ProgramHeader.size > size:
+        raise DecodeError(
+            f"{name}: {number} program headers at {header.phoff:#x}: the file has {size} bytes"
+        )
+    return number

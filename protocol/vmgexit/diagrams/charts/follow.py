@@ -42,19 +42,7 @@ def charted(
     Raises UsageError where there are more than MOST of them, or of lanes more than MOST_LANES, and
     ScenarioError where a command cannot be carried out.
     """
-    count = len(sequence.commands)
-    if not count:
-        raise ScenarioError(f"{sequence.name}: no command found")
-    end = count - 1 if last is None else min(last, count - 1)
-    if last is not None and first > last:
-        raise UsageError(f"--from {first}: --to {last} is before that")
-    if first > end:
-        raise UsageError(f"--from {first}: the last command is {end}")
-    if end - first >= MOST:
-        raise UsageError(
-            f"{sequence.name}: {count_of(count, 'command')}; one chart has {MOST} at most:"
-            " choose them by --from N --to N"
-        )
+    count, end = len(sequence.commands), _end(sequence, first, last)
     terms: dict[str, str] = {}
     items = list(_items(sequence, profile, first, end, terms))
     lanes = lanes_of(items, GUEST_FIRST if sequence.machine == HOST else Party)
@@ -75,6 +63,24 @@ def charted(
         tuple(items),
         tuple(sorted(terms.items())),
     )
+
+
+def _end(sequence: Sequence, first: int, last: int | None) -> int:
+    """The last command that is drawn. Raises ScenarioError and UsageError as `charted`."""
+    count = len(sequence.commands)
+    if not count:
+        raise ScenarioError(f"{sequence.name}: no command found")
+    end = count - 1 if last is None else min(last, count - 1)
+    if last is not None and first > last:
+        raise UsageError(f"--from {first}: --to {last} is before that")
+    if first > end:
+        raise UsageError(f"--from {first}: the last command is {end}")
+    if end - first >= MOST:
+        raise UsageError(
+            f"{sequence.name}: {count_of(count, 'command')}; one chart has {MOST} at most:"
+            " choose them by --from N --to N"
+        )
+    return end
 
 
 def _items(

@@ -10,20 +10,20 @@ from ..form import Form
 
 _GHCB = "Linux arch/x86/kvm/svm/sev.c dump_ghcb"
 _VMCB = "Linux arch/x86/kvm/svm/svm.c dump_vmcb"
+_OF_CONTROL = "A field of the VMCB's control area."
 
 
 def _ghcb(text: str, says: str = "A field of the GHCB.", heads: bool = False) -> Form:
     return Form("KVM", text, says, _GHCB, of="ghcb", block="ghcb dump", heads=heads)
 
 
-def _control(text: str, says: str = "A field of the VMCB's control area.") -> Form:
-    return Form("KVM", text, says, _VMCB, block="vmcb dump")
+def _control(text: str) -> Form:
+    return Form("KVM", text, _OF_CONTROL, _VMCB, block="vmcb dump")
 
 
 def _common(text: str) -> Form:
     """A line whose name others use too."""
-    says = "A field of the VMCB's control area."
-    return Form("KVM", text, says, _VMCB, of="vmcb-control", block="vmcb dump", inside=True)
+    return Form("KVM", text, _OF_CONTROL, _VMCB, of="vmcb-control", block="vmcb dump", inside=True)
 
 
 def _save(text: str, inside: bool = True) -> Form:

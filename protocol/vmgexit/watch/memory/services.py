@@ -39,9 +39,10 @@ from .outcome import Outcome, Refusal
 
 Result = ResultCode
 
+# Manifests: what the vTPM's says is the device's own; that of all services has it behind one entry.
 _VTPM = bytes((7 * index + 3) % 256 for index in range(314))
-_ENTRY = 24  # of each service: GUID, offset, length
-_HEAD = 24
+_HEAD = 24  # GUID, length, number of entries
+_ENTRY = 24  # GUID, offset, length
 _ALL = (
     guid_bytes(MANIFEST_GUID)
     + (_HEAD + _ENTRY + len(_VTPM)).to_bytes(4, "little")
@@ -51,6 +52,7 @@ _ALL = (
     + len(_VTPM).to_bytes(4, "little")
     + _VTPM
 )
+# The bytes of an operation structure that must be zero.
 _RESERVED = (slice(0x0C, 0x10), slice(0x1A, 0x20), slice(0x2C, 0x30), slice(0x3C, 0x40))
 _VERSION_ON = slice(0x50, 0x58)  # version of the manifest, and the reserved bytes after it
 
