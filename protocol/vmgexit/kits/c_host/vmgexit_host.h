@@ -262,25 +262,30 @@ static inline const char *vmgexit_carry_out(const struct vmgexit_host *host, con
     return "it";
 }
 
-/* Do a command and answer it; a stop comes back to here. Whether the host goes on. */
-static VMGEXIT_NOT_INLINE bool vmgexit_do_or_stop(const struct vmgexit_host *host, const struct vmgexit_command *command)
+static VMGEXIT_NOT_INLINE void vmgexit_do_command(const struct vmgexit_host *host, const struct vmgexit_command *command)
 {
     const char *wrong;
 
-    if (setjmp(vmgexit_stop.left)) {
-        vmgexit_only(vmgexit_stop.kind, vmgexit_stop.text);
-        return host->stays;
-    }
     vmgexit_begin_unless_stopped(command->operation == VMGEXIT_OP_INIT);
     vmgexit_empty(&vmgexit_asked);
     wrong = vmgexit_carry_out(host, command);
     if (wrong) {
         vmgexit_only("unsupported", wrong);
-    } else {
-        vmgexit_answer.is_full |= vmgexit_asked.is_full;
-        vmgexit_send_answer();
+        return;
     }
-    return true;
+    vmgexit_answer.is_full |= vmgexit_asked.is_full;
+    vmgexit_send_answer();
+}
+
+/* The same; a stop comes back to here. Whether the host goes on. */
+static inline bool vmgexit_do_or_stop(const struct vmgexit_host *host, const struct vmgexit_command *command)
+{
+    if (!setjmp(vmgexit_stop.left)) {
+        vmgexit_do_command(host, command);
+        return true;
+    }
+    vmgexit_only(vmgexit_stop.kind, vmgexit_stop.text);
+    return host->stays;
 }
 
 static inline void vmgexit_answer_line(const void *of, const char *line, size_t length)
