@@ -39,10 +39,9 @@ def main(name: str, arguments: Sequence[str] = ()) -> None:
     with contextlib.suppress(Exception):  # the engine starts with it too
         run(b"")  # imports what is imported late, for that has probes as well
     if row.has_states:
-        from .process import states
+        from .process.states import marking
 
-        states.install()
-        target.observe = states.mark
+        target.observe = marking(row)
 
     def one(data: bytes) -> None:
         run(data)  # what it counts would be a verdict to libFuzzer

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import groupby, takewhile
 from pathlib import Path
 from random import Random
 
@@ -55,6 +56,35 @@ def test_every_operation_is_made_and_pages_of_guests_are() -> None:
     operation = bytearray(SIZE)
     operation[0], operation[2], operation[3] = code_of("vmgexit"), 1, 5
     assert page(bytes(operation)).encode() == guest_pages()[5]
+
+
+def operations(data: bytes) -> list[bytes]:
+    assert len(data) % SIZE == 0
+    return [data[at : at + SIZE] for at in range(0, len(data), SIZE)]
+
+
+@given(seed=st.integers(0, 1 << 31))
+@settings(max_examples=50)
+def test_a_scenario_from_nothing_is_short_enough_and_made_again(seed: int) -> None:
+    made = TARGET.make(Random(seed))
+    assert made == TARGET.make(Random(seed))
+    assert 2 <= len(operations(made)) <= 24
+
+
+def test_another_way_on_is_all_new_and_an_operation_comes_again_many_times() -> None:
+    data = next(made for seed in range(99) if len(made := TARGET.make(Random(seed))) == 24 * SIZE)
+    given = operations(data)
+    assert len(set(given)) > 20
+    ways, most = 0, 0
+    for seed in range(200):
+        made = operations(TARGET.mutate(data, ROW.longest, seed))
+        kept = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(given, made, strict=False))
+        )
+        ways += kept >= 4 and len(made) > kept + 2 and not set(made[kept:]) & set(given)
+        most = max(most, *(sum(1 for _ in alike) for _, alike in groupby(made)))
+    assert ways > 4
+    assert most >= 8
 
 
 @given(st.binary(max_size=4 * SIZE))

@@ -266,10 +266,9 @@ def main() -> None:
     if kind.engine:
         one = wrapped(counter.counting())
         if kind.states and row.has_states:
-            from . import states  # not before: it imports what is to be instrumented
+            from .states import marking  # not before: it imports what is to be instrumented
 
-            states.install()
-            target.observe = states.mark
+            target.observe = marking(row)
         _engine(kind, target, order, counter, one)
     else:
         _from_nothing(target, order, counter, one)
@@ -354,9 +353,9 @@ class StateCounter:
     """Which states inputs reached, each input counted once for a state."""
 
     def __init__(self, target: Target, order: Order) -> None:
-        from .states import cells, seen
+        from .states import of
 
-        self.cells, self.seen = cells, seen
+        self.states = of(target.row)
         self.target, self.corpus = target, order.corpus
         self.reached = set(order.reached)
         self.counts: dict[int, int] = {}  # since the parent was told
@@ -365,13 +364,13 @@ class StateCounter:
     def one(self, data: bytes, one: Any) -> None:
         """Run an input and note the states; one that reached a new one is kept."""
         met: set[tuple[Any, ...]] = set()
-        seen = self.seen
+        seen = self.states.seen
         self.target.observe = lambda machine, command: met.add(seen(machine, command))
         try:
             one(data)
         finally:
             self.target.observe = None
-        now = {cell for state in met for cell in self.cells(state)}
+        now = {cell for state in met for cell in self.states.cells(state)}
         if self.corpus and not now <= self.reached:
             from vmgexit.files import write
 

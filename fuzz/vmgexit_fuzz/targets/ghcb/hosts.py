@@ -8,6 +8,7 @@ says less than a broken invariant.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 
 from vmgexit.compare.replay import differences
@@ -21,7 +22,7 @@ from vmgexit.wire.exits import find_exit
 from ..base import Conditions, Finding, Target, TargetRow, as_finding
 from ..scenarios import finding
 from . import programs
-from .mutation import crossover, mutate
+from .mutation import crossover, make, mutate
 
 
 class HostScenarios(Target):
@@ -47,6 +48,7 @@ class HostScenarios(Target):
     def _steps(self, commands: list[Command]) -> Iterator[Command]:
         """Each command, carried out under watch and beside the reference. Raises Finding."""
         watch = HostWatch(Session(self.quirks))
+        observe = self.observe
         other = None if self.quirks == REFERENCE else Session(REFERENCE)
         for index, command in enumerate(commands):
             try:
@@ -55,6 +57,8 @@ class HostScenarios(Target):
                 raise finding(violation) from None
             if other is not None and answer != (expected := other.execute(command)):
                 raise _difference(command, differences(answer, expected), index + 1)
+            if observe is not None:
+                observe(watch.step, command)
             yield command
 
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
@@ -80,6 +84,9 @@ class HostScenarios(Target):
 
     def mutate(self, data: bytes, longest: int, seed: int) -> bytes:
         return mutate(data, longest, seed)
+
+    def make(self, pick: random.Random) -> bytes:
+        return make(pick)[: self.row.longest]
 
     def crossover(self, one: bytes, other: bytes, longest: int, seed: int) -> bytes:
         """The beginning of one scenario and the end of the other."""

@@ -17,7 +17,7 @@ from . import programs
 from .exit import AMISS, WORDS
 from .programs import CPUS, SIZE, code_of
 
-MOST = 12  # operations of a new input
+MOST = 12  # bursts of a new input
 TRIES = 8  # until a page breaks one rule
 _HEAD = 4  # where the choices for a page stand; then masks, words and the buffer
 _MASKS = _HEAD + 6
@@ -44,6 +44,18 @@ def mutate(data: bytes, longest: int, seed: int) -> bytes:
     for _ in range(pick.choice((1, 1, 2, 3))):
         pick.choice(_MUTATIONS)(pick, operations)
     return b"".join(operations)[:longest]
+
+
+def make(pick: random.Random) -> bytes:
+    """A scenario from nothing: a VM, and bursts."""
+    operations = [_new(pick)]
+    if pick.random() < 0.5:
+        _set_up(pick, operations)
+    for _ in range(pick.randint(1, MOST)):
+        _insert_at(pick, operations, len(operations))
+    for _ in range(pick.choice((0, 0, 0, 1, 2))):
+        pick.choice(_MUTATIONS)(pick, operations)
+    return b"".join(operations)
 
 
 def crossover(one: bytes, other: bytes, longest: int, seed: int) -> bytes:
@@ -112,16 +124,134 @@ def _replace(pick: random.Random, operation: bytearray, number: int) -> None:
     )
 
 
-def _insert_all(pick: random.Random, operations: list[bytearray], burst: list[bytearray]) -> None:
-    at = pick.randint(1, len(operations))
-    operations[at:at] = burst
+# --- bursts -----------------------------------------------------------------------------------------
+
+
+def _any(pick: random.Random) -> list[bytearray]:
+    return [_new(pick)]
+
+
+def _break_one_rule(pick: random.Random) -> list[bytearray]:
+    """A page as it should be, but for one rule."""
+    operation = _any_page(pick)
+    right = bytes(operation)
+    for _ in range(TRIES):
+        operation[:] = right
+        if pick.random() < 0.4:
+            bit = pick.randrange(16)
+            operation[_MASKS + 2 + bit // 8] |= 1 << bit % 8
+        else:
+            _replace(pick, operation, pick.randrange(len(WORDS)))
+        if len(list(problems_of_request(programs.page(bytes(operation)), 2))) == 1:
+            break
+    return [operation]
+
+
+def _one_bit(pick: random.Random) -> list[bytearray]:
+    """A page as it should be, but for a bit of a word that is looked at, and sometimes a valid bit."""
+    operation = _any_page(pick)
+    number = pick.choice(_LOOKED_AT)
+    right: int = getattr(programs.page(bytes(operation)), WORDS[number])
+    bit = pick.choice((pick.randrange(64), pick.randrange(16), pick.randrange(32, 40)))
+    _put(operation, number, right ^ 1 << bit)
+    if pick.random() < 0.3:  # and something is not marked valid, or is
+        operation[_MASKS + 2 + pick.randrange(2)] |= 1 << pick.randrange(8)
+    burst = [operation]
+    if programs.page(bytes(operation)).sw_exit_code == ExitCode.HV_DOORBELL_PAGE:
+        burst.insert(0, _named("set doorbell", operation[1]))
+    return burst
+
+
+def _list(pick: random.Random) -> list[bytearray]:
+    """A page list whose entries could be one range: begun, small and large ones, side by side; sometimes
+    with a bit that should not be."""
+    frame, count = pick.choice((0x40000, 0x40200, 0x12345)), pick.randint(1, 3)
+    words = [(count - 1) << 16]
+    for _ in range(count):
+        large = frame % 512 == 0 and pick.random() < 0.6
+        begun = pick.choice((0, 2, 511)) if large else 0
+        words.append(large << 56 | pick.choice((1, 2, 2)) << 52 | frame << 12 | begun)
+        frame += pick.choice((1, 512, 512 - begun, 512 - begun))
+    if pick.random() < 0.3:
+        words[pick.randrange(len(words))] ^= 1 << pick.choice((*range(32, 36), *range(52, 64)))
+    operation = _page(pick, ExitCode.SNP_PAGE_STATE_CHANGE)
+    data = b"".join(word.to_bytes(8, "little") for word in words)
+    operation[_BUFFER : _BUFFER + len(data)] = data
+    operation[_MASKS + 1] |= 0x80  # the buffer is replaced
+    return [operation]
+
+
+def _misplaced(pick: random.Random) -> list[bytearray]:
+    """A page whose scratch area is at an edge of the buffer, or outside of it."""
+    operation = _page(pick, pick.choice(_WITH_SCRATCH), pick.randrange(CPUS))
+    operation[_HEAD + 3] = pick.randrange(AMISS, 256)
+    return [operation]
+
+
+_EVENTS = ("irq", "irq", "nmi", "machine_check", "enter", "enter", "cancel", "take", "write")
+_LEFT_BY_GUESTS = (0, 0x80)  # PendingEvent: nothing; NoFurtherSignal alone
+
+
+def _event(pick: random.Random, cpu: int) -> bytearray:
+    name = pick.choice(_EVENTS)
+    if name != "write":
+        return _named(name, cpu, pick.getrandbits(8), pick.getrandbits(8))
+    return _named(name, cpu, 1, 0, 0, 0, 0, pick.choice(_LEFT_BY_GUESTS))  # to the doorbell page
+
+
+def _events(pick: random.Random) -> list[bytearray]:
+    """Events for one vCPU, and entries that tell of them."""
+    cpu = pick.randrange(CPUS)
+    burst = [_named("set doorbell", cpu)]
+    burst += [_event(pick, cpu) for _ in range(pick.randint(3, 8))]
+    return burst
+
+
+def _levels(pick: random.Random) -> list[bytearray]:
+    """A VMSA for a lower VMPL; that VMPL is run, by a page or by the MSR; then an event comes."""
+    cpu, vmpl = pick.randrange(CPUS), pick.choice((1, 2, 3))
+    info = ApCreation(operation=ApOperation.CREATE, vmpl=vmpl, apic_id=cpu)
+    made = _page(pick, ExitCode.SNP_AP_CREATION, cpu, sw_exit_info_1=int(info), sw_exit_info_2=VMSA)
+    asked = pick.choice((vmpl, vmpl, vmpl ^ 1, vmpl | 1 << pick.randrange(32, 64)))
+    run = _page(pick, ExitCode.SNP_RUN_VMPL, cpu, sw_exit_info_1=asked)
+    if pick.random() < 0.4:
+        run = _named("msr", cpu, programs.WORDS.index(GhcbInfo.RUN_VMPL_REQUEST))
+        run[8:16] = (asked << 32 & (1 << 40) - 1).to_bytes(8, "little")
+    event = _named(pick.choice(("irq", "nmi", "machine_check")), cpu, pick.getrandbits(8))
+    return [made, run, event, _named("enter", cpu)]
+
+
+BURSTS: dict[Callable[[random.Random], list[bytearray]], int] = {
+    _any: 3,
+    _break_one_rule: 4,
+    _one_bit: 5,
+    _list: 3,
+    _misplaced: 2,
+    _events: 3,
+    _levels: 2,
+}
+_BURSTS = [burst for burst, weight in BURSTS.items() for _ in range(weight)]
 
 
 # --- mutations --------------------------------------------------------------------------------------
 
 
+def _insert_at(pick: random.Random, operations: list[bytearray], at: int) -> None:
+    burst = pick.choice(_BURSTS)
+    if burst is _events:
+        operations[0][2] = 1  # restricted injection
+    operations[at:at] = burst(pick)
+
+
 def _insert(pick: random.Random, operations: list[bytearray]) -> None:
-    _insert_all(pick, operations, [_new(pick)])
+    _insert_at(pick, operations, pick.randint(1, len(operations)))
+
+
+def _continue(pick: random.Random, operations: list[bytearray]) -> None:
+    """From some way into the scenario, another way on: all of what it then does is new."""
+    del operations[pick.randint(1, len(operations)) :]
+    for _ in range(pick.randint(1, 8)):
+        _insert_at(pick, operations, len(operations))
 
 
 def _remove(pick: random.Random, operations: list[bytearray]) -> None:
@@ -130,7 +260,11 @@ def _remove(pick: random.Random, operations: list[bytearray]) -> None:
 
 
 def _repeat(pick: random.Random, operations: list[bytearray]) -> None:
-    _insert_all(pick, operations, [bytearray(pick.choice(operations))])
+    """Some operations once more, or several times."""
+    first = pick.randrange(len(operations))
+    piece = operations[first : first + pick.choice((1, 1, 2, 4))]
+    for _ in range(pick.choice((1, 1, 2, 4, 8))):
+        operations[first:first] = map(bytearray, piece)
 
 
 def _set_up(pick: random.Random, operations: list[bytearray]) -> None:
@@ -151,115 +285,19 @@ def _set_word(pick: random.Random, operations: list[bytearray]) -> None:
     _replace(pick, pick.choice(operations), pick.randrange(len(WORDS)))
 
 
-def _break_one_rule(pick: random.Random, operations: list[bytearray]) -> None:
-    """A page as it should be, but for one rule."""
-    operation = _any_page(pick)
-    right = bytes(operation)
-    for _ in range(TRIES):
-        operation[:] = right
-        if pick.random() < 0.4:
-            bit = pick.randrange(16)
-            operation[_MASKS + 2 + bit // 8] |= 1 << bit % 8
-        else:
-            _replace(pick, operation, pick.randrange(len(WORDS)))
-        if len(list(problems_of_request(programs.page(bytes(operation)), 2))) == 1:
-            break
-    _insert_all(pick, operations, [operation])
-
-
-def _one_bit(pick: random.Random, operations: list[bytearray]) -> None:
-    """A page as it should be, but for a bit of a word that is looked at, and sometimes a valid bit."""
-    operation = _any_page(pick)
-    number = pick.choice(_LOOKED_AT)
-    right: int = getattr(programs.page(bytes(operation)), WORDS[number])
-    bit = pick.choice((pick.randrange(64), pick.randrange(16), pick.randrange(32, 40)))
-    _put(operation, number, right ^ 1 << bit)
-    if pick.random() < 0.3:  # and something is not marked valid, or is
-        operation[_MASKS + 2 + pick.randrange(2)] |= 1 << pick.randrange(8)
-    burst = [operation]
-    if programs.page(bytes(operation)).sw_exit_code == ExitCode.HV_DOORBELL_PAGE:
-        burst.insert(0, _named("set doorbell", operation[1]))
-    _insert_all(pick, operations, burst)
-
-
-def _list(pick: random.Random, operations: list[bytearray]) -> None:
-    """A page list whose entries could be one range: begun, small and large ones, side by side; sometimes
-    with a bit that should not be."""
-    frame, count = pick.choice((0x40000, 0x40200, 0x12345)), pick.randint(1, 3)
-    words = [(count - 1) << 16]
-    for _ in range(count):
-        large = frame % 512 == 0 and pick.random() < 0.6
-        begun = pick.choice((0, 2, 511)) if large else 0
-        words.append(large << 56 | pick.choice((1, 2, 2)) << 52 | frame << 12 | begun)
-        frame += pick.choice((1, 512, 512 - begun, 512 - begun))
-    if pick.random() < 0.3:
-        words[pick.randrange(len(words))] ^= 1 << pick.choice((*range(32, 36), *range(52, 64)))
-    operation = _page(pick, ExitCode.SNP_PAGE_STATE_CHANGE)
-    data = b"".join(word.to_bytes(8, "little") for word in words)
-    operation[_BUFFER : _BUFFER + len(data)] = data
-    operation[_MASKS + 1] |= 0x80  # the buffer is replaced
-    _insert_all(pick, operations, [operation])
-
-
-def _misplaced(pick: random.Random, operations: list[bytearray]) -> None:
-    """A page whose scratch area is at an edge of the buffer, or outside of it."""
-    operation = _page(pick, pick.choice(_WITH_SCRATCH), pick.randrange(CPUS))
-    operation[_HEAD + 3] = pick.randrange(AMISS, 256)
-    _insert_all(pick, operations, [operation])
-
-
 def _race(pick: random.Random, operations: list[bytearray]) -> None:
     """Another vCPU writes to a page while it is read."""
     pick.choice(operations)[-8:] = bytes((0xFF, pick.randrange(64))) + pick.randbytes(6)
 
 
-_EVENTS = ("irq", "irq", "nmi", "machine_check", "enter", "enter", "cancel", "take", "write")
-_LEFT_BY_GUESTS = (0, 0x80)  # PendingEvent: nothing; NoFurtherSignal alone
-
-
-def _event(pick: random.Random, cpu: int) -> bytearray:
-    name = pick.choice(_EVENTS)
-    if name != "write":
-        return _named(name, cpu, pick.getrandbits(8), pick.getrandbits(8))
-    return _named(name, cpu, 1, 0, 0, 0, 0, pick.choice(_LEFT_BY_GUESTS))  # to the doorbell page
-
-
-def _events(pick: random.Random, operations: list[bytearray]) -> None:
-    """Events for one vCPU, and entries that tell of them."""
-    operations[0][2] = 1
-    cpu = pick.randrange(CPUS)
-    burst = [_named("set doorbell", cpu)]
-    burst += [_event(pick, cpu) for _ in range(pick.randint(3, 8))]
-    _insert_all(pick, operations, burst)
-
-
-def _levels(pick: random.Random, operations: list[bytearray]) -> None:
-    """A VMSA for a lower VMPL; that VMPL is run, by a page or by the MSR; then an event comes."""
-    cpu, vmpl = pick.randrange(CPUS), pick.choice((1, 2, 3))
-    info = ApCreation(operation=ApOperation.CREATE, vmpl=vmpl, apic_id=cpu)
-    made = _page(pick, ExitCode.SNP_AP_CREATION, cpu, sw_exit_info_1=int(info), sw_exit_info_2=VMSA)
-    asked = pick.choice((vmpl, vmpl, vmpl ^ 1, vmpl | 1 << pick.randrange(32, 64)))
-    run = _page(pick, ExitCode.SNP_RUN_VMPL, cpu, sw_exit_info_1=asked)
-    if pick.random() < 0.4:
-        run = _named("msr", cpu, programs.WORDS.index(GhcbInfo.RUN_VMPL_REQUEST))
-        run[8:16] = (asked << 32 & (1 << 40) - 1).to_bytes(8, "little")
-    event = _named(pick.choice(("irq", "nmi", "machine_check")), cpu, pick.getrandbits(8))
-    _insert_all(pick, operations, [made, run, event, _named("enter", cpu)])
-
-
 MUTATIONS: dict[Callable[[random.Random, list[bytearray]], None], int] = {
-    _insert: 3,
+    _continue: 20,
+    _insert: 22,
     _remove: 2,
     _repeat: 2,
     _set_up: 3,
     _change_byte: 2,
     _set_word: 3,
-    _break_one_rule: 4,
-    _one_bit: 5,
-    _list: 3,
-    _misplaced: 2,
     _race: 1,
-    _events: 3,
-    _levels: 2,
 }
 _MUTATIONS = [mutation for mutation, weight in MUTATIONS.items() for _ in range(weight)]
