@@ -272,7 +272,7 @@ static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const stru
     }
 }
 
-static inline void vmgexit_do_command(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
+static VMGEXIT_NOT_INLINE void vmgexit_do_command(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
 {
     const bool is_init = command->operation == VMGEXIT_OP_INIT;
     const uint32_t made = vmgexit_vm.request_count;
