@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import quirk_scenario
+from tests.cli.test_peer_new import asked
 from tests.peers.made import (
     LANGUAGES,
     NO_WARNING,
@@ -70,8 +71,8 @@ def test_a_new_adapter_passes_the_check(
     told = capsys.readouterr().out.splitlines()
     assert told[-1].endswith(" 0 broken")
     on_memory = [line for line in told if line.startswith("PEER-M")]
-    assert sum(line.endswith(": holds") for line in on_memory) == 24
-    assert len(on_memory) == 27
+    assert sum(line.endswith(": holds") for line in on_memory) == 28
+    assert len(on_memory) == 29
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -81,6 +82,17 @@ def test_it_answers_as_our_machine_with_two_quirks(
     target = opened(made(language), ",".join(LACKS))
     for seed in range(60):
         target.run(target.make(random.Random(seed)))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", ["attest", "vtpm", "core-honest"])
+def test_recorded_commands_are_answered_as_by_our_machine(
+    kind: str, language: str, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = asked(f"memory/{kind}", tmp_path, 40 if kind == "attest" else 10)
+    words = ["--peer", str(made(language)), "--profile", ",".join(LACKS)]
+    assert main(["replay", file, *words]) == 0
+    assert ", 0 mismatches" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -96,7 +108,7 @@ def test_what_it_does_otherwise_is_named(
 
 BUGS = {
     "vmsa-at-2m": (" || !(page % VMGEXIT_LARGE_PAGE)", ""),
-    "remap-to-current-refused": ("area != home->area && !is_free", "!is_free"),
+    "remap-to-current-refused": ("area != home->area && !svsm_is_free", "!svsm_is_free"),
     "deleted-keeps-calling-area": (
         "*home = (struct vmgexit_home){ .has_vmsa = false };",
         "home->has_vmsa = false;",

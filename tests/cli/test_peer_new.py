@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def asked(kind: str, folder: Path, most: int) -> str:
     """The commands of recorded sequences, without COCONUT's answers: the reference gives the right ones."""
     name = str(RECORDINGS / f"{kind}.jsonl.xz")
-    path = folder / f"{kind}.jsonl"
+    path = folder / "asked.jsonl"
     recorded = list(sequences(lines(name), name))[:most]
     path.write_text("".join(to_lines(sequence.commands) for sequence in recorded))
     return str(path)

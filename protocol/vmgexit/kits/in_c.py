@@ -19,7 +19,7 @@ from ..descriptions import (
 )
 from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.formats.c import KEYWORDS
-from ..machine.kinds import Posts, Row, Rows, Whom
+from ..machine.kinds import Posts, Prepared, Row, Rows, Whom
 from .surface import CALLED, ROWS, Known, known, may_miss
 
 Lists = Posts | Pieces | Leaves | Rows
@@ -250,6 +250,8 @@ def _kind(kind: Known) -> str:
             return "BYTES"
         case Posts():
             return "OBJECTS"
+        case Rows(Prepared()):
+            return "PREPARED"
         case Pieces() | Leaves() | Rows():
             return "ROWS"
     return type(kind).__name__.upper()

@@ -10,7 +10,7 @@ from ..hosts.kinds import Leaves, Maybe, Pieces
 from ..layout.naming import label
 from ..layout.parts import camel, code_name, codes_of, enums_of, fixed, mask, snake, with_parts
 from ..layout.subjects import Subject, classes
-from ..machine.kinds import Posts, Row, Rows, Whom
+from ..machine.kinds import Posts, Prepared, Row, Rows, Whom
 from .surface import known
 
 _FIELDS = '''\
@@ -119,6 +119,8 @@ def _kind(argument: Argument) -> tuple[Any, ...]:
             return ("leaves",)
         case Row(arguments):
             return "row", *map(_kind, arguments)
+        case Rows(Prepared() as prepared):
+            return "prepared", *prepared.words
         case Rows(row):
             return "rows", *map(_kind, row.arguments)
         case Whom(names):

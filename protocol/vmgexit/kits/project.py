@@ -113,9 +113,9 @@ KITS = {
             "vmgexit_commands.h": lambda: in_c.header(surface.MEMORY_COMMANDS, in_c.CPU_OF),
             "vmgexit_places.h": lambda: in_c_binary.header(surface.MEMORY_COMMANDS, ALL),
         },
-        "`svsm.c` is a small SVSM: replace it by yours, or by calls into yours. `adapter.c` names its\n"
-        "functions. `kit/vmgexit_memory.h` says what they may call: memory, the instructions on the RMP,\n"
-        "and where vCPUs are.",
+        "`svsm.c` and `attestation.c` are a small SVSM: replace them by yours, or by calls into yours.\n"
+        "`adapter.c` names its functions. What they may call stands in `kit/`: `vmgexit_memory.h` has\n"
+        "memory, the instructions on the RMP, and where vCPUs are, `vmgexit_psp.h` guest requests.",
         "svsm-peer",
     ),
     ("svsm-memory", "rust"): Kit(
@@ -129,9 +129,9 @@ KITS = {
                 surface.ONLY_ON_MEMORY, in_rust.HEAD_ON_MEMORY
             ),
         },
-        "`svsm.rs` is a small SVSM: replace it by yours, or by calls into yours. `impl OnMemory` there\n"
-        "says which functions answer which commands. `kit/memory.rs` says what they may call: memory, the\n"
-        "instructions on the RMP, and where vCPUs are.",
+        "`svsm.rs` and `attestation.rs` are a small SVSM: replace them by yours, or by calls into yours.\n"
+        "`impl OnMemory` says which functions answer which commands. What they may call stands in `kit/`:\n"
+        "`memory.rs` has memory, the instructions on the RMP, and where vCPUs are, `psp.rs` guest requests.",
         "svsm-peer",
     ),
     ("svsm-memory", "python"): Kit(
@@ -143,9 +143,9 @@ KITS = {
             "commands.py": lambda: in_python.table(surface.COMMANDS),
             "memory_commands.py": lambda: in_python.table(surface.ONLY_ON_MEMORY),
         },
-        "`svsm.py` is a small SVSM: replace it by yours, or by calls into yours. Its class says which\n"
-        "functions answer which commands. `kit/memory.py` says what they may call: memory, the\n"
-        "instructions on the RMP, and where vCPUs are.",
+        "`svsm.py` and what it imports are a small SVSM: replace it by yours, or by calls into yours. Its\n"
+        "class says which functions answer which commands. What they may call stands in `kit/`:\n"
+        "`memory.py` has memory, the instructions on the RMP, and where vCPUs are, `psp.py` guest requests.",
         "svsm-peer",
     ),
     ("host", "c"): Kit(

@@ -20,8 +20,8 @@ def _without_steps(commands: Mapping[str, Description]) -> dict[str, Description
 
 COMMANDS = _without_steps(WITHOUT_MEMORY)
 """Those of an SVSM without memory."""
-MEMORY_COMMANDS = {name: one for name, one in _without_steps(ALL).items() if name != "psp"}
-"""Those of an SVSM with memory, or without; no kit has attestation."""
+MEMORY_COMMANDS = _without_steps(ALL)
+"""Those of an SVSM with memory, or without."""
 ONLY_ON_MEMORY = {
     "init": replace(
         ALL["init"],
@@ -40,6 +40,8 @@ ROWS = {
     "init.memory": "range",
     "init.svsm": "range",
     "init.pages": "page_range",
+    "psp.answers": "prepared",
+    "psp.certs": "certificates",
 }
 """What a row is called, by its argument."""
 
@@ -66,6 +68,17 @@ _STRUCTURES = (
     "svsm-version-range",
 )
 _CODES = ("core-calls", "apic-calls", "result-codes")
+_ON_MEMORY = (
+    "vmsa",
+    "pvalidate-header",
+    "pvalidate-entry",
+    "attest-services",
+    "attest-single-service",
+    "services-manifest-header",
+    "service-entry",
+    "attestation-report",
+)
+_CODES_ON_MEMORY = ("attestation-calls", "vtpm-calls")
 
 
 def subjects() -> list[Subject]:
@@ -75,7 +88,7 @@ def subjects() -> list[Subject]:
 
 def memory_subjects() -> list[Subject]:
     """The structures and codes of the kit of an SVSM with memory."""
-    return [*subjects(), *map(subject, ("vmsa", "pvalidate-header", "pvalidate-entry"))]
+    return [*subjects(), *map(subject, (*_ON_MEMORY, *_CODES_ON_MEMORY))]
 
 
 Known = Number | Flag | Choice | Bytes | Hex | Numbers | Posts | Pieces | Leaves | Row | Rows | Whom

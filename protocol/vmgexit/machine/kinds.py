@@ -83,16 +83,17 @@ class Prepared(Row):
 
     @property
     def expected(self) -> str:
-        return f'one of {", ".join(self._words)}, {{"err": e, "rbx": b}} or {{"status": n}}'
+        return f'one of {", ".join(self.words)}, {{"err": e, "rbx": b}} or {{"status": n}}'
 
     @property
-    def _words(self) -> tuple[str, ...]:
+    def words(self) -> tuple[str, ...]:
+        """What it may be beside an error and a status."""
         kind = self.arguments[0].kind
         return kind.names[:-2] if isinstance(kind, Choice) else ()
 
     def accepts(self, value: Any) -> bool:
         if not isinstance(value, dict):
-            return isinstance(value, str) and value in self._words
+            return isinstance(value, str) and value in self.words
         kinds = {one.name: one.kind for one in self.arguments}
         return set(value) in ({"err", "rbx"}, {"status"}) and all(
             kinds[name].accepts(held) for name, held in value.items()

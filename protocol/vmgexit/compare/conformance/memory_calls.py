@@ -14,6 +14,7 @@ from ...wire.vmsa import EFER_SVME
 from ...wire.vtpm import VtpmCall
 from .memory_steps import (
     AREA,
+    CERTIFICATES,
     FILL,
     HUGE,
     LIST,
@@ -304,12 +305,23 @@ VCPUS = Chapter(
 
 _MANIFEST_BYTES = bytes((7 * i + 3) % 256 for i in range(314))
 _REPORT_DATA = hashlib.sha512(bytes([FILL]) * 64 + _MANIFEST_BYTES).digest()
+_MOST = 4 * PAGE  # bytes of certificates
+_TOO_SHORT, _BUSY = 1 << 32, 2 << 32  # errors of the host
 _OPERATION_BYTES = (
     words(REPORT, PAGE) + words(NONCE, 64) + words(MANIFEST, PAGE) + bytes(16)
     + guid_bytes(VTPM_GUID) + bytes(8)
 )  # fmt: skip
+_WITH_ROOM = _OPERATION_BYTES[:48] + words(CERTIFICATES, _MOST) + _OPERATION_BYTES[64:]
 _ATTEST = call(0, AttestationCall.ATTEST_SINGLE_SERVICE, OPERATION, protocol=Protocol.ATTESTATION)
 _ATTESTED = _requested(Protocol.ATTESTATION, AttestationCall.ATTEST_SINGLE_SERVICE)
+
+
+def _attested(rax: int, *did: list[object], **registers: int) -> Step:
+    """A call for a report, and the exits to the host that it makes."""
+    requests = [["guest_request", *one] for one in did]
+    return _ATTEST, {"rax": rax, **registers, "did": [_ATTESTED, *requests, *_IN]}
+
+
 _TPM_GET_RANDOM = bytes.fromhex("80010000000a0000017b")
 
 DEVICES = Chapter(
@@ -323,13 +335,7 @@ DEVICES = Chapter(
             (
                 begin(),
                 write(OPERATION, _OPERATION_BYTES),
-                (
-                    _ATTEST,
-                    {
-                        "rax": 0, "rcx": 314, "rdx": 0, "r8": 1184,
-                        "did": [_ATTESTED, ["guest_request", 0, "ok"], *_IN],
-                    },
-                ),
+                _attested(0, [0, "ok"], rcx=314, rdx=0, r8=1184),
                 read(REPORT + 0x50, 64, 2, OK | {"hex": _REPORT_DATA.hex()}),
                 read(REPORT + 0x90, 2, 2, OK | {"hex": "a1a1"}),
                 read(MANIFEST, 4, 2, OK | {"hex": "030a1118"}),
@@ -346,13 +352,38 @@ DEVICES = Chapter(
             (
                 begin(),
                 write(OPERATION, _OPERATION_BYTES),
-                ({"op": "psp", "answers": [{"status": 22}]}, OK),
-                (
-                    _ATTEST,
-                    {
-                        "rax": 0x8000_0006,
-                        "did": [_ATTESTED, ["guest_request", 0, "status", 22], *_IN],
-                    },
+                ({"op": "psp", "answers": [{"status": 22}, "size"]}, OK),
+                _attested(0x8000_0006, [0, "status", 22]),
+                _attested(0x8000_0004, [0, "size"]),
+                _attested(0, [0, "ok"]),
+            ),
+        ),
+        Rule(
+            "An error of the host",
+            "`did` has the error and RBX. The error's upper half is the host's own: 2 is busy, and the SVSM"
+            " asks once more by the same message, which nobody has answered.",
+            (
+                begin(),
+                write(OPERATION, _OPERATION_BYTES),
+                ({"op": "psp", "answers": [{"err": _BUSY, "rbx": 9}]}, OK),
+                _attested(0, [0, "err", _BUSY, 9], [0, "ok"], r8=1184),
+            ),
+        ),
+        Rule(
+            "Certificates",
+            "An SVSM that wants them has room for 4 pages, and `did` says 4. More than that is the host's"
+            " error 1 in the upper half, with RBX the pages that there are; no `psp` has to prepare it. The"
+            " SVSM then asks without certificates, so that its message is answered, and tells the guest how"
+            " many bytes it needs.",
+            (
+                begin(),
+                write(OPERATION, _WITH_ROOM),
+                ({"op": "psp", "answers": [], "certs": [4, 0xAB, True]}, OK),
+                _attested(0, [4, "ok"], rcx=314, rdx=_MOST, r8=1184),
+                read(CERTIFICATES + _MOST - 2, 2, 2, OK | {"hex": "abab"}),
+                ({"op": "psp", "answers": [], "certs": [5, 0xAB, True]}, OK),
+                _attested(
+                    0x8000_0005, [4, "err", _TOO_SHORT, 5], [0, "ok"], rcx=314, rdx=5 * PAGE
                 ),
             ),
         ),

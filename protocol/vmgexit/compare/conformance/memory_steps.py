@@ -8,8 +8,8 @@ from ...descriptions import Answer
 from ...wire.page_size import LARGE_PAGE, PAGE
 from .rule import OK, Step
 
-AREA, LIST, OPERATION, NONCE, REPORT, MANIFEST = (
-    0x8000, 0x9000, 0x10000, 0x11000, 0x12000, 0x13000,
+AREA, LIST, OPERATION, NONCE, REPORT, MANIFEST, CERTIFICATES = (
+    0x8000, 0x9000, 0x10000, 0x11000, 0x12000, 0x13000, 0x14000,
 )  # fmt: skip
 ONE, OTHER = 0x30000, 0x31000  # pages that the rules are about
 HUGE, PRIVATE, SHARED, SVSM = 0x20_0000, 0x40_0000, 0x60_0000, 0x80_0000

@@ -21,6 +21,7 @@ enum vmgexit_kind {
     VMGEXIT_KIND_NUMBERS, /* struct vmgexit_numbers */
     VMGEXIT_KIND_OBJECTS, /* a list of objects, each with all arguments of `each` */
     VMGEXIT_KIND_ROWS,    /* a list of lists, each with a value for all arguments of `each` */
+    VMGEXIT_KIND_PREPARED, /* a list of answers of the secure processor: a kind, an error, RBX, a status */
     VMGEXIT_KIND_ROW,     /* one such list */
 };
 
@@ -131,6 +132,28 @@ static inline int vmgexit_which(const struct vmgexit_json *value, const struct v
     return -1;
 }
 
+/* An answer of the secure processor: a word, an error of the host, or a status. */
+static inline bool vmgexit_take_prepared(struct vmgexit_reader *reader, const struct vmgexit_json *value,
+                                         const struct vmgexit_argument *each, uint8_t *into)
+{
+    const struct vmgexit_document *document = &reader->document;
+    const struct vmgexit_json *err, *rbx, *status;
+
+    if (value->kind == VMGEXIT_JSON_TEXT)
+        return !vmgexit_is(value, "err") && !vmgexit_is(value, "status") &&
+               vmgexit_take_given(reader, value, &each[0], into);
+    if (value->kind != VMGEXIT_JSON_OBJECT)
+        return false;
+    err = vmgexit_member(document, value, "err");
+    rbx = vmgexit_member(document, value, "rbx");
+    status = vmgexit_member(document, value, "status");
+    if (status) /* before a value stands its key */
+        return value->number == 1 && vmgexit_take_given(reader, status - 1, &each[0], into) &&
+               vmgexit_take_given(reader, status, &each[3], into);
+    return err && rbx && value->number == 2 && vmgexit_take_given(reader, err - 1, &each[0], into) &&
+           vmgexit_take_given(reader, err, &each[1], into) && vmgexit_take_given(reader, rbx, &each[2], into);
+}
+
 static inline bool vmgexit_take_list(struct vmgexit_reader *reader, const struct vmgexit_json *value,
                                      const struct vmgexit_argument *argument, uint8_t *into)
 {
@@ -148,7 +171,9 @@ static inline bool vmgexit_take_list(struct vmgexit_reader *reader, const struct
             if (next->kind != VMGEXIT_JSON_NUMBER || next->number < argument->least || next->number > argument->most)
                 return false;
             memcpy(element, &next->number, size);
-        } else if (!vmgexit_take_row(reader, next, argument, argument->kind == VMGEXIT_KIND_OBJECTS, element)) {
+        } else if (argument->kind == VMGEXIT_KIND_PREPARED
+                       ? !vmgexit_take_prepared(reader, next, argument->each, element)
+                       : !vmgexit_take_row(reader, next, argument, argument->kind == VMGEXIT_KIND_OBJECTS, element)) {
             return false;
         }
         next = &reader->document.values[next->next];

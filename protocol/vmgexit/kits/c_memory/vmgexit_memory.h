@@ -19,6 +19,7 @@
 /* A line of `did`. */
 struct vmgexit_done {
     const char *name;
+    const char *word; /* behind the first value; may be NULL */
     uint64_t values[6];
     unsigned count;
 };
@@ -77,6 +78,12 @@ static inline void vmgexit_note(const char *name, unsigned count, const uint64_t
 
 #define VMGEXIT_NOTE(name, ...)                                                                                      \
     vmgexit_note(name, sizeof((uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t), (const uint64_t[]){ __VA_ARGS__ })
+
+/* Put a word behind the first value of the last line. */
+static inline void vmgexit_note_word(const char *word)
+{
+    vmgexit_memory.done[vmgexit_memory.done_count - 1].word = word;
+}
 
 /* Whether a vCPU executes in the VMSA that the page is. */
 static inline bool vmgexit_executes(uint64_t gpa)

@@ -8,11 +8,12 @@
 #define VMGEXIT_MEMORY_ADAPTER_H
 
 #include "vmgexit_adapter.h"
-#include "vmgexit_sha256.h"
+#include "vmgexit_psp.h"
 #include "vmgexit_switch.h"
 
 struct vmgexit_pages vmgexit_pages;
 struct vmgexit_memory vmgexit_memory;
+struct vmgexit_psp vmgexit_psp;
 
 /* --- `init` ------------------------------------------------------------------------------------- */
 
@@ -104,6 +105,7 @@ static inline void vmgexit_init_on_memory(const struct vmgexit_init_command *com
 {
     vmgexit_begin_vm(command);
     vmgexit_begin_memory(command);
+    vmgexit_begin_psp();
     vmgexit_on_memory->init(&vmgexit_vm);
     for (uint32_t i = 0; i < vmgexit_vm.cpus; i++)
         vmgexit_enter_guest(&vmgexit_vm.vcpus[i], NULL);
@@ -139,8 +141,11 @@ static inline void vmgexit_put_done(void)
         const struct vmgexit_done *done = &vmgexit_memory.done[i];
         vmgexit_open(answer, '[');
         vmgexit_put_text(answer, done->name);
-        for (unsigned value = 0; value < done->count; value++)
+        for (unsigned value = 0; value < done->count; value++) {
             vmgexit_put_number(answer, done->values[value]);
+            if (!value && done->word)
+                vmgexit_put_text(answer, done->word);
+        }
         vmgexit_close(answer, ']');
     }
     vmgexit_close(answer, ']');
@@ -333,6 +338,8 @@ static inline bool vmgexit_supports_on_memory(const struct vmgexit_command *comm
         return vmgexit_is_within(command->as.write.gpa, command->as.write.hex.count);
     case VMGEXIT_OP_REGISTRY:
         return svsm->registry;
+    case VMGEXIT_OP_PSP:
+        return command->as.psp.answers.count <= VMGEXIT_MOST_PREPARED;
     case VMGEXIT_OP_VMSA:
     case VMGEXIT_OP_PAGE:
     case VMGEXIT_OP_ADJUST:
@@ -379,6 +386,10 @@ static inline void vmgexit_carry_out_on_memory(const struct vmgexit_command *com
         break;
     case VMGEXIT_OP_ADJUST:
         vmgexit_do_adjust(&command->as.adjust);
+        break;
+    case VMGEXIT_OP_PSP:
+        vmgexit_prepare(&command->as.psp);
+        vmgexit_flag(&vmgexit_answer, "ok", true);
         break;
     default:
         break; /* not supported */

@@ -136,6 +136,22 @@ def _rows(value: Any, *kinds: tuple[Any, ...]) -> bool:
     return isinstance(value, list) and all(_row(one, *kinds) for one in value)
 
 
+def _prepared(value: Any, *words: str) -> bool:
+    """A list of answers: a word, an error of the host, or a status."""
+    return isinstance(value, list) and all(
+        _choice(one, *words)
+        or (
+            isinstance(one, dict)
+            and one.keys() in ({"err", "rbx"}, {"status"})
+            and all(
+                _number(held, 0, (1 << (32 if name == "status" else 64)) - 1)
+                for name, held in one.items()
+            )
+        )
+        for one in value
+    )
+
+
 def _whom(value: Any, *names: int | str) -> bool:
     """A VMPL, or the host."""
     return type(value) in (int, str) and value in names
@@ -152,5 +168,6 @@ _KINDS: dict[str, Callable[..., bool]] = {
     "leaves": _leaves,
     "row": _row,
     "rows": _rows,
+    "prepared": _prepared,
     "whom": _whom,
 }

@@ -11,6 +11,7 @@ from typing import Any
 from .layouts import Place as Field
 from .layouts import Vmsa
 from .pages import LARGE_PAGE, PAGE, Entry, Page, Pages, assigned, pages_of
+from .psp import Exit, Psp
 from .vm import GUEST_VMPL, Stop
 
 FAIL_INPUT, FAIL_PERMISSION, FAIL_INUSE, FAIL_SIZEMISMATCH = 1, 2, 3, 6
@@ -46,6 +47,7 @@ class Memory:
         self.assigns = False  # the host does so at a nested page fault; else it ends the VM
         self.faults_on_unvalidated = False  # RMPADJUST of a page that is not validated is #VC
         self.places = [Place() for _ in range(cpus)]
+        self.psp = Psp()
         self.did: list[list[Any]] = []
 
     def executes(self, gpa: int) -> bool:
@@ -151,6 +153,11 @@ class Memory:
 
     def flush_all(self) -> None:
         self.did.append(["flush_all"])
+
+    def guest_request(self, number: int, data: bytes, pages: int = 0) -> Exit:
+        """Ask the secure processor for a report on 64 bytes of `data`, by the message of this number, with
+        so many pages of room for certificates. The answer is in `psp.response`."""
+        return self.psp.request(number, data, pages, self.did)
 
     def lose_vmsa(self, vmsa: int) -> None:
         """A page is no VMSA any more: no vCPU goes on in it."""

@@ -249,6 +249,10 @@ class _OnMemory(Adapter):
             "hash": hashlib.sha256(page.data).hexdigest()[:16],
         }
 
+    def _do_psp(self, memory: Memory, command: Command) -> Answer:
+        memory.psp.prepare(command["answers"], command["certs"])
+        return {"ok": True}
+
     def _do_adjust(self, memory: Memory, command: Command) -> Answer:
         status = memory.guest_rmpadjust(command["gpa"], command["vmpl"], command["perms"])
         return _outcome(status) if isinstance(status, str) else {"result": status}

@@ -7,6 +7,7 @@ use crate::kit::adapter::Stop;
 use crate::kit::layouts::Vmsa;
 use crate::kit::memory_commands::Range;
 use crate::kit::pages::{Entry, Pages, LARGE_PAGE, MOST_RANGES, PAGE};
+use crate::kit::psp::Psp;
 use crate::kit::vm::MOST_VCPUS;
 use core::mem::offset_of;
 
@@ -32,6 +33,8 @@ pub const VMPL: u64 = offset_of!(Vmsa, vmpl) as u64;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
     pub name: &'static str,
+    /// Behind the first value, if there is one.
+    pub word: Option<&'static str>,
     pub values: [u64; 6],
     pub count: usize,
 }
@@ -66,13 +69,14 @@ pub struct Memory<'a> {
     pub map: [Range; 2 * MOST_RANGES],
     pub map_count: usize,
     pub places: [Place; MOST_VCPUS],
+    pub psp: Psp<'a>,
     done: &'a mut [Done],
     done_count: usize,
 }
 
 impl<'a> Memory<'a> {
     /// `done` has MOST_DONE lines.
-    pub fn new(pages: Pages<'a>, done: &'a mut [Done]) -> Self {
+    pub fn new(pages: Pages<'a>, done: &'a mut [Done], psp: Psp<'a>) -> Self {
         Memory {
             pages,
             is_there: false,
@@ -81,6 +85,7 @@ impl<'a> Memory<'a> {
             map: [Range { start: 0, length: 0 }; 2 * MOST_RANGES],
             map_count: 0,
             places: [Place::default(); MOST_VCPUS],
+            psp,
             done,
             done_count: 0,
         }
@@ -99,8 +104,13 @@ impl<'a> Memory<'a> {
         assert!(self.done_count < MOST_DONE, "vmgexit kit: an SVSM that does too much in one call");
         let mut values = [0; 6];
         values[..N].copy_from_slice(&held);
-        self.done[self.done_count] = Done { name, values, count: N };
+        self.done[self.done_count] = Done { name, word: None, values, count: N };
         self.done_count += 1;
+    }
+
+    /// Put a word behind the first value of the last line.
+    pub fn note_word(&mut self, word: &'static str) {
+        self.done[self.done_count - 1].word = Some(word);
     }
 
     /// Whether a vCPU executes in the VMSA that the page is.

@@ -8,7 +8,8 @@ use crate::kit::memory::{Home, Memory, Place, EFER, EFER_SVME, EXIT_CODE, R8, RA
 use crate::kit::memory_commands::{read_command, Command, Npf, PageRange, PageState, Range, Unvalidated};
 use crate::kit::pages::{is_huge, LARGE_PAGE, LAST_ADDRESS, MOST_RANGES, PAGE, SVSM_FILL};
 use crate::kit::reading::Rows;
-use crate::kit::sha256;
+use crate::kit::psp::MOST_PREPARED;
+use crate::kit::sha2::sha256_start;
 use crate::kit::switch::Switch;
 use crate::kit::vm::{Vm, GUEST_VMPL, MOST_VCPUS};
 
@@ -115,6 +116,7 @@ fn is_possible<S: OnMemory>(svsm: &mut S, vm: &Vm, command: &Command) -> bool {
         Command::Read { gpa, len, .. } => gpa + len <= LAST_ADDRESS + 1,
         Command::Write { gpa, hex, .. } => gpa + hex.count() as u64 <= LAST_ADDRESS + 1,
         Command::Registry {} => svsm.registry().is_some(),
+        Command::Psp { answers, .. } => answers.all().count() <= MOST_PREPARED,
         Command::Vmsa { .. } | Command::Page { .. } | Command::Adjust { .. } => true,
     }
 }
@@ -126,6 +128,7 @@ fn carry_out<S: Svsm + OnMemory>(
         Command::Init { cpus, apic_ids, .. } => {
             begin_vm(vm, cpus as usize, apic_ids);
             begin_memory(memory, command);
+            memory.psp.restart();
             svsm.init_on_memory(memory, vm);
             for cpu in 0..vm.cpus {
                 Switch { svsm, memory, vm, cpu }.enter(None)?;
@@ -188,6 +191,10 @@ fn carry_out<S: Svsm + OnMemory>(
                 words.iter().for_each(|(at, word)| memory.put_word(page + at, word.unwrap_or(0)));
             }
             outcome(told, answer);
+        }
+        Command::Psp { answers, certs } => {
+            memory.psp.prepare(answers.all(), certs);
+            answer.flag("ok", true);
         }
         Command::Page { gpa } => page(memory, gpa, answer),
         Command::Adjust { gpa, vmpl, perms } => match memory.guest_rmpadjust(gpa, vmpl, perms as u8) {
@@ -257,7 +264,12 @@ fn called(memory: &mut Memory, cpu: usize, ran: bool, answer: &mut Answer) {
     for done in memory.done() {
         answer.open(b'[');
         answer.put_text(done.name);
-        done.values[..done.count].iter().for_each(|value| answer.put_number(*value));
+        for (at, value) in done.values[..done.count].iter().enumerate() {
+            answer.put_number(*value);
+            if let (0, Some(word)) = (at, done.word) {
+                answer.put_text(word);
+            }
+        }
         answer.close(b']');
     }
     answer.close(b']');
@@ -307,7 +319,7 @@ fn registry(entries: &[Registration], answer: &mut Answer) {
 
 fn page(memory: &mut Memory, gpa: u64, answer: &mut Answer) {
     let slot = memory.pages.behind(gpa);
-    let hash = sha256::start(memory.pages.content(slot));
+    let hash = sha256_start(memory.pages.content(slot));
     let held = memory.pages.page(slot);
     answer.number("spa", held.address);
     answer.flag("assigned", held.rmp.assigned);

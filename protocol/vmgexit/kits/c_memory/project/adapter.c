@@ -17,7 +17,6 @@ static struct vmgexit_svsm svsm = {
 
 static const struct vmgexit_svsm_on_memory on_memory = {
     .init = svsm_init,
-    .knows = svsm_knows,
     .call = svsm_call,
     .registry = svsm_registry,
 };

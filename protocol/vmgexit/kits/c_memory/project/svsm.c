@@ -1,5 +1,6 @@
 /*
  * A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
+ * Attestation is in attestation.c.
  *
  * It keeps no record of the pages that it validated, and never frees the first VMSA.
  */
@@ -20,6 +21,7 @@ void svsm_init(struct vmgexit_vm *vm)
     the_vm = vm;
     entries[0] = (struct vmgexit_registration){ .vmsa = home->vmsa, .area = home->area };
     count = 1;
+    attestation_init();
 }
 
 size_t svsm_registry(struct vmgexit_registration *rows, size_t most)
@@ -28,20 +30,12 @@ size_t svsm_registry(struct vmgexit_registration *rows, size_t most)
     return count < most ? count : most;
 }
 
-/* Attestation is a protocol that this SVSM does not have; it does not even deny it. */
-bool svsm_knows(uint32_t protocol, uint32_t request)
-{
-    (void)request;
-    return protocol != VMGEXIT_PROTOCOL_CODE_ATTESTATION;
-}
-
 static bool overlap(uint64_t start, uint64_t length, uint64_t other, uint64_t other_length)
 {
     return start < other + other_length && other < start + length;
 }
 
-/* Whether a guest may name these bytes: they are its memory, and not in use. */
-static bool is_free(uint64_t start, uint64_t length)
+bool svsm_is_free(uint64_t start, uint64_t length)
 {
     if (start + length < start || overlap(start, length, HOLE, VMGEXIT_PAGE) || !vmgexit_in_map(start, length))
         return false;
@@ -77,7 +71,7 @@ static uint32_t remap(struct vmgexit_vcpu *cpu, uint64_t area)
 
     if (area % VMGEXIT_PAGE)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (area != home->area && !is_free(area, HEAD))
+    if (area != home->area && !svsm_is_free(area, HEAD))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     if (!vmgexit_touch(area, HEAD))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
@@ -130,7 +124,7 @@ static uint32_t do_entry(vmgexit_pvalidate_entry entry, uint64_t list)
 
     if (entry & VMGEXIT_PVALIDATE_ENTRY_MUST_BE_ZERO || size > VMGEXIT_PAGE_SIZE_CODE_SIZE_2M || page % length)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!is_free(page, length) || overlap(page, length, list, 1))
+    if (!svsm_is_free(page, length) || overlap(page, length, list, 1))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     return entry & VMGEXIT_PVALIDATE_ENTRY_VALIDATE_MASK ? validate(page, size, ignores_cf)
                                                          : invalidate(page, size, ignores_cf);
@@ -144,12 +138,12 @@ static uint32_t pvalidate(uint64_t list)
 
     if (list % sizeof header)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!is_free(list, sizeof header) || !vmgexit_touch(list, sizeof header))
+    if (!svsm_is_free(list, sizeof header) || !vmgexit_touch(list, sizeof header))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_load(list, &header, sizeof header);
     if (header.next >= header.entries || header.entries > (VMGEXIT_PAGE - list % VMGEXIT_PAGE) / 8 - 1)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!is_free(list + sizeof header, header.entries * UINT64_C(8)))
+    if (!svsm_is_free(list + sizeof header, header.entries * UINT64_C(8)))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     while (!code && header.next < header.entries) {
         vmgexit_pvalidate_entry entry;
@@ -194,7 +188,7 @@ static uint32_t create_vcpu(const struct vmgexit_vcpu *cpu, uint64_t page, uint6
 
     if (page % VMGEXIT_PAGE || area % VMGEXIT_PAGE)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (page == area || !(page % VMGEXIT_LARGE_PAGE) || !is_free(page, VMGEXIT_PAGE) || !is_free(area, VMGEXIT_PAGE))
+    if (page == area || !(page % VMGEXIT_LARGE_PAGE) || !svsm_is_free(page, VMGEXIT_PAGE) || !svsm_is_free(area, VMGEXIT_PAGE))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     while (target < the_vm->cpus && the_vm->vcpus[target].apic_id != apic_id)
         target++;
@@ -289,12 +283,12 @@ static uint32_t tpm_command(uint64_t buffer)
 
     if (!buffer)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!is_free(buffer, sizeof number) || !vmgexit_touch(buffer, sizeof number))
+    if (!svsm_is_free(buffer, sizeof number) || !vmgexit_touch(buffer, sizeof number))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_load(buffer, &number, sizeof number);
     if (number != 8)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!is_free(buffer, sizeof held) || !vmgexit_touch(buffer, sizeof held))
+    if (!svsm_is_free(buffer, sizeof held) || !vmgexit_touch(buffer, sizeof held))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_load(buffer, held, sizeof held);
     memcpy(&size, held + 5, sizeof size);
@@ -325,6 +319,8 @@ void svsm_call(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registers)
 {
     if (registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE)
         registers->rax = core(cpu, registers);
+    else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_ATTESTATION)
+        registers->rax = attestation_call(registers);
     else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_VTPM)
         registers->rax = vtpm(registers);
     else

@@ -1,4 +1,5 @@
 """A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
+Attestation is in attestation.py.
 
 It keeps no record of the pages that it validated, and never frees the first VMSA.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from attestation import Attestation
 from kit import tpm
 from kit.adapter import Registers
 from kit.layouts import (
@@ -25,19 +27,12 @@ from kit.memory import EFER_SVME, FAIL_INPUT, Home, Memory
 from kit.on_memory import Registration, SvsmOnMemory
 from kit.pages import ALL_PERMISSIONS, LARGE_PAGE, PAGE
 from kit.vm import GUEST_VMPL, Vcpu, Vm
+from refusals import Refused, overlap, require
 
 HEAD = 8  # bytes of a calling area that are not for the guest's own use
 HOLE = 0xFFFF_FFFF_F000  # a page that is no guest's
 CALLS_OWN = 0x8000_1000  # a failed instruction answers its status above this code
 END = 1 << 64
-
-
-class Refused(Exception):
-    """The call is refused, by a code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(hex(code))
-        self.code = code
 
 
 @dataclass
@@ -50,17 +45,8 @@ class Registered:
     is_guests: bool  # a guest named it
 
 
-def require(holds: bool, otherwise: int) -> None:
-    if not holds:
-        raise Refused(otherwise)
-
-
 def require_success(status: int) -> None:
     require(not status, CALLS_OWN + status)
-
-
-def overlap(start: int, length: int, other: int, other_length: int) -> bool:
-    return start < other + other_length and other < start + length
 
 
 class SmallSvsm(SvsmOnMemory):
@@ -78,11 +64,8 @@ class SmallSvsm(SvsmOnMemory):
     def init_on_memory(self, memory: Memory, vm: Vm) -> None:
         home = memory.places[0].home
         self.memory, self.vm = memory, vm
+        self.attestation = Attestation(memory, self.require_operand)
         self.entries = [Registered(home.vmsa or 0, home.area or 0, 0, is_guests=False)]
-
-    def knows(self, protocol: int, request: int) -> bool:
-        """Attestation is a protocol that this SVSM does not have; it does not even deny it."""
-        return protocol != ProtocolCode.ATTESTATION
 
     def registry(self) -> list[Registration]:
         return [(one.vmsa, one.area, one.cpu, one.is_guests, one.is_guests) for one in self.entries]
@@ -90,11 +73,15 @@ class SmallSvsm(SvsmOnMemory):
     def call_on_memory(self, cpu: Vcpu, registers: Registers) -> None:
         registers.rax = ResultCode.SUCCESS
         try:
-            if registers.protocol == ProtocolCode.VTPM:
-                self.vtpm(registers)
-                return
-            require(registers.protocol == ProtocolCode.CORE, ResultCode.UNSUPPORTED_PROTOCOL)
-            self.core(cpu, registers)
+            match registers.protocol:
+                case ProtocolCode.CORE:
+                    self.core(cpu, registers)
+                case ProtocolCode.ATTESTATION:
+                    self.attestation.call(registers)
+                case ProtocolCode.VTPM:
+                    self.vtpm(registers)
+                case _:
+                    raise Refused(ResultCode.UNSUPPORTED_PROTOCOL)
         except Refused as refused:
             registers.rax = refused.code
 
@@ -129,8 +116,7 @@ class SmallSvsm(SvsmOnMemory):
         require(buffer != 0, ResultCode.INVALID_PARAMETER)
         held = b""
         for length in (4, PAGE):
-            self.require_free(buffer, length)
-            self.reach(buffer, length)
+            self.require_operand(buffer, length)
             held = self.memory.load(buffer, length)
             require(held[:4] == b"\x08\0\0\0", ResultCode.INVALID_PARAMETER)
         size = int.from_bytes(held[5:9], "little")
@@ -152,6 +138,10 @@ class SmallSvsm(SvsmOnMemory):
 
     def reach(self, start: int, length: int) -> None:
         require(self.memory.touch(start, length), ResultCode.INVALID_ADDRESS)
+
+    def require_operand(self, start: int, length: int) -> None:
+        self.require_free(start, length)
+        self.reach(start, length)
 
     def revoke(self, page: int, is_large: bool = False) -> int:
         """Take a page from the guest: VMPL 2 and 3 may do nothing with it. The status of what failed."""
@@ -178,8 +168,7 @@ class SmallSvsm(SvsmOnMemory):
         """Do the entries of a list from the next one on, until one is refused."""
         memory = self.memory
         require(not address % 8, ResultCode.INVALID_PARAMETER)
-        self.require_free(address, 8)
-        self.reach(address, 8)
+        self.require_operand(address, 8)
         entries, following = (
             int.from_bytes(memory.load(address + at, 2), "little") for at in (0, 2)
         )

@@ -4,6 +4,7 @@
 //! which commands on memory, and `impl Svsm` those without. What your SVSM does not have, it does not support;
 //! that never counts as wrong.
 
+mod attestation;
 mod kit;
 mod svsm;
 

@@ -1,7 +1,9 @@
 //! A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
+//! Attestation is in attestation.rs.
 //!
 //! It keeps no record of the pages that it validated, and never frees the first VMSA.
 
+use crate::attestation::Attestation;
 use crate::kit::adapter::{Registers, Stop, Svsm};
 use crate::kit::commands::Command;
 use crate::kit::layouts::{CoreCallCode, ProtocolCode, PvalidateEntry, ResultCode, SvsmProtocolQuery, SvsmVersionRange};
@@ -19,15 +21,15 @@ const HOLE: u64 = 0xffff_ffff_f000;
 const CALLS_OWN: u64 = 0x8000_1000;
 
 /// A refusal, or a stop.
-enum Ends {
+pub enum Ends {
     Refused(u64),
     Stops(Stop),
 }
 
 use Ends::Refused;
 
-const PARAMETER: Ends = Refused(ResultCode::INVALID_PARAMETER.0);
-const ADDRESS: Ends = Refused(ResultCode::INVALID_ADDRESS.0);
+pub const PARAMETER: Ends = Refused(ResultCode::INVALID_PARAMETER.0);
+pub const ADDRESS: Ends = Refused(ResultCode::INVALID_ADDRESS.0);
 const NO_CHANGE: Ends = Refused(ResultCode::FAIL_NOCHANGE.0);
 
 impl From<Stop> for Ends {
@@ -36,11 +38,12 @@ impl From<Stop> for Ends {
     }
 }
 
-type Done = Result<(), Ends>;
+pub type Done = Result<(), Ends>;
 
 #[derive(Default)]
 pub struct Small {
     entries: Vec<Registration>,
+    pub attestation: Attestation,
 }
 
 impl Svsm for Small {
@@ -76,12 +79,7 @@ impl OnMemory for Small {
     fn init_on_memory(&mut self, memory: &mut Memory, _vm: &mut Vm) {
         let home = memory.places[0].home;
         let first = Registration { vmsa: home.vmsa.unwrap_or(0), area: home.area.unwrap_or(0), ..Registration::default() };
-        self.entries = vec![first];
-    }
-
-    /// Attestation is a protocol that this SVSM does not have; it does not even deny it.
-    fn knows(&self, protocol: u64, _request: u64) -> bool {
-        protocol != ProtocolCode::ATTESTATION.0
+        *self = Small { entries: vec![first], attestation: Attestation::default() };
     }
 
     fn call_on_memory(
@@ -89,6 +87,7 @@ impl OnMemory for Small {
     ) -> Result<(), Stop> {
         let answered = match ProtocolCode(registers.protocol.into()) {
             ProtocolCode::CORE => self.core(memory, vm, cpu, registers),
+            ProtocolCode::ATTESTATION => self.attest(memory, registers),
             ProtocolCode::VTPM => self.vtpm(memory, registers),
             _ => Err(Refused(ResultCode::UNSUPPORTED_PROTOCOL.0)),
         };
@@ -106,7 +105,7 @@ impl OnMemory for Small {
     }
 }
 
-fn overlap(start: u64, length: u64, other: u64, other_length: u64) -> bool {
+pub fn overlap(start: u64, length: u64, other: u64, other_length: u64) -> bool {
     start < other.saturating_add(other_length) && other < start.saturating_add(length)
 }
 
@@ -127,7 +126,7 @@ fn grant(memory: &mut Memory, page: u64, is_large: bool) -> Done {
     done(memory.rmpadjust(page, is_large, 2, ALL_PERMISSIONS, false)?)
 }
 
-fn require(holds: bool, otherwise: Ends) -> Done {
+pub fn require(holds: bool, otherwise: Ends) -> Done {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
@@ -187,7 +186,7 @@ impl Small {
     }
 
     /// Refuse bytes that are not the guest's memory, or are in use.
-    fn require_free(&self, memory: &Memory, start: u64, length: u64) -> Done {
+    pub fn require_free(&self, memory: &Memory, start: u64, length: u64) -> Done {
         let is_in_use = |entry: &Registration| {
             overlap(start, length, entry.vmsa, PAGE) || overlap(start, length, entry.area, HEAD)
         };
