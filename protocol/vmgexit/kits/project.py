@@ -131,7 +131,8 @@ KITS = {
         },
         "`svsm.rs` and `attestation.rs` are a small SVSM: replace them by yours, or by calls into yours.\n"
         "`impl OnMemory` says which functions answer which commands. What they may call stands in `kit/`:\n"
-        "`memory.rs` has memory, the instructions on the RMP, and where vCPUs are, `psp.rs` guest requests.",
+        "`memory.rs` has memory, the instructions on the RMP, and where vCPUs are, and `psp.rs` guest\n"
+        "requests.",
         "svsm-peer",
     ),
     ("svsm-memory", "python"): Kit(
@@ -145,7 +146,8 @@ KITS = {
         },
         "`svsm.py` and what it imports are a small SVSM: replace it by yours, or by calls into yours. Its\n"
         "class says which functions answer which commands. What they may call stands in `kit/`:\n"
-        "`memory.py` has memory, the instructions on the RMP, and where vCPUs are, `psp.py` guest requests.",
+        "`memory.py` has memory, the instructions on the RMP, and where vCPUs are, and `psp.py` guest\n"
+        "requests.",
         "svsm-peer",
     ),
     ("host", "c"): Kit(
