@@ -26,8 +26,8 @@ _OPERATIONS = {name: number for number, name in enumerate(COMMANDS)}
 # What a command is: its operation; the exit of a page, the request of a word in the MSR.
 _EXITS = tuple(("vmgexit", int(row.code)) for row in exits())
 _WORDS = tuple(("msr", int(info)) for info in GhcbInfo)
-_KINDS: dict[str | tuple[str, int], int] = {}
-_KINDS |= {kind: number for number, kind in enumerate((*COMMANDS, *_EXITS, *_WORDS))}
+_ALL: tuple[str | tuple[str, int], ...] = (*COMMANDS, *_EXITS, *_WORDS)
+_KINDS = {kind: number for number, kind in enumerate(_ALL)}
 # How it ended: done, with a result; with an event to raise; refused, by the error; or the guest stopped.
 _RESULTS, _ERRORS = 16, 8
 _RAISES, _REFUSED = _RESULTS, _RESULTS + 1
