@@ -26,8 +26,11 @@ from ...machine.commands import call
 from ...sequences import HOST, SVSM
 from ...wire.apic import ApicCall, ApicRegister
 from ...wire.calls import find_call
+from ...wire.exit import Exit
+from ...wire.exit_codes import MalformedInput, Status
 from ...wire.exits import find_exit
 from ...wire.ghcb import GhcbPage
+from ...wire.ghcb_msr import GhcbInfo
 from ..peer import STOPS, UNSUPPORTED, Answering, Peer, is_unsupported, stops
 from ..replay import same
 from .host_rules import RULES as OF_A_HOST
@@ -76,11 +79,20 @@ class Support:
         holder[name] = None
 
 
+def _exit(command: Command) -> Exit | None:
+    """The row of the exit that a command's page asks for."""
+    if command["op"] != "vmgexit" or "page" not in command:
+        return None
+    return find_exit(GhcbPage.decode(page_of(command["page"])).sw_exit_code)
+
+
 def _name(command: Command, rule: Rule) -> str:
     """What an operation of a rule is called. On memory it can be another matter than without."""
     if command["op"] == "vmgexit" and "page" in command:
-        row = find_exit(GhcbPage.decode(page_of(command["page"])).sw_exit_code)
+        row = _exit(command)
         return f"the exit {row.name}" if row else "unknown exits"
+    if command["op"] == "msr":
+        return f"the word {GhcbInfo(command['request'] & 0xFFF).name}"
     if command["op"] == "init" and "cpus" in command and "memory" in command:
         return _WITH_MEMORY + " and reg_count" * ("reg_count" in command)
     name = str(command["op"])
@@ -149,6 +161,8 @@ def held(
             return Result(broken, Outcome.BROKEN, f"{error} ({rule.title.lower()})", step)
         if UNSUPPORTED not in expected:
             name = _name(command, rule)
+            if _is_unknown(command, answer, expected):
+                answer = {UNSUPPORTED: name}
             support.note(name, answer)
             if is_unsupported(answer):
                 return Result(rule, Outcome.UNSUPPORTED, name, step)
@@ -156,6 +170,19 @@ def held(
         if wrong:
             return Result(rule, Outcome.BROKEN, "; ".join(wrong), step)
     return Result(rule, Outcome.HOLDS)
+
+
+def _is_unknown(command: Command, answer: Answer, expected: Answer) -> bool:
+    """Whether a host refuses an exit as unknown that it need not have: one with a feature of its own."""
+    row = _exit(command)
+    refusal = {"status": Status.MALFORMED_INPUT, "detail": MalformedInput.INVALID_EVENT}
+    is_refused = all(answer.get(key) == value for key, value in refusal.items())
+    return (
+        row is not None
+        and bool(row.feature)
+        and is_refused
+        and expected.get("status") == Status.DONE
+    )
 
 
 def differences(answer: Answer, expected: Answer) -> list[str]:

@@ -6,14 +6,19 @@ Expected answers were written by hand, from the layout of the GHCB page and from
 
 from __future__ import annotations
 
+import dataclasses
+
 from ...descriptions import Answer, Command
-from ...hosts.vm import KEYS
+from ...hosts.vm import KEYS, Vcpu
 from ...wire.exit_codes import ExitCode
 from ...wire.ghcb import BITMAP_OFFSET, GhcbPage
 from .rule import OK, Chapter, Rule, Step, numbered
 
 _AT = 0x7000  # where the guest's GHCB page is
-_INFO_2 = _AT + GhcbPage.declaration["sw_exit_info_2"].byte_offset
+_INFO_2 = GhcbPage.declaration["sw_exit_info_2"].byte_offset
+_DOORBELL = 0x9000
+_RESTRICTED = 1 | 8  # SEV_FEATURES: SNP, restricted injection
+_NMI, _MACHINE_CHECK, _HV = 0x8000_0200, 0x8000_0312, 0x8000_031C  # as EVENTINJ holds them
 
 
 def _page(exit: ExitCode | int, *, usage: int = 0, **fields: int) -> list[tuple[int, str]]:
@@ -43,6 +48,19 @@ def _exits(exit: ExitCode | int, *, cpu: int = 0, usage: int = 0, **fields: int)
     return {"op": "vmgexit", "page": pieces, "gpa": _AT} | ({"cpu": cpu} if cpu else {})
 
 
+def _irq(vector: int) -> Command:
+    return {"op": "irq", "cpu": 0, "vector": vector}
+
+
+def _of_vcpu(op: str, **arguments: int) -> Command:
+    return {"op": op, "cpu": 0, **arguments}
+
+
+def _interrupt(vector: int) -> int:
+    """An external interrupt as EVENTINJ holds it."""
+    return 0x8000_0000 | vector
+
+
 def _done(detail: int = 0, **more: object) -> Answer:
     return {"run": "guest", "status": 0, "detail": detail, **more}
 
@@ -57,12 +75,19 @@ _DEFAULTS = "; ".join(
     for name, key in KEYS.items()
 )
 
+_KEPT = "; ".join(
+    f"`{one.name}` {one.metadata['meaning']}"
+    for one in dataclasses.fields(Vcpu)
+    if "meaning" in one.metadata
+)
+
 _EXCHANGE = Chapter(
     "Exchange with a host",
     (
         Rule(
             "Hello",
-            'As that of an SVSM, with `"machine": "host"`.',
+            'As that of an SVSM, with `"machine": "host"`. With `"stays": true` the process goes on after a'
+            " panic, which answers every command until the next `init`.",
         ),
         Rule(
             "One answer",
@@ -210,6 +235,30 @@ _PAGE = Chapter(
                 ({"op": "vmgexit", "gpa": _AT}, _refused(4)),
             ),
         ),
+        Rule(
+            "A page that changes",
+            "With `meanwhile` another vCPU writes to the page after each access of the host. The host's"
+            " first access takes all up to the end of the valid bitmap, 0x400: what is written to a field"
+            " by then does not change what is done. The usage and the shared buffer are read after it. The"
+            " answer tells the page as it is at the end.",
+            (
+                _begin(),
+                (
+                    _exits(
+                        ExitCode.MMIO_WRITE,
+                        sw_exit_info_1=0xFEE0_0000,
+                        sw_exit_info_2=4,
+                        sw_scratch=_AT + 0x800,
+                    )
+                    | {"meanwhile": [[_INFO_2, "01"], [0x802, "abcd"]]},
+                    _done(
+                        1,
+                        buffer=[[0x802, "abcd"]],
+                        asked=[["mmio-write", 0xFEE0_0000, "0000abcd"]],
+                    ),
+                ),
+            ),
+        ),
     ),
 )
 
@@ -253,22 +302,119 @@ _MSR = Chapter(
                 (_exits(ExitCode.INVD, cpu=1), {"run": "held", "page": "untouched", "asked": []}),
                 ({"op": "sipi", "cpu": 1}, {"released": True}),
                 ({"op": "sipi", "cpu": 1}, {"released": False}),
-                ({"op": "read", "gpa": _INFO_2, "size": 8}, {"hex": "0100000000000000"}),
+                ({"op": "read", "gpa": _AT + _INFO_2, "size": 8}, {"hex": "0100000000000000"}),
                 (_exits(ExitCode.INVD, cpu=1), _done()),
             ),
         ),
         Rule(
-            "Restricted injection",
-            "`irq`, `nmi`, `machine_check`, `enter`, `cancel` and `take` are about what waits for VMPL 0."
-            " A host without restricted injection answers `unsupported`. Without a doorbell page an"
-            " interrupt is injected.",
+            "What the host keeps",
+            "`state` tells it. `pages` are the runs of pages that user space made private or shared:"
+            " address, count, state; in order, and no two beside each other have the same state."
+            " `mappings` counts what user space was asked for, with what it failed. `vcpus` has what is not"
+            f" as it was set up, of each vCPU where there is something: {_KEPT}. What the adapter cannot"
+            " tell it leaves out, with the key `unsupported`.",
+            (
+                _begin(vcpus=2, jump_table=0x5000),
+                (_exits(ExitCode.AP_RESET_HOLD, cpu=1), _done(0)),
+                (
+                    {"op": "msr", "request": 1 << 52 | 0x10 << 12 | 0x014},
+                    {"word": 0x015, "asked": [["map", 0x10000, 1, 16]]},
+                ),
+                (
+                    {"op": "state"},
+                    {
+                        "ended": False,
+                        "jump_table": 0x5000,
+                        "mappings": 1,
+                        "pages": [[0x10000, 1, "private"]],
+                        "vcpus": {"1": {"held": True, "held_by": _AT}},
+                    },
+                ),
+            ),
+        ),
+    ),
+)
+
+_EVENTS = Chapter(
+    "Events for VMPL 0",
+    (
+        Rule(
+            "An event that is injected",
+            "By `irq`, `nmi` and `machine_check` an event for VMPL 0 waits with the host; one that waits"
+            " already waits no second time. `waiting` lists them: `machine check`, `NMI`, vectors in"
+            " ascending order. `enter` is an entry of the vCPU: without restricted injection, bit 3 of"
+            " `vmsa_features`, the event that stands first is injected, of vectors the highest."
+            " `event_inj` is EVENTINJ, 0 where nothing is injected. By `take` the guest takes it. A host"
+            " that has no such events answers `unsupported`.",
             (
                 _begin(),
-                ({"op": "irq", "cpu": 0, "vector": 0x41}, {"waiting": [0x41]}),
+                (_irq(0x41), {"waiting": [0x41]}),
+                (_irq(0x61), {"waiting": [0x41, 0x61]}),
+                (_of_vcpu("nmi"), {"waiting": ["NMI", 0x41, 0x61]}),
+                (_of_vcpu("machine_check"), {"waiting": ["machine check", "NMI", 0x41, 0x61]}),
+                (_of_vcpu("enter"), {"vmpl": 0, "event_inj": _MACHINE_CHECK}),
+                (_of_vcpu("take"), {"events": [_MACHINE_CHECK], "doorbell": None}),
+                (_of_vcpu("enter"), {"event_inj": _NMI, "waiting": [0x41, 0x61]}),
+                (_of_vcpu("take"), {"events": [_NMI]}),
+                (_of_vcpu("enter"), {"event_inj": _interrupt(0x61), "waiting": [0x41]}),
+            ),
+        ),
+        Rule(
+            "An entry that is cancelled",
+            "`cancel` says that the last entry did not come to VMRUN. What it told waits again, and"
+            " `events` lists it as EVENTINJ would hold it. It is cancelled once.",
+            (
+                _begin(),
+                (_irq(0x41), {"waiting": [0x41]}),
+                (_of_vcpu("enter"), {"event_inj": _interrupt(0x41), "waiting": []}),
+                (_of_vcpu("cancel"), {"events": [_interrupt(0x41)], "waiting": [0x41]}),
+                (_of_vcpu("cancel"), {"events": [], "waiting": [0x41]}),
+                (_of_vcpu("take"), {"events": []}),
+            ),
+        ),
+        Rule(
+            "The doorbell page",
+            "With restricted injection the host writes what waits to PendingEvent, the first two bytes of"
+            " the page that the guest named: a vector, and flags: bit 0 an NMI, bit 1 a machine check,"
+            " bit 7 NoFurtherSignal. `doorbell` is that word, null without a page. #HV is injected with"
+            " what is new, and NoFurtherSignal set, unless that is set. The guest takes all and clears"
+            " the word. With `tpr`, a class of task priority, it leaves a vector that is not above it, and"
+            " a machine check, which `events` tells all the same. A host without restricted injection may"
+            " not know the exit.",
+            (
+                _begin(vmsa_features=_RESTRICTED),
                 (
-                    {"op": "enter", "cpu": 0},
-                    {"vmpl": 0, "event_inj": 0x8000_0041, "waiting": []},
+                    _exits(ExitCode.HV_DOORBELL_PAGE, sw_exit_info_1=1, sw_exit_info_2=_DOORBELL),
+                    _done(_DOORBELL),
                 ),
+                (_irq(0x41), {"waiting": [0x41]}),
+                (_of_vcpu("enter"), {"event_inj": _HV, "doorbell": 0x8041, "waiting": []}),
+                (_of_vcpu("nmi"), {"waiting": ["NMI"]}),
+                (_of_vcpu("enter"), {"event_inj": 0, "doorbell": 0x8141, "waiting": []}),
+                ({"op": "read", "gpa": _DOORBELL, "size": 2}, {"hex": "4181"}),
+                (_of_vcpu("take", tpr=4), {"events": [_NMI], "doorbell": 0x0041}),
+                (_of_vcpu("take"), {"events": [_interrupt(0x41)], "doorbell": 0}),
+            ),
+        ),
+        Rule(
+            "A cancelled #HV",
+            "All that stands in the doorbell page waits again, and the page is as if nothing had been"
+            " told. Where the last entry injected nothing, nothing goes back.",
+            (
+                _begin(vmsa_features=_RESTRICTED),
+                (
+                    _exits(ExitCode.HV_DOORBELL_PAGE, sw_exit_info_1=1, sw_exit_info_2=_DOORBELL),
+                    _done(_DOORBELL),
+                ),
+                (_irq(0x41), {"waiting": [0x41]}),
+                (_of_vcpu("enter"), {"event_inj": _HV, "doorbell": 0x8041, "waiting": []}),
+                (
+                    _of_vcpu("cancel"),
+                    {"events": [_interrupt(0x41)], "doorbell": 0, "waiting": [0x41]},
+                ),
+                (_of_vcpu("enter"), {"event_inj": _HV, "doorbell": 0x8041, "waiting": []}),
+                (_of_vcpu("enter"), {"event_inj": 0, "doorbell": 0x8041}),
+                (_of_vcpu("cancel"), {"events": [], "doorbell": 0x8041, "waiting": []}),
             ),
         ),
         Rule(
@@ -278,6 +424,6 @@ _MSR = Chapter(
     ),
 )
 
-CHAPTERS = numbered((_EXCHANGE, _PAGE, _MSR), "PEER-H")
+CHAPTERS = numbered((_EXCHANGE, _PAGE, _MSR, _EVENTS), "PEER-H")
 RULES: dict[str, Rule] = {rule.title: rule for chapter in CHAPTERS for rule in chapter.rules}
 """Every rule by its title, in the order in which they build up."""
