@@ -49,12 +49,13 @@ class ScenarioError(VmgexitError):
 class PeerError(VmgexitError):
     """Another implementation that died, hung or answered something unreadable.
 
-    Attribute: `kind`, one word: start, death, hang, garbage, or number (of answers).
+    Attributes: `kind`, one word: start, death, hang, garbage, or number (of answers); `is_earlier`, whether
+    it did so before it was given the command at hand.
     """
 
-    def __init__(self, message: str, *, kind: str) -> None:
+    def __init__(self, message: str, *, kind: str, is_earlier: bool = False) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.is_earlier = kind, is_earlier
 
 
 class DeviceError(VmgexitError):

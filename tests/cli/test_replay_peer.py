@@ -159,7 +159,8 @@ def answer(command):
         ('{"ok": ' + "[" * 900 + "]" * 900 + "}", "ok: "),
         ('{"\\u001b[31m\\ud800\\n": "\\u001b\\ud800"}', "?[31m??: '\\x1b\\ud800' found"),
         ('{"panic": 5}', "panic: 5 found, nothing expected"),
-        ('{"ok": NaN}', "ok: nan found"),
+        ('{"ok": NaN}', "not JSON: "),
+        ('{"ok": 1e999}', "ok: inf found"),
     ],
 )
 def test_what_a_stranger_says_is_shown_on_one_line(

@@ -1,6 +1,7 @@
 """Whatever a peer does, and wherever in a scenario that is written at once: a finding in one line, and the
-next input is run."""
+next input is run. All that it does for one cause is one finding of a campaign."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -13,13 +14,16 @@ import pytest
 from vmgexit.compare.pipes import LONGEST_ANSWER
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
+from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.peer import PeerTarget
 
 pytestmark = pytest.mark.slow
 
+VMGEXIT = str(Path(sys.executable).with_name("vmgexit"))
+
 PEER = """\
-import json, os, random, signal, sys, time
+import json, os, random, select, signal, sys, time
 
 def say(text, end="\\n"):
     data = (text + end).encode()
@@ -27,7 +31,8 @@ def say(text, end="\\n"):
         data = data[os.write(1, data):]
 
 def init():
-    say(json.dumps({"ok": True, "cpus": 1, "reg_count": command["reg_count"]}))
+    said = {"ok": True, "cpus": command["cpus"], "reg_count": command["reg_count"]}
+    say(json.dumps(said))
 
 def other():
     say('{"unsupported": "this"}')
@@ -41,14 +46,22 @@ def misdeed(answer):
 """
 LOOP = """
 say('{"vmgexit": 2, "name": "a test"}')
-while line := sys.stdin.readline():
-    command = json.loads(line)
+count, heard = 0, b""
+while True:
+    while b"\\n" not in heard:
+        waits = count and not select.select([0], [], [], 0.003)[0]
+        if waits and PAUSES and random.random() < 0.1:
+            misdeed(other)
+        heard += os.read(0, 65536) or sys.exit()
+    line, _, heard = heard.partition(b"\\n")
+    count, command = count + 1, json.loads(line)
     answer = init if command["op"] == "init" else other
-    if command["op"] == "guest_take" or command.get("reg_count") == 7:
+    if WHEN:
         misdeed(answer)
     else:
         answer()
 """
+USUALLY = 'command["op"] == "guest_take" or command.get("reg_count") == 7'
 HANG = "a hang"  # told by the time that it took
 FLOOD = f"more than {LONGEST_ANSWER} bytes"
 
@@ -63,14 +76,17 @@ MISDEEDS = {
     "late": ("time.sleep(2); answer()", HANG),
     "a child holds the pipes": ("os.fork() and os._exit(0); wait()", HANG),
     "closes its output": ("os.close(1); wait()", "closed its standard output"),
-    "closes its input": ("os.close(0); answer(); wait()", ""),
+    "closes its input": ("os.close(0); answer(); wait()", "closed its standard input"),
     "not at all": ("pass", HANG),
     "babbles": ("say('hello there')", "not JSON: 'hello there'"),
+    "babbles and answers": ("say('hello there'); answer()", "not JSON: 'hello there'"),
     "an empty line": ("say('')", "not JSON: ''"),
     "bytes": ("os.write(1, bytes(range(128, 256)) + b'\\n')", "not JSON: "),
     "a list": ("say('[]')", "[] found, a JSON object expected"),
     "null": ("say('null')", "None found, a JSON object expected"),
+    "no number": ("""say('{"rax": NaN}')""", "not JSON: '{\"rax\": NaN}'"),
     "deep": ("say('[' * 100_000)", "not JSON: "),
+    "deep in objects": ("""say('{"a":' * 100_000)""", "not JSON: "),
     "a long number": ("""say('{"rax": ' + '9' * 100_000 + '}')""", "not JSON: "),
     "other types": ("""say('{"ok": [null, 1e308], "rax": {"a": "b"}, "": 0}')""", ""),
     "other keys": ("""say('{"unsupported": {"a": 1}, "panic": {}}')""", ""),
@@ -102,6 +118,12 @@ TAKE: Command = {"op": "guest_take", "cpu": 0}
 Open = Callable[[str], PeerTarget]
 
 
+def peer(misdeed: str, when: str = USUALLY) -> str:
+    """The program of a peer that does something on a condition, or in pauses."""
+    loop = LOOP.replace("PAUSES", str(when == "")).replace("WHEN", when or "False")
+    return f"{PEER}    {misdeed}\n{loop}"
+
+
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Open]:
     """Opens the target with a peer that misbehaves when it is told to."""
@@ -109,7 +131,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
     def opened(misdeed: str) -> PeerTarget:
         path = tmp_path / "peer.py"
-        path.write_text(f"{PEER}    {misdeed}\n{LOOP}")
+        path.write_text(peer(misdeed))
         words = shlex.join([sys.executable, "-S", "-E", str(path)])
         target = find("peer").open(Conditions(peer=words, hang_seconds=80))
         assert isinstance(target, PeerTarget)
@@ -186,3 +208,47 @@ def test_answers_that_nobody_asked_for_are_told(name: str, place: str, opened: O
     assert any(told[:2])  # of the count of answers, or of one that is taken for the next command's
     assert all(message.isprintable() for message in told)
     assert told[2] == ""
+
+
+WHEN = {
+    "at a command": 'command["op"] == "guest_take"',
+    "at the first": 'command["op"] == "init"',
+    "now and then": "random.random() < 0.01",
+    "each 50 commands": "count % 50 == 0",
+    "between inputs": "",
+}
+"""When a peer of a campaign does what it does."""
+
+
+@pytest.mark.needs("atheris")
+@pytest.mark.parametrize(
+    ("name", "when", "seed"),
+    [
+        pytest.param(name, when, seed, marks=() if short else pytest.mark.long)
+        for name in (*MISDEEDS, *MORE)
+        for when in WHEN
+        for seed in (1, 2, 3)
+        for short in [(name, when, seed) == ("twice", "at a command", 1)]
+    ],
+)
+def test_one_misdeed_is_one_finding_of_a_campaign(
+    name: str, when: str, seed: int, tmp_path: Path
+) -> None:
+    misdeed = MORE[name] if name in MORE else MISDEEDS[name][0]
+    (tmp_path / "peer.py").write_text(peer(misdeed, WHEN[when]))
+    words = shlex.join([sys.executable, "-S", "-E", str(tmp_path / "peer.py")])
+    limits = ["--time", "4", "--seed", str(seed), "--hang", "8"]
+    ran = subprocess.run(
+        [VMGEXIT, "fuzz", "run", "peer", "--peer", words, "--dir", "night", *limits],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode in (0, 1), ran.stderr
+    found = [record.cause for record in records(tmp_path / "night" / "findings")]
+    assert len(found) <= 1
+    # In four seconds, a pause may not come, and what is waited for may not be certain.
+    waited = MISDEEDS.get(name, ("", ""))[1]
+    assert found or when == "between inputs" or waited == HANG or waited.startswith("closed")
+    if found and when in ("at a command", "at the first"):
+        assert re.search("(at guest_take|at init|differs)", found[0])

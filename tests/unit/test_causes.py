@@ -13,6 +13,7 @@ from vmgexit.machine.quirks import REFERENCE, profile
 from vmgexit_fuzz.inputs.programs import stock
 from vmgexit_fuzz.targets import Conditions, Finding, find
 from vmgexit_fuzz.targets.peer import PeerTarget
+from vmgexit_fuzz.targets.with_peer import OurOwn
 
 INIT: Command = {"op": "init", "cpus": 1, "reg_count": 1}
 ENTER: Command = {"op": "enter", "cpu": 0}
@@ -115,17 +116,14 @@ def test_ten_defects_are_ten_findings() -> None:
     """Of ten quirks at once in a peer, each input finds one; all inputs together find no eleventh."""
     target = find("peer").open(Conditions())
     assert isinstance(target, PeerTarget)
-    target.peer = Machine(profile(",".join(TEN)))  # type: ignore[assignment]
-    Machine.answers = lambda self, commands: map(self.execute, commands)  # type: ignore[attr-defined]
+    peer = OurOwn(Machine(profile(",".join(TEN))).execute)
+    target.answering = lambda: peer  # type: ignore[method-assign]
     made, found = stock(), dict[str, int]()
     pick = random.Random(15)
-    try:
-        for _ in range(300):
-            try:
-                target.run(made.program(pick))
-            except Finding as finding:
-                found[finding.cause] = found.get(finding.cause, 0) + 1
-    finally:
-        del Machine.answers  # type: ignore[attr-defined]
+    for _ in range(300):
+        try:
+            target.run(made.program(pick))
+        except Finding as finding:
+            found[finding.cause] = found.get(finding.cause, 0) + 1
     assert set(found) <= set(TEN)
     assert len(found) >= 6

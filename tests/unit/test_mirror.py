@@ -206,6 +206,12 @@ def test_an_answer_of_any_kind_is_judged_or_not(data: st.DataObject) -> None:
     judge(told)
 
 
+@pytest.mark.parametrize("answer", [{}, {"next": 7}, {"next": None, "calls": []}])
+def test_a_step_that_tells_no_next_one_is_not_judged(answer: Answer) -> None:
+    told = [Exchange(INIT, BEGUN, [state(1)]), Exchange({"op": "svsm_step", "cpu": 0}, answer)]
+    assert judge(told) is None
+
+
 def test_harm_shows_in_what_the_vcpu_does_next() -> None:
     """An interrupt that went astray breaks INV-1 once the guest is entered."""
 

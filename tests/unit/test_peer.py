@@ -175,6 +175,8 @@ GARBAGE = {
         r"not JSON: '\xff\xfe'",
     ),
     "nested deep": ("say('[' * 100_000)", "not JSON: '" + "[" * 75 + "..."),
+    "no number": ("say('{\"rax\": NaN}')", "not JSON: '{\"rax\": NaN}'"),
+    "infinity": ("say('[-Infinity]')", "not JSON: '[-Infinity]'"),
     "a number without end": ("say('{\"rax\":' + '1' * 5000 + '}')", None),
     "a line without end": (
         "while True: os.write(1, b'x' * 65536)",
@@ -206,6 +208,44 @@ def test_the_longest_answer(make: Make) -> None:
 def test_two_answers_to_one_command(make: Make) -> None:
     error = failure(make(f"{ANSWER}hear(); say('{OK}\\n{OK}')\n{STUCK}"), INIT, STATE)
     assert (error.kind, str(error)) == ("number", f"more than one answer: '{OK}\\n'")
+
+
+def test_what_is_no_answer_beside_one(make: Make) -> None:
+    for said, told in (
+        (f"'{OK}\\nhello'", "wrote what is no answer: 'hello\\n'"),
+        (f"'hello\\n{OK}'", "not JSON: 'hello'"),
+    ):
+        error = failure(make(f"{ANSWER}hear(); say({said})\n{STUCK}"), INIT, STATE)
+        assert (error.kind, str(error)) == ("garbage", told)
+
+
+def test_one_that_reads_no_more_is_told_at_once(make: Make) -> None:
+    with make(f"{ANSWER}hear(); os.close(0); say('{OK}')\n{STUCK}", timeout=60) as peer:
+        peer.execute(INIT)
+        peer.execute(STATE)
+        began = time.monotonic()
+        with pytest.raises(PeerError, match="closed its standard input") as caught:
+            peer.execute(STATE)
+    assert caught.value.kind == "death"
+    assert time.monotonic() - began < 30
+
+
+def test_what_comes_after_an_answer(make: Make) -> None:
+    later = "time.sleep(0.1);"
+    for does, kind in (
+        (f"{later} say('{OK}')", "number"),
+        (f"{later} os._exit(0)", "death"),
+        ("os.close(0); time.sleep(60)", "deaf"),
+    ):
+        with make(f"{ANSWER}{does}\n{STUCK}") as peer:
+            peer.execute(INIT)
+            with pytest.raises(PeerError) as caught:
+                peer.settle(20 if kind != "deaf" else 1)
+            assert caught.value.kind == kind.replace("deaf", "death")
+    with make(FOREVER) as peer:
+        peer.execute(INIT)
+        peer.settle(0.01)
+        assert peer.execute(STATE) == {"ok": True}
 
 
 def test_an_answer_that_nobody_asked_for(make: Make) -> None:

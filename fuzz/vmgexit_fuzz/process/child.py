@@ -189,7 +189,7 @@ class Counter:
         """Count a finding; tell of a new cause, or of a smaller input."""
         from .minimize import minimized
 
-        cause = finding.cause
+        cause, data = finding.cause, finding.data or data
         self.counts[cause] = self.counts.get(cause, 0) + 1
         if len(data) >= self.sizes.get(cause, 1 << 62):
             return

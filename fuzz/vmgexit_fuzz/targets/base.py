@@ -37,8 +37,11 @@ class Finding(Exception):
     where none is given.
 
     `clause` and `meaning` are the invariant's, where it has a name; `place` is where it broke. `steps` is
-    how many commands or structures of the input were run, the failing one too.
+    how many commands or structures of the input were run, the failing one too. `data` is the input that
+    shows it, where that is another one than was run.
     """
+
+    data: bytes | None = None
 
     def __init__(
         self,

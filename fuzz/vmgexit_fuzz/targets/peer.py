@@ -43,7 +43,7 @@ class PeerTarget(WithPeer, ProgramTarget):
         return self.stock.program(pick)[: self.row.longest]
 
     def carry_out(self, commands: list[Command]) -> None:
-        peer = self._peer()
+        peer = self.answering()
         answers: list[Answer] = []
         try:
             coming = peer.answers(commands)
@@ -54,20 +54,17 @@ class PeerTarget(WithPeer, ProgramTarget):
                 if telling is not None and telling.hits:
                     self.note_hits()
         except PeerError as error:
-            where = place(commands[min(len(answers), len(commands) - 1)])
-            text = f"peer: {error} (near {where})"
-            otherwise = Finding(f"{error.kind} when written at once", text)
-            self.doubt(commands, len(commands) - 1, otherwise)
+            at = min(len(answers), len(commands) - 1)
+            self.doubt(commands, at, error, f"peer: {error} (near {place(commands[at])})")
         if answers == expected:
             return
         expected = self._supported(commands, answers)
         for index, answer in enumerate(answers):
             found = compare(answer, expected[index])
             if found:
-                cause = f"{place(commands[index])} differs when written at once"
                 key, (ours, theirs) = next(iter(found.items()))
-                text = f"{cause}: {key}: {brief(ours)} found, {brief(theirs)} expected"
-                self.doubt(commands, index, Finding(cause, text))
+                text = f"{place(commands[index])}: {key}: {brief(ours)} found, {brief(theirs)} expected"
+                self.doubt(commands, index, None, text)
 
     def _expected(self, commands: list[Command]) -> list[Answer]:
         """What our machine answers, where the peer supports what it did so far."""
@@ -97,7 +94,7 @@ class PeerTarget(WithPeer, ProgramTarget):
         return expected
 
     def first(self, commands: list[Command]) -> Cause | None:
-        return first(self._peer(), self.quirks, commands, self.unexplained)
+        return first(self.answering(), self.quirks, commands, self.unexplained)
 
     def finding(self, cause: Cause) -> Finding:
         broken = cause.violation
@@ -122,7 +119,13 @@ class PeerTarget(WithPeer, ProgramTarget):
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
         return self.examined(data, self.commands(data), show_scenario)
 
-    def _peer(self) -> Peer | OurOwn:
+    def scenario(self, data: bytes) -> list[Command]:
+        return self.commands(data)
+
+    def place(self, commands: list[Command]) -> str:
+        return place(commands[-1])
+
+    def answering(self) -> Peer | OurOwn:
         return self.peer or OurOwn(Machine(self.quirks).execute)
 
 

@@ -1,5 +1,9 @@
 """What every target with a peer has: the peer's process, the coverage that the peer tells of itself, and
 the second look at a scenario whose answers are doubted.
+
+A finding is to have one name, whatever scenario brings it to light. A name says at which command the peer
+does wrong where the peer does so again, at that command and no other, when it is not asked for its state
+in between. What a peer does now and then, or after so many commands, has a name without a place.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from vmgexit.compare.causes import Cause, Failed
 from vmgexit.compare.peer import COUNTERS, Peer
 from vmgexit.descriptions import Answer, Command
-from vmgexit.errors import UsageError
+from vmgexit.errors import PeerError, UsageError
 from vmgexit.sequences import HOST, SVSM
 
 from .. import probes
@@ -21,6 +25,12 @@ from .base import Conditions, Finding, Target, TargetRow, as_finding
 # A peer may take this part of the time of an input for one answer, so that its hang is not ours: it may
 # hang at each of the runs that a finding takes.
 ANSWERS_IN_A_HANG = 8
+NOWHERE = "at no certain command"
+"""How the cause of a finding ends that has no place."""
+
+_SETTLING_SECONDS = 0.2  # in which a peer has done what it does after an answer
+_LATE_SECONDS = 0.001  # the same, of what was written long ago
+_MORE_TRIES = 2  # that have to fail at the same command
 
 _KINDS = {SVSM: ("an SVSM", "peer"), HOST: ("a GHCB host", "host-peer")}
 """What a peer is, and the target that drives it."""
@@ -35,6 +45,9 @@ class OurOwn:
     def answers(self, commands: Sequence[Command]) -> Iterator[Answer]:
         return map(self.execute, commands)
 
+    def settle(self, seconds: float) -> None:
+        """It does nothing of its own."""
+
 
 class WithPeer(Target):
     """A target whose inputs go to a peer, which is started with the first one and kept. Without a command
@@ -45,6 +58,8 @@ class WithPeer(Target):
         self.peer: Peer | None = None
         self.first_counter = -1  # of those for the peer's own coverage
         self.unexplained: Counter[str] = Counter()
+        self.certain: set[str] = set()  # causes that were met again
+        self.before = b""  # the input before
         self.marked = (0, "")  # of the last finding: the command, and the state around it
         try:
             words = shlex.split(conditions.peer)
@@ -55,6 +70,21 @@ class WithPeer(Target):
             self.peer = Peer(words, patience / ANSWERS_IN_A_HANG, starting=patience / 2)
             atexit.register(self.close)
 
+    def run(self, data: bytes) -> int:
+        """Run an input on both."""
+        try:
+            return super().run(data)
+        finally:
+            self.before = data
+
+    def scenario(self, data: bytes) -> list[Command]:
+        """The commands of an input."""
+        raise NotImplementedError
+
+    def answering(self) -> Peer | OurOwn:
+        """The peer, or what stands in for it."""
+        raise NotImplementedError
+
     def carry_out(self, commands: list[Command]) -> None:
         """Run a scenario on both. Raises Finding where the peer fails or differs."""
         raise NotImplementedError
@@ -63,28 +93,122 @@ class WithPeer(Target):
         """Where the peer first differs when it is asked in step. Raises Failed."""
         raise NotImplementedError
 
+    def place(self, commands: list[Command]) -> str:
+        """What the last of some commands does, as findings are named by it."""
+        raise NotImplementedError
+
     def finding(self, cause: Cause) -> Finding:
         """A difference as a finding."""
         raise NotImplementedError
 
-    def doubt(self, commands: list[Command], index: int, otherwise: Finding) -> None:
-        """Run a scenario in step up to a command, then whole, and raise what is found: to each command its
-        own answer. Where that is nothing, the peer does wrong only what it does at its own speed:
-        `otherwise` is raised."""
-        self.marked = (index, "")
-        is_whole = index + 1 == len(commands)
-        for tried in (commands,) if is_whole else (commands[: index + 1], commands):
+    def doubt(
+        self, commands: list[Command], index: int, error: PeerError | None, text: str
+    ) -> None:
+        """Look again at a scenario that failed with an error, or differed, at a command when it was written
+        at once, of which `text` tells. Raises Finding.
+
+        The scenario is run in step up to that command, then whole. Where that is nothing, the input before
+        may have left behind what is wrong here.
+        """
+        if error is None:
             try:
-                cause = self.first(tried)
-            except Failed as failed:
-                self.marked = (failed.index, "")
-                name = f"{failed.error.kind} at {failed.place}"
-                raise Finding(name, str(failed), steps=failed.index + 1) from None
-            if cause is not None:
-                around = f"\n   before: {cause.before}\n   after:  {cause.after}"
-                self.marked = (cause.index, around)
-                raise self.finding(cause)
-        raise otherwise
+                self.answering().settle(_LATE_SECONDS)
+            except PeerError as late:
+                error, text = late, f"peer: {late} (at the end)"
+        before = self.scenario(self.before) if self.before else []
+        try:
+            for tried in (commands[: index + 1], commands, before):
+                found = self._certain(tried)
+                if found is not None:
+                    found.data = self.before if tried is before else None
+                    raise found
+        except _Uncertain:
+            pass
+        self.marked = (index, "")
+        kind = error.kind if error is not None else "another answer"
+        raise Finding(f"{kind} {NOWHERE}", text, steps=index + 1)
+
+    def _certain(self, commands: list[Command]) -> Finding | None:
+        """What is wrong with a scenario in step; None where that is nothing. Raises _Uncertain where it is
+        not the same again."""
+        found, kind = self._in_step(commands)
+        if found is None or found.cause in self.certain:
+            return found
+        marked, asked = self.marked, commands[: found.steps]
+        failed = self._failed(asked)
+        if failed is not None:
+            # One answer too many may have been taken for the next one, and so for a difference.
+            if failed.error.kind != (kind or "number"):
+                raise _Uncertain
+            found = _failure(failed if kind == "hang" else self._earliest(asked, failed.error.kind))
+            marked = (found.steps - 1, "")
+        else:
+            again = self._in_step(commands)[0]
+            if kind or again is None or (again.cause, again.steps) != (found.cause, found.steps):
+                raise _Uncertain
+        self.certain.add(found.cause)
+        self.marked = marked
+        return found
+
+    def _earliest(self, commands: list[Command], kind: str) -> Failed:
+        """The peer fails when it gets these commands: at the first one without which it does not. Raises
+        _Uncertain where it does not do so again.
+
+        That one too many was answered may be heard late, and so may be that a peer has died.
+        """
+        without, steps = 0, len(commands)
+        tried = steps - 1
+        while without < tried:
+            if self._failed(commands[:tried]) is None:
+                without = tried
+            else:
+                steps = tried
+            tried = (without + steps) // 2
+        for _ in range(_MORE_TRIES):
+            failed = self._failed(commands[:steps])
+            if failed is None or failed.index != steps - 1 or failed.error.kind != kind:
+                raise _Uncertain
+        assert failed is not None
+        return failed
+
+    def _failed(self, commands: list[Command]) -> Failed | None:
+        """How a peer fails that gets these commands and nothing else."""
+        answered = 0
+        try:
+            for command in commands:
+                self.answering().execute(command)
+                answered += 1
+        except PeerError as error:
+            at = answered - error.is_earlier
+            return Failed(error, at, self.place(commands[: at + 1]))
+        return self._failed_late(commands)
+
+    def _failed_late(self, commands: list[Command]) -> Failed | None:
+        """How a peer fails that has answered these commands, within a while."""
+        try:
+            self.answering().settle(_SETTLING_SECONDS)
+        except PeerError as error:
+            return Failed(error, len(commands) - 1, self.place(commands))
+        return None
+
+    def _in_step(self, commands: list[Command]) -> tuple[Finding | None, str]:
+        """What is found in step, and how the peer failed, if it did."""
+        if not commands:
+            return None, ""
+        try:
+            cause = self.first(commands)
+            failed = None if cause is not None else self._failed_late(commands)
+        except Failed as raised:
+            cause, failed = None, raised
+        if failed is not None:
+            if failed.index < 0:
+                raise _Uncertain
+            self.marked = (failed.index, "")
+            return _failure(failed), failed.error.kind
+        if cause is None:
+            return None, ""
+        self.marked = (cause.index, f"\n   before: {cause.before}\n   after:  {cause.after}")
+        return self.finding(cause), ""
 
     def examined(
         self, data: bytes, commands: list[Command], show: Callable[..., str]
@@ -122,3 +246,13 @@ class WithPeer(Target):
     def close(self) -> None:
         if self.peer is not None:
             self.peer.close()
+
+
+class _Uncertain(Exception):
+    """A peer did wrong, but not so again."""
+
+
+def _failure(failed: Failed) -> Finding:
+    """A failure of the peer as a finding."""
+    cause = f"{failed.error.kind} at {failed.place}"
+    return Finding(cause, str(failed), place=failed.place, steps=failed.index + 1)

@@ -114,10 +114,10 @@ class Cause:
 
 
 class Failed(Exception):
-    """The peer failed at a command."""
+    """The peer failed at a command; -1 where it did so before the first."""
 
     def __init__(self, error: PeerError, index: int, place: str) -> None:
-        super().__init__(f"peer: {error} (at {place})")
+        super().__init__(f"peer: {error} (at {place})" if place else f"peer: {error}")
         self.error, self.index, self.place = error, index, place
 
 
@@ -146,7 +146,8 @@ def first(
             try:
                 answer = peer.execute(one)
             except PeerError as error:
-                raise Failed(error, index, place(command)) from None
+                at = index - 1 if error.is_earlier and one is command else index
+                raise Failed(error, at, place(commands[at]) if at >= 0 else "") from None
             if is_unsupported(answer):
                 if one is command:
                     is_left_out = command["op"] == "init"

@@ -93,16 +93,18 @@ def first(
     told: list[tuple[Command, Answer]] = []
     # Keys of the state that differ from the beginning: no command is their cause.
     usual: set[str] = set()
+    where = ""
     for index, command in enumerate(commands):
-        where, before = place(command, session), _state(session)
+        earlier, where, before = where, place(command, session), _state(session)
         found: Differences = {}
         expected: Answer = {}
         for one in (command, LOOK):
             try:
                 answer = peer.execute(one)
             except PeerError as error:
-                at = where if one is command else f"state after {where}"
-                raise Failed(error, index, at) from None
+                if error.is_earlier and one is command:
+                    raise Failed(error, index - 1, earlier) from None
+                raise Failed(error, index, where) from None
             if is_unsupported(answer):
                 if one is command and command["op"] == "init":
                     return None  # it has no such VM

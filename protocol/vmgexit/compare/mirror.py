@@ -356,6 +356,12 @@ def _read(command: Command, answer: Answer) -> Answer:
         if answer.get("taken") not in ("none", "event", "nmi", "other", "virq"):
             raise _Unread
         _number(answer.get("vector"), 255)
+    if (
+        command["op"] == "svsm_step"
+        and not isinstance(answer.get("next"), str)
+        and not stops(answer)
+    ):
+        raise _Unread
     if "calls" in answer:
         if not isinstance(answer["calls"], list):
             raise _Unread

@@ -34,6 +34,7 @@ COUNTERS = 4096  # of a peer's own coverage
 STOPS = ("panic", "terminated")  # answers after which there is no machine until the next init
 UNSUPPORTED = "unsupported"  # the key of an answer, or of a part, that a peer does not know
 
+_LATE = 0.01  # seconds for what was written long ago
 _MOST_KNOWN = 1 << 14  # commands, and answers, that are kept as they were spelled
 _LONGEST_KNOWN = 1 << 10  # bytes of such an answer
 _STOP_KEYS = tuple(f'"{stop}"'.encode() for stop in STOPS)
@@ -132,6 +133,7 @@ class Peer:
         try:
             self._process, self._spare = self._spare or Process(self.command, again=again), None
             self.hello = _hello(_object(self._process.ask(b"", self.starting or self.timeout)))
+            self._process.expect_silence()
             if again:  # it will be so again: a process takes long to start, and may do so beside us
                 self._spare = Process(self.command, again=True)
         except PeerError as error:
@@ -256,6 +258,16 @@ class Peer:
             self._end()
             raise
 
+    def settle(self, seconds: float) -> None:
+        """Wait so long for what it does after its last answer. Raises PeerError where it writes, or ends
+        without having stopped."""
+        if self._process is not None and self.stopped is None:
+            try:
+                self._process.settle(seconds)
+            except BaseException:
+                self._end()
+                raise
+
     def _line(self, command: Command) -> bytes:
         """A command as a peer reads it. The same commands come again and again when fuzzing."""
         held = self._spelled.get(id(command))
@@ -294,6 +306,7 @@ class Peer:
         if "unsupported" not in answer:
             self._vcpus = _vcpus(command)
         elif self.hello.machine == SVSM and "memory" not in command:
+            self.settle(_LATE)  # of one that answers twice, it is the answer to another command
             raise PeerError("does not support init", kind="garbage")
 
     def _exchange(self, line: bytes) -> _Told:
@@ -301,7 +314,9 @@ class Peer:
         if self._process is None:
             raise PeerError("is not running", kind="death")
         try:
-            return _Told.of(self._process.ask(line, self.timeout))
+            told = _Told.of(self._process.ask(line, self.timeout))
+            self._process.expect_silence()
+            return told
         except BaseException:
             # Half an exchange cannot be taken up again, whatever interrupted it.
             self._end()
@@ -380,10 +395,18 @@ def _in_binary(command: Command) -> bytes:
     return _IN_BINARY.pack(1, count) + operations
 
 
+def _no_number(text: str) -> None:
+    """Python reads NaN and Infinity, which JSON has not."""
+    raise ValueError(text)
+
+
+_READER = json.JSONDecoder(parse_constant=_no_number)
+
+
 def _object(line: bytes) -> Answer:
     """A line as the JSON object that it has to be."""
     try:
-        value = json.loads(line.decode())
+        value = _READER.decode(line.decode())
     except (ValueError, RecursionError):
         raise PeerError(f"not JSON: {brief(line)[1:]}", kind="garbage") from None
     if not isinstance(value, dict):

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -22,6 +23,8 @@ LONGEST_ANSWER = 1 << 20  # bytes; a long `state` has some thousands
 _CHUNK = 1 << 16
 _LAST_WORDS = 4096  # bytes of standard error that are kept
 _CLOSING = 1.0  # seconds for a process to end by itself once its pipes are closed
+_DYING = 0.2  # seconds for one that reads no more to write its last
+_DEAF = "closed its standard input"
 _PIPE = 1 << 20  # bytes that a pipe is asked to hold, so that a scenario and its answers fit
 
 
@@ -57,23 +60,19 @@ class Process:
         self._lines: deque[bytes] = deque()  # that it wrote and nobody read
         self._rest = b""  # what it wrote of the next
         self._silent = False  # standard output has ended
+        self._deaf = False  # standard input has
         self._words = b""
 
     def ask(self, line: bytes, timeout: float) -> bytes:
-        """Send `line` and read the one line that answers it. Raises PeerError."""
-        self._wait(0)
-        if line and self._has_written:
-            raise PeerError(f"answered unasked: {self._beginning()}", kind="number")
+        """Send `line` and read the line that answers it. Raises PeerError."""
+        if line:
+            self._expect_nothing_yet()
         self._send(line)
-        answer = self.line(timeout, "answer" if line else "hello")
-        self.expect_silence()
-        return answer
+        return self.line(timeout, "answer" if line else "hello")
 
     def tell(self, lines: bytes) -> None:
         """Send the lines of many commands; `line` reads the answers. Raises PeerError."""
-        self._wait(0)
-        if self._has_written:
-            raise PeerError(f"answered unasked: {self._beginning()}", kind="number")
+        self._expect_nothing_yet()
         self._send(lines)
 
     def line(self, timeout: float, what: str = "answer") -> bytes:
@@ -91,12 +90,39 @@ class Process:
             raise PeerError(f"an answer of more than {LONGEST_ANSWER} bytes", kind="garbage")
         return lines
 
+    def settle(self, seconds: float) -> None:
+        """Wait so long for what it does beside its answers. Raises PeerError where it writes, or ends."""
+        until = time.monotonic() + seconds
+        while not (self._has_written or self._silent) and (left := until - time.monotonic()) > 0:
+            self._wait(left)
+        self.expect_silence()
+        if self._silent:
+            raise self._death()
+        hearing = select.poll()
+        hearing.register(self._in, 0)
+        if hearing.poll(0):  # there is nobody to read it
+            raise PeerError(_DEAF, kind="death")
+
+    def _expect_nothing_yet(self) -> None:
+        self._wait(0)
+        if self._has_written:
+            raise self._unasked("answered unasked", is_earlier=True)
+
     def expect_silence(self) -> None:
         """Raise PeerError where it wrote more than was asked, or before it had read all."""
         if self._has_written:
-            raise PeerError(f"more than one answer: {self._beginning()}", kind="number")
+            raise self._unasked("more than one answer")
         if self._unsent:
             raise PeerError("answered before it had read the command", kind="number")
+
+    def _unasked(self, what: str, *, is_earlier: bool = False) -> PeerError:
+        """What is wrong with what it wrote unasked: an answer too many, or no answer at all."""
+        is_answer = (*self._lines, self._rest)[0].lstrip().startswith(b"{")
+        return PeerError(
+            f"{what if is_answer else 'wrote what is no answer'}: {self._beginning()}",
+            kind="number" if is_answer else "garbage",
+            is_earlier=is_earlier,
+        )
 
     @property
     def _has_written(self) -> bool:
@@ -107,10 +133,14 @@ class Process:
         while not self._lines:
             if len(self._rest) > LONGEST_ANSWER:
                 raise PeerError(f"an answer of more than {LONGEST_ANSWER} bytes", kind="garbage")
+            if self._deaf:
+                deadline = min(deadline, time.monotonic() + _DYING)
             left = deadline - time.monotonic()
             if self._silent:
                 raise self._death()
             if left <= 0:
+                if self._deaf:
+                    raise PeerError(_DEAF, kind="death")
                 part = f" but {self._beginning()}" if self._rest else ""
                 raise PeerError(f"no {what} after {timeout:g} s{part}", kind="hang")
             self._wait(left)
@@ -148,7 +178,7 @@ class Process:
         except BlockingIOError:
             return  # its pipe is full
         except BrokenPipeError:
-            self._unsent = b""  # it is ending: its output will say so
+            self._unsent, self._deaf = b"", True  # where it is ending, its output will say so
         if not self._unsent:
             self._forget_unsent()
 

@@ -26,16 +26,15 @@ from .hosts import HostScenarios
 class HostPeer(WithPeer, HostScenarios):
     """A peer beside our host."""
 
-    def run(self, data: bytes) -> int:
-        commands = programs.read(data)
-        self.carry_out(commands)
-        return len(commands)
+    def scenario(self, data: bytes) -> list[Command]:
+        return programs.read(data)
 
     def carry_out(self, commands: list[Command]) -> None:
-        ours, index = Session(self.quirks), 0
-        doubted: tuple[int, Finding] | None = None
+        ours, answered = Session(self.quirks), 0
+        doubted: tuple[int, PeerError | None, str] | None = None
         try:
-            for index, answer in enumerate(self._peer().answers(commands)):
+            for index, answer in enumerate(self.answering().answers(commands)):
+                answered = index + 1
                 self.note_hits()
                 if doubted is not None:
                     continue  # what follows tells whether there is one answer to each
@@ -46,17 +45,17 @@ class HostPeer(WithPeer, HostScenarios):
                 found = compare(answer, ours.execute(commands[index]))
                 if found:
                     key, (given, due) = next(iter(found.items()))
-                    cause = f"{place(commands[index], ours)} differs when written at once"
-                    text = f"{cause}: {key}: {brief(given)} found, {brief(due)} expected"
-                    doubted = index, Finding(cause, text)
+                    where = place(commands[index], ours)
+                    text = f"{where}: {key}: {brief(given)} found, {brief(due)} expected"
+                    doubted = index, None, text
         except PeerError as error:
-            text = f"peer: {error} (near {place(commands[index], ours)})"
-            doubted = index, Finding(f"{error.kind} when written at once", text)
+            at = min(answered, len(commands) - 1)
+            doubted = at, error, f"peer: {error} (near {place(commands[at], ours)})"
         if doubted is not None:
             self.doubt(commands, *doubted)
 
     def first(self, commands: list[Command]) -> HostCause | None:
-        return first(self._peer(), self.quirks, commands, self.unexplained)
+        return first(self.answering(), self.quirks, commands, self.unexplained)
 
     def finding(self, cause: Cause) -> Finding:
         return Finding(
@@ -66,5 +65,11 @@ class HostPeer(WithPeer, HostScenarios):
     def examine(self, data: bytes) -> tuple[Finding | None, str]:
         return self.examined(data, programs.read(data), show)
 
-    def _peer(self) -> Peer | OurOwn:
+    def place(self, commands: list[Command]) -> str:
+        ours = Session(self.quirks)
+        for command in commands[:-1]:
+            ours.execute(command)
+        return place(commands[-1], ours)
+
+    def answering(self) -> Peer | OurOwn:
         return self.peer or OurOwn(Session(self.quirks).execute)
