@@ -78,7 +78,9 @@ def test_docutils_reads_every_table(tmp_path: Path) -> None:
 
     targets: list[str] = []
 
-    def ref(name: str, raw: str, text: str, *_: object, **__: object) -> tuple[list[Any], list[Any]]:
+    def ref(
+        name: str, raw: str, text: str, *_: object, **__: object
+    ) -> tuple[list[Any], list[Any]]:
         targets.extend(re.findall(r"(?<!\x00)<(.*)>$", text))  # as Sphinx parts title and target
         return [nodes.inline("", text)], []
 

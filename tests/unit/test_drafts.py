@@ -13,7 +13,7 @@ from vmgexit.drafts.document import Block, Heading, Paragraph, Table, read
 from vmgexit.drafts.report import Remark
 from vmgexit.errors import UsageError
 from vmgexit.layout.pages import rendered
-from vmgexit.layout.subjects import published
+from vmgexit.layout.subjects import Subject, every, name_of
 from vmgexit.schema import Structure
 
 docx = pytest.importorskip("docx")
@@ -189,9 +189,9 @@ def test_what_is_said_not_to_be_is_no_claim() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cls", published(), ids=lambda cls: cls.__name__)
-def test_our_own_layouts_are_right(cls: type[Structure]) -> None:
-    found = check(from_markdown(rendered("md", [cls]).decode()))
+@pytest.mark.parametrize("one", every(), ids=name_of)
+def test_our_own_layouts_are_right(one: Subject) -> None:
+    found = check(from_markdown(rendered("md", [one]).decode()))
     assert [str(each) for each in found if each.is_finding or "fits" in each.text] == []
 
 
@@ -201,6 +201,11 @@ def test_a_shape_of_a_protocol_is_known_by_its_numbers() -> None:
         Remark("line 3", "OBSERVABILITY: left out are SVSM_OCP_LIST_OBJECTS,"
                " SVSM_OCP_LIST_OBJECT_SOURCES", is_finding=False)
     ]  # fmt: skip
+
+
+def test_words_of_some_codes_are_no_list_of_them() -> None:
+    said = "A test key signs the report. The quirk encrypts two requests, of a key and of a report."
+    assert check(from_markdown(f"# guest-message-header\n\n{said}")) == []
 
 
 def test_a_table_that_fits_nothing_is_a_note_with_the_nearest() -> None:
@@ -227,7 +232,7 @@ def test_hostile_drafts_are_text() -> None:
 @pytest.mark.parametrize(
     ("name", "data", "complaint"),
     [
-        ("draft.pdf", b"%PDF", "a draft ends in .md, .markdown, .docx, .rst; nearest: .md"),
+        ("draft.pdf", b"%PDF", "draft.pdf: a draft ends in .md, .markdown, .docx, .rst"),
         ("draft.docx", b"no zip", "draft.docx: no word document: "),
         ("draft.md", b"\xff\xfe", "draft.md: no markdown document: 'utf-8' codec can't decode"),
         ("draft.md", b"", "draft.md: empty; headings, text or tables expected"),

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..clauses.judged import Specification, specification
 from ..clauses.text import Clause
 from ..counting import count_of
-from ..drafts.checked import check
-from ..drafts.document import read
-from ..errors import UsageError, nearest
+from ..drafts.checked import check, is_known
+from ..drafts.document import Table, read
+from ..errors import UsageError, hint, nearest
 from .formatter import examples
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     known = {clause.id: clause for clause in found.clauses}
     for name in arguments.clauses:
         if name.upper() not in known:
-            near = ", ".join(nearest(name.upper(), known))
-            raise UsageError(f"no clause {name}; nearest: {near}")
+            near = hint(nearest(name.upper(), known))
+            raise UsageError(f"no clause {name}{near or '; vmgexit spec lists them'}")
     wanted = {name.upper() for name in arguments.clauses} or set(known)
     checked = {test.clause for test in found.tests}
     for clause in found.clauses:
@@ -63,11 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(draft: Path) -> int:
-    """Print what is found in a draft; nothing where all of it is as declared."""
-    remarks = check(read(draft))
+    """Print what is found in a draft, and last how much of it could be compared."""
+    blocks = read(draft)
+    remarks = check(blocks)
     for remark in remarks:
         print(f"{draft}: {remark}")
-    return 1 if any(remark.is_finding for remark in remarks) else 0
+    findings = sum(remark.is_finding for remark in remarks)
+    are_known = [is_known(block) for block in blocks if isinstance(block, Table)]
+    print(
+        f"{draft}: {sum(are_known)} of {count_of(len(are_known), 'table')} compared;"
+        f" {count_of(findings, 'finding')}"
+    )
+    return 1 if findings else 0
 
 
 def _show(found: Specification, clause: Clause) -> None:

@@ -45,7 +45,8 @@ def compared(rows: Sequence[Listed], protocol: Protocol | None) -> Iterator[Rema
     meant = Counter(call.protocol for row in rows if (call := _named(row.name, every_call())))
     if meant:
         protocol = meant.most_common(1)[0][0]
-    if protocol is None:
+    rows = [row for row in rows if not _is_label(row)]
+    if protocol is None or not rows:
         return
     revision = _revision(rows, protocol)
     of_it = [c for c in every_call() if c.protocol is protocol and c.revision == revision]
@@ -54,6 +55,14 @@ def compared(rows: Sequence[Listed], protocol: Protocol | None) -> Iterator[Rema
     known = [call.name for call in of_it if all(_named(row.name, [call]) is None for row in rows)]
     if known and len(rows) > 1:
         yield note(rows[0].place, f"{protocol.name}: left out are {', '.join(known)}")
+
+
+def _is_label(row: Listed) -> bool:
+    """Whether a row names a call of a revision, `SVSM_OCP_LIST@2026-04-14`, beside its number."""
+    return any(
+        row.number == call.number and row.name == f"{call.name}@{call.revision}"
+        for call in every_call()
+    )
 
 
 def _revision(rows: Sequence[Listed], protocol: Protocol) -> str:
@@ -110,13 +119,17 @@ class Register:
 
 
 def registers(table: Table) -> list[Register]:
-    """The registers of a table, of each direction; empty where it is something else."""
+    """The registers of a table, of each direction; empty where it is something else.
+
+    A row that says `in memory` is of what a register points to.
+    """
     at, way = column(table, ("register", "registers")), column(table, _IN_OUT)
     if at is None or way is None:
         return []
     return [
         Register(cells[at].strip().lower(), each, place)
         for cells, place in zip(table.rows, table.places, strict=True)
+        if not any(cell.lower().startswith("in memory") for cell in cells)
         for each in re.findall("in|out", cells[way].lower())
     ]
 

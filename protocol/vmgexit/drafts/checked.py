@@ -39,6 +39,12 @@ def check(blocks: Sequence[Block]) -> list[Remark]:
     return list(dict.fromkeys(found))
 
 
+def is_known(table: Table) -> bool:
+    """Whether a table is one that can be compared: of registers, fields, calls or codes."""
+    kinds = (calls.registers, tables.fields, calls.listed, tables.codes)
+    return any(read(table) for read in kinds)
+
+
 def _context(blocks: Sequence[Block]) -> Context:
     """What the whole draft names: its calls, the protocol of most of them, its structures."""
     context = Context()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, hint, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def read(path: Path) -> list[Block]:
     """The draft in a file. Raises OSError, and UsageError for what is no draft of a known form."""
     form = FORMS.get(path.suffix.lower())
     if form is None:
-        near = nearest(path.suffix.lower(), FORMS, most=1) or list(FORMS)
-        raise UsageError(f"{path}: a draft ends in {', '.join(FORMS)}; nearest: {near[0]}")
+        near = hint(nearest(path.suffix.lower(), FORMS, most=1))
+        raise UsageError(f"{path}: a draft ends in {', '.join(FORMS)}{near}")
     data = path.read_bytes()
     try:
         module = import_module(f"{__package__}.forms.{form}")

@@ -234,7 +234,7 @@ def _counts(sentence: str, context: Context) -> _Said:
     """`one of two requests, register and deregister`: how many codes, or calls, there are."""
     for found in _COUNT.finditer(sentence):
         amount = spoken(found[1])
-        enum, clause = _counted(sentence, context)
+        enum, clause = _counted(sentence, found[2], context)
         if enum is not None:
             if amount != len(enum):
                 listed = ", ".join(each.name for each in sorted(enum))
@@ -246,9 +246,12 @@ def _counts(sentence: str, context: Context) -> _Said:
                 yield text, clause_of_calls(context.protocol)
 
 
-def _counted(sentence: str, context: Context) -> tuple[type[IntEnum] | None, str]:
-    """The enumeration that a sentence counts, by its codes or by its one call, with its clause."""
-    said = _words(sentence)
+def _counted(sentence: str, noun: str, context: Context) -> tuple[type[IntEnum] | None, str]:
+    """The enumeration that a sentence counts, which names two of its codes whole, with its clause.
+
+    `noun`: what is counted, `requests`; it names no code.
+    """
+    said = {each for word in _words(sentence) - _words(noun) for each in (word, _stem(word))}
     layouts = [
         each.layout
         for call in [*context.section, *context.calls]
@@ -257,8 +260,7 @@ def _counted(sentence: str, context: Context) -> tuple[type[IntEnum] | None, str
     ]
     for cls in dict.fromkeys([*layouts, *context.structures]):
         for enum in codes_of(cls):
-            names = {word for each in enum for word in _words(each.name.replace("_", " "))}
-            if len(names & {*said, *(_stem(word) for word in said)}) >= 2:
+            if sum(said >= set(_words(each.name.replace("_", " "))) for each in enum) >= 2:
                 return enum, cls.declaration.clause
     named = {call.name: call for call in calls_named(sentence) if not call.revision}
     inputs = [each.layout for call in named.values() for each in call.inputs if each.layout]

@@ -59,7 +59,7 @@ _TYPES = {
     2: ("short", "u16", "i16", "__u16", "__le16", "uint16_t", "int16_t", "uint16", "UINT16"),
     4: ("int", "unsigned", "u32", "i32", "__u32", "__le32", "uint32_t", "int32_t", "uint32", "UINT32"),
     8: ("long", "u64", "i64", "__u64", "__le64", "uint64_t", "int64_t", "usize", "uint64", "UINT64"),
-}
+}  # fmt: skip
 _WIDTHS = {name: width for width, names in _TYPES.items() for name in names}
 
 
