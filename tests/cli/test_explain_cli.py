@@ -142,6 +142,14 @@ def test_a_name_in_any_spelling(run: Run, name: str) -> None:
     assert "linux-svsm src/cpu/vc.rs" in rows["public code"]
 
 
+def test_what_a_page_lists_has_a_line_for_each(run: Run) -> None:
+    told = run("explain", "SNP_RUN_VMPL").out.splitlines()
+    at = told.index("  errors         0x1 NOT_REGISTERED: the GHCB page is not registered")
+    assert told[at + 1] == " " * 17 + "0x2 INVALID_USAGE: the GHCB usage is not known to the host"
+    page = json.loads(run("explain", "--json", "SNP_RUN_VMPL").out)["page"]
+    assert page["errors"][1] == "0x2 INVALID_USAGE: the GHCB usage is not known to the host"
+
+
 @pytest.mark.parametrize(
     ("number", "first", "also"),
     [

@@ -6,10 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmgexit import ApicIcr, CallingArea, DoorbellHead, DoorbellPage, ExtIntDescriptor
+from vmgexit import (
+    ApicIcr,
+    CallingArea,
+    DoorbellHead,
+    DoorbellPage,
+    EventInj,
+    ExtIntDescriptor,
+    Vmsa,
+)
 from vmgexit.layout.naming import label
 from vmgexit.layout.subjects import published
 from vmgexit.schema import Bits, Record, Structure, array, bits, leaves, reserved, structure, u8
+from vmgexit.show.line import describe
 from vmgexit.show.values import render
 from vmgexit.wire.registry import structures
 
@@ -137,3 +146,13 @@ def test_every_leaf_is_named_whatever_the_bytes(cls: type[Structure], data: st.D
     shown = set(lines_of(value))
     for leaf in leaves(type(value)):
         assert covered(leaf.path, shown), leaf.path
+
+
+def test_a_name_is_not_said_twice() -> None:
+    value = Vmsa()
+    value.cs.selector, value.cs.attributes, value.cs.limit = 0x9900, 0x9A, 0xFFFF
+    told = {path: rest for path, (_, rest) in lines_of(value).items()}
+    assert told["cs.selector"].split(maxsplit=1) == ["0x9900", "Selector"]
+    assert told["cs.attributes"].split(maxsplit=1)[1].startswith("Attributes: bits 15:8")
+    assert told["cs.limit"].split(maxsplit=1) == ["0xffff", "Limit: Limit in bytes"]
+    assert describe(EventInj(vector=0x0D)).startswith("Vector = 0xd, ")

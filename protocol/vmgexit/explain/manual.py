@@ -79,14 +79,15 @@ def _bit(field: Field) -> str:
 
 
 def named_values(codes: type[IntEnum], brief: bool = False) -> str:
-    """`1 NOT_REGISTERED: the GHCB page is not registered, ...`."""
+    """`1 NOT_REGISTERED: the GHCB page is not registered`, a line for each; `brief`: names in one line."""
     said = []
     for value, member in sorted(members(codes).items()):
         meaning = "" if brief else meaning_of(member)
         said.append(f"{value:#x} {member.name}" + (f": {meaning}" if meaning else ""))
-    return ", ".join(said[:_LISTED]) + (
-        f" and {len(said) - _LISTED} more" if len(said) > _LISTED else ""
-    )
+    more = f"and {len(said) - _LISTED} more" if len(said) > _LISTED else ""
+    if brief:
+        return f"{', '.join(said[:_LISTED])} {more}".rstrip()
+    return "\n".join([*said[:_LISTED], *([more] if more else [])])
 
 
 _LISTED = 24  # codes that are named; a page is to be read
@@ -117,7 +118,7 @@ def call_rows(call: Call) -> Rows:
             for there in call.memory
         ),
         ("comes back", "; ".join(f"{o.register.upper()}: {_operand(o)}" for o in call.outputs)),
-        ("errors", "; ".join(f"{int(r):#x} {r.name}: {meaning_of(r)}" for r in call.results if r)),
+        ("errors", "\n".join(f"{int(r):#x} {r.name}: {meaning_of(r)}" for r in call.results if r)),
         *(("refused", f"{r.result.name}: {r.when} ({r.source})") for r in call.refusals),
         ("since", told.since),
         ("announced by", "QUERY_PROTOCOL of the core protocol"),
@@ -238,7 +239,10 @@ def _fields(cls: type[Structure]) -> str:
 
 
 def differ(*, codes: tuple[int, ...] = (), of: str = "", field: str = "", name: str = "") -> str:
-    """The points on which sources differ: about these exit codes, this structure or field, this name."""
+    """The points on which sources differ: about these exit codes, this structure or field, this name.
+
+    A line for each.
+    """
     word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") if name else None
 
     def fits(reading: Reading) -> bool:
@@ -248,4 +252,4 @@ def differ(*, codes: tuple[int, ...] = (), of: str = "", field: str = "", name: 
             return True
         return bool(word and word.search(reading.topic))
 
-    return "; ".join(str(reading) for reading in READINGS if fits(reading))
+    return "\n".join(str(reading) for reading in READINGS if fits(reading))

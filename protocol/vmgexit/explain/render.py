@@ -143,7 +143,9 @@ def answer_text(answer: Answer) -> str:
 def page_text(page: Subject) -> str:
     rows = page.rows()
     wide = max(len(label) for label, _ in rows)
-    return "\n".join([page.heading, *(f"  {label:{wide}}  {text}" for label, text in rows), ""])
+    below = "\n".ljust(wide + 5)  # the lines of a row stand below each other
+    told = [f"  {label:{wide}}  {text}".replace("\n", below) for label, text in rows]
+    return "\n".join([page.heading, *told, ""])
 
 
 def number_text(number: Number) -> str:
@@ -196,7 +198,7 @@ def answer_objects(answer: Answer) -> list[dict[str, Any]]:
 def page_object(page: Subject) -> dict[str, Any]:
     rows: dict[str, list[str]] = {}
     for label, text in page.rows():
-        rows.setdefault(label, []).append(text)
+        rows.setdefault(label, []).extend(text.split("\n"))
     return {
         "kind": page.kind.name,
         "name": page.name,

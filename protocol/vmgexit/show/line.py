@@ -31,11 +31,11 @@ def _field(field: Field, value: int) -> str:
     if field.rule is not None:
         rule = "is ignored" if field.rule is Rule.IGNORED else field.rule.value
         return f"{field.name} = {value:#x}, which {rule}"
-    if value is True:
-        return f"{field.spec} ({_first(field.meaning)})"
-    return f"{field.spec} = {value:#x} ({_first(field.meaning)})"
+    means = first_sentence(field.meaning)
+    said = f" ({means})" if means.lower() != field.spec.lower() else ""
+    return f"{field.spec}{said}" if value is True else f"{field.spec} = {value:#x}{said}"
 
 
-def _first(meaning: str) -> str:
-    """The first sentence: the layout has all of them."""
+def first_sentence(meaning: str) -> str:
+    """Enough beside a value: the layout has all sentences."""
     return meaning.partition(". ")[0]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..counting import count_of
 from ..layout.naming import LISTED, label
 from ..schema import Body, Field, Kind, Place, Structure, leaves, set_numbers, walk
+from .line import first_sentence
 from .partial import Partial
 
 # Of longer byte fields this many are shown, from the first that is not zero.
@@ -225,11 +226,12 @@ def value_text(field: Field, held: Any) -> str:
 
 
 def meaning_text(field: Field) -> str:
-    """The first sentence is enough beside a value; the layout has all of them."""
-    meaning = field.meaning.partition(". ")[0]
+    """What a field means, after its name in the specification, which a meaning may be or begin with."""
+    meaning = first_sentence(field.meaning)
     if field.rule is not None:
         return f"{meaning}; {field.rule.value}"
-    return f"{field.spec}: {meaning}"
+    has_name = f"{meaning}:".lower().startswith(f"{field.spec}:".lower())
+    return meaning if has_name else f"{field.spec}: {meaning}"
 
 
 def ranges_text(numbers: list[int]) -> str:

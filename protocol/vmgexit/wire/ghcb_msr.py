@@ -374,7 +374,7 @@ class TerminationRequest(MsrWord):
 
     info: int = _info(GhcbInfo.TERMINATION_REQUEST)
     reason_set: int = bits(4, "Who numbers the reasons", enum=ReasonSet)
-    reason_code: int = bits(8, "Why")
+    reason_code: int = bits(8, "Which reason of the set")
     reserved_63_24: int = reserved(40)
 
     def notes(self) -> Iterator[Note]:

@@ -95,7 +95,7 @@ class TerminationInfo(Bits):
     """SW_EXITINFO1 of exit 0x8000FFFE. SW_EXITINFO2 may hold details, as Linux's SNP feature bits."""
 
     reason_set: int = bits(4, "Who numbers the reasons", enum=ReasonSet)
-    reason_code: int = bits(8, "Why")
+    reason_code: int = bits(8, "Which reason of the set")
     reserved_63_12: int = reserved(52)
 
     def notes(self) -> Iterator[Note]:

@@ -51,7 +51,10 @@ KVM: list[Row] = [
     ),
     (
         "kvm_amd: SEV-ES guest requested termination: reason 0x21 info 0x0",
-        {"term_info": "ReasonSet = LINUX (Linux), ReasonCode = 0x2 (Why)", "exit_info_2": 0},
+        {
+            "term_info": "ReasonSet = LINUX (Linux), ReasonCode = 0x2 (Which reason of the set)",
+            "exit_info_2": 0,
+        },
     ),
     ("kvm [4242]: vcpu0, guest rIP: 0x0 vmgexit: ghcb usage 0x1 is not valid", {"ghcb_usage": 1}),
     (
@@ -364,7 +367,7 @@ DUMPS: list[Row] = [
         "kvm_amd: ghcb:               0000000000021100",
         {
             "ghcb_msr": "GHCBInfo = TERMINATION_REQUEST, ReasonSet = LINUX (Linux),"
-            " ReasonCode = 0x2 (Why)"
+            " ReasonCode = 0x2 (Which reason of the set)"
         },
     ),
     ("kvm_amd: vmsa_pa:            00000005d35c0000", {"vmsa_hpa": 0x5D35C0000}),
@@ -481,7 +484,7 @@ AREA: list[Row] = [
     (
         "kvm_amd: event_inj:          80000b0d",
         {
-            "event_inj": "Vector = 0xd (Vector), Type = EXCEPTION, ErrorCodeValid"
+            "event_inj": "Vector = 0xd, Type = EXCEPTION, ErrorCodeValid"
             " (ErrorCode is pushed), Valid (There is an event)",
         },
     ),
