@@ -14,7 +14,6 @@ from vmgexit.drafts.report import Remark
 from vmgexit.errors import UsageError
 from vmgexit.layout.pages import rendered
 from vmgexit.layout.subjects import Subject, every, name_of
-from vmgexit.schema import Structure
 
 docx = pytest.importorskip("docx")
 markdown = pytest.importorskip("vmgexit.drafts.forms.markdown")
