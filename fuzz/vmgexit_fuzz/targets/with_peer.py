@@ -115,15 +115,17 @@ class WithPeer(Target):
                 self.answering().settle(_LATE_SECONDS)
             except PeerError as late:
                 error, text = late, f"peer: {late} (at the end)"
+        whole = commands if index + 1 < len(commands) else []
         before = self.scenario(self.before) if self.before else []
         try:
-            for tried in (commands[: index + 1], commands, before):
+            for tried in (commands[: index + 1], whole, before):
                 found = self._certain(tried)
                 if found is not None:
                     found.data = self.before if tried is before else None
                     raise found
-        except _Uncertain:
-            pass
+        except _Uncertain as uncertain:
+            if error is None and uncertain.failed is not None:
+                error, text = uncertain.failed.error, str(uncertain.failed)
         self.marked = (index, "")
         kind = error.kind if error is not None else "another answer"
         raise Finding(f"{kind} {NOWHERE}", text, steps=index + 1)
@@ -131,28 +133,31 @@ class WithPeer(Target):
     def _certain(self, commands: list[Command]) -> Finding | None:
         """What is wrong with a scenario in step; None where that is nothing. Raises _Uncertain where it is
         not the same again."""
-        found, kind = self._in_step(commands)
+        found, failed = self._in_step(commands)
         if found is None or found.cause in self.certain:
             return found
         marked, asked = self.marked, commands[: found.steps]
-        failed = self._failed(asked)
-        if failed is not None:
+        alone = self._failed(asked)
+        if alone is not None:
             # One answer too many may have been taken for the next one, and so for a difference.
-            if failed.error.kind != (kind or "number"):
-                raise _Uncertain
-            found = _failure(failed if kind == "hang" else self._earliest(asked, failed.error.kind))
+            kind = failed.error.kind if failed is not None else "number"
+            if alone.error.kind != kind or (kind == "hang" and alone.index != found.steps - 1):
+                raise _Uncertain(alone)
+            found = _finding(self._earliest(asked, alone) if kind != "hang" else alone)
             marked = (found.steps - 1, "")
+        elif failed is not None:
+            raise _Uncertain(failed)
         else:
-            again = self._in_step(commands)[0]
-            if kind or again is None or (again.cause, again.steps) != (found.cause, found.steps):
-                raise _Uncertain
+            again, failed = self._in_step(commands)
+            if again is None or (again.cause, again.steps) != (found.cause, found.steps):
+                raise _Uncertain(failed)
         self.certain.add(found.cause)
         self.marked = marked
         return found
 
-    def _earliest(self, commands: list[Command], kind: str) -> Failed:
-        """The peer fails when it gets these commands: at the first one without which it does not. Raises
-        _Uncertain where it does not do so again.
+    def _earliest(self, commands: list[Command], failed: Failed) -> Failed:
+        """How a peer that failed with these commands does so at the first one without which it does not.
+        Raises _Uncertain where it does not do so again.
 
         That one too many was answered may be heard late, and so may be that a peer has died.
         """
@@ -165,10 +170,10 @@ class WithPeer(Target):
                 steps = tried
             tried = (without + steps) // 2
         for _ in range(_MORE_TRIES):
-            failed = self._failed(commands[:steps])
-            if failed is None or failed.index != steps - 1 or failed.error.kind != kind:
-                raise _Uncertain
-        assert failed is not None
+            again = self._failed(commands[:steps])
+            if again is None or (again.index, again.error.kind) != (steps - 1, failed.error.kind):
+                raise _Uncertain(failed)
+            failed = again
         return failed
 
     def _failed(self, commands: list[Command]) -> Failed | None:
@@ -191,10 +196,10 @@ class WithPeer(Target):
             return Failed(error, len(commands) - 1, self.place(commands))
         return None
 
-    def _in_step(self, commands: list[Command]) -> tuple[Finding | None, str]:
+    def _in_step(self, commands: list[Command]) -> tuple[Finding | None, Failed | None]:
         """What is found in step, and how the peer failed, if it did."""
         if not commands:
-            return None, ""
+            return None, None
         try:
             cause = self.first(commands)
             failed = None if cause is not None else self._failed_late(commands)
@@ -202,13 +207,13 @@ class WithPeer(Target):
             cause, failed = None, raised
         if failed is not None:
             if failed.index < 0:
-                raise _Uncertain
+                raise _Uncertain(failed)
             self.marked = (failed.index, "")
-            return _failure(failed), failed.error.kind
+            return _finding(failed), failed
         if cause is None:
-            return None, ""
+            return None, None
         self.marked = (cause.index, f"\n   before: {cause.before}\n   after:  {cause.after}")
-        return self.finding(cause), ""
+        return self.finding(cause), None
 
     def examined(
         self, data: bytes, commands: list[Command], show: Callable[..., str]
@@ -249,10 +254,14 @@ class WithPeer(Target):
 
 
 class _Uncertain(Exception):
-    """A peer did wrong, but not so again."""
+    """A peer did wrong, but not so again; the failure that was one of the two, if any was."""
+
+    def __init__(self, failed: Failed | None) -> None:
+        super().__init__()
+        self.failed = failed
 
 
-def _failure(failed: Failed) -> Finding:
+def _finding(failed: Failed) -> Finding:
     """A failure of the peer as a finding."""
     cause = f"{failed.error.kind} at {failed.place}"
     return Finding(cause, str(failed), place=failed.place, steps=failed.index + 1)

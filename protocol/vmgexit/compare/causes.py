@@ -30,7 +30,7 @@ from ..wire.svsm import Protocol as CallProtocol
 from ..wire.svsm import ResultCode
 from . import memory_looks, mirror
 from .apart import likeliest
-from .lockstep import Differences, compare
+from .lockstep import Differences, compare, misshapen
 from .mirror import LOOKS as _ON_INTERRUPTS
 from .mirror import Exchange, broken
 from .peer import STOPS, Answering, is_unsupported, stops
@@ -142,6 +142,7 @@ def first(
             continue  # there is no machine, or both stopped
         before, memory = _state(machine, command), _copy(machine)
         found: Differences = {}
+        shape = ""
         for one in itertools.chain((command,), _looks(command, machine, memory)):
             try:
                 answer = peer.execute(one)
@@ -166,13 +167,15 @@ def first(
                 if command["op"] == "init":
                     usual |= differing.keys()
                 differing = {key: pair for key, pair in differing.items() if key not in usual}
+            if differing and not found:
+                shape = misshapen(one, answer, expected)
             found |= {key: pair for key, pair in differing.items() if key not in found}
             # Where only ours stopped, what it was like is compared with what the peer is like.
             if stops(answer):
                 break
         if found:
             where = place(command)
-            key = _key(where, found)
+            key = shape or _key(where, found)
             # Before the peer is asked for more: it is where the difference left it.
             violation = broken(peer, exchanges, len(machine.vm.vcpus))
             names = explaining(told, quirks, usual, most_meeting(key, unexplained))

@@ -24,7 +24,7 @@ from ..wire.ghcb import GhcbPage
 from ..wire.ghcb_msr import GhcbInfo
 from ..wire.page_size import PAGE
 from .causes import MOST_MEETING, Cause, Failed, most_meeting
-from .lockstep import Differences, compare
+from .lockstep import Differences, compare, misshapen
 from .peer import STOPS, Answering, is_unsupported
 from .replay import Asking, shown
 
@@ -98,6 +98,7 @@ def first(
         earlier, where, before = where, place(command, session), _state(session)
         found: Differences = {}
         expected: Answer = {}
+        shape = ""
         for one in (command, LOOK):
             try:
                 answer = peer.execute(one)
@@ -112,6 +113,7 @@ def first(
             told.append((one, answer))
             expected = session.execute(one)
             differing = compare(answer, expected)
+            shape = misshapen(one, answer, expected)
             if one is LOOK:
                 if command["op"] == "init":
                     usual |= differing.keys()
@@ -122,7 +124,7 @@ def first(
             if found:
                 break
         if found:
-            key = _key(where, found, expected)
+            key = shape or _key(where, found, expected)
             named = explaining(told, quirks, most_meeting(key, unexplained), usual)
             if unexplained is not None and not named:
                 unexplained[key] += 1

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Several
 from typing import Any
 
-from ..descriptions import Answer
+from ..descriptions import Answer, Command
 from ..devices import RECORDED
 from ..errors import PeerError, ScenarioError
 from ..sequences import Sequence
@@ -46,6 +46,23 @@ def _only(expected: Answer, given: Answer) -> Answer:
         for key, value in expected.items()
         if key in given
     }
+
+
+def misshapen(command: Command, answer: Answer, expected: Answer) -> str:
+    """In which way an answer is none that the operation can have, wherever it is asked for; empty where it
+    is of the form that is expected."""
+    if UNSUPPORTED in answer or stops(answer) or stops(expected):
+        return ""
+    if not answer.keys() & expected.keys():
+        return f"{command['op']}: an answer to something else"
+    for key, due in expected.items():
+        given = answer.get(key)
+        if given is not None and type(due) in _FORMS and type(given) is not type(due):
+            return f"{command['op']}: {key} is no {_FORMS[type(due)]}"
+    return ""
+
+
+_FORMS: dict[type, str] = {int: "number", bool: "true or false"}
 
 
 def replay_peer(
