@@ -351,6 +351,20 @@ def test_small_words_are_no_text(paste: Run) -> None:
     assert "8 bytes" in paste(b"\1\0\2\0\3\0\4\0").out
 
 
+def test_a_log_with_holes_of_zeros(paste: Run) -> None:
+    text = (CASES / "termination-dmesg.txt").read_bytes()
+    cut = text[:-20]  # within the last line, which then says nothing
+    for log, known in (
+        (text + bytes(3000) + text, 8),
+        (bytes(600) + text, 4),
+        (cut + bytes(16) + text, 7),
+    ):
+        told = paste(log).out.splitlines()
+        assert sum("SEV-ES guest requested termination" in line for line in told) == known
+        assert told[-1].startswith(f"{log.count(b'requested')} lines: {known} known")
+        assert not any("\0" in line for line in told)
+
+
 def test_a_log_of_a_serial_line(paste: Run) -> None:
     ran = paste(b"\0\x1b[0m" + f"booting\n{TERMINATION}\n".encode() + b"\0\n")
     assert "PVALIDATE failed" in ran.out

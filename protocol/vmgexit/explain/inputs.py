@@ -23,6 +23,7 @@ _BYTES = re.compile(r"\\|\b[bB][rR]?['\"]")  # what strings of bytes have
 _RARE = 16  # of so many letters of a log at most one is a control character
 _DAMAGED = 4  # of so many bytes at most one is no UTF-8, on a serial line too
 _BEGINNING = 256
+_HOLE = re.compile(rb"\0{16,}")  # blocks of a log that were never written: its machine fell over
 _TEXT = bytes({*b"\t\n\r\f\x1b", *range(0x20, 0x7F), *range(0x80, 0x100)})
 
 
@@ -35,9 +36,17 @@ def is_binary(data: bytes) -> bool:
     """Whether these are bytes and no text: there are more control characters and bytes that are no
     UTF-8 than in a log.
 
-    What comes through a serial line has a few. Structures begin with fields, whatever follows.
+    What comes through a serial line has a few. Structures begin with fields, whatever follows. A log
+    may have holes of zeros between its lines.
     """
-    return any(_is_rare(part) for part in (data, data[:_BEGINNING]))
+    parts = list(filter(None, _HOLE.split(data)))
+    if parts and parts != [data] and all(b"\n" in part for part in parts):
+        return any(map(_are_fields, parts))
+    return _are_fields(data)
+
+
+def _are_fields(data: bytes) -> bool:
+    return _is_rare(data) or _is_rare(data[:_BEGINNING])
 
 
 def _is_rare(part: bytes) -> bool:

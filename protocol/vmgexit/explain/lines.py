@@ -9,6 +9,7 @@ KVM's tracepoints of VMGEXIT are read by `logs.kvm`.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ BLOCK = 1 << 18
 """Bytes that are read at once. A longer line is cut: none of ours is."""
 
 _KEPT = 4096  # lines whose reading is remembered: logs repeat themselves
+_HOLE = re.compile(rb"(?<=[^\n\0])\0{16,}")  # behind a line that was cut
 _LIFE = 64  # lines after which a block of lines that belong together has ended
 _STRUCTURES = frozenset(name.encode() for names in CHAPTERS.values() for name in names)
 
@@ -99,7 +101,8 @@ def some(stream: Any) -> bytes:
 def blocks(stream: Any, head: bytes = b"") -> Iterator[list[bytes]]:
     """The lines of a stream, as many at once as a block holds. `head`: what was read of it already.
 
-    Ends of lines are cut off, and what a line has beyond a block.
+    Ends of lines are cut off, and what a line has beyond a block. Zeros are left out; a hole of them
+    ends the line before it.
     """
     rest = b""
     chunk = head
@@ -108,6 +111,8 @@ def blocks(stream: Any, head: bytes = b"") -> Iterator[list[bytes]]:
         if is_cut:
             _, end, chunk = chunk.partition(b"\n")
             is_cut = not end
+        if b"\0" in chunk:
+            chunk = _HOLE.sub(b"\n", chunk).replace(b"\0", b"")
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         if len(rest) > BLOCK:
