@@ -39,7 +39,11 @@ def entries(lines: Iterable[str | bytes]) -> Iterator[tuple[int, dict[str, Any]]
         if not text.strip():
             continue
         try:
-            entry = json.loads(text)
+            entry = json.loads(text if isinstance(text, str) else text.decode())
+        except UnicodeDecodeError:
+            raise ScenarioError(
+                "bytes that are no text found, JSON expected", line=number
+            ) from None
         except (ValueError, RecursionError) as error:
             raise ScenarioError(f"not JSON: {error}", line=number) from None
         if not isinstance(entry, dict):

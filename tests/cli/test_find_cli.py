@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmgexit.cli import main, progress
+from vmgexit.cli import find, main, progress
 from vmgexit.wire.doorbell import DoorbellPage
 from vmgexit.wire.ghcb import GhcbPage
 
@@ -43,8 +43,8 @@ def test_the_list(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["find", str(dump)]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [GHCB_LINE, DOORBELL_LINE]
-    assert shown.err.startswith("vmgexit: raw: 2 found, 3 pages with content in 0.00 GiB, ")
-    assert shown.err.endswith(" GiB/s; 100 bytes are no whole pages\n")
+    assert shown.err.startswith("vmgexit: raw: 2 found, 3 pages with content in 16 KiB, ")
+    assert shown.err.endswith("iB/s; 100 bytes are no whole pages\n")
 
 
 def test_what_is_found_can_be_decoded(dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +117,22 @@ def test_what_is_no_image_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
         assert (shown.out, shown.err) == ("", f"vmgexit: {said}\n")
 
 
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 KiB"),
+        (0x5000, "20 KiB"),
+        (1023 << 10, "1023 KiB"),
+        (1 << 20, "1 MiB"),
+        (100 << 20, "100 MiB"),
+        (0x1_8000_0000, "6 GiB"),
+        (3 << 40, "3072 GiB"),
+    ],
+)
+def test_sizes_in_the_unit_that_fits(size: int, shown: str) -> None:
+    assert find._size(size) == shown
+
+
 def test_progress_on_a_terminal(
     dump: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +140,6 @@ def test_progress_on_a_terminal(
     monkeypatch.setattr(progress, "_EVERY", 0)
     assert main(["find", str(dump)]) == 0
     drawn = capsys.readouterr().err
-    assert "\r\x1b[K[........................]   0 % 0.00 GiB, " in drawn
-    assert " GiB/s\r\x1b[K" in drawn
+    assert "\r\x1b[K[........................]   0 % 0 KiB, " in drawn
+    assert "iB/s\r\x1b[K" in drawn
     assert "\r\x1b[Kvmgexit: raw: 2 found" in drawn

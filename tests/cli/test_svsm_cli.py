@@ -187,3 +187,8 @@ def test_help_names_every_call_and_argument(script: Script) -> None:
 def test_an_unknown_profile_or_file(run: Run) -> None:
     assert "no-such" in run("svsm", "--profile", "no-such", IGNORE_CF).complaint
     assert "/no/such" in run("svsm", "/no/such").complaint
+
+
+def test_a_session_that_cannot_be_saved_does_not_begin(script: Script) -> None:
+    ran = script("registry", options=("--save", "/no/such/folder/file"))
+    assert ran.complaint == "vmgexit: /no/such/folder/file: No such file or directory"

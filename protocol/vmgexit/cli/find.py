@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def watch(state: Scan) -> None:
         seen[:] = [state]
-        progress.at(state.done, f"{_gib(state.done)}, {_rate(state, progress)}", state.size)
+        progress.at(state.done, f"{_size(state.done)}, {_rate(state, progress)}", state.size)
 
     count = 0
     with closing(scan(arguments.dump, kinds, arguments.min_score, watch)) as finds:
@@ -94,14 +94,17 @@ def _close(state: Scan, count: int, progress: Progress) -> None:
     rest = f"; {state.rest} bytes are no whole pages" if state.rest else ""
     print(
         f"vmgexit: {state.form}: {count} found, {count_of(state.pages, 'page')} with content in"
-        f" {_gib(state.done)}, {_rate(state, progress)}{rest}",
+        f" {_size(state.done)}, {_rate(state, progress)}{rest}",
         file=sys.stderr,
     )
 
 
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.2f} GiB"
+def _size(size: float) -> str:
+    """`96 KiB`, `3.5 MiB`: in the largest unit of which there is one."""
+    unit = next((at for at in (30, 20) if size >= 1 << at), 10)
+    shown = size / (1 << unit)
+    return f"{shown:{'.0f' if shown >= 100 else '.3g'}} {'KMG'[unit // 10 - 1]}iB"
 
 
 def _rate(state: Scan, progress: Progress) -> str:
-    return f"{state.done / (1 << 30) / progress.seconds:.2f} GiB/s"
+    return f"{_size(state.done / progress.seconds)}/s"

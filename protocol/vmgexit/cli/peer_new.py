@@ -16,7 +16,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = examples("vmgexit peer new --lang c my-adapter")
     parser.add_argument(
-        "--lang", choices=[*LANGUAGES], default="c", help="language (default: %(default)s)"
+        "--lang",
+        "--language",
+        choices=[*LANGUAGES],
+        default="c",
+        help="language (default: %(default)s)",
     )
     parser.add_argument(
         "--for",

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..counting import count_of
 from ..descriptions import Answer, Command
 from ..devices import RECORDED, Devices
 from ..errors import DeviceError, ScenarioError, UsageError, VmgexitError, brief
@@ -80,6 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, session: Session) -> int:
     not_understood = 0
+    if arguments.save:
+        session.save(
+            arguments.save
+        )  # a file that cannot be written is told before anything is typed
     try:
         if arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty():
             _each(session, _typed_lines(), "")
@@ -87,7 +92,7 @@ def _run(arguments: argparse.Namespace, session: Session) -> int:
             not_understood = _each(session, _script(arguments.file), arguments.file)
     finally:
         if arguments.save:
-            session.save(arguments.save)
+            session.save(arguments.save)  # a session whose script ends by an error too
     return 2 if not_understood else 0
 
 
@@ -152,7 +157,7 @@ class Session:
             if len(rest) != 1:
                 raise UsageError("save: the name of one file expected")
             self.save(rest[0])
-            return iter([f"  {len(self.done)} commands in {rest[0]}"])
+            return iter([f"  {count_of(len(self.done), 'command')} in {rest[0]}"])
         if word == "messages":
             if len(rest) > 1:
                 raise UsageError("messages: the name of one folder expected, or nothing")
