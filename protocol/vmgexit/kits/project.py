@@ -44,7 +44,7 @@ class Kit:
 
     sources: tuple[str, ...]  # patterns of what goes into the project's folder `kit`
     build: str  # the script that makes the adapter
-    project: str  # the folder of what is meant to be changed
+    project: tuple[str, ...]  # patterns of what is meant to be changed
     generated: dict[str, Callable[[], str]]
     yours: str  # what README says of the files to change
     target: str = "peer"  # of `vmgexit fuzz run`, which drives it
@@ -65,7 +65,7 @@ KITS = {
     ("svsm", "c"): Kit(
         _OF_AN_SVSM,
         "c/build.sh",
-        "c/project",
+        ("c/project/*",),
         {
             "vmgexit_layouts.h": lambda: c.render(surface.subjects()),
             "vmgexit_commands.h": lambda: in_c.header(surface.COMMANDS, in_c.CPU_OF),
@@ -83,7 +83,7 @@ KITS = {
     ("svsm", "rust"): Kit(
         ("rust/*.rs",),
         "rust/build.sh",
-        "rust/project",
+        ("rust/project/*",),
         {
             "layouts.rs": lambda: rust.render(surface.subjects()),
             "commands.rs": lambda: in_rust.module(surface.COMMANDS, in_rust.HEAD),
@@ -95,7 +95,7 @@ KITS = {
     ("svsm", "python"): Kit(
         ("python/*.py",),
         "python/build.sh",
-        "python/project",
+        ("python/project/*",),
         {
             "layouts.py": lambda: in_python.fields(surface.subjects()),
             "commands.py": lambda: in_python.table(surface.COMMANDS),
@@ -107,21 +107,22 @@ KITS = {
     ("svsm-memory", "c"): Kit(
         (*_OF_AN_SVSM, "c_memory/*.h"),
         "c/build.sh",
-        "c_memory/project",
+        ("c/project/svsm.*", "c_memory/project/*"),
         {
             "vmgexit_layouts.h": lambda: c.render(surface.memory_subjects()),
             "vmgexit_commands.h": lambda: in_c.header(surface.MEMORY_COMMANDS, in_c.CPU_OF),
             "vmgexit_places.h": lambda: in_c_binary.header(surface.MEMORY_COMMANDS, ALL),
         },
-        "`svsm.c` and `attestation.c` are a small SVSM: replace them by yours, or by calls into yours.\n"
-        "`adapter.c` names its functions. What they may call stands in `kit/`: `vmgexit_memory.h` has\n"
-        "memory, the instructions on the RMP, and where vCPUs are, `vmgexit_psp.h` guest requests.",
+        "`svsm.c`, `calls.c` and `attestation.c` are a small SVSM: replace them by yours, or by calls\n"
+        "into it. `adapter.c` names its functions. What they may call stands in `kit/`: memory, the\n"
+        "instructions on the RMP, and where vCPUs are in `vmgexit_memory.h`, guest requests in\n"
+        "`vmgexit_psp.h`.",
         "svsm-peer",
     ),
     ("svsm-memory", "rust"): Kit(
         (*_RUST_OF_AN_SVSM, "rust_memory/*.rs"),
         "rust/build.sh",
-        "rust_memory/project",
+        ("rust/project/svsm.*", "rust_memory/project/*"),
         {
             "layouts.rs": lambda: rust.render(surface.memory_subjects()),
             "commands.rs": lambda: in_rust.module(surface.COMMANDS, in_rust.HEAD),
@@ -129,31 +130,31 @@ KITS = {
                 surface.ONLY_ON_MEMORY, in_rust.HEAD_ON_MEMORY
             ),
         },
-        "`svsm.rs` and `attestation.rs` are a small SVSM: replace them by yours, or by calls into yours.\n"
-        "`impl OnMemory` says which functions answer which commands. What they may call stands in `kit/`:\n"
-        "`memory.rs` has memory, the instructions on the RMP, and where vCPUs are, and `psp.rs` guest\n"
-        "requests.",
+        "`svsm.rs`, `calls.rs` and `attestation.rs` are a small SVSM: replace them by yours, or by\n"
+        "calls into it. `impl OnMemory` says which functions answer which commands. What they may call\n"
+        "stands in `kit/`: memory, the instructions on the RMP, and where vCPUs are in `memory.rs`,\n"
+        "guest requests in `psp.rs`.",
         "svsm-peer",
     ),
     ("svsm-memory", "python"): Kit(
         ("python/*.py", "python_memory/*.py"),
         "python/build.sh",
-        "python_memory/project",
+        ("python/project/svsm.*", "python_memory/project/*"),
         {
             "layouts.py": lambda: in_python.fields(surface.memory_subjects()),
             "commands.py": lambda: in_python.table(surface.COMMANDS),
             "memory_commands.py": lambda: in_python.table(surface.ONLY_ON_MEMORY),
         },
-        "`svsm.py` and what it imports are a small SVSM: replace it by yours, or by calls into yours. Its\n"
-        "class says which functions answer which commands. What they may call stands in `kit/`:\n"
-        "`memory.py` has memory, the instructions on the RMP, and where vCPUs are, and `psp.py` guest\n"
-        "requests.",
+        "`svsm.py`, `calls.py` and `attestation.py` are a small SVSM: replace them by yours, or by\n"
+        "calls into it. Its class says which functions answer which commands. What they may call\n"
+        "stands in `kit/`: memory, the instructions on the RMP, and where vCPUs are in `memory.py`,\n"
+        "guest requests in `psp.py`.",
         "svsm-peer",
     ),
     ("host", "c"): Kit(
         (*_C, "c_host/*.h"),
         "c/build.sh",
-        "c_host/project",
+        ("c_host/project/*",),
         {
             "vmgexit_layouts.h": lambda: c.render(host_surface.subjects()),
             "vmgexit_commands.h": in_c_host.commands,
@@ -171,7 +172,7 @@ KITS = {
     ("host", "rust"): Kit(
         (*_RUST, "rust_host/*.rs"),
         "rust/build.sh",
-        "rust_host/project",
+        ("rust_host/project/*",),
         {
             "layouts.rs": lambda: rust.render(host_surface.subjects()),
             "commands.rs": in_rust_host.commands,
@@ -189,7 +190,7 @@ KITS = {
     ("host", "python"): Kit(
         ("python/lines.py", "python/reading.py", "python_host/*.py"),
         "python/build.sh",
-        "python_host/project",
+        ("python_host/project/*",),
         {
             "layouts.py": lambda: in_python.fields(host_surface.subjects()),
             "commands.py": lambda: in_python.table(host_surface.COMMANDS),
@@ -219,8 +220,9 @@ def files(surface: str, language: str) -> Iterator[tuple[str, str]]:
     for pattern in kit.sources:
         for path in sorted(_HERE.glob(pattern)):
             yield f"kit/{path.name}", path.read_text()
-    for path in (_HERE / kit.build, *sorted((_HERE / kit.project).iterdir())):
-        yield path.name, path.read_text()
+    for pattern in (kit.build, *kit.project):
+        for path in sorted(_HERE.glob(pattern)):
+            yield path.name, path.read_text()
     for name, made in kit.generated.items():
         yield f"kit/{name}", made()
     yield "README.md", _readme(kit)

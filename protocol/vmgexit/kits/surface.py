@@ -26,15 +26,14 @@ ONLY_ON_MEMORY = {
     "init": replace(
         ALL["init"],
         arguments=tuple(
-            replace(one, optional=one.name in ("apic_ids", "pages"))
+            replace(one, optional=one.name in ("apic_ids", "pages", "reg_count"))
             for one in ALL["init"].arguments
-            if one.name != "reg_count"
         ),
     ),
     "call": ALL["call"],
     **{name: one for name, one in MEMORY_COMMANDS.items() if name in ON_MEMORY},
 }
-"""Those of a machine with memory alone, where no kit has APIC emulation."""
+"""Those of a machine with memory, but for those about interrupts, which are the same without memory."""
 
 ROWS = {
     "init.memory": "range",

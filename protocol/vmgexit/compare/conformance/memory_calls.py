@@ -322,6 +322,11 @@ def _attested(rax: int, *did: list[object], **registers: int) -> Step:
     return _ATTEST, {"rax": rax, **registers, "did": [_ATTESTED, *requests, *_IN]}
 
 
+def _words_at(at: int, *values: int) -> Step:
+    """What anyone finds in memory."""
+    return {"op": "read", "gpa": at, "len": 8 * len(values)}, OK | {"hex": words(*values).hex()}
+
+
 _TPM_GET_RANDOM = bytes.fromhex("80010000000a0000017b")
 
 DEVICES = Chapter(
@@ -411,13 +416,20 @@ DEVICES = Chapter(
         Rule(
             "Interrupts and memory",
             "With `reg_count` the SVSM emulates APICs too, where SEV_FEATURES has Alternate Injection,"
-            " 0x10. EVENTINJ, EXITINTINFO, VINTR_CTRL and RFLAGS are then those of the VMSA. What only a"
-            " guest can do is answered by `ran` false where there is none that could run.",
+            " 0x10. EVENTINJ, EXITINTINFO, VINTR_CTRL and RFLAGS are then those of the VMSA: at first only"
+            " VGIF is set. What only a guest can do is answered by `ran` false where there is none that"
+            " could run. The host can post to any vCPU.",
             (
                 begin(reg_count=1, sev_features=0x11),
                 (call(0, 0), {"rax": 0, "rcx": 0}),
                 (on("guest_take"), {"taken": "none", "vector": 0}),
                 (on("guest_take", 1), {"ran": False, "taken": None}),
+                (on("host_irq", 1, vector=97, level=False), {"posted": True, "hv": True, "status": 97}),
+                (on("guest", **{"if": True, "shadow": True, "cr8": 3}), OK),
+                _words_at(VMSA + 0x170, 0x200),  # RFLAGS.IF
+                _words_at(VMSA + 0x3B8, 3 | 1 << 9 | 1 << 10),  # V_TPR, VGIF, the shadow
+                ({"op": "write", "gpa": VMSA + 0x170, "hex": "00" * 8}, OK),
+                (on("state"), {"if": False, "shadow": True, "v_tpr": 3, "alt_inj": True}),
             ),
         ),
     ),

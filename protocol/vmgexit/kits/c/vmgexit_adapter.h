@@ -30,7 +30,7 @@ struct vmgexit_svsm {
     /* Registrations for Alternate Injection that stand. */
     uint64_t (*reg_count)(struct vmgexit_vm *vm);
     /* Of a kit for memory: answer a command if it is about that; false where it is not. */
-    bool (*on_memory)(const struct vmgexit_command *command);
+    bool (*on_memory)(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command);
 };
 
 /* --- commands ----------------------------------------------------------------------------------- */
@@ -201,6 +201,8 @@ static inline bool vmgexit_has_ids(const struct vmgexit_init_command *command)
 /* Whether the SVSM has what a command needs. */
 static inline bool vmgexit_supports(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
 {
+    if (command->operation != VMGEXIT_OP_INIT && vmgexit_cpu_of(command) >= vmgexit_vm.cpus)
+        return false;
     switch (command->operation) {
     case VMGEXIT_OP_INIT:
         return vmgexit_has_ids(&command->as.init);
@@ -272,22 +274,29 @@ static inline void vmgexit_carry_out(const struct vmgexit_svsm *svsm, const stru
     }
 }
 
-static VMGEXIT_NOT_INLINE void vmgexit_do_command(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
+/* Answer a command by `carry_out`, or, where it is not supported, by that. */
+static inline void vmgexit_answer_by(void (*carry_out)(const struct vmgexit_svsm *, const struct vmgexit_command *),
+                                     bool is_supported, const struct vmgexit_svsm *svsm,
+                                     const struct vmgexit_command *command)
 {
     const bool is_init = command->operation == VMGEXIT_OP_INIT;
     const uint32_t made = vmgexit_vm.request_count;
 
-    if (svsm->on_memory && svsm->on_memory(command))
-        return;
-    if ((!is_init && vmgexit_cpu_of(command) >= vmgexit_vm.cpus) || !vmgexit_supports(svsm, command)) {
+    if (!is_supported) {
         vmgexit_only("unsupported", vmgexit_operation_names[command->operation]);
         return;
     }
     vmgexit_begin_unless_stopped(is_init);
-    vmgexit_carry_out(svsm, command);
+    carry_out(svsm, command);
     if (!is_init && vmgexit_vm.request_count > made)
         vmgexit_put_requests("calls", &vmgexit_vm, made);
     vmgexit_send_answer();
+}
+
+static VMGEXIT_NOT_INLINE void vmgexit_do_command(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
+{
+    if (!svsm->on_memory || !svsm->on_memory(svsm, command))
+        vmgexit_answer_by(vmgexit_carry_out, vmgexit_supports(svsm, command), svsm, command);
 }
 
 /* Do a command and answer it; a stop comes back to here. Whether the SVSM goes on. */

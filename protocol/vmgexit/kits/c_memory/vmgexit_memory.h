@@ -48,6 +48,7 @@ struct vmgexit_registration {
 
 struct vmgexit_memory {
     bool is_there, assigns, faults_on_unvalidated;
+    bool has_apic; /* the SVSM emulates APICs: `init` had `reg_count` */
     struct vmgexit_range map[2 * VMGEXIT_MOST_RANGES]; /* the guest's memory, without the SVSM's range */
     size_t map_count;
     struct vmgexit_range svsm;

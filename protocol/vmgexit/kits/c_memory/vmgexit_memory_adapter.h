@@ -86,6 +86,7 @@ static inline void vmgexit_begin_memory(const struct vmgexit_init_command *comma
     };
     memset(vmgexit_memory.places, 0, sizeof vmgexit_memory.places);
     vmgexit_memory.is_there = true;
+    vmgexit_memory.has_apic = command->has_reg_count;
     vmgexit_memory.assigns = command->npf == VMGEXIT_NPF_ASSIGN;
     vmgexit_memory.faults_on_unvalidated = command->unvalidated == VMGEXIT_UNVALIDATED_VC;
     vmgexit_memory.svsm = command->svsm;
@@ -96,6 +97,8 @@ static inline void vmgexit_begin_memory(const struct vmgexit_init_command *comma
     vmgexit_content_of(page)->vmsa.vmpl = VMGEXIT_GUEST_VMPL;
     vmgexit_content_of(page)->vmsa.efer = VMGEXIT_EFER_SVME;
     vmgexit_content_of(page)->vmsa.sev_features = command->sev_features;
+    if (vmgexit_memory.has_apic)
+        vmgexit_content_of(page)->vmsa.vintr_ctrl = VMGEXIT_VINTR_CTRL_VGIF_MASK;
     vmgexit_memory.places[0].home = (struct vmgexit_home){
         .vmsa = boot, .area = command->caa, .has_vmsa = true, .has_area = true,
     };
@@ -107,10 +110,14 @@ static inline void vmgexit_init_on_memory(const struct vmgexit_init_command *com
     vmgexit_begin_memory(command);
     vmgexit_begin_psp();
     vmgexit_on_memory->init(&vmgexit_vm);
-    for (uint32_t i = 0; i < vmgexit_vm.cpus; i++)
+    for (uint32_t i = 0; i < vmgexit_vm.cpus; i++) {
+        vmgexit_vm.vcpus[i].guest.alternate_injection = vmgexit_memory.has_apic;
         vmgexit_enter_guest(&vmgexit_vm.vcpus[i], NULL);
+    }
     vmgexit_flag(&vmgexit_answer, "ok", true);
     vmgexit_number(&vmgexit_answer, "cpus", command->cpus);
+    if (vmgexit_memory.has_apic)
+        vmgexit_number(&vmgexit_answer, "reg_count", command->reg_count);
 }
 
 /* --- answers ------------------------------------------------------------------------------------ */
@@ -322,7 +329,7 @@ static inline bool vmgexit_supports_on_memory(const struct vmgexit_command *comm
 
     switch (command->operation) {
     case VMGEXIT_OP_INIT:
-        return !command->as.init.has_reg_count && vmgexit_has_ids(&command->as.init) &&
+        return (svsm->has_apic || !command->as.init.has_reg_count) && vmgexit_has_ids(&command->as.init) &&
                vmgexit_is_layout(&command->as.init);
     case VMGEXIT_OP_CALL:
         return command->as.cpu < vmgexit_vm.cpus &&
@@ -344,14 +351,46 @@ static inline bool vmgexit_supports_on_memory(const struct vmgexit_command *comm
     case VMGEXIT_OP_PAGE:
     case VMGEXIT_OP_ADJUST:
         return true;
+    case VMGEXIT_OP_SET_VMSA:
+        return false;
     default:
-        return false; /* interrupts: this kit has none on a machine with memory */
+        return vmgexit_memory.has_apic && vmgexit_supports(vmgexit_of_interrupts, command);
     }
 }
 
-static inline void vmgexit_carry_out_on_memory(const struct vmgexit_command *command)
+/* A command about interrupts, on what VMSA and calling area hold, where there is a guest that could run. */
+static inline void vmgexit_do_interrupts(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
+{
+    struct vmgexit_vcpu *cpu = &vmgexit_vm.vcpus[vmgexit_cpu_of(command)];
+    const struct vmgexit_place *place = vmgexit_place_of(cpu);
+    const bool is_guest = place->in_guest && !place->has_lost_vmsa && vmgexit_can_run(place->mapped.vmsa);
+
+    switch (command->operation) {
+    case VMGEXIT_OP_ENTER:
+    case VMGEXIT_OP_GUEST_TAKE:
+    case VMGEXIT_OP_GUEST:
+    case VMGEXIT_OP_GUEST_LAZY_EOI:
+    case VMGEXIT_OP_INTERCEPT:
+        if (!is_guest) {
+            vmgexit_flag(&vmgexit_answer, "ran", false);
+            return;
+        }
+        break;
+    default:
+        break; /* the host's, or nobody's */
+    }
+    if (is_guest)
+        vmgexit_load_guest(cpu);
+    vmgexit_carry_out(svsm, command);
+    if (is_guest)
+        vmgexit_store_guest(cpu);
+}
+
+static inline void vmgexit_carry_out_on_memory(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
 {
     struct vmgexit_vcpu *cpu = &vmgexit_vm.vcpus[0];
+
+    vmgexit_memory.done_count = 0;
 
     switch (command->operation) {
     case VMGEXIT_OP_INIT:
@@ -392,7 +431,7 @@ static inline void vmgexit_carry_out_on_memory(const struct vmgexit_command *com
         vmgexit_flag(&vmgexit_answer, "ok", true);
         break;
     default:
-        break; /* not supported */
+        vmgexit_do_interrupts(svsm, command);
     }
 }
 
@@ -405,7 +444,7 @@ static inline bool vmgexit_is_on_memory(const struct vmgexit_command *command)
 }
 
 /* Answer a command of a machine with memory; false on one without. */
-static inline bool vmgexit_do_on_memory(const struct vmgexit_command *command)
+static inline bool vmgexit_do_on_memory(const struct vmgexit_svsm *svsm, const struct vmgexit_command *command)
 {
     const bool is_init = command->operation == VMGEXIT_OP_INIT;
 
@@ -414,14 +453,8 @@ static inline bool vmgexit_do_on_memory(const struct vmgexit_command *command)
             vmgexit_memory.is_there = false;
         return false;
     }
-    if ((!is_init && !vmgexit_memory.is_there) || !vmgexit_supports_on_memory(command)) {
-        vmgexit_only("unsupported", vmgexit_operation_names[command->operation]);
-        return true;
-    }
-    vmgexit_begin_unless_stopped(is_init);
-    vmgexit_memory.done_count = 0;
-    vmgexit_carry_out_on_memory(command);
-    vmgexit_send_answer();
+    vmgexit_answer_by(vmgexit_carry_out_on_memory,
+                      (is_init || vmgexit_memory.is_there) && vmgexit_supports_on_memory(command), svsm, command);
     return true;
 }
 
@@ -429,6 +462,7 @@ static inline bool vmgexit_do_on_memory(const struct vmgexit_command *command)
 static inline int vmgexit_answer_on_memory(struct vmgexit_svsm *svsm, const struct vmgexit_svsm_on_memory *on_memory)
 {
     vmgexit_on_memory = on_memory;
+    vmgexit_of_interrupts = svsm;
     svsm->on_memory = vmgexit_do_on_memory;
     return vmgexit_answer_commands(svsm);
 }

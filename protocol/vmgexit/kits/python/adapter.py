@@ -86,30 +86,48 @@ class Adapter:
 
     def answer(self, line: bytes) -> Answer:
         try:
-            command = read_command(line)
+            return self.answer_to(self.read(line))
         except Wrong as wrong:
             return {"unsupported": str(wrong)}
+
+    def read(self, line: bytes) -> Command:
+        """The command that a line is. Raises Wrong."""
+        return read_command(line)
+
+    def answer_to(self, command: Command) -> Answer:
         operation = command["op"]
-        if not self._is_possible(command) or not self.svsm.supports(command):
+        if not self.supports(command):
             return {"unsupported": operation}
         if operation == "init":
             self.stopped = None
         elif self.stopped is not None:
             return self.stopped
         made = len(self.vm.requests)
-        answer: Answer = getattr(self, f"_{operation}")(command)
+        answer = self.carry_out(command)
         if operation != "init" and len(self.vm.requests) > made:
             answer["calls"] = self.vm.requests[made:]
         return answer
 
-    def _is_possible(self, command: Command) -> bool:
-        if command["op"] == "init":
-            return has_ids(command)
-        return command["cpu"] < len(self.vm.vcpus) and hasattr(self, f"_{command['op']}")
+    def supports(self, command: Command) -> bool:
+        """Whether the command is possible, and the SVSM has what it needs."""
+        operation = command["op"]
+        if operation == "init":
+            is_possible = has_ids(command)
+        else:
+            is_possible = command["cpu"] < len(self.vm.vcpus) and hasattr(self, f"_{operation}")
+        return is_possible and self.svsm.supports(command)
+
+    def carry_out(self, command: Command) -> Answer:
+        answer: Answer = getattr(self, f"_{command['op']}")(command)
+        return answer
 
     def _taken_up(self, command: Command) -> Vcpu:
-        """The vCPU; a new VMSA and a moved calling area are used from here on."""
         cpu = self.vm.vcpus[command["cpu"]]
+        self.take_up(cpu)
+        return cpu
+
+    def take_up(self, cpu: Vcpu) -> None:
+        """A new VMSA and a moved calling area are used from here on."""
         if cpu.new_guest is not None:
             cpu.new_guest.alternate_injection = cpu.guest.alternate_injection
             cpu.guest, cpu.new_guest = cpu.new_guest, None
@@ -118,7 +136,6 @@ class Adapter:
         if cpu.new_calling_address is not None:
             cpu.calling_address, cpu.new_calling_address = cpu.new_calling_address, None
             cpu.no_eoi_required = 0
-        return cpu
 
     def _init(self, command: Command) -> Answer:
         self.vm = Vm(command["apic_ids"] or list(range(command["cpus"])), command["reg_count"])

@@ -46,6 +46,7 @@ class Memory:
         self.pages, self.map = pages, ranges
         self.assigns = False  # the host does so at a nested page fault; else it ends the VM
         self.faults_on_unvalidated = False  # RMPADJUST of a page that is not validated is #VC
+        self.has_apic = False  # the SVSM emulates APICs: `init` had `reg_count`
         self.places = [Place() for _ in range(cpus)]
         self.psp = Psp()
         self.did: list[list[Any]] = []

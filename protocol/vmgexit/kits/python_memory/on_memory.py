@@ -6,12 +6,14 @@ import hashlib
 from itertools import pairwise
 
 from .adapter import Adapter, Registers, Svsm, has_ids, serve
-from .layouts import Vmsa
+from .commands import COMMANDS as PLAIN
+from .guest import guest_in, load_calling_area, load_guest, store_guest
+from .layouts import VintrCtrl, Vmsa, put
 from .lines import Answer, Command
 from .memory import EFER_SVME, READ, WRITE, Home, Memory, Place
 from .memory_commands import COMMANDS
 from .pages import LARGE_PAGE, LAST_ADDRESS, PAGE, SVSM_FILL, Pages
-from .reading import Wrong, checked, parsed
+from .reading import checked, parsed
 from .vm import GUEST_VMPL, Stop, Vcpu, Vm
 
 MOST_RANGES = 64
@@ -24,12 +26,20 @@ _FIELDS = _REGISTERS | {
     "exit_code": Vmsa.GUEST_EXIT_CODE,
 }
 
+OF_INTERRUPTS = PLAIN.keys() - COMMANDS.keys() - {"set_vmsa"}
+OF_A_GUEST = {"enter", "guest_take", "guest", "guest_lazy_eoi", "intercept"}
+"""Commands that only a guest that can run makes, or is made for."""
+
 Registration = tuple[int, int, int, bool, bool]
 """A VMSA that the SVSM knows: VMSA, calling area, vCPU, whether a guest named it, whether it is in use."""
 
 
 class SvsmOnMemory(Svsm):
     """The calls into an SVSM with memory. Yours is a subclass."""
+
+    has_apic = False
+    """It emulates APICs on such a machine too, by `enter`, `left` and `new_vmsa`. `left` is called whenever
+    the guest left."""
 
     def init_on_memory(self, memory: Memory, vm: Vm) -> None:
         """A fresh SVSM: vCPU 0 is at home in the first VMSA. Memory is as it is to be."""
@@ -59,34 +69,27 @@ class _OnMemory(Adapter):
         self.on_memory = svsm
         self.memory: Memory | None = None
 
-    def answer(self, line: bytes) -> Answer:
-        try:
-            command = parsed(line)
-            is_init = command.get("op") == "init"
-            if not (("memory" in command) if is_init else self.memory is not None):
-                answer = super().answer(line)
-                if is_init and "ok" in answer:
-                    self.memory = None
-                return answer
-            checked(command, COMMANDS)
-        except Wrong as wrong:
-            return {"unsupported": str(wrong)}
-        if not self._is_possible_on_memory(command):
-            return {"unsupported": command["op"]}
-        if is_init:
-            self.stopped = None
-            return self._begin_memory(command)
-        if self.stopped is not None:
-            return self.stopped
-        assert self.memory is not None
-        self.memory.did.clear()
-        answered: Answer = getattr(self, f"_do_{command['op']}")(self.memory, command)
-        return answered
+    def read(self, line: bytes) -> Command:
+        """What is for a machine with memory is held against the descriptions of its commands."""
+        command = parsed(line)
+        operation = command.get("op")
+        is_there = self.memory is not None
+        is_on_memory = "memory" in command if operation == "init" else is_there
+        is_of_interrupts = self._has_apic and operation in OF_INTERRUPTS
+        checked(command, COMMANDS if is_on_memory and not is_of_interrupts else PLAIN)
+        return command
 
-    def _is_possible_on_memory(self, command: Command) -> bool:
+    @property
+    def _has_apic(self) -> bool:
+        return self.memory is not None and self.memory.has_apic
+
+    def supports(self, command: Command) -> bool:
+        if "memory" in command:
+            can_emulate = command["reg_count"] is None or self.on_memory.has_apic
+            return can_emulate and has_ids(command) and _is_layout(command)
+        if command["op"] == "init" or self.memory is None:
+            return super().supports(command)
         match command["op"]:
-            case "init":
-                return has_ids(command) and _is_layout(command)
             case "call":
                 is_known = self.on_memory.knows(command["protocol"], command["request"])
                 return is_known and command["cpu"] < len(self.vm.vcpus)
@@ -99,7 +102,30 @@ class _OnMemory(Adapter):
                 return bool(command["gpa"] + length <= LAST_ADDRESS + 1)
             case "registry":
                 return self.on_memory.registry() is not None
-        return True
+            case operation if operation in COMMANDS:
+                return True
+        return super().supports(command)
+
+    def carry_out(self, command: Command) -> Answer:
+        operation = command["op"]
+        if "memory" in command:
+            return self._begin_memory(command)
+        if operation == "init":
+            self.memory = None
+        if self.memory is None:
+            return super().carry_out(command)
+        if operation in COMMANDS:
+            self.memory.did.clear()
+            answer: Answer = getattr(self, f"_do_{operation}")(self.memory, command)
+            return answer
+        cpu, place = self.vm.vcpus[command["cpu"]], self.memory.places[command["cpu"]]
+        is_there = place.in_guest and not place.has_lost_vmsa
+        if not (is_there and self.memory.can_run(place.mapped.vmsa)):
+            return {"ran": False} if operation in OF_A_GUEST else super().carry_out(command)
+        load_guest(self.memory, cpu)
+        answer = super().carry_out(command)
+        store_guest(self.memory, cpu)
+        return answer
 
     # --- from the guest to the SVSM and back
 
@@ -108,8 +134,9 @@ class _OnMemory(Adapter):
         boot = start + PAGE
         rows = [tuple(row) for row in command["pages"] or []]
         pages = Pages([*rows, (start, length, "valid", SVSM_FILL)])
-        self.vm = Vm(command["apic_ids"] or list(range(cpus)), 0)
+        self.vm = Vm(command["apic_ids"] or list(range(cpus)), command["reg_count"] or 0)
         memory = self.memory = Memory(pages, list(_map(command)), cpus)
+        memory.has_apic = command["reg_count"] is not None
         memory.assigns = command["npf"] == "assign"
         memory.faults_on_unvalidated = command["unvalidated"] == "vc"
         memory.places[0].home = Home(boot, command["caa"])
@@ -119,23 +146,42 @@ class _OnMemory(Adapter):
         memory.put(boot, Vmsa.VMPL, GUEST_VMPL)
         memory.put(boot, Vmsa.EFER, EFER_SVME)
         memory.put(boot, Vmsa.SEV_FEATURES, command["sev_features"])
+        if memory.has_apic:
+            memory.put(boot, Vmsa.VINTR_CTRL, VintrCtrl.VGIF.mask)
         self.on_memory.init_on_memory(memory, self.vm)
         for cpu in self.vm.vcpus:
+            cpu.guest.alternate_injection = memory.has_apic
             self._enter_guest(memory, cpu)
-        return {"ok": True, "cpus": cpus}
+        count = {"reg_count": command["reg_count"]} if memory.has_apic else {}
+        return {"ok": True, "cpus": cpus, **count}
 
     def _enter_guest(self, memory: Memory, cpu: Vcpu, answer: Registers | None = None) -> None:
         """The SVSM enters the guest where the vCPU is at home, with the answer to a call if any."""
         place = memory.places[cpu.index]
-        vmsa = place.home.vmsa
+        vmsa, left = place.home.vmsa, Home() if place.has_lost_vmsa else place.mapped
         place.mapped, place.in_guest, place.has_lost_vmsa = place.home, vmsa is not None, False
         if vmsa is None:
             return
         _own(memory, vmsa)
+        if memory.has_apic:
+            if left != place.home:
+                self._move_guest(memory, cpu, left)
+            store_guest(memory, cpu)
         if answer is not None:
             _put(memory, vmsa, answer.rax, answer)
         memory.put(vmsa, Vmsa.EFER, memory.get(vmsa, Vmsa.EFER) | EFER_SVME)
         memory.did += [["flush_all"], ["enter", vmsa]]
+
+    def _move_guest(self, memory: Memory, cpu: Vcpu, left: Home) -> None:
+        """The vCPU has another VMSA than before, or another calling area."""
+        home = memory.places[cpu.index].home
+        if home.vmsa is not None and left.vmsa != home.vmsa:
+            cpu.new_guest = guest_in(memory, home.vmsa)
+            says_emulated = cpu.new_guest.alternate_injection
+            self.take_up(cpu)
+            # One that was handed over to the host stays so, whatever its next VMSA says.
+            cpu.guest.alternate_injection &= says_emulated
+        load_calling_area(memory, cpu)
 
     def _leave_guest(self, memory: Memory, cpu: Vcpu, vmsa: int) -> None:
         """The guest left: the SVSM serves what it called, and enters it again."""
@@ -146,6 +192,11 @@ class _OnMemory(Adapter):
             return
         _own(memory, vmsa)
         memory.put(vmsa, Vmsa.EFER, memory.get(vmsa, Vmsa.EFER) & ~EFER_SVME)
+        if memory.has_apic:
+            load_guest(memory, cpu)
+            cpu.guest.exit_int_info = 0
+            cpu.guest.vintr = put(cpu.guest.vintr, VintrCtrl.BUSY, 0)
+            self.svsm.left(cpu)
         if not _takes_call(memory, place, vmsa):
             self._enter_guest(memory, cpu)
             return
@@ -154,6 +205,8 @@ class _OnMemory(Adapter):
         registers = Registers(called | {"protocol": protocol, "request": request})
         memory.did.append(["request", protocol, request])
         self.on_memory.call_on_memory(cpu, registers)
+        if memory.has_apic and not place.has_lost_vmsa:
+            store_guest(memory, cpu)
         if place.home.vmsa == vmsa:
             self._enter_guest(memory, cpu, registers)
             return

@@ -126,7 +126,6 @@ pub fn hello<S: Svsm>(svsm: &S, answer: &mut Answer) {
 
 /// Answer one line. False where the SVSM stopped before: that stop answers. An error is a stop.
 pub fn answer_line<S: Svsm>(svsm: &mut S, vm: &mut Vm, line: &[u8], answer: &mut Answer) -> Result<bool, Stop> {
-    let made = vm.request_count;
     let command = match read_command(line) {
         Ok(command) => command,
         Err(wrong) => {
@@ -134,21 +133,35 @@ pub fn answer_line<S: Svsm>(svsm: &mut S, vm: &mut Vm, line: &[u8], answer: &mut
             return Ok(true);
         }
     };
-    if !is_possible(vm, &command) || !svsm.supports(&command) {
+    if !supports(svsm, vm, &command) {
         answer.text("unsupported", command.name());
         return Ok(true);
     }
     let begins = matches!(command, Command::Init { .. });
+    answer_by(vm, begins, answer, |vm, answer| carry_out(svsm, vm, &command, answer))
+}
+
+/// Answer by `carry_out`, unless the SVSM stopped before.
+pub(crate) fn answer_by(
+    vm: &mut Vm, begins: bool, answer: &mut Answer,
+    carry_out: impl FnOnce(&mut Vm, &mut Answer) -> Result<(), Stop>,
+) -> Result<bool, Stop> {
+    let made = vm.request_count;
     if vm.has_stopped && !begins {
         return Ok(false);
     }
     vm.has_stopped = true; // until it comes back, by no stop and no panic
-    carry_out(svsm, vm, &command, answer)?;
+    carry_out(vm, answer)?;
     vm.has_stopped = false;
     if !begins && vm.request_count > made {
         requests("calls", vm, made, answer);
     }
     Ok(true)
+}
+
+/// Whether a command is possible, and the SVSM has what it needs.
+pub(crate) fn supports<S: Svsm>(svsm: &S, vm: &Vm, command: &Command) -> bool {
+    is_possible(vm, command) && svsm.supports(command)
 }
 
 /// Whether the APIC ids, if there are any, are one for each vCPU, and all different.
@@ -160,7 +173,7 @@ pub(crate) fn has_ids(cpus: u64, apic_ids: Option<Numbers>) -> bool {
     })
 }
 
-pub(crate) fn is_possible(vm: &Vm, command: &Command) -> bool {
+fn is_possible(vm: &Vm, command: &Command) -> bool {
     match command {
         Command::Init { cpus, apic_ids, .. } => has_ids(*cpus, *apic_ids),
         Command::Enter { cpu, late } => {
@@ -172,7 +185,7 @@ pub(crate) fn is_possible(vm: &Vm, command: &Command) -> bool {
 }
 
 /// Before the SVSM runs for a vCPU: a new VMSA and a moved calling area are used from here on.
-fn take_up<S: Svsm>(svsm: &mut S, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
+pub(crate) fn take_up<S: Svsm>(svsm: &mut S, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
     let vcpu = &mut vm.vcpus[cpu];
     if let Some(mut guest) = vcpu.new_guest.take() {
         guest.alternate_injection = vcpu.guest.alternate_injection;
@@ -199,7 +212,7 @@ pub(crate) fn begin_vm(vm: &mut Vm, cpus: usize, apic_ids: Option<Numbers>) {
     }
 }
 
-fn carry_out<S: Svsm>(svsm: &mut S, vm: &mut Vm, command: &Command, answer: &mut Answer) -> Result<(), Stop> {
+pub(crate) fn carry_out<S: Svsm>(svsm: &mut S, vm: &mut Vm, command: &Command, answer: &mut Answer) -> Result<(), Stop> {
     if let Command::Init { cpus, reg_count, apic_ids } = *command {
         begin_vm(vm, cpus as usize, apic_ids);
         vm.reg_count = reg_count;

@@ -63,6 +63,8 @@ pub struct Place {
 pub struct Memory<'a> {
     pub pages: Pages<'a>,
     pub is_there: bool,
+    /// The SVSM emulates APICs: `init` had `reg_count`.
+    pub has_apic: bool,
     pub assigns: bool,
     pub faults_on_unvalidated: bool,
     /// The guest's memory, without the SVSM's range.
@@ -80,6 +82,7 @@ impl<'a> Memory<'a> {
         Memory {
             pages,
             is_there: false,
+            has_apic: false,
             assigns: false,
             faults_on_unvalidated: false,
             map: [Range { start: 0, length: 0 }; 2 * MOST_RANGES],

@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod commands;
+pub mod guest;
 pub mod hello;
 pub mod host_pages;
 pub mod json;

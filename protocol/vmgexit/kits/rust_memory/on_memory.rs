@@ -1,7 +1,8 @@
 //! The adapter of an SVSM with memory: its commands, and what they answer.
 
 use crate::kit::adapter::{self, begin_vm, Registers, Stop, Svsm};
-use crate::kit::commands;
+use crate::kit::commands as plain;
+use crate::kit::guest::VINTR;
 use crate::kit::host_pages::{Outcome, READ, WRITE};
 use crate::kit::json::{Answer, Json};
 use crate::kit::memory::{Home, Memory, Place, EFER, EFER_SVME, EXIT_CODE, R8, RAX, RCX, RDX, SEV_FEATURES, VMPL};
@@ -11,7 +12,7 @@ use crate::kit::reading::Rows;
 use crate::kit::psp::MOST_PREPARED;
 use crate::kit::sha2::sha256_start;
 use crate::kit::switch::Switch;
-use crate::kit::vm::{Vm, GUEST_VMPL, MOST_VCPUS};
+use crate::kit::vm::{Guest, Vm, GUEST_VMPL, MOST_VCPUS};
 
 pub const MOST_REGISTERED: usize = 1024;
 
@@ -28,6 +29,11 @@ pub struct Registration {
 
 /// The calls into an SVSM with memory.
 pub trait OnMemory {
+    /// It emulates APICs on such a machine too, by `enter`, `left` and `new_vmsa`. `left` is called whenever the
+    /// guest left.
+    fn has_apic(&self) -> bool {
+        false
+    }
     /// A fresh SVSM: vCPU 0 is at home in the first VMSA. Memory is as it is to be.
     fn init_on_memory(&mut self, memory: &mut Memory, vm: &mut Vm);
     /// Whether it has such a call; it may answer all of them itself, by codes where it does not.
@@ -49,10 +55,16 @@ pub fn answer_line<S: Svsm + OnMemory>(
     svsm: &mut S, memory: &mut Memory, vm: &mut Vm, line: &[u8], answer: &mut Answer,
 ) -> Result<bool, Stop> {
     if !is_on_memory(memory, line) {
-        if let Ok(command @ commands::Command::Init { .. }) = commands::read_command(line) {
-            memory.is_there &= !adapter::is_possible(vm, &command);
+        if let Ok(command @ plain::Command::Init { .. }) = plain::read_command(line) {
+            memory.is_there &= !adapter::supports(svsm, vm, &command);
         }
         return adapter::answer_line(svsm, vm, line, answer);
+    }
+    if let (true, Ok(command)) = (memory.is_there && memory.has_apic, plain::read_command(line)) {
+        let is_of_interrupts = !matches!(command, plain::Command::Init { .. } | plain::Command::Call { .. });
+        if is_of_interrupts {
+            return interrupts(svsm, memory, vm, &command, answer);
+        }
     }
     let command = match read_command(line) {
         Ok(command) => command,
@@ -65,14 +77,42 @@ pub fn answer_line<S: Svsm + OnMemory>(
         answer.text("unsupported", command.name());
         return Ok(true);
     }
-    if vm.has_stopped && !matches!(command, Command::Init { .. }) {
-        return Ok(false);
-    }
-    vm.has_stopped = true; // until it comes back, by no stop and no panic
     memory.forget_done();
-    carry_out(svsm, memory, vm, &command, answer)?;
-    vm.has_stopped = false;
-    Ok(true)
+    let begins = matches!(command, Command::Init { .. });
+    adapter::answer_by(vm, begins, answer, |vm, answer| carry_out(svsm, memory, vm, &command, answer))
+}
+
+/// A command about interrupts, on what VMSA and calling area hold, where there is a guest that could run.
+fn interrupts<S: Svsm + OnMemory>(
+    svsm: &mut S, memory: &mut Memory, vm: &mut Vm, command: &plain::Command, answer: &mut Answer,
+) -> Result<bool, Stop> {
+    use plain::Command as Of;
+    if matches!(command, Of::SetVmsa { .. }) || !adapter::supports(svsm, vm, command) {
+        answer.text("unsupported", command.name());
+        return Ok(true);
+    }
+    let cpu = command.cpu() as usize;
+    let place = memory.places[cpu];
+    let vmsa = place.mapped.vmsa.filter(|_| place.in_guest && !place.has_lost_vmsa);
+    let is_guest = vmsa.is_some_and(|vmsa| memory.can_run(vmsa));
+    let needs_guest = matches!(
+        command,
+        Of::Enter { .. } | Of::GuestTake { .. } | Of::Guest { .. } | Of::GuestLazyEoi { .. } | Of::Intercept { .. }
+    );
+    adapter::answer_by(vm, false, answer, |vm, answer| {
+        if needs_guest && !is_guest {
+            answer.flag("ran", false);
+            return Ok(());
+        }
+        if is_guest {
+            memory.load_guest(cpu, &mut vm.vcpus[cpu]);
+        }
+        adapter::carry_out(svsm, vm, command, answer)?;
+        if is_guest {
+            memory.store_guest(cpu, &vm.vcpus[cpu]);
+        }
+        Ok(())
+    })
 }
 
 /// Whether a line is for a machine with memory.
@@ -107,8 +147,9 @@ fn is_layout(memory: Rows<Range>, svsm: Range, pages: Option<Rows<PageRange>>, c
 
 fn is_possible<S: OnMemory>(svsm: &mut S, vm: &Vm, command: &Command) -> bool {
     match *command {
-        Command::Init { cpus, apic_ids, memory, svsm, pages, caa, .. } => {
-            adapter::has_ids(cpus, apic_ids) && is_layout(memory, svsm, pages, caa)
+        Command::Init { cpus, reg_count, apic_ids, memory, svsm: range, pages, caa, .. } => {
+            let can_emulate = reg_count.is_none() || svsm.has_apic();
+            can_emulate && adapter::has_ids(cpus, apic_ids) && is_layout(memory, range, pages, caa)
         }
         Command::Call { cpu, protocol, request, .. } => cpu < vm.cpus as u64 && svsm.knows(protocol, request),
         Command::CallingArea { cpu } | Command::Run { cpu, .. } => cpu < vm.cpus as u64,
@@ -125,16 +166,21 @@ fn carry_out<S: Svsm + OnMemory>(
     svsm: &mut S, memory: &mut Memory, vm: &mut Vm, command: &Command, answer: &mut Answer,
 ) -> Result<(), Stop> {
     match *command {
-        Command::Init { cpus, apic_ids, .. } => {
+        Command::Init { cpus, reg_count, apic_ids, .. } => {
             begin_vm(vm, cpus as usize, apic_ids);
+            vm.reg_count = reg_count.unwrap_or(0);
             begin_memory(memory, command);
             memory.psp.restart();
             svsm.init_on_memory(memory, vm);
             for cpu in 0..vm.cpus {
+                vm.vcpus[cpu].guest.alternate_injection = memory.has_apic;
                 Switch { svsm, memory, vm, cpu }.enter(None)?;
             }
             answer.flag("ok", true);
             answer.number("cpus", cpus);
+            if let Some(reg_count) = reg_count {
+                answer.number("reg_count", reg_count);
+            }
         }
         Command::Call { cpu, protocol, request, rcx, rdx, r8, pending } => {
             let cpu = cpu as usize;
@@ -206,7 +252,7 @@ fn carry_out<S: Svsm + OnMemory>(
 }
 
 fn begin_memory(memory: &mut Memory, command: &Command) {
-    let Command::Init { memory: map, svsm, pages, caa, sev_features, npf, unvalidated, .. } = *command else {
+    let Command::Init { memory: map, svsm, pages, caa, sev_features, npf, unvalidated, reg_count, .. } = *command else {
         return;
     };
     let Range { start, length } = svsm;
@@ -214,6 +260,7 @@ fn begin_memory(memory: &mut Memory, command: &Command) {
     let boot = start + PAGE;
     memory.pages.begin(pages.iter().flat_map(|rows| rows.all()), own);
     memory.is_there = true;
+    memory.has_apic = reg_count.is_some();
     memory.assigns = npf == Npf::Assign;
     memory.faults_on_unvalidated = unvalidated == Unvalidated::Vc;
     memory.places = [Place::default(); MOST_VCPUS];
@@ -238,6 +285,9 @@ fn begin_memory(memory: &mut Memory, command: &Command) {
     memory.store(boot + VMPL, &[GUEST_VMPL as u8]);
     memory.put_word(boot + EFER, EFER_SVME);
     memory.put_word(boot + SEV_FEATURES, sev_features);
+    if memory.has_apic {
+        memory.put_word(boot + VINTR, Guest::fresh().vintr.0);
+    }
 }
 
 // --- answers

@@ -1,8 +1,9 @@
 //! From the guest to the SVSM and back, where the state of a guest is a page: its VMSA.
 
-use crate::kit::adapter::{Registers, Stop};
+use crate::kit::adapter::{take_up, Registers, Stop, Svsm};
+use crate::kit::layouts::EventInj;
 use crate::kit::host_pages::WRITE;
-use crate::kit::memory::{Memory, EFER, EFER_SVME, EXIT_CODE, R8, RAX, RCX, RDX};
+use crate::kit::memory::{Home, Memory, EFER, EFER_SVME, EXIT_CODE, R8, RAX, RCX, RDX};
 use crate::kit::on_memory::OnMemory;
 use crate::kit::vm::{Vm, GUEST_VMPL};
 use crate::kit::whom::Whom;
@@ -17,7 +18,7 @@ pub struct Switch<'s, 'm, 'a, 'v, S> {
     pub cpu: usize,
 }
 
-impl<S: OnMemory> Switch<'_, '_, '_, '_, S> {
+impl<S: Svsm + OnMemory> Switch<'_, '_, '_, '_, S> {
     /// The guest calls: whether it ran. Without `pending` it does not set call_pending.
     pub fn call(&mut self, rax: u64, registers: &Registers, pending: bool) -> Result<bool, Stop> {
         let place = self.memory.places[self.cpu];
@@ -43,11 +44,20 @@ impl<S: OnMemory> Switch<'_, '_, '_, '_, S> {
     /// The SVSM enters the guest where the vCPU is at home, with the answer to a call if there is one.
     pub fn enter(&mut self, answer: Option<&Registers>) -> Result<(), Stop> {
         let place = &mut self.memory.places[self.cpu];
+        let left = if place.has_lost_vmsa { Home::default() } else { place.mapped };
         place.mapped = place.home;
         place.in_guest = place.home.vmsa.is_some();
         place.has_lost_vmsa = false;
-        let Some(vmsa) = place.home.vmsa else { return Ok(()) };
+        let Home { vmsa: Some(vmsa), area } = place.home else { return Ok(()) };
         self.own(vmsa)?;
+        if self.memory.has_apic {
+            if left.vmsa != Some(vmsa) {
+                self.take_up(vmsa)?;
+            } else if left.area != area {
+                self.memory.load_calling_area(self.cpu, &mut self.vm.vcpus[self.cpu]);
+            }
+            self.memory.store_guest(self.cpu, &self.vm.vcpus[self.cpu]);
+        }
         if let Some(registers) = answer {
             self.put(vmsa, registers.rax.into(), registers);
         }
@@ -55,6 +65,18 @@ impl<S: OnMemory> Switch<'_, '_, '_, '_, S> {
         self.memory.put_word(vmsa + EFER, efer | EFER_SVME);
         self.memory.flush_all();
         self.memory.note("enter", [vmsa]);
+        Ok(())
+    }
+
+    /// The vCPU has another VMSA than before.
+    fn take_up(&mut self, vmsa: u64) -> Result<(), Stop> {
+        let guest = self.memory.guest_in(vmsa);
+        self.vm.vcpus[self.cpu].new_guest = Some(guest);
+        take_up(self.svsm, self.vm, self.cpu)?;
+        let vcpu = &mut self.vm.vcpus[self.cpu];
+        // One that was handed over to the host stays so, whatever its next VMSA says.
+        vcpu.guest.alternate_injection &= guest.alternate_injection;
+        self.memory.load_calling_area(self.cpu, vcpu);
         Ok(())
     }
 
@@ -67,6 +89,13 @@ impl<S: OnMemory> Switch<'_, '_, '_, '_, S> {
         self.own(vmsa)?;
         let efer = self.memory.word(vmsa + EFER);
         self.memory.put_word(vmsa + EFER, efer & !EFER_SVME);
+        if self.memory.has_apic {
+            let vcpu = &mut self.vm.vcpus[self.cpu];
+            self.memory.load_guest(self.cpu, vcpu);
+            vcpu.guest.exit_int_info = EventInj(0);
+            vcpu.guest.vintr = vcpu.guest.vintr.with_busy(false);
+            self.svsm.left(self.vm, self.cpu)?;
+        }
         if !self.takes_call(vmsa)? {
             return self.enter(None);
         }
@@ -76,6 +105,9 @@ impl<S: OnMemory> Switch<'_, '_, '_, '_, S> {
         self.memory.note("request", [protocol.into(), request.into()]);
         self.svsm.call_on_memory(self.memory, self.vm, self.cpu, &mut registers)?;
         let place = self.memory.places[self.cpu];
+        if self.memory.has_apic && !place.has_lost_vmsa {
+            self.memory.store_guest(self.cpu, &self.vm.vcpus[self.cpu]);
+        }
         if place.home.vmsa == Some(vmsa) {
             return self.enter(Some(&registers));
         }

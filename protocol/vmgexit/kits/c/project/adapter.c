@@ -15,7 +15,9 @@ static const struct vmgexit_svsm svsm = {
     .knows = svsm_knows,
     .call = svsm_call,
     .enter = svsm_enter,
-    /* .left, .new_vmsa, .apic: this SVSM does not have them */
+    .left = svsm_left,
+    .new_vmsa = svsm_new_vmsa,
+    /* .apic: this SVSM does not have it */
     .reg_count = svsm_reg_count,
 };
 

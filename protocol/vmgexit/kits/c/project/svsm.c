@@ -6,6 +6,9 @@
  */
 #include "svsm.h"
 
+#define NMI_EVENT VMGEXIT_PUT(VMGEXIT_EVENT_INJ_VALID_MASK, VMGEXIT_EVENT_INJ_TYPE, VMGEXIT_EVENT_TYPE_CODE_NMI)
+#define IS_NMI (VMGEXIT_EVENT_INJ_VALID_MASK | VMGEXIT_EVENT_INJ_TYPE_MASK)
+
 static uint64_t registrations;
 static bool nmi_pending[VMGEXIT_MOST_VCPUS];
 
@@ -61,25 +64,50 @@ static void take_from_host(struct vmgexit_vcpu *cpu)
                  VMGEXIT_EXT_INT_STATUS_LEVEL_SENSITIVE_MASK | VMGEXIT_EXT_INT_STATUS_MULTIPLE_VECTORS_MASK);
 }
 
+/* The guest left for the host's own reasons: an event whose delivery was cut short is delivered again. */
+void svsm_left(struct vmgexit_vcpu *cpu)
+{
+    struct vmgexit_guest *guest = &cpu->guest;
+
+    handle_hv(cpu);
+    guest->vintr &= ~VMGEXIT_VINTR_CTRL_BUSY_MASK;
+    if (!guest->alternate_injection || !(guest->exit_int_info & VMGEXIT_EVENT_INJ_VALID_MASK))
+        return;
+    guest->event_inj = guest->exit_int_info;
+    guest->exit_int_info = 0;
+}
+
+/* The guest goes on with another VMSA, and what was pending is gone. */
+void svsm_new_vmsa(struct vmgexit_vcpu *cpu)
+{
+    cpu->guest.event_inj = 0;
+    cpu->guest.vintr &= ~VMGEXIT_VINTR_CTRL_V_IRQ_MASK;
+    nmi_pending[cpu->index] = false;
+}
+
 /* The guest is entered. vmgexit_window is the moment between the last look at NoFurtherSignal and VMGEXIT. */
 void svsm_enter(struct vmgexit_vcpu *cpu)
 {
     struct vmgexit_guest *guest = &cpu->guest;
 
-    do {
+    for (bool is_cancelled = true; is_cancelled;) {
         const bool has_event = cpu->doorbell.head.per_vmpl_events & VMGEXIT_VMPL_EVENTS_VMPL2_MASK;
+        const bool is_ours = guest->alternate_injection; /* else its interrupts are the host's */
         handle_hv(cpu);
         cpu->doorbell.head.per_vmpl_events = 0;
-        if (!guest->alternate_injection)
-            continue; /* its interrupts are the host's */
-        if (has_event)
+        if (is_ours && has_event)
             take_from_host(cpu);
-        if (nmi_pending[cpu->index] && !(guest->event_inj & VMGEXIT_EVENT_INJ_VALID_MASK)) {
-            guest->event_inj = VMGEXIT_PUT(VMGEXIT_EVENT_INJ_VALID_MASK, VMGEXIT_EVENT_INJ_TYPE,
-                                           VMGEXIT_EVENT_TYPE_CODE_NMI);
-            nmi_pending[cpu->index] = false;
+        if (is_ours && nmi_pending[cpu->index]) {
+            cpu->calling.no_eoi_required = 0;
+            if (!(guest->event_inj & VMGEXIT_EVENT_INJ_VALID_MASK)) {
+                guest->event_inj = NMI_EVENT;
+                nmi_pending[cpu->index] = false;
+            }
         }
-    } while (vmgexit_window(cpu));
+        is_cancelled = vmgexit_window(cpu);
+        if (is_cancelled)
+            svsm_left(cpu);
+    }
 }
 
 /* Hand the vCPU over to the host: what is pending stands in the descriptor from here on. */
@@ -90,7 +118,7 @@ static void disable(struct vmgexit_vcpu *cpu)
     const uint32_t vector = VMGEXIT_GET(*status, VMGEXIT_EXT_INT_STATUS_PENDING_VECTOR);
     uint64_t state = VMGEXIT_PUT(UINT64_C(0), VMGEXIT_DISABLE_INJECTION_VMPL, VMGEXIT_GUEST_VMPL);
 
-    if (VMGEXIT_GET(guest->event_inj, VMGEXIT_EVENT_INJ_TYPE) == VMGEXIT_EVENT_TYPE_CODE_NMI) {
+    if ((guest->event_inj & IS_NMI) == NMI_EVENT) {
         guest->event_inj = 0;
         nmi_pending[cpu->index] = true;
     }

@@ -1,5 +1,5 @@
 /* The attestation protocol of the small SVSM: a report of the secure processor on nonce and manifest. */
-#include "svsm.h"
+#include "calls.h"
 
 #define NONCE_SIZE 64
 #define CERTIFICATE_PAGES 4
@@ -43,7 +43,7 @@ void attestation_init(void)
 /* Whether the guest named bytes that it may name, and that can be reached. */
 static bool is_operand(uint64_t address, uint64_t length)
 {
-    return address + length + VMGEXIT_PAGE - 1 > address && svsm_is_free(address, length) && vmgexit_touch(address, length);
+    return address + length + VMGEXIT_PAGE - 1 > address && calls_is_free(address, length) && vmgexit_touch(address, length);
 }
 
 static bool is_zero(const uint8_t *bytes, size_t count)

@@ -28,6 +28,8 @@ from kit.lines import Command
 from kit.vm import GUEST_VMPL, ISR_WORD, STATUS_WORD, Stop, Vcpu, Vm
 
 MOST_REGISTRATIONS = (1 << 32) - 1
+NMI_EVENT = put(EventInj.VALID.mask, EventInj.TYPE, EventTypeCode.NMI)
+IS_NMI = EventInj.VALID.mask | EventInj.TYPE.mask
 
 
 class SmallSvsm(Svsm):
@@ -43,9 +45,9 @@ class SmallSvsm(Svsm):
         return self.registrations
 
     def supports(self, command: Command) -> bool:
-        """It has too few calls to be right about the codes of others, and no `left` and `new_vmsa`."""
+        """It has too few calls to be right about the codes of others."""
         if command["op"] != "call":
-            return command["op"] not in ("intercept", "set_vmsa")
+            return True
         if command["protocol"] == ProtocolCode.APIC:
             return bool(command["request"] <= ApicCallCode.CONFIGURE_EMULATION)
         asked = (command["protocol"], command["request"])
@@ -68,13 +70,31 @@ class SmallSvsm(Svsm):
         while is_cancelled:
             events, cpu.doorbell.events = cpu.doorbell.events, 0
             handle_hv(cpu)
-            if guest.alternate_injection:
-                if get(events, VmplEvents.VMPL2):
-                    self.take_from_host(cpu)
-                if self.nmi_pending[cpu.index] and not get(guest.event_inj, EventInj.VALID):
-                    guest.event_inj = put(EventInj.VALID.mask, EventInj.TYPE, EventTypeCode.NMI)
+            is_ours = guest.alternate_injection  # else its interrupts are the host's
+            if is_ours and get(events, VmplEvents.VMPL2):
+                self.take_from_host(cpu)
+            if is_ours and self.nmi_pending[cpu.index]:
+                cpu.no_eoi_required = 0
+                if not get(guest.event_inj, EventInj.VALID):
+                    guest.event_inj = NMI_EVENT
                     self.nmi_pending[cpu.index] = False
             is_cancelled = self.vm.window(cpu)
+            if is_cancelled:
+                self.left(cpu)
+
+    def left(self, cpu: Vcpu) -> None:
+        """An event whose delivery was cut short is delivered again."""
+        handle_hv(cpu)
+        guest = cpu.guest
+        guest.vintr = put(guest.vintr, VintrCtrl.BUSY, 0)
+        if guest.alternate_injection and get(guest.exit_int_info, EventInj.VALID):
+            guest.event_inj, guest.exit_int_info = guest.exit_int_info, 0
+
+    def new_vmsa(self, cpu: Vcpu) -> None:
+        """What was pending is gone."""
+        cpu.guest.event_inj = 0
+        cpu.guest.vintr = put(cpu.guest.vintr, VintrCtrl.V_IRQ, 0)
+        self.nmi_pending[cpu.index] = False
 
     def take_from_host(self, cpu: Vcpu) -> None:
         """Take what the host posted. A level-triggered vector that is not allowed is acknowledged."""
@@ -112,8 +132,8 @@ class SmallSvsm(Svsm):
         """Hand the vCPU over to the host: what is pending stands in the descriptor from here on."""
         guest, doorbell = cpu.guest, cpu.doorbell
         vector = get(doorbell.status, ExtIntStatus.PENDING_VECTOR)
-        if get(guest.event_inj, EventInj.VALID):
-            guest.event_inj = 0  # nothing but an NMI is ever there
+        if guest.event_inj & IS_NMI == NMI_EVENT:
+            guest.event_inj = 0
             self.nmi_pending[cpu.index] = True
         if vector >= 31 and not get(doorbell.status, ExtIntStatus.LEVEL_SENSITIVE):
             doorbell.set_irr(vector)

@@ -39,7 +39,7 @@ impl Svsm for Small {
         *self = Small { registrations: vm.reg_count, ..Small::default() };
     }
 
-    /// It has too few calls to be right about the codes of others, and no `left` and `new_vmsa`.
+    /// It has too few calls to be right about the codes of others.
     fn supports(&self, command: &Command) -> bool {
         match command {
             Command::Call { protocol, request, .. } => match ProtocolCode(*protocol) {
@@ -47,7 +47,6 @@ impl Svsm for Small {
                 ProtocolCode::CORE => *request == CoreCallCode::QUERY_PROTOCOL.0,
                 _ => false,
             },
-            Command::Intercept { .. } | Command::SetVmsa { .. } => false,
             _ => true,
         }
     }
@@ -72,12 +71,14 @@ impl Svsm for Small {
             let events = vm.vcpus[cpu].doorbell.events();
             handle_hv(&mut vm.vcpus[cpu])?;
             vm.vcpus[cpu].doorbell.set_events(VmplEvents(0));
-            if vm.vcpus[cpu].guest.alternate_injection {
-                if events.vmpl2() {
-                    self.take_from_host(vm, cpu);
-                }
-                let guest = &mut vm.vcpus[cpu].guest;
-                if self.nmi_pending[cpu] && !guest.event_inj.valid() {
+            let is_ours = vm.vcpus[cpu].guest.alternate_injection; // else its interrupts are the host's
+            if is_ours && events.vmpl2() {
+                self.take_from_host(vm, cpu);
+            }
+            if is_ours && self.nmi_pending[cpu] {
+                let Vcpu { guest, calling, .. } = &mut vm.vcpus[cpu];
+                calling.no_eoi_required = 0;
+                if !guest.event_inj.valid() {
                     guest.event_inj = EventInj(0).with_valid(true).with_type(EventTypeCode::NMI.0);
                     self.nmi_pending[cpu] = false;
                 }
@@ -85,7 +86,29 @@ impl Svsm for Small {
             if !vm.window(cpu) {
                 return Ok(());
             }
+            self.left(vm, cpu)?;
         }
+    }
+
+    /// An event whose delivery was cut short is delivered again.
+    fn left(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
+        handle_hv(&mut vm.vcpus[cpu])?;
+        let guest = &mut vm.vcpus[cpu].guest;
+        guest.vintr = guest.vintr.with_busy(false);
+        if guest.alternate_injection && guest.exit_int_info.valid() {
+            guest.event_inj = guest.exit_int_info;
+            guest.exit_int_info = EventInj(0);
+        }
+        Ok(())
+    }
+
+    /// What was pending is gone.
+    fn new_vmsa(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
+        let guest = &mut vm.vcpus[cpu].guest;
+        guest.event_inj = EventInj(0);
+        guest.vintr = guest.vintr.with_v_irq(false);
+        self.nmi_pending[cpu] = false;
+        Ok(())
     }
 
     fn reg_count(&self) -> Option<u64> {
@@ -132,8 +155,8 @@ impl Small {
     fn disable(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
         let Vcpu { doorbell, guest, calling, .. } = &mut vm.vcpus[cpu];
         let status: ExtIntStatus = doorbell.status();
-        if guest.event_inj.valid() {
-            guest.event_inj = EventInj(0); // nothing but an NMI is ever there
+        if guest.event_inj.valid() && guest.event_inj.r#type() == EventTypeCode::NMI.0 {
+            guest.event_inj = EventInj(0);
             self.nmi_pending[cpu] = true;
         }
         if status.pending_vector() >= 31 && !status.level_sensitive() {

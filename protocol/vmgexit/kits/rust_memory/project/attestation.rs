@@ -1,12 +1,12 @@
 //! The attestation protocol of the small SVSM: a report of the secure processor on nonce and manifest.
 
+use crate::calls::{overlap, require, Done, Ends, Whole, ADDRESS, PARAMETER};
 use crate::kit::adapter::Registers;
 use crate::kit::layouts::{AttestServices, AttestSingleService, AttestationCallCode, ResultCode};
 use crate::kit::memory::Memory;
 use crate::kit::pages::PAGE;
 use crate::kit::psp::{Exit, BUSY, CERTIFICATE_HEADER, REPORT_SIZE, TOO_SHORT};
 use crate::kit::sha2::sha512;
-use crate::svsm::{overlap, require, Done, Ends, Small, ADDRESS, PARAMETER};
 
 const NONCE_SIZE: usize = 64;
 const MOST_CERTIFICATES: usize = 4 * PAGE as usize;
@@ -57,7 +57,7 @@ impl Place {
     }
 }
 
-impl Small {
+impl Whole {
     pub fn attest(&mut self, memory: &mut Memory, registers: &mut Registers) -> Done {
         let is_single = match AttestationCallCode(registers.request.into()) {
             AttestationCallCode::ATTEST_SERVICES => false,

@@ -1,9 +1,10 @@
 /*
- * A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
- * Attestation is in attestation.c.
+ * The calls of a small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
+ * Attestation is in attestation.c, and what has to do with interrupts in svsm.c.
  *
  * It keeps no record of the pages that it validated, and never frees the first VMSA.
  */
+#include "calls.h"
 #include "svsm.h"
 
 #define HEAD 8 /* bytes of a calling area that are not for the guest's own use */
@@ -14,7 +15,7 @@ static struct vmgexit_vm *the_vm;
 static struct vmgexit_registration entries[VMGEXIT_MOST_REGISTERED];
 static size_t count;
 
-void svsm_init(struct vmgexit_vm *vm)
+void calls_init(struct vmgexit_vm *vm)
 {
     const struct vmgexit_home *home = vmgexit_home_of(&vm->vcpus[0]);
 
@@ -22,9 +23,16 @@ void svsm_init(struct vmgexit_vm *vm)
     entries[0] = (struct vmgexit_registration){ .vmsa = home->vmsa, .area = home->area };
     count = 1;
     attestation_init();
+    svsm_init(vm);
 }
 
-size_t svsm_registry(struct vmgexit_registration *rows, size_t most)
+/* Of the APIC protocol it has as much as svsm.c. */
+bool calls_knows(uint32_t protocol, uint32_t request)
+{
+    return protocol != VMGEXIT_PROTOCOL_CODE_APIC || !vmgexit_memory.has_apic || svsm_knows(protocol, request);
+}
+
+size_t calls_registry(struct vmgexit_registration *rows, size_t most)
 {
     memcpy(rows, entries, (count < most ? count : most) * sizeof *rows);
     return count < most ? count : most;
@@ -35,7 +43,7 @@ static bool overlap(uint64_t start, uint64_t length, uint64_t other, uint64_t ot
     return start < other + other_length && other < start + length;
 }
 
-bool svsm_is_free(uint64_t start, uint64_t length)
+bool calls_is_free(uint64_t start, uint64_t length)
 {
     if (start + length < start || overlap(start, length, HOLE, VMGEXIT_PAGE) || !vmgexit_in_map(start, length))
         return false;
@@ -71,11 +79,13 @@ static uint32_t remap(struct vmgexit_vcpu *cpu, uint64_t area)
 
     if (area % VMGEXIT_PAGE)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (area != home->area && !svsm_is_free(area, HEAD))
+    if (area != home->area && !calls_is_free(area, HEAD))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     if (!vmgexit_touch(area, HEAD))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_store(area, zero, sizeof zero);
+    if (area == vmgexit_place_of(cpu)->mapped.area)
+        cpu->calling.no_eoi_required = 0;
     for (size_t i = 0; i < count; i++) {
         if (entries[i].area == home->area)
             entries[i].area = area;
@@ -124,7 +134,7 @@ static uint32_t do_entry(vmgexit_pvalidate_entry entry, uint64_t list)
 
     if (entry & VMGEXIT_PVALIDATE_ENTRY_MUST_BE_ZERO || size > VMGEXIT_PAGE_SIZE_CODE_SIZE_2M || page % length)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!svsm_is_free(page, length) || overlap(page, length, list, 1))
+    if (!calls_is_free(page, length) || overlap(page, length, list, 1))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     return entry & VMGEXIT_PVALIDATE_ENTRY_VALIDATE_MASK ? validate(page, size, ignores_cf)
                                                          : invalidate(page, size, ignores_cf);
@@ -138,12 +148,12 @@ static uint32_t pvalidate(uint64_t list)
 
     if (list % sizeof header)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!svsm_is_free(list, sizeof header) || !vmgexit_touch(list, sizeof header))
+    if (!calls_is_free(list, sizeof header) || !vmgexit_touch(list, sizeof header))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_load(list, &header, sizeof header);
     if (header.next >= header.entries || header.entries > (VMGEXIT_PAGE - list % VMGEXIT_PAGE) / 8 - 1)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!svsm_is_free(list + sizeof header, header.entries * UINT64_C(8)))
+    if (!calls_is_free(list + sizeof header, header.entries * UINT64_C(8)))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     while (!code && header.next < header.entries) {
         vmgexit_pvalidate_entry entry;
@@ -188,7 +198,7 @@ static uint32_t create_vcpu(const struct vmgexit_vcpu *cpu, uint64_t page, uint6
 
     if (page % VMGEXIT_PAGE || area % VMGEXIT_PAGE)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (page == area || !(page % VMGEXIT_LARGE_PAGE) || !svsm_is_free(page, VMGEXIT_PAGE) || !svsm_is_free(area, VMGEXIT_PAGE))
+    if (page == area || !(page % VMGEXIT_LARGE_PAGE) || !calls_is_free(page, VMGEXIT_PAGE) || !calls_is_free(area, VMGEXIT_PAGE))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     while (target < the_vm->cpus && the_vm->vcpus[target].apic_id != apic_id)
         target++;
@@ -241,9 +251,11 @@ static uint32_t delete_vcpu(uint64_t page)
 }
 
 /* QUERY_PROTOCOL: the highest and the lowest version, or 0. Every protocol has version 1 only. */
-static uint64_t versions(uint64_t query)
+static uint64_t versions(const struct vmgexit_vcpu *cpu, uint64_t query)
 {
-    const bool has = VMGEXIT_GET(query, VMGEXIT_SVSM_PROTOCOL_QUERY_PROTOCOL) <= VMGEXIT_PROTOCOL_CODE_VTPM;
+    const uint64_t protocol = VMGEXIT_GET(query, VMGEXIT_SVSM_PROTOCOL_QUERY_PROTOCOL);
+    const bool has = protocol <= VMGEXIT_PROTOCOL_CODE_VTPM ||
+                     (protocol == VMGEXIT_PROTOCOL_CODE_APIC && cpu->guest.alternate_injection);
 
     if (!has || VMGEXIT_GET(query, VMGEXIT_SVSM_PROTOCOL_QUERY_VERSION) != 1)
         return 0;
@@ -262,7 +274,7 @@ static uint32_t core(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registe
     case VMGEXIT_CORE_CALL_CODE_DELETE_VCPU:
         return delete_vcpu(registers->rcx);
     case VMGEXIT_CORE_CALL_CODE_QUERY_PROTOCOL:
-        registers->rcx = versions(registers->rcx);
+        registers->rcx = versions(cpu, registers->rcx);
         return VMGEXIT_RESULT_CODE_SUCCESS;
     case VMGEXIT_CORE_CALL_CODE_CONFIGURE_VTOM:
         if (!(registers->rcx & 1))
@@ -283,12 +295,12 @@ static uint32_t tpm_command(uint64_t buffer)
 
     if (!buffer)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!svsm_is_free(buffer, sizeof number) || !vmgexit_touch(buffer, sizeof number))
+    if (!calls_is_free(buffer, sizeof number) || !vmgexit_touch(buffer, sizeof number))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_load(buffer, &number, sizeof number);
     if (number != 8)
         return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;
-    if (!svsm_is_free(buffer, sizeof held) || !vmgexit_touch(buffer, sizeof held))
+    if (!calls_is_free(buffer, sizeof held) || !vmgexit_touch(buffer, sizeof held))
         return VMGEXIT_RESULT_CODE_INVALID_ADDRESS;
     vmgexit_load(buffer, held, sizeof held);
     memcpy(&size, held + 5, sizeof size);
@@ -315,14 +327,22 @@ static uint32_t vtpm(struct vmgexit_registers *registers)
     return VMGEXIT_RESULT_CODE_SUCCESS;
 }
 
-void svsm_call(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registers)
+void calls_serve(struct vmgexit_vcpu *cpu, struct vmgexit_registers *registers)
 {
-    if (registers->protocol == VMGEXIT_PROTOCOL_CODE_CORE)
+    switch (registers->protocol) {
+    case VMGEXIT_PROTOCOL_CODE_CORE:
         registers->rax = core(cpu, registers);
-    else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_ATTESTATION)
+        break;
+    case VMGEXIT_PROTOCOL_CODE_ATTESTATION:
         registers->rax = attestation_call(registers);
-    else if (registers->protocol == VMGEXIT_PROTOCOL_CODE_VTPM)
+        break;
+    case VMGEXIT_PROTOCOL_CODE_VTPM:
         registers->rax = vtpm(registers);
-    else
+        break;
+    case VMGEXIT_PROTOCOL_CODE_APIC:
+        svsm_call(cpu, registers);
+        break;
+    default:
         registers->rax = VMGEXIT_RESULT_CODE_UNSUPPORTED_PROTOCOL;
+    }
 }

@@ -1,17 +1,20 @@
-//! A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
-//! Attestation is in attestation.rs.
+//! The calls of a small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
+//! Attestation is in attestation.rs, and what has to do with interrupts in svsm.rs.
 //!
 //! It keeps no record of the pages that it validated, and never frees the first VMSA.
 
 use crate::attestation::Attestation;
 use crate::kit::adapter::{Registers, Stop, Svsm};
 use crate::kit::commands::Command;
-use crate::kit::layouts::{CoreCallCode, ProtocolCode, PvalidateEntry, ResultCode, SvsmProtocolQuery, SvsmVersionRange};
+use crate::kit::layouts::{
+    ApicCallCode, CoreCallCode, ProtocolCode, PvalidateEntry, ResultCode, SvsmProtocolQuery, SvsmVersionRange,
+};
 use crate::kit::memory::{Home, Memory, EFER, EFER_SVME, FAIL_INPUT, SEV_FEATURES, VMPL};
 use crate::kit::on_memory::{OnMemory, Registration, MOST_REGISTERED};
 use crate::kit::pages::{ALL_PERMISSIONS, LARGE_PAGE, PAGE};
 use crate::kit::tpm::MOST_RESPONSE;
-use crate::kit::vm::{Vm, GUEST_VMPL};
+use crate::kit::vm::{Vcpu, Vm, GUEST_VMPL};
+use crate::svsm::Small;
 
 /// Bytes of a calling area that are not for the guest's own use.
 const HEAD: u64 = 8;
@@ -41,12 +44,14 @@ impl From<Stop> for Ends {
 pub type Done = Result<(), Ends>;
 
 #[derive(Default)]
-pub struct Small {
+pub struct Whole {
+    svsm: Small,
     entries: Vec<Registration>,
     pub attestation: Attestation,
+    emulates: bool,
 }
 
-impl Svsm for Small {
+impl Svsm for Whole {
     fn name(&self) -> &'static str {
         "a small SVSM with memory" // your SVSM and its version
     }
@@ -60,26 +65,51 @@ impl Svsm for Small {
         true // `init` makes all of it anew
     }
 
-    fn init(&mut self, _vm: &mut Vm) {}
-
-    /// Without memory it has nothing: the kit alone answers for host and guest.
-    fn supports(&self, command: &Command) -> bool {
-        !matches!(
-            command,
-            Command::Call { .. } | Command::Enter { .. } | Command::Intercept { .. } | Command::SetVmsa { .. }
-        )
+    fn init(&mut self, vm: &mut Vm) {
+        self.svsm.init(vm)
     }
 
-    fn call(&mut self, _vm: &mut Vm, _cpu: usize, _registers: &mut Registers) -> Result<(), Stop> {
-        Ok(())
+    fn supports(&self, command: &Command) -> bool {
+        self.svsm.supports(command)
+    }
+
+    fn call(&mut self, vm: &mut Vm, cpu: usize, registers: &mut Registers) -> Result<(), Stop> {
+        self.svsm.call(vm, cpu, registers)
+    }
+
+    fn enter(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
+        self.svsm.enter(vm, cpu)
+    }
+
+    fn left(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
+        self.svsm.left(vm, cpu)
+    }
+
+    fn new_vmsa(&mut self, vm: &mut Vm, cpu: usize) -> Result<(), Stop> {
+        self.svsm.new_vmsa(vm, cpu)
+    }
+
+    fn reg_count(&self) -> Option<u64> {
+        self.svsm.reg_count()
     }
 }
 
-impl OnMemory for Small {
-    fn init_on_memory(&mut self, memory: &mut Memory, _vm: &mut Vm) {
+impl OnMemory for Whole {
+    fn has_apic(&self) -> bool {
+        true
+    }
+
+    fn init_on_memory(&mut self, memory: &mut Memory, vm: &mut Vm) {
         let home = memory.places[0].home;
         let first = Registration { vmsa: home.vmsa.unwrap_or(0), area: home.area.unwrap_or(0), ..Registration::default() };
-        *self = Small { entries: vec![first], attestation: Attestation::default() };
+        *self = Whole { entries: vec![first], emulates: memory.has_apic, ..Whole::default() };
+        self.svsm.init(vm);
+    }
+
+    /// Of the APIC protocol it has as much as svsm.rs.
+    fn knows(&self, protocol: u64, request: u64) -> bool {
+        let of_apic = protocol == ProtocolCode::APIC.0 && self.emulates;
+        !of_apic || request <= ApicCallCode::CONFIGURE_EMULATION.0
     }
 
     fn call_on_memory(
@@ -89,6 +119,7 @@ impl OnMemory for Small {
             ProtocolCode::CORE => self.core(memory, vm, cpu, registers),
             ProtocolCode::ATTESTATION => self.attest(memory, registers),
             ProtocolCode::VTPM => self.vtpm(memory, registers),
+            ProtocolCode::APIC => return self.svsm.call(vm, cpu, registers),
             _ => Err(Refused(ResultCode::UNSUPPORTED_PROTOCOL.0)),
         };
         match answered {
@@ -130,17 +161,17 @@ pub fn require(holds: bool, otherwise: Ends) -> Done {
     if holds { Ok(()) } else { Err(otherwise) }
 }
 
-impl Small {
+impl Whole {
     fn core(&mut self, memory: &mut Memory, vm: &mut Vm, cpu: usize, registers: &mut Registers) -> Done {
         match CoreCallCode(registers.request.into()) {
-            CoreCallCode::REMAP_CA => self.remap(memory, cpu, registers.rcx),
+            CoreCallCode::REMAP_CA => self.remap(memory, vm, cpu, registers.rcx),
             CoreCallCode::PVALIDATE => self.pvalidate(memory, registers.rcx),
             CoreCallCode::CREATE_VCPU => {
                 self.create_vcpu(memory, vm, cpu, (registers.rcx, registers.rdx), registers.r8 as u32)
             }
             CoreCallCode::DELETE_VCPU => self.delete_vcpu(memory, registers.rcx),
             CoreCallCode::QUERY_PROTOCOL => {
-                registers.rcx = versions(SvsmProtocolQuery(registers.rcx));
+                registers.rcx = versions(&vm.vcpus[cpu], SvsmProtocolQuery(registers.rcx));
                 Ok(())
             }
             CoreCallCode::CONFIGURE_VTOM => {
@@ -197,7 +228,7 @@ impl Small {
         require(is_free, ADDRESS)
     }
 
-    fn remap(&mut self, memory: &mut Memory, cpu: usize, area: u64) -> Done {
+    fn remap(&mut self, memory: &mut Memory, vm: &mut Vm, cpu: usize, area: u64) -> Done {
         let before = memory.places[cpu].home.area;
         require(area % PAGE == 0, PARAMETER)?;
         if before != Some(area) {
@@ -205,6 +236,9 @@ impl Small {
         }
         require(memory.touch(area, HEAD)?, ADDRESS)?;
         memory.store(area, &[0; HEAD as usize]);
+        if memory.places[cpu].mapped.area == Some(area) {
+            vm.vcpus[cpu].calling.no_eoi_required = 0;
+        }
         for entry in self.entries.iter_mut().filter(|entry| Some(entry.area) == before) {
             entry.area = area;
         }
@@ -322,8 +356,10 @@ fn take_as_vmsa(memory: &mut Memory, cpu: usize, page: u64) -> Done {
 }
 
 /// QUERY_PROTOCOL: the highest and the lowest version, or 0. Every protocol has version 1 only.
-fn versions(query: SvsmProtocolQuery) -> u64 {
-    match query.protocol() <= ProtocolCode::VTPM.0 && query.version() == 1 {
+fn versions(cpu: &Vcpu, query: SvsmProtocolQuery) -> u64 {
+    let is_emulated = query.protocol() == ProtocolCode::APIC.0 && cpu.guest.alternate_injection;
+    let is_there = query.protocol() <= ProtocolCode::VTPM.0 || is_emulated;
+    match is_there && query.version() == 1 {
         true => SvsmVersionRange(0).with_lowest(1).with_highest(1).0,
         false => 0,
     }

@@ -1,5 +1,5 @@
-"""A small SVSM, to be replaced by yours: the core and the vTPM protocol, on the guest's memory.
-Attestation is in attestation.py.
+"""The calls of a small SVSM, to be replaced by yours: the core and the vTPM protocol, on guest memory.
+Attestation is in attestation.py, and what has to do with interrupts in svsm.py.
 
 It keeps no record of the pages that it validated, and never frees the first VMSA.
 """
@@ -12,6 +12,7 @@ from attestation import Attestation
 from kit import tpm
 from kit.adapter import Registers
 from kit.layouts import (
+    ApicCallCode,
     CoreCallCode,
     ProtocolCode,
     PvalidateEntry,
@@ -22,12 +23,12 @@ from kit.layouts import (
     get,
     put,
 )
-from kit.lines import Command
 from kit.memory import EFER_SVME, FAIL_INPUT, Home, Memory
 from kit.on_memory import Registration, SvsmOnMemory
 from kit.pages import ALL_PERMISSIONS, LARGE_PAGE, PAGE
 from kit.vm import GUEST_VMPL, Vcpu, Vm
 from refusals import Refused, overlap, require
+from svsm import SmallSvsm
 
 HEAD = 8  # bytes of a calling area that are not for the guest's own use
 HOLE = 0xFFFF_FFFF_F000  # a page that is no guest's
@@ -49,23 +50,23 @@ def require_success(status: int) -> None:
     require(not status, CALLS_OWN + status)
 
 
-class SmallSvsm(SvsmOnMemory):
+class WholeSvsm(SmallSvsm, SvsmOnMemory):
     name = "a small SVSM with memory"  # your SVSM and its version
     # What it does otherwise than the reference, by the names of our quirks.
     profile = "validated-twice,boot-calling-area-stuck"
-    stays = True  # after a stop: `init` makes all of it anew
-
-    def init(self, vm: Vm) -> None:
-        """Without memory it has nothing: the kit alone answers for host and guest."""
-
-    def supports(self, command: Command) -> bool:
-        return command["op"] not in ("call", "enter", "intercept", "set_vmsa")
+    has_apic = True
 
     def init_on_memory(self, memory: Memory, vm: Vm) -> None:
         home = memory.places[0].home
-        self.memory, self.vm = memory, vm
+        self.init(vm)
+        self.memory = memory
         self.attestation = Attestation(memory, self.require_operand)
         self.entries = [Registered(home.vmsa or 0, home.area or 0, 0, is_guests=False)]
+
+    def knows(self, protocol: int, request: int) -> bool:
+        """Of the APIC protocol it has as much as svsm.py."""
+        of_apic = protocol == ProtocolCode.APIC and self.memory.has_apic
+        return not of_apic or request <= ApicCallCode.CONFIGURE_EMULATION
 
     def registry(self) -> list[Registration]:
         return [(one.vmsa, one.area, one.cpu, one.is_guests, one.is_guests) for one in self.entries]
@@ -80,6 +81,8 @@ class SmallSvsm(SvsmOnMemory):
                     self.attestation.call(registers)
                 case ProtocolCode.VTPM:
                     self.vtpm(registers)
+                case ProtocolCode.APIC:
+                    self.call(cpu, registers)
                 case _:
                     raise Refused(ResultCode.UNSUPPORTED_PROTOCOL)
         except Refused as refused:
@@ -97,7 +100,7 @@ class SmallSvsm(SvsmOnMemory):
             case CoreCallCode.DELETE_VCPU:
                 self.delete_vcpu(registers.rcx)
             case CoreCallCode.QUERY_PROTOCOL:
-                registers.rcx = versions(registers.rcx)
+                registers.rcx = versions(cpu, registers.rcx)
             case CoreCallCode.CONFIGURE_VTOM:
                 require(bool(registers.rcx & 1), ResultCode.INVALID_REQUEST)
                 registers.rcx = 0
@@ -159,6 +162,8 @@ class SmallSvsm(SvsmOnMemory):
             self.require_free(area, HEAD)
         self.reach(area, HEAD)
         self.memory.store(area, bytes(HEAD))
+        if area == place.mapped.area:
+            cpu.no_eoi_required = 0
         for one in self.entries:
             if one.area == before:
                 one.area = area
@@ -260,9 +265,11 @@ class SmallSvsm(SvsmOnMemory):
         memory.lose_vmsa(page)
 
 
-def versions(query: int) -> int:
+def versions(cpu: Vcpu, query: int) -> int:
     """QUERY_PROTOCOL: the highest and the lowest version, or 0. Every protocol has version 1 only."""
-    is_there = get(query, SvsmProtocolQuery.PROTOCOL) <= ProtocolCode.VTPM
+    protocol = get(query, SvsmProtocolQuery.PROTOCOL)
+    is_emulated = protocol == ProtocolCode.APIC and cpu.guest.alternate_injection
+    is_there = protocol <= ProtocolCode.VTPM or is_emulated
     if not is_there or get(query, SvsmProtocolQuery.VERSION) != 1:
         return 0
     return put(put(0, SvsmVersionRange.LOWEST, 1), SvsmVersionRange.HIGHEST, 1)
