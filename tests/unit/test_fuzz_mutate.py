@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vmgexit.machine import program
-from vmgexit.machine.commands import WITHOUT_MEMORY, checked
+from vmgexit.machine.commands import WITHOUT_MEMORY, call, checked
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, SIZE, Operation, spelled
+from vmgexit.wire.apic import ApicCall
+from vmgexit_fuzz.inputs import bursts
 from vmgexit_fuzz.inputs.bursts import BURSTS, Burst, Pick
 from vmgexit_fuzz.inputs.programs import MUTATIONS, mutate, stock
 from vmgexit_fuzz.inputs.stock import ON_A_SHELF, SHELVES
@@ -102,3 +105,19 @@ def test_programs_from_nothing_differ_and_are_made_of_shelves() -> None:
     again = stock()
     pick = random.Random(1)
     assert [again.program(pick) for _ in range(400)] == programs
+
+
+def test_nests_put_two_to_five_interrupts_in_service_and_leave_some_there() -> None:
+    deepest, left = set(), set()
+    for seed in range(400):
+        machine = Machine()
+        machine.execute({"op": "init", "cpus": 3, "reg_count": 1})
+        machine.execute(call(0, ApicCall.CONFIGURE_VECTOR, 0x300))  # all vectors allowed
+        counts = []
+        for command in bursts._nest(Pick(seed), 0):
+            machine.execute(command)
+            counts.append(len(machine.vm.vcpus[0].apic.isr))
+        deepest.add(max(counts))
+        left.add(counts[-1])
+    assert deepest >= {2, 3, 4, 5}
+    assert left >= {0, 1, 2, 3}

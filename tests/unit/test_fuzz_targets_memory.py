@@ -12,6 +12,7 @@ from tests.checkout import quirk_scenario
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import checked
+from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import SIZE, spelled
 from vmgexit.machine.quirks import MEMORY
 from vmgexit_fuzz.inputs import memory, memory_programs
@@ -75,6 +76,18 @@ def test_bursts_are_valid_commands(burst: Burst) -> None:
             assert command.get("cpu", 0) < 4
             read = program.read(opening + spelled(command), memory=True)
             assert read[1:] == [command]
+
+
+def test_vcpus_are_created_one_after_the_other() -> None:
+    """Of up to six that a burst creates, how many the SVSM has then."""
+    created = set()
+    for seed in range(300):
+        machine = Machine()
+        for command in (OPENING, *memory._vcpus(Pick(seed), 0)):
+            machine.execute(command)
+        assert machine.vm.registry is not None
+        created.add(sum(one.guest_owned for one in machine.vm.registry.entries))
+    assert created >= {2, 3, 4, 5, 6}
 
 
 def test_layouts_are_valid() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from vmgexit.descriptions import Actor, Choice, Command, Flag, Hex, Holds, Kind, Number, Numbers
@@ -26,6 +27,10 @@ _NO_REGISTERS = (0, 0x800, 0x803, 0x80F, 0x82F, 0x831, 0x840, 0xFFFFFFFF)
 # own in the descriptor.
 VECTORS = (0, 5, 15, 16, 30, 31, 31, 32, 0x31, 0x47, 0x50, 0x55, 0x61, 0x80, 0x85, 0xF1, 0xFF)
 _DELIVERABLE = 31
+_DELIVERED = sorted({vector for vector in VECTORS if vector >= _DELIVERABLE})
+_CLASSES = [list(alike) for _, alike in groupby(_DELIVERED, lambda vector: vector >> 4)]
+"""The vectors that can be delivered, by their class of priority."""
+_DEPTHS = (2, 2, 2, 3, 3, 3, 4, 5)  # of interrupts above each other
 EXITS = (0, 0x80000000, 0x80000200, 0x80000300, 0x80000B0D)
 NUMBERS = (0, 1, 2, 3, 4, 0xFF, 0x100, 0x200, 0x300, 0xFFFFFFFF, 1 << 32, (1 << 64) - 1)
 PAGES = (0x20002000, 0x30000000, 0x30001000, 0x30000800)
@@ -95,6 +100,10 @@ def _take(cpu: int) -> Command:
     return {"op": "guest_take", "cpu": cpu}
 
 
+def _enabled(cpu: int) -> Command:
+    return {"op": "guest", "cpu": cpu, "if": True, "shadow": False}
+
+
 def _guest(pick: Pick, cpu: int) -> Command:
     command: Command = {
         "op": "guest",
@@ -151,13 +160,26 @@ def _register(pick: Pick, cpu: int) -> list[Command]:
     return [*made, query, _read(pick, cpu)]
 
 
+def _nested(pick: Pick, cpu: int) -> list[Command]:
+    """Interrupts above each other, each taken and none ended."""
+    run = [_enabled(cpu)] if pick.random() < 0.5 else []
+    levels = pick.sample(_CLASSES, pick.choice(_DEPTHS))
+    for vector in sorted(map(pick.choice, levels)):
+        comes = _write(cpu, ApicRegister.SELF_IPI, vector)
+        if pick.random() < 0.25:
+            comes = _post(pick, cpu) | {"vector": vector}
+        run += [comes, _enter(pick, cpu), _take(cpu)]
+    return run
+
+
 def _nest(pick: Pick, cpu: int) -> list[Command]:
-    """Interrupts above each other, ended one by one."""
-    levels = sorted(pick.sample([vector for vector in VECTORS if vector >= _DELIVERABLE], 3))
-    run: list[Command] = []
-    for vector in levels[: pick.randint(2, 3)]:
-        run += [_write(cpu, ApicRegister.SELF_IPI, vector), _enter(pick, cpu), _take(cpu)]
-    return [*run, _end(pick, cpu), _enter(pick, cpu), _end(pick, cpu), _enter(pick, cpu)]
+    """Interrupts above each other, on one vCPU or on two; some of them end, one by one."""
+    run = _nested(pick, cpu)
+    if pick.random() < 0.2:
+        run += _nested(pick, pick.randrange(3))
+    for _ in range(pick.choice((0, 2, 2, 2, 3))):
+        run += [_end(pick, cpu), _enter(pick, cpu)]
+    return run
 
 
 def _cut_short(pick: Pick, cpu: int) -> list[Command]:
@@ -167,7 +189,7 @@ def _cut_short(pick: Pick, cpu: int) -> list[Command]:
     left = {"op": "intercept", "cpu": cpu, "exitintinfo": event, "busy": pick.random() < 0.3}
     run = [_write(cpu, ApicRegister.SELF_IPI, vector), _enter(pick, cpu), _take(cpu), left]
     if pick.random() < 0.75:  # enabled at once, or only once V_IRQ carries it
-        run.insert(pick.choice((0, 2)), {"op": "guest", "cpu": cpu, "if": True, "shadow": False})
+        run.insert(pick.choice((0, 2)), _enabled(cpu))
     meanwhile: Callable[[], list[Command]] = pick.choice(
         (
             lambda: _ipi(pick, pick.randrange(4))[:1],
@@ -183,7 +205,7 @@ def _cut_short(pick: Pick, cpu: int) -> list[Command]:
 def _remap(pick: Pick, cpu: int) -> list[Command]:
     """The calling area moves while something is in service."""
     moved = call(cpu, CoreCall.REMAP_CA, pick.choice(PAGES), protocol=Protocol.CORE)
-    return [*_nest(pick, cpu)[:6], moved, _end(pick, cpu), _enter(pick, cpu)]
+    return [*_nested(pick, cpu), moved, _end(pick, cpu), _enter(pick, cpu)]
 
 
 def _step_by_step(pick: Pick, cpu: int) -> list[Command]:
@@ -201,7 +223,7 @@ def _new_vcpu(pick: Pick, cpu: int) -> list[Command]:
     new: Command = {"op": "set_vmsa", "cpu": cpu}
     if pick.random() < 0.5:
         new["event_inj"] = 0x80000000 | pick.vector()
-    return [*_nest(pick, cpu)[:6], new, _enter(pick, cpu), _take(cpu)]
+    return [*_nested(pick, cpu), new, _enter(pick, cpu), _take(cpu)]
 
 
 def _unruly(pick: Pick, cpu: int) -> list[Command]:

@@ -255,6 +255,15 @@ def _vcpu(pick: Pick, cpu: int) -> list[Command]:
     return [*made, query]
 
 
+def _vcpus(pick: Pick, cpu: int) -> list[Command]:
+    """vCPUs are created, one after the other, as a guest starts its own."""
+    made = []
+    for at in pick.sample(PAGES, pick.randint(2, len(PAGES))):
+        area, other = at + len(PAGES) * PAGE, pick.choice((0, 0, 1, 2))
+        made += [_vmsa(pick, at), _core(cpu, CoreCall.CREATE_VCPU, at, area, other)]
+    return made
+
+
 def _refused_create(pick: Pick, cpu: int) -> list[Command]:
     """VMPL 3 has some right on a page that is refused as a VMSA."""
     at, area = pick.sample(pick.pages, 2)
@@ -367,6 +376,7 @@ _OF_THE_APIC = Weighed(*bursts.BURSTS.items())
 BURSTS: dict[Burst, int] = {
     _list: 6,
     _vcpu: 6,
+    _vcpus: 2,
     _attest: 5,
     _back_and_forth: 4,
     _own_list: 2,
