@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NAMES
-from tests.unit.test_fuzz_report import HOSTILE, SCENARIO, campaign, finding
+from tests.reports import HOSTILE, SCENARIO, campaign, finding
 from vmgexit_fuzz.report import write
 
 CHROMIUM = next(filter(None, map(shutil.which, NAMES["chromium"])), "")

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,151 +12,17 @@ import pytest
 
 import vmgexit_fuzz.report
 from tests.drawings import meetings
+from tests.reports import HOSTILE, QUIRK, SCENARIO, START, Page, campaign, finding, page
 from vmgexit.errors import VmgexitError
-from vmgexit.machine import program
-from vmgexit.machine.commands import call
-from vmgexit_fuzz.campaign.figures import duration
 from vmgexit_fuzz.campaign.folder import Directory
-from vmgexit_fuzz.campaign.statistics import Line
 from vmgexit_fuzz.campaign.status import Status
 from vmgexit_fuzz.report import drawn, replay, write
-from vmgexit_fuzz.report.chart import Clock, chart, nice_step
 from vmgexit_fuzz.report.load import LARGEST_TEXT, load
-from vmgexit_fuzz.report.sections import MOST_FINDINGS, Subject, course, head
-from vmgexit_fuzz.report.text import decoded, one_line, visible
-from vmgexit_fuzz.targets import TARGETS, find
-from vmgexit_fuzz.targets.base import REPOSITORY
+from vmgexit_fuzz.report.sections import MOST_FINDINGS
+from vmgexit_fuzz.report.text import one_line, visible
+from vmgexit_fuzz.targets import TARGETS
 
 pytestmark = pytest.mark.slow
-
-START = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "' onmouseover='alert(1)",
-    "</style></title></pre></details><h1>&amp;&lt;",
-    "{{ 7 * 7 }}{% raw %}",
-    "\x00\x07\x1b[31m\x7f\x85",
-    "user\u202egnp.exe\u2066\u2069\u200f\u2028\ufeff",
-    "\ud800 \udcff",
-    "javascript:alert(1) https://example.invalid/",
-]
-
-
-def campaign(
-    folder: Path,
-    *,
-    target: str = "scenario",
-    text: str = "",
-    seeds: int = 0,
-    workers: int = 2,
-    **about: Any,
-) -> Path:
-    """A campaign's folder, resumed once. `text` stands in every text of a stranger's making."""
-    told = {"target": target, "profile": "reference", "plant": text, "peer": text, "created": START}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "campaign.json").write_text(json.dumps({"format": 1, **told, **about}))
-    for name in ("corpus", "statistics", "findings", "logs"):
-        (folder / name).mkdir()
-    for path in sorted(find("scenario").seeds.iterdir())[:seeds]:
-        (folder / "corpus" / path.stem).write_bytes(path.read_bytes())
-    for worker in range(workers):
-        lines = "".join(json.dumps(line) + "\n" for line in statistics(worker, text))
-        (folder / "statistics" / f"{worker}.jsonl").write_text(f'{lines}{{"at": 17')
-        (folder / "logs" / f"{worker}.log").write_bytes(
-            f"log {text}".encode(errors="replace") + b"\xff"
-        )
-    finding(folder, "plain", known=True, text=text)
-    finding(folder, "news", known=False, text=text)
-    (folder / "findings" / "torn.json").write_text('{"id": "to')
-    return folder
-
-
-def statistics(worker: int, kind: str) -> Iterator[dict[str, Any]]:
-    """20 lines, with an hour of pause in the middle."""
-    for number in range(20):
-        yield {
-            "at": START + 2 * number + 2 + (3600 if number >= 10 else 0),
-            "kind": kind or ("random", "state")[worker % 2],
-            "worker": worker,
-            "seconds": 2.0,
-            "inputs": 100,
-            "steps": 1000,
-            "restarts": 0,
-            "coverage": 100 + 10 * number if worker else 0,
-            "corpus": 10 * number,
-            "causes": number // 10,
-            "samples": 100 * number,
-            "species": 40,
-            "singletons": 3,
-            "incidences": 1000 * number,
-        }
-
-
-def finding(folder: Path, name: str, *, text: str = "", commands: str = "", **more: Any) -> None:
-    """A finding with a text that is no UTF-8."""
-    told = {
-        "id": "elsewhere",
-        "count": 3,
-        "first": START + 5,
-        "last": START + 6,
-        "size": 72,
-        **more,
-    }
-    for key in ("cause", "message", "invariant", "clause", "meaning", "place", "kind"):
-        told[key] = f"{key} of {name} {text}"
-    path = folder / "findings" / f"{name}.json"
-    path.write_text(json.dumps(told))
-    if commands:
-        path.with_suffix(".jsonl").write_text(commands)
-    path.with_suffix(".txt").write_bytes(
-        f"-> step {text}\n".encode(errors="replace") + b"\xc3\x28\xff"
-    )
-
-
-class Page(HTMLParser):
-    """What a browser would see of a page: elements with their attributes, text, and that they nest."""
-
-    VOID = ("meta", "line", "rect", "path")
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.open: list[str] = []
-        self.raw = data.decode()
-        self.feed(self.raw)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        assert len(dict(attrs)) == len(attrs)
-        self.text += " "
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        self.text += " "
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.text += data
-
-    @property
-    def tags(self) -> list[str]:
-        return [tag for tag, _ in self.elements]
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def page(folder: Path, **more: Any) -> Page:
-    return Page(write(folder, folder / "report.html", **more).read_bytes())
 
 
 @pytest.fixture
@@ -349,8 +213,6 @@ def test_a_codec_campaign_has_no_protocol_map(tmp_path: Path) -> None:
     assert len(seen.all("table")) == 1  # workers
 
 
-QUIRK = "handoff-drops-vector-31"
-SCENARIO = (REPOSITORY / "corpus" / "quirks" / f"{QUIRK}.jsonl").read_text()
 OPENING = '{"op": "init", "cpus": 1, "reg_count": 1}\n'
 
 
@@ -521,115 +383,3 @@ def test_long_texts_are_cut(tmp_path: Path, no_replay: None) -> None:
     assert "... 5 bytes more" in seen.text
     assert "the beginning" not in seen.text
     assert len(seen.raw) < 200_000
-
-
-# --- the replay ------------------------------------------------------------------------------------
-
-
-def test_the_replay_ends_in_time(tmp_path: Path) -> None:
-    seen = page(campaign(tmp_path, seeds=60), seconds=0.001)
-    assert re.search(r"Until the time was up \d+ of 60 inputs", seen.text)
-
-
-def test_lines_are_left_out_without_coverage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "coverage.py").write_text("raise ImportError")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    seen = page(campaign(tmp_path / "campaign", seeds=1))
-    assert "Not measured: coverage.py is not installed" in seen.text
-    assert "Invariants exercised" in seen.text
-
-
-def test_a_replay_that_fails_is_told(tmp_path: Path) -> None:
-    told = replay.replayed([tmp_path / "gone"], "scenario", "reference", 5)
-    assert told.reach is None
-    assert "the replay ended with status 1: FileNotFoundError" in told.why
-
-
-def test_a_replay_counts_what_the_profile_answers(tmp_path: Path) -> None:
-    init = {"op": "init", "cpus": 1, "reg_count": 0}
-    allow = call(0, 4, 0x10E)
-    path = tmp_path / "input"
-    path.write_bytes(program.write([init, allow]))
-    told = replay.replayed([path], "scenario", "reference", 30)
-    assert told.reach is not None
-    assert told.reach.calls == {(3, 4, 0x80000005): 1}
-    assert {"rules/apic.py", "rules/entry.py", "rules/calls.py", "machine.py"} <= {
-        file.name for file in told.files
-    }
-    assert all(0 <= file.passed <= file.lines for file in told.files)
-    broken = replay.replayed([path], "scenario", "coconut", 30).reach
-    assert broken is not None
-    assert broken.broken == 1
-
-
-def test_no_code_of_the_folders_choosing_runs(tmp_path: Path) -> None:
-    marker = tmp_path / "ran"
-    folder = campaign(
-        tmp_path / "campaign", seeds=1, plant="os:abort", peer=f"touch {marker}", target="peer"
-    )
-    (folder / "jinja2.py").write_text("raise SystemExit")
-    assert "without the planted bug" in page(folder).text
-    assert not marker.exists()
-
-
-# --- its parts -------------------------------------------------------------------------------------
-
-
-def test_text_is_made_visible() -> None:
-    assert visible("a\x1b\u202e\ud800\x00\n\té") == "a\\x1b\\u202e\\ud800\\x00\n\té"
-    assert visible(3) == 3
-    assert one_line("a\n\tb") == "a\\n\\tb"
-    assert decoded(b"\xff\xc3\xa9") == "\\xffé"
-
-
-def line(at: float, **more: Any) -> Line:
-    return Line(at, 0, "state", 2.0, 1, 1, 0, 0, 0, 0, **more)
-
-
-def test_pauses_are_cut_out_of_the_time() -> None:
-    clock = Clock([line(102), line(104), line(1002), line(1004)])
-    assert (clock.start, clock.seconds) == (100, 8)
-    assert clock.pauses == [(104, 1000)]
-    assert [clock.at(at) for at in (0, 100, 103, 500, 1001, 1004)] == [0, 0, 3, 4, 5, 8]
-    assert clock.share(1004) == 100
-    assert Clock([]).share(5) == 0
-
-
-def test_a_chart_is_steps() -> None:
-    clock = Clock([line(102), line(104), line(106), line(108)])
-    drawn = chart("Findings", clock, {"findings": [(102, 0), (104, 3), (106, 3), (108, 10)]})
-    assert [tick.text for tick in drawn.up] == ["0", "2", "4", "6", "8", "10"]
-    assert [(tick.at, tick.text) for tick in drawn.across][-1] == (100, "8 s")
-    assert drawn.series[0].path == "M250 1000H500V700H1000V0H1000"
-    assert drawn.summary == "Findings over 8 s: findings ends at 10"
-
-
-def test_the_coverage_of_a_kind_whose_turn_comes_late_is_drawn_from_the_start(
-    tmp_path: Path,
-) -> None:
-    folder = campaign(tmp_path)
-    (folder / "statistics" / "0.jsonl").unlink()
-    told = [each | {"restarts": 700} for each in statistics(1, "")]
-    told[0] |= {"kind": "random", "coverage": 0}
-    text = "".join(json.dumps(each) + "\n" for each in told)
-    (folder / "statistics" / "1.jsonl").write_text(text)
-    subject = Subject(load(folder), None)
-    kinds = dict(course(subject))["charts"][0].series
-    # Lines of two seconds each, 40 in all: 0 until the second one ends, at a tenth of the width.
-    assert [(series.name, series.path[:13]) for series in kinds] == [("state", "M0 1000H100V6")]
-    facts = dict(head(subject))["facts"]
-    assert {("restarts", "14,000", ""), ("worker time", "40 s", "1 worker")} <= set(facts)
-
-
-@pytest.mark.parametrize(
-    ("most", "step"), [(0, 1), (5, 1), (6, 2), (21, 5), (1522, 500), (9e6, 2e6)]
-)
-def test_axes_have_round_steps(most: float, step: float) -> None:
-    assert nice_step(most) == step
-
-
-def test_durations() -> None:
-    told = {0: "0 s", 59.6: "1 min", 61: "1 min 1 s", 3600: "1 h", 90061: "1 d 1 h"}
-    assert {seconds: duration(seconds) for seconds in told} == told

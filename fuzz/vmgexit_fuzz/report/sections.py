@@ -352,20 +352,17 @@ def reached(subject: Subject) -> Iterator[Block]:
             for name, (part, whole) in scores.items()
         ],
     )
-    yield (
-        "legend",
-        [
-            ("heat h3", "420", "reached, so often"),
-            ("gap", "0", "never, though the oracle of INV-9 answers so to some request"),
-            (
-                "none",
-                "-",
-                "in the wire table, but never here: the machine has no guest memory, no vTPM",
-            ),
-        ],
-    )
+    yield "legend", LEGEND
     yield "table", tables["answers of calls"]
     yield "table", tables["outcomes of registers"]
+
+
+LEGEND = (
+    ("heat h3", "420", "reached, so often"),
+    ("gap", "0", "never, though the oracle of INV-9 answers so to some request"),
+    ("none", "-", "in the wire table, but never here: the machine has no guest memory, no vTPM"),
+)
+"""How cells of the protocol's tables look, and what they mean."""
 
 
 def invariants(subject: Subject) -> Iterator[Block]:
@@ -399,10 +396,8 @@ def code(subject: Subject) -> Iterator[Block]:
         return
     files = [file for file in replay.files if file.lines]
     yield prose(
-        "Lines of the reference that the replay passes, imports included. In invariants.py the lines"
-        " that report a broken invariant stay missing as long as none is broken, elsewhere those of"
-        " quirks that the profile does not have; program.py, scenario.py and snapshot.py also write and"
-        " show."
+        "Lines of the reference that the replay passes, imports included. Those of quirks that the"
+        " profile does not have stay missing; program.py and scenario.py also write and show."
     )
     table = Table(
         f"{sum(file.passed for file in files):,} of {sum(file.lines for file in files):,} lines passed",
