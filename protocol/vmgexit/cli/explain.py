@@ -1,4 +1,4 @@
-"""`vmgexit explain`: whatever was pasted, said what it is."""
+"""`vmgexit explain`: says what was pasted: a line of a log, a name, a number, a dump."""
 
 from __future__ import annotations
 
