@@ -13,7 +13,7 @@ from vmgexit.machine import program
 from vmgexit.machine.commands import REFUSABLE, call, checked
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.program import CODES, Operation, spelled
-from vmgexit.machine.rules import apic
+from vmgexit.machine.rules import apic_registers
 from vmgexit.machine.rules import calls as svsm
 from vmgexit.wire.apic import ApicCall, ApicRegister
 from vmgexit.wire.svsm import CoreCall, Protocol, ResultCode
@@ -129,7 +129,7 @@ def test_what_registers_read_is_booked(
 ) -> None:
     data = program.write([INIT, *BOOKED])
     assert SVSM_CALLS.run(data) == 5
-    monkeypatch.setattr(apic, "read_register", lambda *_: (ResultCode.SUCCESS, value))
+    monkeypatch.setattr(apic_registers, "read_register", lambda *_: (ResultCode.SUCCESS, value))
     data = program.write([INIT, BOOKED[0], [INIT, *BOOKED][at]])
     with pytest.raises(Finding, match=rf"\w+ reads {value:#x}"):
         SVSM_CALLS.run(data)

@@ -9,7 +9,7 @@ from vmgexit.errors import ScenarioError
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
 from vmgexit.machine.rules import host
-from vmgexit.machine.rules.apic import logical_id
+from vmgexit.machine.rules.apic_registers import logical_id
 from vmgexit.machine.vcpu import EVENTS_AT, FLAGS_AT, IRR_WORD, ISR_WORD, STATUS_WORD, Posting
 from vmgexit.machine.vm import Vcpu
 from vmgexit.watch.watch import Watch

@@ -17,7 +17,7 @@ from ..errors import PeerError
 from ..machine.commands import call
 from ..machine.machine import Machine
 from ..machine.rules import host
-from ..machine.rules.apic import icr_targets
+from ..machine.rules.ipis import icr_targets
 from ..machine.vcpu import (
     EVENTS_AT,
     FLAGS_AT,

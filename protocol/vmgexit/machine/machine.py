@@ -19,7 +19,7 @@ from . import memory_commands
 from .commands import COMMANDS, NOT_ON_MEMORY, ON_MEMORY, no_such_vcpu
 from .memory.memory import NestedPageFault
 from .quirks import REFERENCE, Quirks, profile
-from .rules import apic, entry, host
+from .rules import apic_registers, entry, host
 from .rules.calls import dispatch
 from .rules.guest import take
 from .rules.operands import Registers
@@ -255,8 +255,8 @@ class Machine:
                 "irr": _words(local.irr),
                 "allowed": _words(local.allowed),
                 "isr_stack": list(local.isr),
-                "tmr": _words(apic.trigger_modes(local)),
-                "host_tmr": _words(apic.trigger_modes(local, from_host=True)),
+                "tmr": _words(apic_registers.trigger_modes(local)),
+                "host_tmr": _words(apic_registers.trigger_modes(local, from_host=True)),
             },
             "flags": _flags(local),
             "ipi_irr": _words(cpu.mailbox.irr),

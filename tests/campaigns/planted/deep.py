@@ -16,7 +16,7 @@ from vmgexit.hosts.request import Request
 from vmgexit.hosts.rules.page_state import FAILED
 from vmgexit.machine.memory.layout import GUEST_VMPL
 from vmgexit.machine.memory.rmp import READ
-from vmgexit.machine.rules import apic, core, registration
+from vmgexit.machine.rules import apic, core, ipis, registration
 from vmgexit.machine.rules.operands import adjust, memory_of, registry_of
 from vmgexit.machine.vcpu import EVENT_VALID, ISR_WORD
 from vmgexit.machine.vm import Vcpu
@@ -99,7 +99,7 @@ def new_vmsa_acknowledges_three() -> Undo:
 @bug(_OURS)
 def ipi_between_handlers_lost() -> Undo:
     """An IPI out of a handler is lost where the other vCPU has two interrupts in service."""
-    original = apic._deliver
+    original = ipis._deliver
 
     def deliver(sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
         before = target.mailbox.irr, target.mailbox.pending, target.mailbox.nmi
@@ -107,7 +107,7 @@ def ipi_between_handlers_lost() -> Undo:
         if target is not sender and sender.apic.isr and len(target.apic.isr) > 1:
             target.mailbox.irr, target.mailbox.pending, target.mailbox.nmi = before
 
-    return replace(apic, "_deliver", deliver)
+    return replace(ipis, "_deliver", deliver)
 
 
 @bug(_OURS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vmgexit.machine.rules import apic, entry, registration
+from vmgexit.machine.rules import apic, apic_registers, entry, ipis, registration
 from vmgexit.machine.rules import calls as svsm
 from vmgexit.machine.vcpu import EVENT_VALID, EVENTS_AT, GUEST_EVENT, Entry
 from vmgexit.machine.vm import Assertion, Vcpu, Vm
@@ -162,31 +162,31 @@ def icr_not_readable() -> Undo:
 
 
 def _unreadable(meant: Callable[[int], bool], answer: ResultCode) -> Undo:
-    original = apic.read_register
+    original = apic_registers.read_register
 
     def read(cpu: Vcpu, number: int) -> _Read:
         return (answer, 0) if meant(number) else original(cpu, number)
 
-    return replace(apic, "read_register", read)
+    return replace(apic_registers, "read_register", read)
 
 
 @bug("msft-jlange/svsm 626394e4")
 def isr_index_from_irr_base() -> Undo:
     """The ISR's words are counted from the IRR's first register, and reading one stops the SVSM."""
-    original = apic.read_register
+    original = apic_registers.read_register
 
     def read(cpu: Vcpu, number: int) -> _Read:
         if ApicRegister.ISR0 <= number < ApicRegister.ISR0 + 8:
             raise Assertion("the number of the ISR word is negative")
         return original(cpu, number)
 
-    return replace(apic, "read_register", read)
+    return replace(apic_registers, "read_register", read)
 
 
 @bug("COCONUT-SVSM 39ea1147 (pull request 1126)")
 def invalid_register_is_a_parameter() -> Undo:
     """Reading a register that there is not answers INVALID_PARAMETER."""
-    original = apic.read_register
+    original = apic_registers.read_register
 
     def read(cpu: Vcpu, number: int) -> _Read:
         result, value = original(cpu, number)
@@ -194,13 +194,13 @@ def invalid_register_is_a_parameter() -> Undo:
             result = ResultCode.INVALID_PARAMETER
         return result, value
 
-    return replace(apic, "read_register", read)
+    return replace(apic_registers, "read_register", read)
 
 
 @bug("COCONUT-SVSM 4482ac12 (pull request 911)")
 def tpr_written_to_a_copy() -> Undo:
     """A write of the TPR succeeds and changes nothing."""
-    original = apic.write_register
+    original = apic_registers.write_register
 
     def write(cpu: Vcpu, number: int, value: int) -> ResultCode:
         before = cpu.guest.vintr.v_tpr, cpu.apic.tpr_low
@@ -208,18 +208,18 @@ def tpr_written_to_a_copy() -> Undo:
         cpu.guest.vintr.v_tpr, cpu.apic.tpr_low = before
         return result
 
-    return replace(apic, "write_register", write)
+    return replace(apic_registers, "write_register", write)
 
 
 @bug("COCONUT-SVSM 229c0283 (pull request 1126)")
 def eoi_of_any_value() -> Undo:
     """A write of anything but 0 to the EOI register ends an interrupt as well."""
-    original = apic.write_register
+    original = apic_registers.write_register
 
     def write(cpu: Vcpu, number: int, value: int) -> ResultCode:
         return original(cpu, number, 0 if number == ApicRegister.EOI else value)
 
-    return replace(apic, "write_register", write)
+    return replace(apic_registers, "write_register", write)
 
 
 @bug("COCONUT-SVSM fa79daca (pull request 1126)")
@@ -242,7 +242,7 @@ def refused_eoi_crashes() -> Undo:
 @bug("COCONUT-SVSM 42726717 (pull request 1126)")
 def nmi_to_itself_becomes_fixed() -> Undo:
     """An NMI that a vCPU sends to its own physical id arrives as a fixed interrupt."""
-    original = apic._deliver
+    original = ipis._deliver
 
     def deliver(sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
         is_nmi = icr.message_type is MessageType.NMI
@@ -252,16 +252,16 @@ def nmi_to_itself_becomes_fixed() -> Undo:
         target.vm.note_sent(target, icr.vector, nmi=True)
         apic.accept(target.apic, icr.vector)
 
-    return replace(apic, "_deliver", deliver)
+    return replace(ipis, "_deliver", deliver)
 
 
 @bug("COCONUT-SVSM b88fbe1f, 43dfe30a (pull request 1126)")
 def icr_reserved_bits_accepted() -> Undo:
     """ICR writes with bits set that must be zero are carried out."""
-    return replace(apic, "_ICR_REFUSED", 0)
+    return replace(ipis, "_ICR_REFUSED", 0)
 
 
 @bug("COCONUT-SVSM 2bfc0665 (pull request 786)")
 def icr_assert_refused() -> Undo:
     """ICR writes with the level or the trigger mode bit set, as Linux makes them, are refused."""
-    return replace(apic, "_ICR_REFUSED", apic._ICR_REFUSED | 1 << 14 | 1 << 15)
+    return replace(ipis, "_ICR_REFUSED", ipis._ICR_REFUSED | 1 << 14 | 1 << 15)

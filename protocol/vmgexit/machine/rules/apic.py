@@ -1,4 +1,4 @@
-"""The local APIC that the SVSM emulates for the guest: presenting, rewinding, EOI, registers, IPIs.
+"""The local APIC that the SVSM emulates for the guest: priorities, accepting, presenting, EOI.
 
 Facts: COCONUT-SVSM kernel/src/cpu/apic.rs; Intel SDM 3A chapter 10 for priorities (an AMD guest sees
 the same). A vector's class is its upper four bits. Every departure of an implementation is asked for
@@ -7,15 +7,12 @@ by name (`quirks`) beside the rule it breaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 from ...schema import set_numbers
-from ...wire.apic import BROADCAST, ApicIcr, ApicRegister, MessageType, Shorthand, access
 from ...wire.doorbell import LOWEST_VECTOR
 from ...wire.exit_codes import ExitCode
-from ...wire.injection import NOTIFY_VECTOR, DisableInjection, SpecificEoi
-from ...wire.svsm import ResultCode
+from ...wire.injection import DisableInjection, SpecificEoi
 from ..vcpu import (
     EVENT_VALID,
     EVENT_VECTOR,
@@ -35,21 +32,6 @@ from ..vcpu import (
     is_nmi,
 )
 from ..vm import Assertion, Reason, Termination, Vcpu
-from . import host
-
-LOWEST_IPI = 16
-"""Vectors below are never deliverable: their class is 0."""
-
-_ISR, _TMR, _IRR = int(ApicRegister.ISR0), int(ApicRegister.TMR0), int(ApicRegister.IRR0)
-_SUCCESS, _REFUSED = ResultCode.SUCCESS, ResultCode.INVALID_PARAMETER
-_FIXED, _NMI = MessageType.FIXED, MessageType.NMI
-_SELF, _ALL = Shorthand.SELF, Shorthand.ALL
-_icr_of = lru_cache(1024)(ApicIcr.of)
-_ICR_REFUSED = sum(
-    ((1 << field.width) - 1) << field.bit_offset
-    for field in ApicIcr.declaration.fields
-    if field.rule is not None or field.name in ("delivery_status", "remote_read_status")
-)
 
 
 def priority(vector: int) -> int:
@@ -60,6 +42,22 @@ def priority(vector: int) -> int:
 def top(vectors: int) -> int:
     """The highest vector of a set; 0 for the empty one."""
     return vectors.bit_length() - 1 if vectors else 0
+
+
+def task_priority(cpu: Vcpu) -> int:
+    """TPR. The VMSA keeps a class; the low bits are ours, as long as the guest did not write CR8."""
+    v_tpr, low = cpu.apic.tpr_low
+    kept = low if v_tpr == cpu.guest.vintr.v_tpr else 0
+    return cpu.tpr | (0 if cpu.vm.quirks.tpr_low_nibble_dropped else kept)
+
+
+def processor_priority(cpu: Vcpu) -> int:
+    """PPR: the class in service where it is above the task priority's, else the task priority."""
+    newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
+    tpr = task_priority(cpu)
+    if priority(newest) <= priority(tpr):
+        return tpr
+    return newest if cpu.vm.quirks.ppr_keeps_low_nibble else newest & 0xF0
 
 
 # --- accepting -------------------------------------------------------------------------------------
@@ -266,201 +264,3 @@ def disable(cpu: Vcpu) -> None:
         if quirks.refused_disable_crashes:
             raise Assertion("the host refused DISABLE")
         raise Termination(Reason.DISABLE_REFUSED)
-
-
-# --- registers -------------------------------------------------------------------------------------
-
-
-def task_priority(cpu: Vcpu) -> int:
-    """TPR. The VMSA keeps a class; the low bits are ours, as long as the guest did not write CR8."""
-    v_tpr, low = cpu.apic.tpr_low
-    kept = low if v_tpr == cpu.guest.vintr.v_tpr else 0
-    return cpu.tpr | (0 if cpu.vm.quirks.tpr_low_nibble_dropped else kept)
-
-
-def processor_priority(cpu: Vcpu) -> int:
-    """PPR: the class in service where it is above the task priority's, else the task priority."""
-    newest = cpu.apic.isr[-1] if cpu.apic.isr else 0
-    tpr = task_priority(cpu)
-    if priority(newest) <= priority(tpr):
-        return tpr
-    return newest if cpu.vm.quirks.ppr_keeps_low_nibble else newest & 0xF0
-
-
-def logical_id(apic_id: int) -> int:
-    """LDR of an x2APIC id: cluster in bits 31:16, one bit of sixteen in bits 15:0."""
-    return (apic_id & ~15) << 12 | 1 << (apic_id & 15)
-
-
-def read_register(cpu: Vcpu, number: int) -> tuple[ResultCode, int]:
-    """A register's value, and whether it may be read."""
-    rewind(cpu)
-    allowed = access(number)
-    if not allowed:
-        return ResultCode.INVALID_ADDRESS, 0
-    if allowed == "WO":
-        return _REFUSED, 0
-    apic = cpu.apic
-    if _ISR <= number < _ISR + 8:
-        in_service = sum({1 << vector for vector in apic.isr})
-        return _SUCCESS, in_service >> 32 * (number - _ISR) & 0xFFFFFFFF
-    if _TMR <= number < _TMR + 8:
-        return _SUCCESS, trigger_modes(apic) >> 32 * (number - _TMR) & 0xFFFFFFFF
-    if _IRR <= number < _IRR + 8:
-        return _SUCCESS, apic.irr >> 32 * (number - _IRR) & 0xFFFFFFFF
-    return _SUCCESS, _READ[number](cpu)
-
-
-_READ: dict[int, Callable[[Vcpu], int]] = {
-    ApicRegister.ID: lambda cpu: cpu.apic_id,
-    ApicRegister.TPR: lambda cpu: task_priority(cpu),
-    ApicRegister.PPR: lambda cpu: processor_priority(cpu),
-    ApicRegister.LDR: lambda cpu: logical_id(cpu.apic_id),
-    ApicRegister.ICR: lambda cpu: cpu.apic.icr,
-}
-"""The registers of one number that can be read."""
-
-
-def trigger_modes(apic: LocalApic, *, from_host: bool = False) -> int:
-    """TMR: level-triggered vectors, pending or in service; or those of them that the host posted."""
-    modes = apic.host_tmr if from_host else apic.tmr
-    for vector, of_host in zip(apic.isr, apic.isr_tmr, strict=True):
-        modes |= of_host[from_host] << vector
-    return modes
-
-
-def write_register(cpu: Vcpu, number: int, value: int) -> ResultCode:
-    """Write a register. A refused write changes nothing that the guest can see (INV-9)."""
-    rewind(cpu)
-    allowed = access(number)
-    if not allowed:
-        return ResultCode.INVALID_ADDRESS
-    if allowed == "RO":
-        return _REFUSED
-    return _WRITE[number](cpu, value)
-
-
-def _write_tpr(cpu: Vcpu, value: int) -> ResultCode:
-    if value > 0xFF:
-        return _REFUSED
-    cpu.guest.vintr.v_tpr = value >> 4
-    cpu.apic.tpr_low = (value >> 4, value & 15)
-    return _SUCCESS
-
-
-def _write_eoi(cpu: Vcpu, value: int) -> ResultCode:
-    if value:
-        return _REFUSED
-    end_of_interrupt(cpu)
-    return _SUCCESS
-
-
-def _write_self_ipi(cpu: Vcpu, value: int) -> ResultCode:
-    if value > 0xFF or not _may_send(cpu, value):
-        return _REFUSED
-    cpu.vm.note_sent(cpu, value)
-    accept(cpu.apic, value)
-    return _SUCCESS
-
-
-_WRITE: dict[int, Callable[[Vcpu, int], ResultCode]] = {
-    ApicRegister.TPR: _write_tpr,
-    ApicRegister.EOI: _write_eoi,
-    ApicRegister.SELF_IPI: _write_self_ipi,
-    ApicRegister.ICR: lambda cpu, value: write_icr(cpu, value),
-}
-"""The registers that can be written."""
-
-
-def _may_send(cpu: Vcpu, vector: int) -> bool:
-    return vector >= LOWEST_IPI or cpu.vm.quirks.self_ipi_below_16
-
-
-# --- IPIs ------------------------------------------------------------------------------------------
-
-
-def write_icr(cpu: Vcpu, value: int) -> ResultCode:
-    """Check, store and send an interrupt command."""
-    icr = _icr_of(value)
-    if value & _ICR_REFUSED or icr.message_type not in (_FIXED, _NMI):
-        return _REFUSED
-    if icr.message_type is _FIXED and not _may_send(cpu, icr.vector):
-        return _REFUSED
-    cpu.apic.icr = value
-    targets, ask = icr_targets(cpu, icr)
-    for target in targets:
-        _deliver(cpu, target, icr)
-    if ask:
-        accepted = cpu.vm.request(cpu, ExitCode.HV_IPI, _notification(value))
-        if not accepted and cpu.vm.quirks.refused_ipi_crashes:
-            raise Assertion("the host refused an IPI")
-    return _SUCCESS
-
-
-@lru_cache(1024)
-def _notification(value: int) -> int:
-    """What the host is asked to send for an interrupt command: a notification of the same vCPUs."""
-    icr = _icr_of(value)
-    to_all = icr.shorthand == Shorthand.ALL
-    word = ApicIcr(
-        vector=NOTIFY_VECTOR,
-        logical=icr.logical,
-        shorthand=Shorthand.ALL_BUT_SELF if to_all else icr.shorthand,
-        destination=icr.destination,
-    )
-    return int(word)
-
-
-def icr_targets(cpu: Vcpu, icr: ApicIcr) -> tuple[list[Vcpu], bool]:
-    """The vCPUs that an interrupt command reaches, and whether the host must be asked."""
-    others = [other for other in cpu.vm.vcpus if other is not cpu]
-    if icr.shorthand == _SELF:
-        return [cpu], False
-    if icr.shorthand:
-        return ([*others, cpu] if icr.shorthand == _ALL else others), True
-    if icr.destination == BROADCAST:
-        return [*others, cpu], True
-    if icr.logical:
-        matched = [other for other in cpu.vm.vcpus if _is_logical(other, icr.destination)]
-        return matched, any(other is not cpu for other in matched)
-    if icr.destination == cpu.apic_id:
-        return [cpu], False
-    found = [other for other in others if other.apic_id == icr.destination]
-    return found, bool(found)
-
-
-def _is_logical(cpu: Vcpu, destination: int) -> bool:
-    return destination >> 16 == cpu.apic_id >> 4 and bool(destination >> (cpu.apic_id & 15) & 1)
-
-
-def _deliver(sender: Vcpu, target: Vcpu, icr: ApicIcr) -> None:
-    """Make one target's interrupt pending: at once on the sender, by mailbox on others."""
-    is_nmi = icr.message_type is _NMI
-    target.vm.note_sent(target, icr.vector, nmi=is_nmi)
-    if target is sender:
-        if is_nmi:
-            target.apic.nmi_pending = True
-            target.apic.update_required = True
-        else:
-            accept(target.apic, icr.vector)
-        return
-    physical = not icr.logical and icr.shorthand == Shorthand.NONE and icr.destination != BROADCAST
-    if is_nmi and physical and target.vm.quirks.physical_nmi_becomes_fixed:
-        is_nmi = False
-    if not target.vm.emulated(target):
-        _give_to_host(target, icr.vector, is_nmi)
-        return
-    target.mailbox.pending = True
-    if is_nmi:
-        target.mailbox.nmi = True
-    else:
-        target.mailbox.irr |= 1 << icr.vector
-
-
-def _give_to_host(target: Vcpu, vector: int, is_nmi: bool) -> None:
-    """An IPI to a vCPU whose interrupts are the host's already is left where the host looks."""
-    if is_nmi:
-        target.words[STATUS_WORD] |= NMI
-    elif vector >= LOWEST_VECTOR:
-        host.set_irr_bit(target, vector)
-        target.words[STATUS_WORD] |= MULTIPLE

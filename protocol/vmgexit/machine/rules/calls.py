@@ -16,7 +16,7 @@ from ...wire.page_size import PAGE
 from ...wire.svsm import CoreCall, Protocol, ResultCode
 from ..vcpu import CallingPage
 from ..vm import Vcpu
-from . import apic, attestation, core, registration, vtpm
+from . import apic, apic_registers, attestation, core, registration, vtpm
 from .operands import Refused, Registers
 
 ALL_ALLOWED = ((1 << 256) - 1) >> 31 << 31  # vectors 31 to 255
@@ -127,7 +127,7 @@ def _configure_emulation(cpu: Vcpu, registers: Registers) -> ResultCode:
 
 
 def _read_register(cpu: Vcpu, registers: Registers) -> ResultCode:
-    result, value = apic.read_register(cpu, registers.rcx)
+    result, value = apic_registers.read_register(cpu, registers.rcx)
     if result is _SUCCESS:
         registers.rdx = value
     return result
@@ -162,7 +162,7 @@ _CALLS: dict[tuple[int, int], Callable[[Vcpu, Registers], ResultCode]] = {
     (Protocol.APIC, ApicCall.CONFIGURE_EMULATION): _configure_emulation,
     (Protocol.APIC, ApicCall.READ_REGISTER): _read_register,
     (Protocol.APIC, ApicCall.WRITE_REGISTER): (
-        lambda cpu, registers: apic.write_register(cpu, registers.rcx, registers.rdx)
+        lambda cpu, registers: apic_registers.write_register(cpu, registers.rcx, registers.rdx)
     ),
     (Protocol.APIC, ApicCall.CONFIGURE_VECTOR): (
         lambda cpu, registers: _configure_vector(cpu, registers.rcx)
