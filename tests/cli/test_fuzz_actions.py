@@ -102,6 +102,7 @@ def test_run_status_and_report_have_the_same_figures(here: Path) -> None:
         "corpus",
     )
     status = fuzz(here, "status").stdout
+    assert " \n" not in status + fuzz(here, "triage").stdout
     facts = dict(re.findall(r"^(\S+) {2,}(\S.*?) *$", status, re.MULTILINE))
     assert [facts[name] for name in names] == figures
     assert re.search(r"^last find +\d.* ago *$", status, re.MULTILINE)

@@ -65,6 +65,15 @@ def test_a_hang_is_found_though_the_time_of_the_turn_is_over(order: Order) -> No
     found_the_hang(Process(order, lambda line: None))
 
 
+def test_a_process_that_starts_too_late_is_ended(order: Order) -> None:
+    order.conditions = Conditions()
+    order.seconds, order.ends = 60.0, time.monotonic()
+    process = Process(order, lambda line: None)
+    assert process.run() == 0
+    assert not process.ready
+    assert process.seconds < 20
+
+
 def test_an_ended_process_has_no_finding(order: Order) -> None:
     order.conditions = Conditions()
 

@@ -309,6 +309,11 @@ def test_progress_reads_well() -> None:
         ", 2 findings (1 seen before), coverage 640, corpus 58, 1 restart"
     )
     assert Progress().line().startswith("0.0 s: 0 inputs (0/s)")
+    assert (
+        Progress(inputs=1, steps=1, unit="structures")
+        .line()
+        .startswith("0.0 s: 1 input (0/s), 1 structure (0/s)")
+    )
 
 
 def test_a_line_while_it_runs_says_how_long_and_fits() -> None:

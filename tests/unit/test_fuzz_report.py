@@ -161,6 +161,8 @@ def test_what_the_page_says_of_a_campaign(tmp_path: Path) -> None:
     for name, figure in Status.of(Directory.at(tmp_path)).texts().items():
         assert f" {name} {figure} " in text
     assert "elapsed 40 s in 2 runs; 1 h of pauses left out" in text
+    (tmp_path / "runs.jsonl").write_text('{"began": 1}\n{"began": 2}\n{"began": 3}\n')
+    assert " in 3 runs; 1 h of pauses left out" in " ".join(page(tmp_path).text.split())
     assert "worker time 1 min 20 s 2 workers" in text
     assert "Upright lines are pauses, which are left out of the time: 1 h after 20 s." in text
     assert "unseen share 0.02 % n = 1,900 inputs from nothing" in text  # 3 of 19,000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from vmgexit.counting import count_of
 
@@ -10,11 +11,14 @@ from vmgexit.counting import count_of
 _SPARED = ("restarts", "corpus", "coverage", "steps")
 
 
+_count = partial(count_of, separator=",")
+
+
 @dataclass(slots=True)
 class Figures:
     """Sums over all workers. `findings` are those that nobody marked as known."""
 
-    unit: str = "commands"  # of steps
+    unit: str = "commands"  # of steps; more than one
     seconds: float = 0.0  # that it ran
     inputs: int = 0
     steps: int = 0
@@ -43,12 +47,12 @@ class Figures:
         be; 0: however many it takes."""
         told = self.texts()
         parts = {
-            "inputs": f"{told['inputs']} inputs ({told['inputs/s']}/s)",
-            "steps": f"{told[self.unit]} {self.unit} ({told[f'{self.unit}/s']}/s)",
-            "findings": count_of(self.findings, "finding", separator=",") + self._beside(),
+            "inputs": f"{_count(self.inputs, 'input')} ({told['inputs/s']}/s)",
+            "steps": f"{_count(self.steps, self.unit[:-1])} ({told[f'{self.unit}/s']}/s)",
+            "findings": _count(self.findings, "finding") + self._beside(),
             "coverage": f"coverage {told['coverage']}" * (self.coverage > 0),
             "corpus": f"corpus {told['corpus']}" * (self.corpus > 0),
-            "restarts": count_of(self.restarts, "restart", separator=",") * (self.restarts > 0),
+            "restarts": _count(self.restarts, "restart") * (self.restarts > 0),
         }
         start = f"{times or told['elapsed']}: "
         for spared in ("", *_SPARED):

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -33,12 +33,12 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    directories, screen = _campaigns(arguments.dir), console()
+    directories = _campaigns(arguments.dir)
     if arguments.once or not sys.stdout.isatty():
-        screen.print(_seen(directories))
+        show(_seen(directories))
         return 0
     try:
-        with Live(_seen(directories), console=screen, auto_refresh=False, screen=False) as live:
+        with Live(_seen(directories), console=console(), auto_refresh=False, screen=False) as live:
             while True:
                 time.sleep(_REFRESH_SECONDS)
                 live.update(_seen(_campaigns(arguments.dir)), refresh=True)
@@ -52,6 +52,15 @@ def console() -> Console:
     if not made.is_terminal:
         made.width = 1000
     return made
+
+
+def show(table: RenderableType) -> None:
+    """Print a table without the blanks that end its lines."""
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def _campaigns(given: Path | None) -> list[Directory]:

@@ -10,12 +10,13 @@ import time
 from rich.table import Table
 
 from vmgexit.cli.formatter import examples
+from vmgexit.counting import count_of
 from vmgexit.errors import UsageError
 
 from ..campaign.findings import Record, Store
 from ..report.text import one_line
 from .options import add_directory, campaign_directory
-from .status import console
+from .status import console, show
 
 LEAST_WHAT = 24  # letters of what is wrong
 GAP = 2  # between columns
@@ -65,7 +66,9 @@ def _table(chosen: list[Record]) -> None:
         {
             "finding": record.id,
             "count": f"{record.count:,}",
-            "size": f"{record.commands} commands" if record.commands else f"{record.size} bytes",
+            "size": count_of(record.commands, "command")
+            if record.commands
+            else count_of(record.size, "byte"),
             "first seen": _when(record.first),
             "last seen": _when(record.last),
             "": "known" * record.known,
@@ -73,15 +76,14 @@ def _table(chosen: list[Record]) -> None:
         }
         for record in _sorted(chosen)
     ]
-    screen = console()
-    widths = _fitting(rows, screen.width)
+    widths = _fitting(rows, console().width)
     table = Table(box=None, pad_edge=False)
     for name, width in widths.items():
         right = name in ("count", "size")
         table.add_column(name, justify="right" if right else "left", width=width, overflow="fold")
     for row in rows:
         table.add_row(*(_cut(row[name], width) for name, width in widths.items()))
-    screen.print(table)
+    show(table)
 
 
 def _fitting(rows: list[dict[str, str]], width: int) -> dict[str, int]:

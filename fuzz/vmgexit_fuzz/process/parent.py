@@ -181,13 +181,16 @@ class Process:
                 self._end_in_time(child, time.monotonic() - started)
 
     def _end_in_time(self, child: subprocess.Popen[bytes], seconds: float) -> None:
-        """End it when it is to stop, or when its time is long over. `seconds`: that it ran."""
+        """End it when it is to stop, when its time is long over, or when that is over before it is ready.
+        `seconds`: that it ran."""
         if self._ended:
             return
         planned = self.order.seconds
         patience = _PATIENCES * self.order.conditions.hang_seconds + _LATE_SECONDS
         self._overtime = planned is not None and seconds > planned + patience
-        if self._overtime or self.stop.is_set():
+        ends = self.order.ends
+        is_useless = not self.ready and ends is not None and time.monotonic() > ends
+        if self._overtime or is_useless or self.stop.is_set():
             self._ended = _end(child)
 
     def _ours(self, line: str) -> None:

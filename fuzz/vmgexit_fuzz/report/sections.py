@@ -98,7 +98,7 @@ def head(subject: Subject) -> Iterator[Block]:
     lines = campaign.lines
     workers = _count(len({line.worker for line in lines}), "worker")
     words = {
-        "elapsed": _runs(clock),
+        "elapsed": _runs(len(campaign.status.runs), clock),
         "inputs/s": "all workers together",
         "coverage": "the most counters that a worker reached",
         "corpus": "inputs kept, each reaching something new",
@@ -119,11 +119,11 @@ def head(subject: Subject) -> Iterator[Block]:
         )
 
 
-def _runs(clock: Clock) -> str:
-    if not clock.pauses:
-        return "without a pause"
+def _runs(noted: int, clock: Clock) -> str:
+    """In how many runs; an earlier version noted none, and long pauses tell."""
+    told = f"in {_count(noted or len(clock.pauses) + 1, 'run')}"
     paused = sum(end - start for start, end in clock.pauses)
-    return f"in {len(clock.pauses) + 1} runs; {duration(paused)} of pauses left out"
+    return f"{told}; {duration(paused)} of pauses left out" if clock.pauses else told
 
 
 def about(subject: Subject) -> list[tuple[str, str]]:
