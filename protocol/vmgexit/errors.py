@@ -69,6 +69,10 @@ class UsageError(VmgexitError):
 TOO_DEEP = "something nested too deep"
 
 
+WIDEST = 80
+"""Characters of a value that a message shows."""
+
+
 def brief(value: object) -> str:
     """A value as a message shows it: its beginning, where it is long."""
     try:
@@ -78,8 +82,8 @@ def brief(value: object) -> str:
 
 
 def cut(text: str) -> str:
-    """A text as a message shows it: its first 80 characters."""
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    """A text as a message shows it: its beginning, where it is long."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."
 
 
 LIKENESS = 0.6

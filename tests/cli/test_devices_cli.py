@@ -162,7 +162,7 @@ def test_a_real_tpm_answers(run: Run, here: Path) -> None:
         " operation 9",
         " operation 15",
     ]
-    assert ran.out.endswith("1 sequences, 22 operations, 2 mismatches\n")
+    assert ran.out.endswith("1 sequence, 22 operations, 2 mismatches\n")
 
 
 @pytest.mark.needs("swtpm")

@@ -101,7 +101,7 @@ def test_what_a_recording_holds(run: Run, tmp_path: Path) -> None:
     deregister = call(0, 1, 1)
     scenario.write_text(to_lines([init, refuse, deregister, {"op": "state", "cpu": 0}]))
     words = ("peer", "record", "--peer", SVSM, "-o", str(output), str(scenario))
-    assert run(*words) == (0, [f"{output}: 1 sequences, 3 commands recorded"])
+    assert run(*words) == (0, [f"{output}: 1 sequence, 3 commands recorded"])
     [line] = lzma.decompress(output.read_bytes()).splitlines()
     assert json.loads(line) == {
         "seq": 0,
@@ -134,7 +134,7 @@ def test_a_peer_that_dies_leaves_what_it_answered(run: Run, tmp_path: Path) -> N
     assert code == 1
     assert told == [
         f"{scenario} line 1, operation 2, state: peer: ended with exit code 1: oh no",
-        f"{output}: 1 sequences, 2 commands recorded, 1 of them without an answer",
+        f"{output}: 1 sequence, 2 commands recorded, 1 of them without an answer",
     ]
     assert json.loads(output.read_text())["ops"][1] == {"cmd": state}
 

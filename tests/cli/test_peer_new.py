@@ -110,7 +110,7 @@ def test_each_bug_is_one(
         path = tmp_path / f"{bug}.jsonl"
         path.write_text(to_lines(commands))
         assert ", 0 mismatches" in replayed(peer, str(path), capsys)[-1]
-        assert ", 1 mismatches" in replayed(peer, str(path), capsys, "--bugs", bug)[-1]
+        assert ", 1 mismatch" in replayed(peer, str(path), capsys, "--bugs", bug)[-1]
 
 
 STRANGE = [

@@ -45,7 +45,7 @@ def test_the_reference_differs_and_says_where_and_why(run: Run, tmp_path: Path) 
 def sections(out: str) -> tuple[list[str], str, list[str], str]:
     """What `replay --explain` prints: the mismatches, the total, a line for each quirk, the last line."""
     lines = out.splitlines()
-    [total] = (at for at, line in enumerate(lines) if re.fullmatch(r"\d+ sequences, .*", line))
+    [total] = (at for at, line in enumerate(lines) if re.fullmatch(r"\d+ sequences?, .*", line))
     return lines[:total], lines[total], lines[total + 1 : -1], lines[-1]
 
 
@@ -82,7 +82,7 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     path.write_text(to_lines([INIT]))
     with path.open() as stream:
         monkeypatch.setattr("sys.stdin", stream)
-        assert run("replay", "-").out == "1 sequences, 1 operations, 0 mismatches\n"
+        assert run("replay", "-").out == "1 sequence, 1 operation, 0 mismatches\n"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ PLANES = CORPUS / "hosts" / "cancel-merges-events.jsonl"
 
 def test_a_host_of_restricted_injection(run: Run) -> None:
     kvm = run("replay", "--profile", "kvm-planes", "--explain", str(PLANES))
-    assert (kvm.code, kvm.out) == (0, "1 sequences, 9 operations, 0 mismatches\n0 unexplained\n")
+    assert (kvm.code, kvm.out) == (0, "1 sequence, 9 operations, 0 mismatches\n0 unexplained\n")
     reference = run("replay", "--explain", str(PLANES))
     assert "cancel: events: [0x80000031, 0x80000200] found, [0x80000231] recorded" in reference.out
     assert "cancel-merges-events: 2" in reference.out

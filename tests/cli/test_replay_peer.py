@@ -82,7 +82,7 @@ def test_recordings_against_a_peer(replay: Replay) -> None:
 
 def test_without_answers_the_profile_gives_them(replay: Replay) -> None:
     file = str(QUIRKS / "ppr-keeps-low-nibble.jsonl")
-    assert replay(PYTHON_PEER, file) == (0, ["1 sequences, 6 operations, 0 mismatches"])
+    assert replay(PYTHON_PEER, file) == (0, ["1 sequence, 6 operations, 0 mismatches"])
     code, told = replay(PYTHON_PEER, file, "--profile", "coconut")
     assert code == 1
     assert told[0].endswith("operation 5, call: rdx: 0x40 found, 0x47 expected")
@@ -94,7 +94,7 @@ def test_the_planted_bug_is_told(replay: Replay) -> None:
     )
     assert code == 1
     assert told[0].endswith("line 1, operation 5, call: rdx: 0x4f found, 0x40 expected")
-    assert told[1] == "1 sequences, 6 operations, 1 mismatches"
+    assert told[1] == "1 sequence, 6 operations, 1 mismatch"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def answer(command):
     file = scenario(tmp_path, [INIT, REGISTER, STATE])
     assert replay(peer, file) == (
         0,
-        ["1 sequences, 3 operations, 0 mismatches, 2 operations the peer does not fully support"],
+        ["1 sequence, 3 operations, 0 mismatches, 2 operations the peer does not fully support"],
     )
     file = scenario(tmp_path, [INIT | {"reg_count": 2}, STATE])
     code, told = replay(peer, file)
@@ -218,15 +218,15 @@ def test_invariants_judge_what_a_peer_answers(replay: Replay, tmp_path: Path) ->
     assert code == 1
     assert told[1].endswith("line 1: INV-6 at read PPR of vCPU 0: PPR reads 0xf, 0x0 expected")
     assert told[4].startswith("->   1 call")
-    assert told[-1] == "1 sequences, 3 operations, 1 mismatches, 1 violations"
+    assert told[-1] == "1 sequence, 3 operations, 1 mismatch, 1 violation"
     code, told = replay(PYTHON_PEER, path, "--invariants")
-    assert (code, told) == (0, ["1 sequences, 3 operations, 0 mismatches"])
+    assert (code, told) == (0, ["1 sequence, 3 operations, 0 mismatches"])
 
 
 def test_no_invariant_judges_memory_by_answers(replay: Replay) -> None:
     code, told = replay(PYTHON_PEER, str(QUIRKS / "guest-reads-vmsa.jsonl"), "--invariants")
     assert code == 0
-    assert told[-1].endswith("0 mismatches, 1 sequences with memory not judged by invariants")
+    assert told[-1].endswith("0 mismatches, 1 sequence with memory not judged by invariants")
 
 
 def test_quirks_of_a_peer_are_named_and_counted(replay: Replay) -> None:
@@ -249,7 +249,7 @@ def test_what_no_quirk_does_and_what_follows_stays_unexplained(
     code, told = replay([*PYTHON_PEER, "--plant", "ppr"], path, "--explain")
     assert code == 1
     assert all(line.endswith("(explained by no quirk)") for line in told[:2])
-    assert told[2:] == ["1 sequences, 4 operations, 2 mismatches", "2 unexplained"]
+    assert told[2:] == ["1 sequence, 4 operations, 2 mismatches", "2 unexplained"]
 
 
 def test_a_recording_has_its_quirks_and_a_peer_its_own(replay: Replay) -> None:
@@ -270,7 +270,7 @@ def test_an_unexpected_stop_ends_its_sequence_and_counts_once(
     path = scenario(tmp_path, [INIT, level, enter, READ_PPR, STATE, enter], [INIT, STATE])
     code, told = replay([*PYTHON_PEER, "--plant", "panic"], path, "--invariants")
     assert code == 1
-    assert told[-1] == "2 sequences, 5 operations, 1 mismatches, 1 violations"
+    assert told[-1] == "2 sequences, 5 operations, 1 mismatch, 1 violation"
     assert any("INV-10 at enter: the SVSM stopped: assertion failed: !level" in one for one in told)
 
 

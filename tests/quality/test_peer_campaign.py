@@ -25,7 +25,7 @@ LEVEL: Command = {"op": "host_irq", "cpu": 0, "vector": 0x61, "level": True}
 ENTER: Command = {"op": "enter", "cpu": 0}
 READ_PPR: Command = call(0, 2, 0x80A)
 MESSAGE = (
-    "call SVSM_APIC_READ_REGISTER of PPR: rdx: 15 found, 0 expected;"
+    "call SVSM_APIC_READ_REGISTER of PPR: rdx: 0xf found, 0 expected;"
     " it breaks INV-6 at read PPR of vCPU 0: PPR reads 0xf, 0x0 expected"
 )
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.checkout import quirk_scenario
 from vmgexit.compare.causes import _key, explaining, first
+from vmgexit.compare.replay import apart
 from vmgexit.descriptions import Answer, Command
 from vmgexit.machine.commands import call
 from vmgexit.machine.machine import Machine
@@ -75,7 +76,7 @@ def test_what_shows_a_defect_does_not_name_it(seen_by: Command) -> None:
     assert cause.name == "apic.isr_stack differs"
     assert cause.place == "call SVSM_APIC_WRITE_REGISTER of EOI"
     assert "in service 0x47 below 0x61" in cause.before
-    assert str(cause).startswith(f"{cause.place}: apic.isr_stack: [97] found, [71] expected")
+    assert str(cause).startswith(f"{cause.place}: apic.isr_stack: [0x61] found, [0x47] expected")
 
 
 def test_a_peer_that_is_right_has_no_cause() -> None:
@@ -127,3 +128,16 @@ def test_ten_defects_are_ten_findings() -> None:
             found[finding.cause] = found.get(finding.cause, 0) + 1
     assert set(found) <= set(TEN)
     assert len(found) >= 6
+
+
+def test_long_values_are_told_from_where_they_differ() -> None:
+    ours, theirs = bytes(256).hex(), (bytes(64) + b"\x05" + bytes(191)).hex()
+    zeros = "0" * 24  # of the 129 that are alike
+    found, _, expected = apart(ours, theirs).partition(" found, ")
+    assert found == f"...{zeros}{'0' * 50}..."
+    assert expected == f"...{zeros}5{'0' * 49}... expected"
+    assert (
+        apart([["adjust", 49, 0]], None, "recorded")
+        == "[['adjust', 0x31, 0]] found, nothing recorded"
+    )
+    assert apart("same" * 30, "same" * 30 + "!").endswith("same!' expected")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..descriptions import Answer, Command
-from ..errors import DecodeError, PeerError, brief
+from ..errors import DecodeError, PeerError
 from ..machine.machine import Machine
 from ..machine.memory.memory import Memory
 from ..machine.quirks import PROFILES, Quirks, noting
@@ -35,6 +35,7 @@ from .mirror import LOOKS as _ON_INTERRUPTS
 from .mirror import Exchange, broken
 from .peer import STOPS, Answering, is_unsupported, stops
 from .pipes import plain
+from .replay import apart
 
 LOOKS = (*_ON_INTERRUPTS, *memory_looks.LOOKS)
 """The commands that only look, asked after each command."""
@@ -102,10 +103,7 @@ class Cause:
 
     def __str__(self) -> str:
         nearest = sorted(self.differences.items(), key=lambda one: _distance(one[0]))
-        parts = [
-            f"{key}: {brief(found)} found, {brief(expected)} expected"
-            for key, (found, expected) in nearest[:_SHOWN]
-        ]
+        parts = [f"{key}: {apart(found, expected)}" for key, (found, expected) in nearest[:_SHOWN]]
         if nearest[_SHOWN:]:
             parts.append(f"and {len(nearest) - _SHOWN} more")
         because = f" (explained by {self.quirk})" if self.quirk else ""

@@ -26,7 +26,7 @@ from ..wire.page_size import PAGE
 from .causes import MOST_MEETING, Cause, Failed, most_meeting
 from .lockstep import Differences, compare, misshapen
 from .peer import STOPS, Answering, is_unsupported
-from .replay import Asking, shown
+from .replay import Asking, apart
 
 LOOK: Command = {"op": "state"}
 """What is asked after each command, and compared with it."""
@@ -74,9 +74,7 @@ class HostCause(Cause):
     def __str__(self) -> str:
         because = f" (explained by {self.quirk})" if self.quirk else ""
         nearest = sorted(self.differences.items(), key=lambda one: _order(one[0]))
-        parts = [
-            f"{key}: {shown(found)} found, {shown(due)} expected" for key, (found, due) in nearest
-        ]
+        parts = [f"{key}: {apart(found, due)}" for key, (found, due) in nearest]
         return f"{self.place}{because}: {'; '.join(parts)}"
 
 

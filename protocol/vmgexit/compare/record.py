@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ..counting import count_of
 from ..descriptions import Answer, Command
 from ..errors import PeerError, ScenarioError
 from ..sequences import HOST, Sequence
@@ -22,7 +23,9 @@ class Recorded:
     failed: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        told = f"{self.sequences} sequences, {self.commands} commands recorded"
+        told = (
+            f"{count_of(self.sequences, 'sequence')}, {count_of(self.commands, 'command')} recorded"
+        )
         return f"{told}, {self.unanswered} of them without an answer" if self.unanswered else told
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..counting import count_of
 from ..descriptions import Answer, Command
 from ..devices import RECORDED, Devices
-from ..errors import TOO_DEEP, ScenarioError, cut
+from ..errors import TOO_DEEP, WIDEST, ScenarioError, cut
 from ..hosts import quirks as host_quirks
 from ..hosts import scenario as host_scenario
 from ..hosts.scenario import Session
@@ -74,7 +75,7 @@ class Mismatch:
         where = f"{self.sequence.name} line {self.sequence.line}, operation {self.index}"
         whose = "recorded" if self.is_recorded else "expected"
         parts = [
-            f"{key}: {shown(found)} found, {shown(expected)} {whose}"
+            f"{key}: {apart(found, expected, whose)}"
             for key, (found, expected) in self.differences.items()
         ]
         if self.failure:
@@ -85,10 +86,25 @@ class Mismatch:
         return f"{where}, {command['op']}: {'; '.join(parts)}{because}"
 
 
-def shown(value: Any) -> str:
-    """A value of an answer for a person, cut where it is long."""
+def apart(found: Any, expected: Any, whose: str = "expected") -> str:
+    """Two values of an answer for a person: `0x31 found, 0x51 expected`.
+
+    Of long ones what they have alike at their beginning is left out, but for the last of it.
+    """
+    texts = [_whole(value) for value in (found, expected)]
+    differ = (at for at, (one, other) in enumerate(zip(*texts, strict=False)) if one != other)
+    alike = next(differ, min(map(len, texts))) - _ALIKE
+    if alike > 0 and max(map(len, texts)) > WIDEST:
+        texts = [f"...{text[alike:]}" for text in texts]
+    return f"{cut(texts[0])} found, {cut(texts[1])} {whose}"
+
+
+_ALIKE = 24  # letters before the first that differs
+
+
+def _whole(value: Any) -> str:
     try:
-        return cut(_shown(value))
+        return _shown(value)
     except RecursionError:
         return TOO_DEEP
 
@@ -117,16 +133,20 @@ class Tally:
 
     def __str__(self) -> str:
         parts = [
-            f"{self.sequences} sequences",
-            f"{self.operations} operations",
-            f"{self.mismatches} mismatches",
+            count_of(self.sequences, "sequence"),
+            count_of(self.operations, "operation"),
+            f"{self.mismatches} mismatch{'es' * (self.mismatches != 1)}",
         ]
         if self.violations:
-            parts.append(f"{len(self.violations)} violations")
+            parts.append(count_of(len(self.violations), "violation"))
         if self.unsupported:
-            parts.append(f"{self.unsupported} operations the peer does not fully support")
+            parts.append(
+                f"{count_of(self.unsupported, 'operation')} the peer does not fully support"
+            )
         if self.unjudged:
-            parts.append(f"{self.unjudged} sequences with memory not judged by invariants")
+            parts.append(
+                f"{count_of(self.unjudged, 'sequence')} with memory not judged by invariants"
+            )
         return ", ".join(parts)
 
 
