@@ -24,7 +24,7 @@ def marks(language: str, surface: str) -> list[pytest.MarkDecorator]:
 KITS = [
     pytest.param(language, surface, marks=marks(language, surface))
     for language in TOOLS
-    for surface in ("svsm", "host")
+    for surface in ("svsm", "svsm-memory", "host")
 ]
 MEGABYTE = 1_000_000
 
@@ -48,6 +48,9 @@ def kits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Made]:
 
 OPENINGS = {
     "svsm": b'{"op": "init", "cpus": 2, "reg_count": 1}',
+    "svsm-memory": b'{"op": "init", "cpus": 2, "reg_count": 1, "memory": [[0, 4194304]],'
+    b' "svsm": [2097152, 8192], "caa": 32768, "sev_features": 17, "npf": "assign", "unvalidated": "vc",'
+    b' "pages": [[0, 2097152, "valid", 7]]}',
     "host": b'{"op": "init", "vcpus": 2}',
 }
 COMMANDS = {
@@ -56,6 +59,15 @@ COMMANDS = {
         b'{"op": "enter", "cpu": 1, "late": [{"vector": 97, "level": true}]}',
         b'{"op": "call", "cpu": 0, "protocol": 3, "request": 3, "rcx": 2096, "rdx": 1, "r8": 0}',
         b'{"op": "set_doorbell", "cpu": 0, "hex": "' + b"00" * 256 + b'"}',
+    ],
+    "svsm-memory": [
+        b'{"op": "psp", "answers": ["ok", {"err": 8589934592, "rbx": 1}, {"status": 2096}],'
+        b' "certs": [4, 1, true]}',
+        b'{"op": "call", "cpu": 0, "protocol": 1, "request": 1, "rcx": 65536, "rdx": 2096, "r8": 0}',
+        b'{"op": "call", "cpu": 0, "protocol": 0, "request": 1, "rcx": 2096, "rdx": 1, "r8": 0}',
+        b'{"op": "enter", "cpu": 0, "late": [{"vector": 97, "level": true}]}',
+        b'{"op": "host_page", "gpa": 2096, "to": "remap", "spa": 4096, "fill": 1}',
+        b'{"op": "write", "gpa": 65536, "by": 2, "hex": "' + b"01" * 88 + b'"}',
     ],
     "host": [
         b'{"op": "state"}',

@@ -207,17 +207,26 @@ STRANGE: tuple[Command, ...] = (
     {"op": "psp", "answers": [{}]},
     {"op": "psp", "answers": ["ok"], "certs": [1, 2]},
     call(2, 6, 1, protocol=0),
+    {"op": "enter", "cpu": 2},
+    {"op": "set_vmsa", "cpu": 0},
+    {"op": "host_irq", "cpu": 0, "vector": 256, "level": True},
 )
-BEYOND = (b"[" * 100_000, b'{"op": "read", "gpa": -1, "len": 1}', b"x" * 2_000_000, b"\xff")
+BEYOND = (
+    b'{"op": ["page"], "gpa": 0}',
+    b"[" * 100_000,
+    b'{"op": "read", "gpa": -1, "len": 1}',
+    b"x" * 2_000_000,
+    b"\xff",
+)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_line_has_one_answer(language: str, made: Made) -> None:
     """One that is no command is not supported, and changes nothing."""
     strange = [*(json.dumps(one).encode() for one in STRANGE), *BEYOND]
-    usual = [json.dumps(one).encode() for one in (INIT, READ)]
+    usual = [json.dumps(one).encode() for one in (INIT | {"reg_count": 1}, READ)]
     found = answers(made(language), [*usual, *strange, usual[1]])
-    assert found[0] == {"ok": True, "cpus": 2}
+    assert found[0] == {"ok": True, "cpus": 2, "reg_count": 1}
     assert found[1] == found[-1] == {"ok": True, "hex": "0707"}
     for line, answer in zip(strange, found[2:-1], strict=True):
         assert list(answer) == ["unsupported"], line[:200]

@@ -75,7 +75,9 @@ class _OnMemory(Adapter):
         operation = command.get("op")
         is_there = self.memory is not None
         is_on_memory = "memory" in command if operation == "init" else is_there
-        is_of_interrupts = self._has_apic and operation in OF_INTERRUPTS
+        is_of_interrupts = (
+            self._has_apic and isinstance(operation, str) and operation in OF_INTERRUPTS
+        )
         checked(command, COMMANDS if is_on_memory and not is_of_interrupts else PLAIN)
         return command
 
