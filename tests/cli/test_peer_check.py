@@ -38,7 +38,7 @@ def test_a_peer_that_is_right(check: Check) -> None:
     code, told = check(sys.executable, str(PYTHON_PEER))
     assert code == 0
     assert told[0] == "PEER-1 Hello: holds: python_peer, profile reference"
-    assert told[-1] == "57 rules hold, 0 not supported, 0 broken"
+    assert told[-1] == "59 rules hold, 0 not supported, 0 broken"
     assert told[-2].startswith("speed: ")
     assert told[-3].startswith("supported: init, host_irq, ")
 

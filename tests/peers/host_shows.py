@@ -52,5 +52,9 @@ BUGS: dict[str, tuple[str, Commands]] = {
         [INIT, exits(ExitCode.MMIO_WRITE, 0xFEE00000, 8, sw_scratch=GPA + 0xFF0)],
     ),
     "rdx": ("the exit CPUID: valid lacks rdx", [INIT, exits(ExitCode.CPUID, rax=0, rcx=0)]),
+    "fetch": (
+        "the exit MSR: valid lacks rax, rdx",
+        [INIT, exits(ExitCode.MSR, rcx=0x10) | {"meanwhile": [[0x398, "01"]]}],
+    ),
 }
 """What `./adapter --bugs NAME` switches on: the finding's cause, and a scenario that shows it."""

@@ -90,5 +90,7 @@ def test_a_campaign_finds_a_bug(fuzz: Fuzz) -> None:
 @needs_atheris
 @pytest.mark.long
 def test_a_campaign_of_half_a_minute_finds_every_bug_once(fuzz: Fuzz) -> None:
-    found = fuzz("all", "--time", "30", "--workers", "2")
-    assert sorted(found) == sorted(name for name, _ in BUGS.values())
+    """But for the one that shows only where another vCPU writes to the right field: that takes minutes."""
+    bugs = [bug for bug in BUGS if bug != "fetch"]
+    found = fuzz(",".join(bugs), "--time", "30", "--workers", "2")
+    assert sorted(found) == sorted(BUGS[bug][0] for bug in bugs)

@@ -3,7 +3,7 @@
 #include "vmgexit_host.h"
 
 static const char *const names[HOST_BUGS] = { "rdtsc", "size",  "write", "entry", "response",
-                                              "frame", "usage", "bound", "rdx" };
+                                              "frame", "usage", "bound", "rdx",   "fetch" };
 
 /* --- what the host calls: its platform is the kit ------------------------------------------------- */
 

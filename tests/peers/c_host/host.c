@@ -108,15 +108,17 @@ static enum host_end ioio(uint8_t *page)
 
 static enum host_end msr_access(uint8_t *page)
 {
-    const uint64_t info = get(page, INFO_1);
+    uint64_t info = get(page, INFO_1);
     uint64_t value = get(page, RDX) << 32 | (uint32_t)get(page, RAX);
 
-    if (!is_valid(page, RCX) || ((host_bugs[BUG_WRITE] ? info != 0 : info == 1) && !(is_valid(page, RAX) && is_valid(page, RDX))))
+    if (!is_valid(page, RCX) || ((host_bugs[BUG_WRITE] ? info != 0 : info & 1) && !(is_valid(page, RAX) && is_valid(page, RDX))))
         return refuse(page, MISSING);
     if (info > 1 && !host_bugs[BUG_WRITE])
         return refuse(page, INVALID);
     if (!platform_msr((uint32_t)get(page, RCX), info != 0, &value))
         return answer(page, 1, 0x8000030d); /* #GP */
+    if (host_bugs[BUG_FETCH])
+        info = get(page, INFO_1);
     done(page, 0);
     if (!info) {
         give(page, RAX, (uint32_t)value);

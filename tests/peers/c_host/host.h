@@ -18,6 +18,7 @@ enum host_bug {
     BUG_USAGE,    /* the usage of the page is not looked at */
     BUG_BOUND,    /* MMIO may go past the end of the shared buffer */
     BUG_RDX,      /* CPUID does not mark RDX valid */
+    BUG_FETCH,    /* whether an MSR exit is a read is fetched again after the read */
     HOST_BUGS
 };
 extern bool host_bugs[HOST_BUGS];

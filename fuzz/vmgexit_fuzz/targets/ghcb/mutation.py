@@ -286,8 +286,10 @@ def _set_word(pick: random.Random, operations: list[bytearray]) -> None:
 
 
 def _race(pick: random.Random, operations: list[bytearray]) -> None:
-    """Another vCPU writes to a page while it is read."""
-    pick.choice(operations)[-8:] = bytes((0xFF, pick.randrange(64))) + pick.randbytes(6)
+    """Another vCPU writes to a page while it is read: to that of one exit, or of all."""
+    raced = bytes((0xFF, pick.randrange(len(programs.RACED)))) + pick.randbytes(6)
+    for operation in pick.choice((operations[1:], [pick.choice(operations)])):
+        operation[-len(raced) :] = raced
 
 
 MUTATIONS: dict[Callable[[random.Random, list[bytearray]], None], int] = {

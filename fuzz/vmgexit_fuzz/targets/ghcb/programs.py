@@ -14,9 +14,11 @@ from typing import Any
 
 from vmgexit.descriptions import Command
 from vmgexit.hosts.commands import LOWEST_IRQ
+from vmgexit.hosts.host import RETURNED
+from vmgexit.hosts.page import OFFSETS
 from vmgexit.hosts.scenario import page_of as page_of_pieces
 from vmgexit.wire.exit_codes import ExitCode
-from vmgexit.wire.ghcb import BUFFER_OFFSET, GhcbPage
+from vmgexit.wire.ghcb import ALWAYS_VALID, BUFFER_OFFSET, GhcbPage
 from vmgexit.wire.ghcb_msr import GhcbInfo
 from vmgexit.wire.injection import DoorbellOperation
 from vmgexit.wire.page_size import PAGE
@@ -58,6 +60,13 @@ SETUPS: tuple[tuple[str, Any], ...] = (
 )
 
 WORDS = (*GhcbInfo, 0x003, 0xF00)
+
+RACED = (
+    *range(BUFFER_OFFSET, BUFFER_OFFSET + 128, 2),
+    *[OFFSETS[name] for name in (*ALWAYS_VALID, "sw_scratch", *RETURNED)] * 4,
+)
+"""Where another vCPU writes to a page meanwhile: the beginning of the buffer, and as often a field that
+says what is asked for, or with what."""
 
 
 @cache
@@ -117,7 +126,7 @@ def _vmgexit(operation: bytes) -> Command:
     }
     race = operation[_RACE:]
     if race[0] >= RARELY:
-        command["meanwhile"] = [[BUFFER_OFFSET + 2 * (race[1] % 64), race[2:4].hex()]]
+        command["meanwhile"] = [[RACED[race[1] % len(RACED)], race[2:4].hex()]]
     return command
 
 
