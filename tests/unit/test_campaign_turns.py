@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.campaign.folder import Directory
 from vmgexit_fuzz.campaign.run import Campaign, Settings
 from vmgexit_fuzz.process.kinds import KINDS, LONGEST_TURN, mix
-from vmgexit_fuzz.targets import find
+from vmgexit_fuzz.targets import Finding, find
 
 
 def campaign(tmp_path: Path, **settings: object) -> Campaign:
@@ -61,3 +62,30 @@ def test_no_turn_is_begun_when_runs_or_time_are_used_up(tmp_path: Path) -> None:
     assert made.order(1) is not None
     made.progress.inputs = 10
     assert made.order(2) is None
+
+
+def test_a_draft_is_kept_at_once_and_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process describes a finding before it shortens the input, and again afterwards."""
+    made = campaign(tmp_path)
+    target = find("scenario").open()
+    draft = target.described(Finding("one", "as it was met"), bytes(72))
+    made.progress.seconds = 7.0
+    made.found(draft, "random", is_draft=True)
+    [record] = records(tmp_path / "findings")
+    assert (record.cause, record.size) == ("one", 72)
+    assert capsys.readouterr().out == ""
+    made.progress.seconds = 9.0
+    made.found(target.described(Finding("one", "shortened"), bytes(72)), "random")
+    made.left()
+    assert capsys.readouterr().out == "finding: shortened\n"
+    [record] = records(tmp_path / "findings")
+    assert record.message == "shortened"
+    assert made.progress.last_find == 7.0  # as `status` tells it, which reads it from the disk
+
+    made.found(draft | {"cause": "two"}, "random", is_draft=True)
+    made.left()  # the process came to no more
+    assert capsys.readouterr().out == "finding: as it was met\n"
+    assert list(made.progress.causes) == ["one", "two"]
+    assert made.progress.old == set()

@@ -320,7 +320,7 @@ def test_a_line_while_it_runs_says_how_long_and_fits() -> None:
     progress = Progress(inputs=12_000, steps=300_000, seconds=9.5, coverage=640, corpus=58)
     assert progress.live(None).startswith("9.5 s: 12,000 inputs (1,263/s), ")
     progress.met("a", "x", is_new=True)
-    progress.seconds = 80
+    progress.last_find, progress.seconds = 9.5, 80
     whole = progress.live(3600.4)
     assert whole.startswith("1 min 20 s, 1 h left, last find 1 min ago: 12,000 inputs")
     assert whole.endswith(", 1 finding, coverage 640, corpus 58")

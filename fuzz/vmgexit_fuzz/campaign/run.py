@@ -256,6 +256,8 @@ class Campaign:
         """A process described a finding. It is told of a draft only where the process came to no more."""
         with self.lock:
             record, is_new = self.store.keep(told, kind=kind, **self.settings.about, **more)
+            if is_new:
+                self.progress.last_find = self.progress.seconds
             if is_draft:
                 self.drafts[record.cause] = is_new or self.drafts.get(record.cause, False)
             else:

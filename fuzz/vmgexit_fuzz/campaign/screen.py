@@ -33,9 +33,7 @@ class Progress(Figures):
         """A cause was met, whose input is kept at `path`."""
         self.causes[cause] = path
         self.findings = len(self.causes)
-        if is_new:
-            self.last_find = self.seconds
-        else:
+        if not is_new:
             self.old.add(cause)
 
     def live(self, left: float | None, width: int = 0) -> str:
