@@ -216,8 +216,9 @@ def set_up(_arguments: Sequence[str] = (), *, heavy: bool = False, node: bool = 
             install_locked(with_pip, held, LOCK)
             install(with_pip, held, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
             STAMP.write_text(fingerprint(LOCK))
+            say("made .venv; the command is .venv/bin/vmgexit")
         if heavy and not is_current(HEAVY_STAMP, HEAVY_LOCK):
-            say(f"installing {HEAVY_LOCK.name}")
+            say(f"installing {HEAVY_LOCK.name}; this takes some minutes, once")
             install_locked(python_with_pip(), held, HEAVY_LOCK)
             HEAVY_STAMP.write_text(fingerprint(HEAVY_LOCK))
         if heavy and node and not is_current(NODE_STAMP, NODE_LOCK):
@@ -276,6 +277,7 @@ def docs(arguments: Sequence[str]) -> int:
     """The documentation; a command that it shows and that fails, or a broken link, fails the build."""
     set_up(heavy=True, node=False)
     output = Path(arguments[0]) if arguments else ROOT / ".vmgexit" / "docs"
+    say("building the site; this takes about two minutes")
     return run(PYTHON, ROOT / "specs" / "site" / "build.py", output.absolute())
 
 

@@ -231,6 +231,7 @@ def test_of_very_many_vcpus_no_chart_is_made() -> None:
 def test_lines_are_broken_at_words_and_never_too_long() -> None:
     assert wrapped("RDX vector 0x31, level", 12) == ("RDX", "vector 0x31,", "level")
     assert wrapped("APIC_CONFIGURE_EMULATION", 20) == ("APIC_CONFIGURE_", "EMULATION")
+    assert wrapped("NoFurtherSignal is clear", 12) == ("NoFurther", "Signal is", "clear")
     assert wrapped("f" * 25, 10) == ("f" * 10, "f" * 10, "f" * 5)
     assert wrapped("a\n\nb", 10) == ("a", "", "b")
 

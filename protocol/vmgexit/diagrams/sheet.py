@@ -55,13 +55,13 @@ STYLE = """
 }"""
 """Of every drawing; a page with many has it once."""
 
-_PIECES = re.compile(r"(?<=[_,/])(?=\w)")
+_PIECES = re.compile(r"(?<=[_,/])(?=\w)|(?<=[a-z])(?=[A-Z])")
 """Where a word is broken that is too long for a line."""
 
 
 def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Lines of at most `width` characters: broken at spaces, a longer word after `_`, else anywhere. A
-    number stays with the word before it."""
+    """Lines of at most `width` characters: broken at spaces, a longer word after `_` or before a capital, else
+    anywhere. A number stays with the word before it."""
     found: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
