@@ -60,8 +60,8 @@ _PIECES = re.compile(r"(?<=[_,/])(?=\w)|(?<=[a-z])(?=[A-Z])")
 
 
 def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Lines of at most `width` characters: broken at spaces, a longer word after `_` or before a capital, else
-    anywhere. A number stays with the word before it."""
+    """Lines of at most `width` characters: broken at spaces, a longer word after `_` or before a
+    capital, else anywhere. A number stays with the word before it."""
     found: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
