@@ -45,6 +45,17 @@ def told_of(data: bytes, finding: Finding = FINDING) -> dict[str, Any]:
     return target.described(finding, data, target.read(data))
 
 
+def test_a_finding_that_ended_its_process_was_met_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, _ = Store(tmp_path).keep(told_of(INIT + ENTER), kind="random", **ABOUT)
+    triage._table([record])
+    _, row = capsys.readouterr().out.splitlines()
+    name, count, size, unit, *first, day, clock, _ = row.split(maxsplit=8)
+    assert (name, count, size, unit) == ("scenario-inv-9-call-3-2", "1", "2", "commands")
+    assert first == [day, clock]
+
+
 def test_a_finding_is_kept_as_input_text_commands_and_record(tmp_path: Path) -> None:
     data = INIT + ENTER
     record, is_new = Store(tmp_path).keep(told_of(data), kind="random", **ABOUT)

@@ -65,12 +65,13 @@ def _table(chosen: list[Record]) -> None:
     rows = [
         {
             "finding": record.id,
-            "count": f"{record.count:,}",
+            # A process that was ended by its finding has not counted it.
+            "count": f"{max(record.count, 1):,}",
             "size": count_of(record.commands, "command")
             if record.commands
             else count_of(record.size, "byte"),
             "first seen": _when(record.first),
-            "last seen": _when(record.last),
+            "last seen": _when(record.last or record.first),
             "": "known" * record.known,
             "what": one_line(record.message),
         }
