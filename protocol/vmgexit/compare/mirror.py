@@ -32,7 +32,7 @@ from ..machine.vcpu import (
     Mailbox,
     Posting,
 )
-from ..machine.vm import REQUESTS, Reason, Vcpu
+from ..machine.vm import REQUEST_CODES, Reason, Vcpu
 from ..watch.invariants import INVARIANTS
 from ..watch.judged import Violation
 from ..watch.watch import Watch
@@ -198,7 +198,7 @@ class Mirror(Machine):
             self.stopped = _documented(cpu, answer)
             return dict(self.stopped)
         for request in answer.get("calls", ()):
-            code = _CODES[request["call"]]
+            code = REQUEST_CODES[request["call"]]
             if code in cpu.refusing:
                 cpu.refusing.remove(code)
         carry_out = _BESIDE.get(command["op"])
@@ -271,7 +271,7 @@ def _called(mirror: Mirror, cpu: Vcpu, command: Command, answer: Answer) -> None
 
 
 def _refuses(mirror: Mirror, cpu: Vcpu, command: Command, answer: Answer) -> None:
-    cpu.refusing.append(_CODES[command["call"]])
+    cpu.refusing.append(REQUEST_CODES[command["call"]])
 
 
 def _new_vmsa(mirror: Mirror, cpu: Vcpu, command: Command, answer: Answer) -> None:
@@ -284,7 +284,6 @@ _BESIDE: dict[str, Callable[[Mirror, Vcpu, Command, Answer], None]] = {
     "host_refuse": _refuses,
     "set_vmsa": _new_vmsa,
 }
-_CODES = {name: code for code, name in REQUESTS.items()}
 _NMI = 4  # message type
 
 
@@ -366,7 +365,7 @@ def _read(command: Command, answer: Answer) -> Answer:
         if not isinstance(answer["calls"], list):
             raise _Unread
         for request in answer["calls"]:
-            if _object(request).get("call") not in _CODES:
+            if _object(request).get("call") not in REQUEST_CODES:
                 raise _Unread
             _number(request.get("info1"))
     return read

@@ -35,9 +35,8 @@ from .vcpu import (
     event_type,
     is_nmi,
 )
-from .vm import REQUESTS, Assertion, Termination, Vcpu, Vm
+from .vm import REQUEST_CODES, Assertion, Termination, Vcpu, Vm
 
-_CODES = {name: code for code, name in REQUESTS.items()}
 Carries = Callable[[Command], Answer]
 """What carries out one command and nothing else."""
 Handler = Callable[["Machine", Vcpu, Command], Answer]
@@ -179,7 +178,7 @@ class Machine:
         return post.step
 
     def _host_refuse(self, cpu: Vcpu, command: Command) -> None:
-        cpu.refusing.append(_CODES[command["call"]])
+        cpu.refusing.append(REQUEST_CODES[command["call"]])
 
     def _enter(self, cpu: Vcpu, command: Command) -> Entry:
         under_way, late = self._entry(cpu), None

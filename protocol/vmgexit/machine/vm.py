@@ -31,6 +31,7 @@ REQUESTS = {
     for code in (ExitCode.SPECIFIC_EOI, ExitCode.HV_IPI, ExitCode.DISABLE_ALTERNATE_INJECTION)
 }
 """What an SVSM asks of the host, and its name in recordings and scenarios."""
+REQUEST_CODES = {name: code for code, name in REQUESTS.items()}
 
 
 class Assertion(Exception):

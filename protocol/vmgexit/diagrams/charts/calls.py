@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...descriptions import Command
-from ...machine.vm import REQUESTS
+from ...machine.vm import REQUEST_CODES
 from ...schema import Bits, members
 from ...wire.apic import ApicIcr, ApicRegister, ApicSelfIpi, ApicTpr
 from ...wire.calls import find_call
@@ -75,14 +75,11 @@ def code(rax: int, call: Call | None) -> str:
     return member.name if known and member is not None else f"code {rax:#x}"
 
 
-_CODES = {name: code for code, name in REQUESTS.items()}
-
-
 def requests(step: Step) -> Iterator[Item]:
     """What the SVSM asked of the host meanwhile."""
     for made in step.answer.get("calls", ()):
         cpu, name = made["cpu"], made["call"]
-        row = find_exit(_CODES[name]) if name in _CODES else None
+        row = find_exit(REQUEST_CODES[name]) if name in REQUEST_CODES else None
         layout = row.info1.layout if row else None
         held = number(made["info1"]) if layout is None else fields(layout.of(made["info1"]))
         text = f"{name.upper()}\n{held}"

@@ -7,7 +7,7 @@ makes the host split it. Both then start again. Each that is carried out adds a 
 
 from __future__ import annotations
 
-from ...wire.page_size import LARGE_PAGE
+from ...wire.page_size import LARGE_PAGE, PAGE
 from ...wire.rmp import PageSize, PageStatus
 from .layout import GUEST_VMPL
 from .memory import Memory, chunk_of
@@ -15,6 +15,8 @@ from .rmp import ASSIGNED, FRAME, LARGE, OWNER, VALIDATED, VMSA, permissions, wi
 
 LOWEST_VMPL = 3
 _4K, _2M = map(int, PageSize)
+SIZES = {_4K: PAGE, _2M: LARGE_PAGE}
+"""Bytes of a page, by the operand that says its size."""
 
 IN_USE = 3
 """RMPADJUST: FAIL_INUSE, the page is the VMSA of a vCPU that executes."""

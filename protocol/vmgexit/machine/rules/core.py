@@ -10,7 +10,7 @@ from ...wire.page_size import LARGE_PAGE, PAGE
 from ...wire.rmp import PageSize, PageStatus
 from ...wire.svsm import ResultCode
 from ...wire.vmsa import EFER_SVME
-from ..memory.instructions import LOWEST_VMPL, pvalidate
+from ..memory.instructions import LOWEST_VMPL, SIZES, pvalidate
 from ..memory.layout import GUEST_VMPL
 from ..memory.registry import END, HEAD, Home, Registration
 from ..memory.rmp import READ, permissions
@@ -20,7 +20,6 @@ from ..vm import Assertion, Vcpu
 from . import apic
 from .operands import (
     PROTOCOLS_OWN,
-    SIZES,
     Refused,
     adjust,
     faults_on_adjusting,

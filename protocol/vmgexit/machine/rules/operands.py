@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...wire.page_size import LARGE_PAGE, PAGE
-from ...wire.rmp import PageSize, PageStatus
+from ...wire.page_size import PAGE
+from ...wire.rmp import PageStatus
 from ...wire.svsm import ResultCode
 from ..memory.instructions import IN_USE, LOWEST_VMPL, rmpadjust
 from ..memory.layout import GUEST_VMPL
@@ -17,8 +17,6 @@ from ..memory.memory import Memory
 from ..memory.registry import END, Registry
 from ..memory.rmp import ALL
 from ..vm import Assertion, Reason, Termination, Vcpu
-
-SIZES: dict[int, int] = {PageSize.SIZE_4K: PAGE, PageSize.SIZE_2M: LARGE_PAGE}
 
 PROTOCOLS_OWN = 0x80001000
 """What a failed instruction answers: its status above this code."""

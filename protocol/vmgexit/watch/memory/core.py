@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...machine.memory.instructions import LOWEST_VMPL, pvalidate
+from ...machine.memory.instructions import LOWEST_VMPL, SIZES, pvalidate
 from ...machine.memory.layout import GUEST_VMPL
 from ...machine.memory.registry import END, HEAD, Home, Registration
 from ...machine.memory.rmp import ALL, permissions
@@ -17,7 +17,6 @@ from .outcome import FAILED, Outcome, Refusal
 
 Result = ResultCode
 
-_SIZES: dict[int, int] = {PageSize.SIZE_4K: PAGE, PageSize.SIZE_2M: LARGE_PAGE}
 _NONE = dict.fromkeys(range(GUEST_VMPL, LOWEST_VMPL + 1), 0)
 """No permission for the guest's VMPL and those below."""
 
@@ -68,7 +67,7 @@ def pvalidate_list(call: Outcome, at: int) -> None:
 
 def _do(call: Outcome, entry: PvalidateEntry, page_of_list: int) -> None:
     size = entry.page_size
-    length = _SIZES.get(size, 0)
+    length = SIZES.get(size, 0)
     address = entry.frame * PAGE
     if entry.reserved_11_4 or not length or address % length:
         raise Refusal(Result.INVALID_PARAMETER)
@@ -82,7 +81,7 @@ def _do(call: Outcome, entry: PvalidateEntry, page_of_list: int) -> None:
 
 
 def _validate(call: Outcome, address: int, size: int, *, any_state: bool) -> None:
-    memory, length = call.memory, _SIZES[size]
+    memory, length = call.memory, SIZES[size]
     status, unchanged = pvalidate(memory, address, size, valid=True)
     if status:
         raise Refusal(FAILED + status)
@@ -110,7 +109,7 @@ def _invalidate(call: Outcome, address: int, size: int, *, any_state: bool) -> N
     if unchanged and not any_state:
         raise Refusal(Result.FAIL_NOCHANGE)
     if not unchanged:
-        _note(call.noted, address, _SIZES[size], valid=False)
+        _note(call.noted, address, SIZES[size], valid=False)
     call.memory.did.append(["flush", address, size])
 
 

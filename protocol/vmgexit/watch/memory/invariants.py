@@ -25,6 +25,7 @@ from ...machine.memory.words import R8, RAX, RCX, RDX
 from ...machine.vm import Reason, Vm
 from ...wire.attestation import AttestationCall
 from ...wire.core import PvalidateEntry, PvalidateHeader
+from ...wire.doorbell import LOWER_VMPLS
 from ...wire.page_size import LARGE_PAGE, PAGE
 from ...wire.rmp import PageSize
 from ...wire.svsm import CoreCall, Protocol
@@ -35,7 +36,6 @@ from .books import Books, MemoryStep, is_usable, operation_of, parts_of
 INVARIANTS: list[Invariant] = []
 
 _ATTESTS = tuple(map(int, AttestationCall))
-_ALL_VMPLS = (1, 2, 3)
 _ZERO = bytes(PAGE)
 _invariant = adding_to(INVARIANTS, on_memory=True)
 
@@ -57,7 +57,7 @@ def _vmsas_are_the_svsms(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None
         (step.place, f"VMPL {vmpl} may do {allowed:#x} with the VMSA at {page:#x}")
         for page in named
         if memory.is_mine(page)  # else it is another page that the host put there
-        for vmpl in _ALL_VMPLS
+        for vmpl in LOWER_VMPLS
         if (allowed := permissions(memory.entry(page), vmpl))
     ]
 
@@ -162,9 +162,9 @@ def _svsm_memory(vm: Vm, books: Books, step: MemoryStep) -> Wrong | None:
         if not first <= at < last:
             continue
         wrong = wrong or []
-        allowed = [permissions(entry, vmpl) for vmpl in _ALL_VMPLS]
+        allowed = [permissions(entry, vmpl) for vmpl in LOWER_VMPLS]
         if entry & FRAME == at:
-            if any(allowed) and allowed != [permissions(was, vmpl) for vmpl in _ALL_VMPLS]:
+            if any(allowed) and allowed != [permissions(was, vmpl) for vmpl in LOWER_VMPLS]:
                 wrong.append((step.place, f"VMPLs may do {allowed} with SVSM memory at {at:#x}"))
         elif was & VALIDATED and was & FRAME == entry & FRAME:
             continue  # the host gave the page away before, and the guest has had it
