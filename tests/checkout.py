@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,3 +25,11 @@ def quirk_scenario(name: str) -> list[Command]:
     with (QUIRKS / f"{name}.jsonl").open("rb") as stream:
         [sequence] = sequences(stream, name)
     return sequence.commands
+
+
+def complaint(run: subprocess.CompletedProcess[str]) -> str:
+    """The one line that bad input gets."""
+    assert run.returncode == 2, run
+    assert run.stdout == ""
+    [line] = run.stderr.splitlines()
+    return line
