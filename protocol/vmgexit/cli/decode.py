@@ -57,6 +57,16 @@ def register(parser: argparse.ArgumentParser) -> None:
         "vmgexit decode ghcb page.bin --host kvm --vm ghcb_version=1 --vm snp=false",
     )
     add_structure(parser)
+    _add_input(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object for each structure")
+    parser.add_argument("--summary", action="store_true", help="five lines for each structure")
+    parser.add_argument("--strict", action="store_true", help="exit 1 when a rule is broken")
+    _add_beside(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    """Where the bytes are, and which of them are read."""
     parser.add_argument(
         "file",
         nargs="?",
@@ -96,9 +106,10 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="FILE is an image of memory: raw, an ELF core, a kdump; read at that guest-physical address",
     )
     parser.add_argument("--pad", action="store_true", help="fill short input up with zeros")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each structure")
-    parser.add_argument("--summary", action="store_true", help="five lines for each structure")
-    parser.add_argument("--strict", action="store_true", help="exit 1 when a rule is broken")
+
+
+def _add_beside(parser: argparse.ArgumentParser) -> None:
+    """What is shown besides the structure: an opened payload, the answer of a host."""
     parser.add_argument(
         "--secrets",
         metavar="FILE",
@@ -124,7 +135,6 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="what the VM of --host is like, once for each key, such as snp=false; gpa is the page's"
         " address; specs/hosts.md has all keys",
     )
-    parser.set_defaults(run=run)
 
 
 def _count(text: str) -> int:
