@@ -264,24 +264,8 @@ def _encoded(text: str, charset: str, line: int) -> bytes:
 
 
 def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
-    values: list[_Token] = []
-    for token in body:
-        if token.kind == "repeats":
-            if not values:
-                raise DecodeError(
-                    f"line {token.line}: {token.text} found, an element expected before"
-                )
-            values += values[-1:] * (_times(token, len(values)) - 1)
-        elif token.kind == "dots":
-            raise DecodeError(
-                f"line {token.line}: '...' found, every element expected: it is cut there"
-            )
-        elif token.kind == "number" or (token.kind == "word" and _is_hex(token.text)):
-            values.append(token)
-        elif token.kind == "word" or token.text not in (",", ";", "(", ")"):
-            raise DecodeError(f"line {token.line}: {brief(token.text)} found, a number expected")
-    if not values:
-        raise DecodeError("line 1: no element found, numbers expected")
+    """The bytes of an array's elements, which `head` may give a type and a number."""
+    values = _numbers_of(body)
     notes: list[str] = []
     texts = [_bare(token.text) for token in values]
     base = _base(texts)
@@ -307,6 +291,29 @@ def _elements(head: list[_Token], body: list[_Token], size: int) -> Literal:
         form=f"an array of {count_of(len(data) // width, 'element')} of {count_of(width, 'byte')}",
         notes=tuple(notes),
     )
+
+
+def _numbers_of(body: list[_Token]) -> list[_Token]:
+    """The numbers of an array, as often as it says; at least one. Raises DecodeError."""
+    values: list[_Token] = []
+    for token in body:
+        if token.kind == "repeats":
+            if not values:
+                raise DecodeError(
+                    f"line {token.line}: {token.text} found, an element expected before"
+                )
+            values += values[-1:] * (_times(token, len(values)) - 1)
+        elif token.kind == "dots":
+            raise DecodeError(
+                f"line {token.line}: '...' found, every element expected: it is cut there"
+            )
+        elif token.kind == "number" or (token.kind == "word" and _is_hex(token.text)):
+            values.append(token)
+        elif token.kind == "word" or token.text not in (",", ";", "(", ")"):
+            raise DecodeError(f"line {token.line}: {brief(token.text)} found, a number expected")
+    if not values:
+        raise DecodeError("line 1: no element found, numbers expected")
+    return values
 
 
 def _times(token: _Token, before: int) -> int:
