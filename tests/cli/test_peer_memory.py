@@ -154,6 +154,27 @@ def test_seven_bugs_are_no_more_findings(tmp_path: Path, opened: Opened) -> None
     assert len(found) >= 4
 
 
+OF_ATTESTATION = {
+    "nonce-reused": ("        has_key = false;", "        has_key = made.kind == VMGEXIT_INVALID;"),
+    "buffers-may-overlap": ("if (overlap(&parts[i]", "if (count > 3 && overlap(&parts[i]"),
+    "unknown-attest-call": ("RESULT_CODE_UNSUPPORTED_CALL", "RESULT_CODE_UNSUPPORTED_PROTOCOL"),
+}
+"""Bugs of its attestation in C: the quirk that each is named by, and the edit that makes it."""
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("name", OF_ATTESTATION)
+def test_a_bug_of_attestation_is_named(name: str, tmp_path: Path, opened: Opened) -> None:
+    folder, (right, wrong) = of("c", tmp_path / "project"), OF_ATTESTATION[name]
+    source = folder / "attestation.c"
+    assert source.read_text().count(right) == 1
+    source.write_text(source.read_text().replace(right, wrong))
+    target = opened(built(folder, CFLAGS="-O0"), ",".join(LACKS))
+    with pytest.raises(Finding) as caught:
+        target.run(program.write(quirk_scenario(name)))
+    assert caught.value.cause == name
+
+
 INIT: Command = {
     "op": "init", "cpus": 2, "memory": [[0, 0x400000]], "svsm": [0x200000, 0x2000], "caa": 0x8000,
     "sev_features": 1, "npf": "stop", "unvalidated": "vc", "pages": [[0, 0x200000, "valid", 7]],
