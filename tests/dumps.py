@@ -260,6 +260,7 @@ WRITERS: dict[str, Writer] = {
     **{f"xxd -e -g{size}": _p(xxd, group=size, little=True) for size in NARROW},
     "xxd -b": _p(xxd_bits),
     "hexdump -C": _p(canonical),
+    "hexdump -C with a byte order mark": lambda data, base: f"\ufeff{canonical(data, base)}",
     **{
         f"od -A{radix} -t {'o' * octal or 'x'}{size}": _p(
             _octal_dump, size=size, octal=octal, radix=radix

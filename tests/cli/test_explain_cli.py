@@ -206,6 +206,8 @@ def test_a_guid_as_text_and_as_it_stands_in_memory(run: Run) -> None:
 def test_what_is_not_known_is_told_with_the_nearest_names(run: Run) -> None:
     assert "nearest names: SNP_RUN_VMPL" in run("explain", "SNP_RUN_VMPP").complaint
     assert "not known; tried: names, exit codes" in run("explain", "zzzzzz").complaint
+    for name in ("zzzzzz.txt", "/no/such"):
+        assert "not known; no file of that name; tried: names" in run("explain", name).complaint
 
 
 def test_the_number_within_what_is_not_known_is_pointed_to(run: Run) -> None:

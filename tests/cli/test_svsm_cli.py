@@ -176,6 +176,25 @@ def test_a_terminal_is_prompted_and_mistakes_do_not_count(
     assert "  spa 0x1000\n" in done.out
 
 
+def test_ctrl_c_drops_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = iter(["^C", "page 0x1000", "^D"])
+
+    def type_one(prompt: str) -> str:
+        print(prompt, end="")
+        line = next(lines)
+        if line == "^C":
+            raise KeyboardInterrupt
+        if line == "^D":
+            raise EOFError
+        return line
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", type_one)
+    done = run("svsm")
+    assert (done.code, done.err) == (0, "")
+    assert "svsm> \nsvsm>   spa 0x1000" in done.out
+
+
 def test_help_names_every_call_and_argument(script: Script) -> None:
     done = script("help", "help calls", "help host_page")
     assert done.code == 0

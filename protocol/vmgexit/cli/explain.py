@@ -25,6 +25,7 @@ from ..wire.page_size import PAGE
 from .formatter import examples
 from .writer import Writer
 
+_FILE = re.compile(r"\S*/\S*|\S+\.[a-z][a-z0-9]{1,4}")  # what looks like the name of one
 _NUMBER = re.compile(r"(?<!\w)0[xX][0-9a-fA-F]{1,16}(?!\w)")
 
 
@@ -77,6 +78,8 @@ def _explain_text(text: str, arguments: argparse.Namespace) -> None:
     if not reader.count.known and not _whole(text, arguments):
         near = nearest(text)
         hint = f"; nearest names: {', '.join(near)}" if near else ""
+        if _FILE.fullmatch(text):
+            hint += "; no file of that name"
         if (number := _NUMBER.search(text)) and number[0] != text:
             hint += f"; of the number alone: vmgexit explain {number[0]}"
         raise UsageError(

@@ -127,16 +127,20 @@ def _script(name: str) -> Iterator[str]:
 
 
 def _typed_lines() -> Iterator[str]:
-    """Lines from the terminal, with a history where Python has readline."""
+    """Lines from the terminal, with a history where Python has readline. Ctrl-C drops a line."""
     with contextlib.suppress(ImportError):
         import_module("readline")
     print("An SVSM with 16 MiB of memory and two vCPUs; `help` lists what can be typed.")
     while True:
         try:
-            yield input(PROMPT)
+            line = input(PROMPT)
+        except KeyboardInterrupt:
+            print()
         except EOFError:
             print()
             return
+        else:
+            yield line
 
 
 class Session:

@@ -37,7 +37,7 @@ def read(text: str, size: int = 0) -> Dump:
     """
     lines = [
         Source(number, *prefixes.split(line))
-        for number, whole in enumerate(text.splitlines(), 1)
+        for number, whole in enumerate(text.removeprefix("\ufeff").splitlines(), 1)
         for line in prefixes.lines_of(whole)
         if line.strip()
     ]

@@ -60,7 +60,7 @@ function _memberOf(line, name) {
 
 /** What `text` shows. `size`: of the structure expected, 0 if not known. Throws DecodeError. */
 function readDump(text, size = 0) {
-  const lines = linesOf(text)
+  const lines = linesOf(text.replace(/^\ufeff/, ""))
     .flatMap((line, at) => _heldBy(line).map((line) => ({ line, number: at + 1 })))
     .filter(({ line }) => trimmed(line))
     .map(({ line, number }) => {
