@@ -9,7 +9,7 @@ from typing import Any
 
 from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.campaign.folder import Directory
-from vmgexit_fuzz.campaign.run import Campaign, Settings
+from vmgexit_fuzz.campaign.workers import Campaign, Settings
 from vmgexit_fuzz.process.parent import INTERRUPTED
 from vmgexit_fuzz.process.turns import Turns
 from vmgexit_fuzz.targets import find

@@ -19,7 +19,7 @@ from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.campaign import cluster, statistics
 from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.campaign.folder import Directory
-from vmgexit_fuzz.campaign.run import Settings
+from vmgexit_fuzz.campaign.workers import Settings
 from vmgexit_fuzz.targets import find
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,9 @@ from vmgexit.errors import VmgexitError
 from vmgexit_fuzz.campaign import runs, statistics
 from vmgexit_fuzz.campaign.folder import FORMAT, LEAST_FREE, Directory
 from vmgexit_fuzz.campaign.merge import merge
-from vmgexit_fuzz.campaign.run import Settings, run
+from vmgexit_fuzz.campaign.run import run
 from vmgexit_fuzz.campaign.statistics import Line, unseen
+from vmgexit_fuzz.campaign.workers import Settings
 from vmgexit_fuzz.targets import find
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ def test_a_disk_that_fills_up_ends_a_campaign_in_one_line(
     rooms = iter((LEAST_FREE, LEAST_FREE))
     monkeypatch.setattr(Directory, "free", lambda self: next(rooms, LEAST_FREE - 1))
     settings = Settings(find("scenario"), Directory.at(tmp_path / "c"), seconds=30)
-    monkeypatch.setattr("vmgexit_fuzz.campaign.run._SHOW_SECONDS", 10)
+    monkeypatch.setattr("vmgexit_fuzz.campaign.workers._SHOW_SECONDS", 10)
     with pytest.raises(VmgexitError, match="the disk is full: 15 MiB free, 16 expected; the same"):
         run(settings)
     assert runs.read(tmp_path / "c" / "runs.jsonl")[0].ended
@@ -153,10 +154,10 @@ def test_how_long_it_ran(tmp_path: Path) -> None:
 
 
 def test_statistics_survive_a_torn_line(tmp_path: Path) -> None:
-    statistics.append(tmp_path, line())
+    statistics.add(tmp_path, line())
     with (tmp_path / "0.jsonl").open("a") as stream:
         stream.write('{"at": 12, "wor')
-    statistics.append(tmp_path, line())
+    statistics.add(tmp_path, line())
     assert statistics.read(tmp_path) == [line(), line()]
     assert statistics.read_lines(tmp_path) == ([line(), line()], 1)
     texts = (tmp_path / "0.jsonl").read_text().splitlines()

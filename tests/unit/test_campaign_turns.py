@@ -6,7 +6,7 @@ import pytest
 
 from vmgexit_fuzz.campaign.findings import records
 from vmgexit_fuzz.campaign.folder import Directory
-from vmgexit_fuzz.campaign.run import Campaign, Settings
+from vmgexit_fuzz.campaign.workers import Campaign, Settings
 from vmgexit_fuzz.process.kinds import KINDS, LONGEST_TURN, mix
 from vmgexit_fuzz.targets import Finding, find
 
@@ -76,6 +76,7 @@ def test_a_draft_is_kept_at_once_and_told_once(
     [record] = records(tmp_path / "findings")
     assert (record.cause, record.size) == ("one", 72)
     assert capsys.readouterr().out == ""
+    assert made.progress.findings == 1
     made.progress.seconds = 9.0
     made.found(target.described(Finding("one", "shortened"), bytes(72)), "random")
     made.left()

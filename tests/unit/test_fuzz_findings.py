@@ -13,8 +13,8 @@ from vmgexit.machine import program
 from vmgexit.machine.scenario import sequences
 from vmgexit_fuzz.campaign.findings import Store, records, slug, target_of
 from vmgexit_fuzz.campaign.folder import Directory
-from vmgexit_fuzz.campaign.run import Campaign, Settings
 from vmgexit_fuzz.campaign.screen import PLAIN_SECONDS, Progress, Screen, command
+from vmgexit_fuzz.campaign.workers import Campaign, Settings
 from vmgexit_fuzz.cli import replay, triage
 from vmgexit_fuzz.cli.options import usual_folder
 from vmgexit_fuzz.process import child, minimize
@@ -331,7 +331,7 @@ def test_a_line_while_it_runs_says_how_long_and_fits() -> None:
     progress = Progress(inputs=12_000, steps=300_000, seconds=9.5, coverage=640, corpus=58)
     assert progress.live(None).startswith("9.5 s: 12,000 inputs (1,263/s), ")
     progress.met("a", "x", is_new=True)
-    progress.last_find, progress.seconds = 9.5, 80
+    progress.seconds = 80
     whole = progress.live(3600.4)
     assert whole.startswith("1 min 20 s, 1 h left, last find 1 min ago: 12,000 inputs")
     assert whole.endswith(", 1 finding, coverage 640, corpus 58")

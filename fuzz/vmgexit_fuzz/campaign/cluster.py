@@ -1,6 +1,6 @@
 """A campaign whose fuzzing processes run on the nodes of a dask cluster.
 
-The center is a campaign like any other (`run`), with the same folder, the same mix of kinds and the
+The center is a campaign like any other (`workers`), with the same folder, the same mix of kinds and the
 same statistics. But a node plays the turns of each worker (`node`). One turn is one task: the task carries
 an order and a sample of the corpus to the node, and carries back what the process told and which
 inputs it kept. On the way, events tell how it goes. A turn may be played twice, so nodes may come and go.
@@ -35,8 +35,9 @@ from vmgexit.files import write
 
 from ..process.child import Order
 from ..process.parent import INTERRUPTED, Process
-from . import run as local
+from . import workers as local
 from .node import Played, play, whole
+from .run import run as run_here
 
 CONNECT_SECONDS = 10
 ROUND_SECONDS = 20.0  # at most; what a lost node costs
@@ -71,7 +72,7 @@ def run(settings: local.Settings, address: str, rounds: int | None) -> int:
     """Run a campaign on the cluster whose scheduler is at `address`, so many rounds at a time, or as
     many as it has threads. As `run.run`; raises VmgexitError where there is no such cluster."""
     with _connected(address) as client:
-        return local.run(
+        return run_here(
             settings, lambda settings: ClusterCampaign(settings, client, address, rounds)
         )
 

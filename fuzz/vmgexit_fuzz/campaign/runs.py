@@ -5,14 +5,12 @@ A run that was killed has no line of its end; it ended with what its workers las
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .statistics import Line
-from .untrusted import MOST, is_file, object_of, typed
+from .untrusted import MOST, append, is_file, object_of, typed
 
 
 @dataclass(slots=True)
@@ -27,20 +25,14 @@ class Run:
 def begin(path: Path, limit: float | None) -> Run:
     """Note that a run begins. Raises OSError."""
     run = Run(time.time(), limit or 0.0)
-    _append(path, {name: value for name, value in asdict(run).items() if value})
+    append(path, {name: value for name, value in asdict(run).items() if value})
     return run
 
 
 def end(path: Path, run: Run) -> None:
     """Note that it ended. Raises OSError."""
     run.ended = time.time()
-    _append(path, {"ended": run.ended})
-
-
-def _append(path: Path, told: dict[str, float]) -> None:
-    # A line end first: the line before may be torn.
-    with path.open("ab") as stream:
-        os.write(stream.fileno(), f"\n{json.dumps(told)}\n".encode())
+    append(path, {"ended": run.ended})
 
 
 def read(path: Path) -> list[Run]:

@@ -30,10 +30,12 @@ class Progress(Figures):
     interrupted: bool = False
 
     def met(self, cause: str, path: str, *, is_new: bool) -> None:
-        """A cause was met, whose input is kept at `path`."""
+        """A cause was met, whose input is kept at `path`; an empty one where it is not known yet."""
         self.causes[cause] = path
-        self.findings = len(self.causes)
-        if not is_new:
+        self.findings = sum(map(bool, self.causes.values()))  # those that are on the disk
+        if is_new:
+            self.last_find = self.seconds
+        else:
             self.old.add(cause)
 
     def live(self, left: float | None, width: int = 0) -> str:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmgexit.files import write
 
-from .untrusted import MOST, files, filled, object_of, typed
+from .untrusted import MOST, append, files, filled, object_of, typed
 
 WRITE_SECONDS = 2.0  # between two lines
 
@@ -72,20 +71,9 @@ class StateCounts:
         write(self.path, json.dumps(told).encode())
 
 
-def append(folder: Path, line: Line) -> None:
+def add(folder: Path, line: Line) -> None:
     """Add a line to its worker's file. Raises OSError."""
-    text = json.dumps(asdict(line), separators=(",", ":")) + "\n"
-    path = folder / f"{line.worker}.jsonl"
-    with path.open("ab") as stream:
-        if stream.tell() and not _ends_well(path):
-            text = f"\n{text}"
-        os.write(stream.fileno(), text.encode())
-
-
-def _ends_well(path: Path) -> bool:
-    with path.open("rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"
+    append(folder / f"{line.worker}.jsonl", asdict(line))
 
 
 def read(folder: Path) -> list[Line]:

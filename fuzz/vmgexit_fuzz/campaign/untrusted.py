@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -55,3 +56,13 @@ def typed(value: Any, otherwise: Any) -> Any:
     if type(value) not in (int, float) or not 0 <= value < MOST:
         return otherwise
     return type(otherwise)(value)
+
+
+def append(path: Path, told: dict[str, Any]) -> None:
+    """Add a JSON line to a file. The line before may be torn: then it is ended first. Raises OSError."""
+    text = json.dumps(told, separators=(",", ":")) + "\n"
+    with path.open("a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            text = text if stream.read(1) == b"\n" else f"\n{text}"
+        os.write(stream.fileno(), text.encode())

@@ -13,7 +13,8 @@ from vmgexit.errors import UsageError
 
 from ..campaign import cluster
 from ..campaign.folder import Directory
-from ..campaign.run import Settings, run
+from ..campaign.run import run
+from ..campaign.workers import Settings
 from ..process.kinds import KINDS
 from ..targets import TARGETS, find
 from .inputs import seeds
