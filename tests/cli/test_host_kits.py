@@ -3,6 +3,7 @@
 import json
 import lzma
 import random
+import re
 import shlex
 import subprocess
 import sys
@@ -297,21 +298,39 @@ def test_after_a_panic_it_answers_by_that_until_the_next_init(
         assert stays.pid == process
 
 
-def test_what_a_host_does_not_tell_is_not_compared(tmp_path: Path) -> None:
+def test_a_host_that_has_less(tmp_path: Path) -> None:
+    """What it does not tell is not compared, it has no events, and a panic ends its process."""
     folder = project("python", tmp_path / "project", filled_in=False, surface="host")
     file = folder / "host.py"
-    file.write_text(file.read_text().replace("tells = True", "tells = False"))
+    text = file.read_text()
+    for line in re.findall(r"    (?:stays|tells|has_events) = True.*\n", text):
+        text = text.replace(line, "")
+    file.write_text(text.replace("return self.cpuid(page)", "raise AssertionError"))
     adapter = str(built(folder, PYTHON=sys.executable))
-    [state] = told(adapter, {"op": "state"})
+    state, irq = told(adapter, {"op": "state"}, {"op": "irq", "vector": 97})
     assert state == {
         "unsupported": "what the host keeps",
         "ended": False,
         "mappings": 0,
         "pages": [],
     }
+    assert irq == {"unsupported": "events for VMPL 0"}
     registered = {"op": "msr", "request": 0x8 << 12 | 0x012}
     with Peer([adapter]) as new:
         assert first(new, REFERENCE, [{"op": "init"}, registered]) is None
+    sent = [{"op": "init", "registered": 0x7000}, exits(ExitCode.CPUID, rax=0, rcx=0), registered]
+    run = subprocess.run([adapter], input=to_lines(sent).encode(), capture_output=True, timeout=60)
+    hello, *found = map(json.loads, run.stdout.splitlines())
+    assert "stays" not in hello
+    assert [list(one) for one in found] == [["ok"], ["panic"]]
+
+
+@pytest.mark.long
+def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
+    folder = project("python", tmp_path / "project", filled_in=False, surface="host")
+    words = ["-m", "mypy", "--strict", "--explicit-package-bases", "main.py"]
+    run = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
 
 
 STRANGE = [

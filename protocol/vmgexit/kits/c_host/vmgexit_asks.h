@@ -73,8 +73,8 @@ static inline bool vmgexit_apply(struct vmgexit_pieces pieces, uint8_t *bytes, u
 }
 
 /*
- * Another vCPU writes to the page. It does so once the host has the page's first 0x400 bytes, after all that
- * the host asks, and after its answer. A host may call this after each access of its own, too.
+ * Another vCPU writes to the page. It does so once the host has the first 0x400 bytes, after all that the host
+ * asks by the functions below, and after its answer. A host may call this after each access of its own, too.
  */
 static inline void vmgexit_go_on_meanwhile(void)
 {

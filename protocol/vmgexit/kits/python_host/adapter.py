@@ -24,9 +24,9 @@ class Host:
 
     name = "a GHCB host"
     profile = "reference"
-    tells = (
-        False  # it writes what it keeps to `vm.vcpus` and `vm.jump_table`: `state` tells these too
-    )
+    stays = False  # the process goes on after a panic: `init` leaves nothing of what was before
+    tells = False  # it writes what it keeps to `vm.vcpus` and `vm.jump_table`: `state` says all
+    has_events = False  # it carries out the events for VMPL 0 (`events`), by `enter` and `cancel`
 
     def init(self, vm: Vm) -> None:
         """A fresh host for this VM."""
@@ -132,7 +132,8 @@ class _Adapter:
 
     def events(self, vm: Vm, command: Command, vcpu: Vcpu) -> Answer:
         """What waits for VMPL 0, is told it, and is taken by it."""
-        operation, told = command["op"], {}
+        operation = command["op"]
+        told: Answer = {}
         if operation in _EVENTS:
             events.wait_for(vcpu, _EVENTS[operation] | command.get("vector", 0))
             return {"waiting": events.waiting(vcpu)}

@@ -7,7 +7,8 @@ may ask for; the functions of `Vm` also give what the VM was set up to answer.
 from __future__ import annotations
 
 from .layouts import Ghcb, Place
-from .state import PAGE, PageStates
+from .state import PAGE as PAGE
+from .state import PageStates
 from .vms import EXITS, NO_EXIT, Asked, Exit, Setup, Vcpu
 
 PRIVATE, LARGE = 16, 1
