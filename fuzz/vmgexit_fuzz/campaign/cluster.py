@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
+import math
 import socket
 import threading
 import time
@@ -291,6 +292,7 @@ class ClusterCampaign(local.Campaign):
                 round_.recording is not None,
                 self.settings.stop_on_finding,
                 topic,
+                self._most(),
                 pure=False,
                 workers=[node.address],
             )
@@ -320,6 +322,13 @@ class ClusterCampaign(local.Campaign):
         if played.failure:
             raise Lost(played.failure)
         return played
+
+    def _most(self) -> float:
+        """How long a round may take in all. Of a peer it may hang; else a hang is a finding."""
+        left = self.seconds_left()
+        if left is None or not self.settings.target.takes_peer:
+            return math.inf
+        return left + local.Campaign.late_seconds
 
     def _is_over(self, late: float = 0.0) -> bool:
         """Whether the campaign is to end, or was `late` seconds ago."""

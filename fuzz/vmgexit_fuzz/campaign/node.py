@@ -43,20 +43,31 @@ _COPIED = ("ready", "error", "last", "inputs", "coverage", "seconds", "hangs_in"
 
 
 def play(
-    spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool, topic: str
+    spelled: dict[str, Any],
+    inputs: tuple[bytes, ...],
+    recorded: bool,
+    brief: bool,
+    topic: str,
+    most: float,
 ) -> Played:
-    """Play one round, on a node. A `brief` one ends with its first finding. Its news are events of `topic`.
+    """Play one round, on a node, for at most so many seconds. A `brief` one ends with its first finding.
+    Its news are events of `topic`.
 
     It also ends when nobody waits for it any more or the node is closing.
     """
     try:
-        return _played(spelled, inputs, recorded, brief, topic)
+        return _played(spelled, inputs, recorded, brief, topic, time.monotonic() + most)
     except OSError as error:  # a full disk, no more processes
         return Played(failure=f"{error.filename or 'a round'}: {error.strerror or error}")
 
 
 def _played(
-    spelled: dict[str, Any], inputs: tuple[bytes, ...], recorded: bool, brief: bool, topic: str
+    spelled: dict[str, Any],
+    inputs: tuple[bytes, ...],
+    recorded: bool,
+    brief: bool,
+    topic: str,
+    until: float,
 ) -> Played:
     from distributed import Status, get_worker
 
@@ -76,6 +87,8 @@ def _played(
         if brief and ("finding" in line or line.get("counts")):
             stop.set()
         now = time.monotonic()
+        if now > until:
+            stop.set()
         if line.keys() & {"draft", "finding"} or now - last > NEWS_SECONDS:
             last = now
             news = {

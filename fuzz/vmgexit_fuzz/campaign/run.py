@@ -60,6 +60,9 @@ def _sum_up(campaign: Campaign, interrupted: bool) -> None:
     campaign.screen.say(summary, closing=True)
     if not is_first:
         print(f"in {len(status.runs)} runs: {whole.line()}")
+    if not (progress.inputs or progress.causes):
+        patience = campaign.settings.conditions.hang_seconds
+        print(f"no input came to its end; --hang says how long that may take ({patience:g} s)")
     for cause, path in progress.causes.items():
         print(f"{'seen before' if cause in progress.old else 'new'}: {cause}: {path or 'no input'}")
     if whole.findings + whole.known:
