@@ -317,7 +317,7 @@ def test_result_code(value: int, name: str) -> None:
 
 
 def test_version_range_of_a_query() -> None:
-    held = core.VersionRange.decode((0x0000000100000001).to_bytes(8, "little"))
+    held = core.VersionRange.of(0x0000000100000001)
     assert (held.lowest, held.highest) == (1, 1)
 
 
@@ -447,7 +447,7 @@ def test_buffer(value: Record, path: str) -> None:
 
 
 def test_commands_that_a_vtpm_supports() -> None:
-    held = vtpm.VtpmCommands.decode((0x100).to_bytes(8, "little"))
+    held = vtpm.VtpmCommands.of(0x100)
     assert held.send_command
     assert held.problems() == []
 

@@ -140,7 +140,7 @@ def test_worked_value(word: Worked) -> None:
 def test_secure_avic_and_alternate_injection_exclude_each_other(
     cls: type[Bits], value: int
 ) -> None:
-    (problem,) = cls.decode(value.to_bytes(8, "little")).problems()
+    (problem,) = cls.of(value).problems()
     assert (problem.path, problem.clause) == ("secure_avic", "EXIT-3")
 
 
@@ -154,7 +154,7 @@ def test_what_a_disabling_svsm_tells_of_its_guest() -> None:
 
 def test_ioio_operand_size() -> None:
     for bits, size in ((0x10, 1), (0x20, 2), (0x40, 4), (0x30, 0), (0x00, 0)):
-        assert exit_codes.IoioInfo.decode(bits.to_bytes(8, "little")).operand_size == size
+        assert exit_codes.IoioInfo.of(bits).operand_size == size
 
 
 @pytest.mark.parametrize(

@@ -81,10 +81,10 @@ def test_bitmaps_are_ranges_of_their_numbers() -> None:
 
 
 def test_codes_have_names_and_unknown_ones_stay_numbers() -> None:
-    shown = lines_of(ApicIcr.decode((4 << 8 | 2 << 18).to_bytes(8, "little")))
+    shown = lines_of(ApicIcr.of(4 << 8 | 2 << 18))
     assert shown["message_type"][1].startswith("0x4 NMI  ")
     assert shown["shorthand"][1].startswith("0x2 ALL  ")
-    unknown = render(ApicIcr.decode((3 << 8).to_bytes(8, "little")))
+    unknown = render(ApicIcr.of(3 << 8))
     assert "! message_type: 0x3: not a known MessageType" in unknown
 
 

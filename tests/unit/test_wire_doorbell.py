@@ -81,7 +81,7 @@ def test_the_descriptors_stand_in_the_order_of_their_vmpls() -> None:
     ],
 )
 def test_the_draft_of_may_16_shows_both_readings(word: int, text: str) -> None:
-    events = EventsWord20240516.decode(word.to_bytes(2, "little"))
+    events = EventsWord20240516.of(word)
     assert notes_of(events) == [("", f"interrupt work for {text}")]
     for cls in (DoorbellHead20240516, DoorbellPage20240516):
         data = bytes(2) + word.to_bytes(2, "little") + bytes(cls.size - 4)
