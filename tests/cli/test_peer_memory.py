@@ -120,8 +120,8 @@ BUGS = {
         "    if (count",
     ),
     "call SVSM_CORE_REMAP_CA: rax is not INVALID_PARAMETER": (
-        "if (area % VMGEXIT_PAGE)",
-        "if (area % HEAD)",
+        "if (area % VMGEXIT_PAGE)\n        return VMGEXIT_RESULT_CODE_INVALID_PARAMETER;",
+        "if (area % VMGEXIT_PAGE)\n        return VMGEXIT_RESULT_CODE_INVALID_REQUEST;",
     ),
     "call SVSM_CORE_PVALIDATE: rax is FAIL_NOCHANGE": (
         "    bool unchanged;\n    unsigned status = revoke(",
