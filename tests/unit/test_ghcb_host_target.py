@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from tests.campaigns.planted import bugs, planted
 from vmgexit.hosts.scenario import Session, sequence_of
+from vmgexit.wire.exit_codes import ExitCode
 from vmgexit_fuzz.campaign.findings import Store
 from vmgexit_fuzz.export.cases import of_input
 from vmgexit_fuzz.export.formats import FORMATS
 from vmgexit_fuzz.process.minimize import minimized
 from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets.ghcb import mutation
+from vmgexit_fuzz.targets.ghcb.expected import GPA
 from vmgexit_fuzz.targets.ghcb.hosts import HostScenarios
 from vmgexit_fuzz.targets.ghcb.programs import SIZE, WEIGHTS, code_of, guest_pages, page, read
 
@@ -87,6 +90,25 @@ def test_another_way_on_is_all_new_and_an_operation_comes_again_many_times() -> 
         most = max(most, *(len(list(alike)) for _, alike in groupby(changed)))
     assert ways > 4
     assert most >= 8
+
+
+def test_what_a_page_is_made_to_lack_is_mostly_what_it_had() -> None:
+    right = mutation._page(Random(1), ExitCode.MSR)
+    lost = gained = 0
+    for seed in range(200):
+        changed = bytearray(right)
+        mutation._toggle(Random(seed), changed)
+        before, after = (set(page(bytes(each)).valid_fields()) for each in (right, changed))
+        lost += len(before - after)
+        gained += len(after - before)
+    assert lost + gained == 200
+    assert lost > 120
+    assert gained > 5
+
+
+def test_scratch_areas_are_misplaced_near_and_far() -> None:
+    places = {page(bytes(mutation._misplaced(Random(seed))[0])).sw_scratch for seed in range(200)}
+    assert places >= {GPA + 0xFF0, GPA + 0x1000, 0x20000, 1 << 32, 1 << 51}
 
 
 @given(st.binary(max_size=4 * SIZE))

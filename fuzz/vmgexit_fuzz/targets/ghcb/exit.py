@@ -71,7 +71,7 @@ WORDS = (
 _NEAR = 0x2000  # scratch addresses below are counted from the page's own
 _BUFFER = 15  # the bit that says that the buffer is replaced
 _HEAD = struct.Struct(f"<{_CHOICES}B2H{len(WORDS)}Q")
-_TOGGLED = [name for name in WORDS if name not in ("protocol_version", "ghcb_usage")]
+TOGGLED = [name for name in WORDS if name not in ("protocol_version", "ghcb_usage")]
 
 
 @cache
@@ -95,7 +95,12 @@ def chosen(data: bytes) -> tuple[int, int]:
     """The exit that an input is about, and the number of its example."""
     which, arguments = data[:2].ljust(2, b"\0")
     code = _codes()[which % len(_codes())]
-    return code, arguments % len(_row(code).examples)
+    return code, arguments % examples(code)
+
+
+def examples(code: int) -> int:
+    """How many examples an exit has."""
+    return len(_row(code).examples)
 
 
 def page_of(data: bytes) -> tuple[GhcbPage, bool]:
@@ -132,7 +137,7 @@ def changed_by(data: bytes, page: GhcbPage) -> bool:
             if name == "sw_scratch" and value < _NEAR:
                 value += GPA
             setattr(page, name, value & (1 << bits) - 1)
-    for number, name in enumerate(_TOGGLED):
+    for number, name in enumerate(TOGGLED):
         if toggled >> number & 1:
             page.mark(name, not page.is_valid(name))
     if replaced >> _BUFFER & 1:
@@ -230,7 +235,7 @@ def _leaves_of(code: int) -> Iterator[Leaf]:
     for number, name in enumerate(WORDS):
         switch, at = _REPLACED_AT + number, _WORDS_AT + 8 * number
         yield Leaf(GhcbPage.declaration[name], 8 * at, switch)
-    for number in range(len(_TOGGLED)):
+    for number in range(len(TOGGLED)):
         yield Leaf(Field(Kind.FLAG, 1, ""), _TOGGLED_AT + number)
     for number, layout in enumerate((row.info1.layout, row.info2.layout)):
         if layout is not None:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cache
 
+from vmgexit.hosts.vm import MEMORY_TOP
 from vmgexit.rules.exits import problems_of_request
 from vmgexit.wire.ap_creation import ApCreation, ApOperation
 from vmgexit.wire.exit_codes import ExitCode
@@ -14,7 +16,7 @@ from vmgexit.wire.ghcb_msr import GhcbInfo
 
 from ...inputs.messages import EDGES
 from . import programs
-from .exit import AMISS, WORDS
+from .exit import AMISS, TOGGLED, WORDS, examples
 from .programs import CPUS, SIZE, code_of
 
 MOST = 12  # bursts of a new input
@@ -31,6 +33,8 @@ _WITH_SCRATCH = (
     ExitCode.SNP_PAGE_STATE_CHANGE,
 )
 VMSA = 0x13000
+_FAR = (0x20000, MEMORY_TOP - 8, MEMORY_TOP, 1 << 51, (1 << 64) - 8)
+"""Scratch areas that are not in the page."""
 
 
 def mutate(data: bytes, longest: int, seed: int) -> bytes:
@@ -104,8 +108,14 @@ def _any_page(pick: random.Random) -> bytearray:
         operation = _named("vmgexit", pick.randrange(CPUS))
         operation[2], operation[3] = 1, pick.getrandbits(8)
         return operation
-    code = pick.choice(list(programs.exit_choices()))
-    return _page(pick, code, pick.randrange(CPUS))
+    return _named("vmgexit", pick.randrange(CPUS), *pick.choice(_examples()))
+
+
+@cache
+def _examples() -> list[tuple[int, int]]:
+    """The bytes that choose each example of each exit: one with several operations comes more often."""
+    choices = programs.exit_choices().items()
+    return [(byte, number) for code, byte in choices for number in range(examples(code))]
 
 
 def _put(operation: bytearray, number: int, value: int) -> None:
@@ -124,11 +134,23 @@ def _replace(pick: random.Random, operation: bytearray, number: int) -> None:
     )
 
 
+def _toggle(pick: random.Random, operation: bytearray) -> None:
+    """A word of a page that is marked valid is not, or another one is."""
+    page = programs.page(bytes(operation))
+    marked = [number for number, name in enumerate(TOGGLED) if page.is_valid(name)]
+    bit = pick.choice(marked) if marked and pick.random() < 0.8 else pick.randrange(len(TOGGLED))
+    operation[_MASKS + 2 + bit // 8] |= 1 << bit % 8
+
+
 # --- bursts -----------------------------------------------------------------------------------------
 
 
 def _any(pick: random.Random) -> list[bytearray]:
     return [_new(pick)]
+
+
+def _right(pick: random.Random) -> list[bytearray]:
+    return [_any_page(pick)]
 
 
 def _break_one_rule(pick: random.Random) -> list[bytearray]:
@@ -138,8 +160,7 @@ def _break_one_rule(pick: random.Random) -> list[bytearray]:
     for _ in range(TRIES):
         operation[:] = right
         if pick.random() < 0.4:
-            bit = pick.randrange(16)
-            operation[_MASKS + 2 + bit // 8] |= 1 << bit % 8
+            _toggle(pick, operation)
         else:
             _replace(pick, operation, pick.randrange(len(WORDS)))
         if len(list(problems_of_request(programs.page(bytes(operation)), 2))) == 1:
@@ -154,8 +175,8 @@ def _one_bit(pick: random.Random) -> list[bytearray]:
     right: int = getattr(programs.page(bytes(operation)), WORDS[number])
     bit = pick.choice((pick.randrange(64), pick.randrange(16), pick.randrange(32, 40)))
     _put(operation, number, right ^ 1 << bit)
-    if pick.random() < 0.3:  # and something is not marked valid, or is
-        operation[_MASKS + 2 + pick.randrange(2)] |= 1 << pick.randrange(8)
+    if pick.random() < 0.3:
+        _toggle(pick, operation)
     burst = [operation]
     if programs.page(bytes(operation)).sw_exit_code == ExitCode.HV_DOORBELL_PAGE:
         burst.insert(0, _named("set doorbell", operation[1]))
@@ -182,9 +203,12 @@ def _list(pick: random.Random) -> list[bytearray]:
 
 
 def _misplaced(pick: random.Random) -> list[bytearray]:
-    """A page whose scratch area is at an edge of the buffer, or outside of it."""
+    """A page whose scratch area is at an edge of the buffer, outside of it, or far away."""
     operation = _page(pick, pick.choice(_WITH_SCRATCH), pick.randrange(CPUS))
-    operation[_HEAD + 3] = pick.randrange(AMISS, 256)
+    if pick.random() < 0.7:
+        operation[_HEAD + 3] = pick.randrange(AMISS, 256)
+    else:
+        _put(operation, WORDS.index("sw_scratch"), pick.choice(_FAR))
     return [operation]
 
 
@@ -222,7 +246,8 @@ def _levels(pick: random.Random) -> list[bytearray]:
 
 
 BURSTS: dict[Callable[[random.Random], list[bytearray]], int] = {
-    _any: 3,
+    _any: 5,
+    _right: 4,
     _break_one_rule: 4,
     _one_bit: 5,
     _list: 3,
