@@ -233,6 +233,13 @@ static inline bool vmgexit_is_within(uint64_t gpa, uint64_t length)
     return gpa + length <= VMGEXIT_LAST_ADDRESS + 1;
 }
 
+static inline bool vmgexit_can_emulate(void)
+{
+    const struct vmgexit_svsm *svsm = vmgexit_of_interrupts;
+
+    return vmgexit_on_memory->has_apic && svsm->enter && svsm->left && svsm->new_vmsa;
+}
+
 /* Whether the SVSM has what a command of a machine with memory needs, and the command is one. */
 static inline bool vmgexit_supports_on_memory(const struct vmgexit_command *command)
 {
@@ -241,7 +248,7 @@ static inline bool vmgexit_supports_on_memory(const struct vmgexit_command *comm
 
     switch (command->operation) {
     case VMGEXIT_OP_INIT:
-        return (svsm->has_apic || !command->as.init.has_reg_count) && vmgexit_has_ids(&command->as.init) &&
+        return (vmgexit_can_emulate() || !command->as.init.has_reg_count) && vmgexit_has_ids(&command->as.init) &&
                vmgexit_is_layout(&command->as.init);
     case VMGEXIT_OP_CALL:
         return command->as.cpu < vmgexit_vm.cpus &&
