@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from ..rules.exit_notes import set_fields
 from ..rules.msr import failure, pair
 from ..schema import Bits, members
 from ..wire.exit import Exit, Where, Word
@@ -94,18 +95,7 @@ def fields_text(held: Bits) -> str:
     for layout, say in SAID.items():
         if isinstance(held, layout):
             return say(held)
-    parts = []
-    for field in held.declaration.fields:
-        value = getattr(held, field.name)
-        if field.name == "info":  # the word's own name says it
-            continue
-        if value is True:
-            parts.append(field.name)
-        elif field.enum is not None:
-            parts.append(f"{field.name}={getattr(value, 'name', '') or hex(value)}")
-        elif value:
-            parts.append(f"{field.name}={value:#x}")
-    return ", ".join(parts)
+    return set_fields(held)
 
 
 def _reason(held: TerminationInfo | TerminationRequest) -> str:

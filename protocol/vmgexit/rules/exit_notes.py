@@ -144,5 +144,21 @@ def answer_text(page: GhcbPage) -> str:
         return f"{name}: vector {EventInj.of(second).vector}"
     row = find_exit(page.sw_exit_code)
     if second and row is not None and row.result.layout is not None:
-        return f"{name}: {row.result.layout.of(second)!r}"
+        return f"{name}: {set_fields(row.result.layout.of(second))}"
     return name
+
+
+def set_fields(word: Bits) -> str:
+    """The fields that are not 0, and every code, as `port=0x3f8, size_8`."""
+    parts = []
+    for field in word.declaration.fields:
+        value = getattr(word, field.name)
+        if field.name == "info":  # the word's own name says it
+            continue
+        if value is True:
+            parts.append(field.name)
+        elif field.enum is not None:
+            parts.append(f"{field.name}={getattr(value, 'name', '') or hex(value)}")
+        elif value:
+            parts.append(f"{field.name}={value:#x}")
+    return ", ".join(parts)
