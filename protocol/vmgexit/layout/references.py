@@ -17,7 +17,7 @@ from ..wire.exit import Exit, Where, Word
 from ..wire.exit_codes import ExitCode
 from ..wire.exits import exits
 from ..wire.ghcb import GhcbPage
-from ..wire.ghcb_msr import RESPONSE_TO, SINCE_2, WORDS, GhcbInfo
+from ..wire.ghcb_msr import DECLARATIONS, RESPONSE_TO, SINCE_2, GhcbInfo
 from ..wire.svsm import Call, Operand, Protocol, ResultCode
 from ..wire.termination import REASONS, ReasonSet
 from .document import Cell, Document, Grid, Section, Span, Style, plain
@@ -247,7 +247,7 @@ def _numbers() -> Iterator[Reference]:
             plain("2" if info in SINCE_2 else "1"),
             (*plain(word.declaration.title), *_answer(info), *_laid_out(word)),
         )
-        for info, word in ((GhcbInfo(word().info), word) for word in WORDS)
+        for info, word in ((GhcbInfo(code), word) for code, word in DECLARATIONS.items())
     )
     title = "Words of the GHCB MSR protocol, by their bits 11:0"
     first = Section("ghcb-msr-words", title, (), (Grid("GHCB MSR words", MSR_WORDS, words),))

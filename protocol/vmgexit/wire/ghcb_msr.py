@@ -415,34 +415,11 @@ class HypervDebugPrint(MsrWord):
     data: int = _undescribed()
 
 
-WORDS: tuple[type[MsrWord], ...] = (
-    GhcbGpa,
-    SevInfoResponse,
-    SevInfoRequest,
-    ApJumpTable,
-    CpuidRequest,
-    CpuidResponse,
-    ApResetHoldRequest,
-    ApResetHoldResponse,
-    PreferredGpaRequest,
-    PreferredGpaResponse,
-    RegisterGpaRequest,
-    RegisterGpaResponse,
-    PageStateRequest,
-    PageStateResponse,
-    RunVmplRequest,
-    RunVmplResponse,
-    UnregisterGpaRequest,
-    UnregisterGpaResponse,
-    FeaturesRequest,
-    FeaturesResponse,
-    TerminationRequest,
-    HypervHypercall,
-    HypervFastCall,
-    HypervOutput,
-    HypervDebugPrint,
-)
-DECLARATIONS: dict[int, type[MsrWord]] = {word().info: word for word in WORDS}
+DECLARATIONS: dict[int, type[MsrWord]] = {
+    word().info: word
+    for word in tuple(vars().values())
+    if isinstance(word, type) and issubclass(word, MsrWord) and word is not MsrWord
+}
 """Which declaration reads a word, by its low 12 bits."""
 
 RESPONSE_TO: dict[int, GhcbInfo] = {
