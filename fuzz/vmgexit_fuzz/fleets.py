@@ -39,9 +39,10 @@ def main(name: str, arguments: Sequence[str] = ()) -> None:
     with contextlib.suppress(Exception):  # the engine starts with it too
         run(b"")  # imports what is imported late, for that has probes as well
     if row.has_states:
-        from .process.states import marking
+        from .process import states
 
-        target.observe = marking(row)
+        states.install()
+        target.observe = states.mark
 
     def one(data: bytes) -> None:
         run(data)  # what it counts would be a verdict to libFuzzer

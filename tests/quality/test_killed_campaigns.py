@@ -21,7 +21,7 @@ from vmgexit.descriptions import Command
 from vmgexit.machine.machine import Machine
 from vmgexit_fuzz.campaign import statistics
 from vmgexit_fuzz.campaign.findings import records
-from vmgexit_fuzz.process.machine_states import cells, seen
+from vmgexit_fuzz.process.states import cells, seen
 from vmgexit_fuzz.targets import Conditions, find
 
 pytestmark = pytest.mark.slow

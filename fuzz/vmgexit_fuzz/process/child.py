@@ -266,9 +266,10 @@ def main() -> None:
     if kind.engine:
         one = wrapped(counter.counting())
         if kind.states and row.has_states:
-            from .states import marking  # not before: it imports what is to be instrumented
+            from . import states  # not before: it imports what is to be instrumented
 
-            target.observe = marking(row)
+            states.install()
+            target.observe = states.mark
         _engine(kind, target, order, counter, one)
     else:
         _from_nothing(target, order, counter, one)
@@ -353,9 +354,9 @@ class StateCounter:
     """Which states inputs reached, each input counted once for a state."""
 
     def __init__(self, target: Target, order: Order) -> None:
-        from .states import of
+        from .states import cells, seen
 
-        self.states = of(target.row)
+        self.cells, self.seen = cells, seen
         self.target, self.corpus = target, order.corpus
         self.reached = set(order.reached)
         self.counts: dict[int, int] = {}  # since the parent was told
@@ -364,13 +365,13 @@ class StateCounter:
     def one(self, data: bytes, one: Any) -> None:
         """Run an input and note the states; one that reached a new one is kept."""
         met: set[tuple[Any, ...]] = set()
-        seen = self.states.seen
+        seen = self.seen
         self.target.observe = lambda machine, command: met.add(seen(machine, command))
         try:
             one(data)
         finally:
             self.target.observe = None
-        now = {cell for state in met for cell in self.states.cells(state)}
+        now = {cell for state in met for cell in self.cells(state)}
         if self.corpus and not now <= self.reached:
             from vmgexit.files import write
 

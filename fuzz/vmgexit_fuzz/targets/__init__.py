@@ -128,7 +128,6 @@ TARGETS = {
             ("vmgexit.hosts", "vmgexit.rules", "vmgexit.watch.hosts"),
             160 * 24,
             "commands",
-            has_states=True,
             machine=HOST,
         ),
         _program(

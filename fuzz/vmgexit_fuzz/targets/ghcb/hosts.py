@@ -48,7 +48,6 @@ class HostScenarios(Target):
     def _steps(self, commands: list[Command]) -> Iterator[Command]:
         """Each command, carried out under watch and beside the reference. Raises Finding."""
         watch = HostWatch(Session(self.quirks))
-        observe = self.observe
         other = None if self.quirks == REFERENCE else Session(REFERENCE)
         for index, command in enumerate(commands):
             try:
@@ -57,8 +56,6 @@ class HostScenarios(Target):
                 raise finding(violation) from None
             if other is not None and answer != (expected := other.execute(command)):
                 raise _difference(command, differences(answer, expected), index + 1)
-            if observe is not None:
-                observe(watch.step, command)
             yield command
 
     def examine(self, data: bytes) -> tuple[Finding | None, str]:

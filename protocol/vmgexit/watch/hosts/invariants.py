@@ -413,17 +413,16 @@ class HostWatch:
         self.session = session if session is not None else Session(REFERENCE)
         self.checked: Counter[Invariant] = Counter()
         self.index = 0
-        self.step: Step | None = None  # the last one; none of `init`
 
     def execute(self, command: Command) -> Answer:
         """Carry out one command, then check everything. Raises Violation and ScenarioError."""
         session, cpu = self.session, command.get("cpu", 0)
         vm = session.host.vm
         if command["op"] == "init" or cpu >= len(vm.vcpus):
-            self.index, self.step = self.index + 1, None
+            self.index += 1
             return session.execute(command)
         events = waiting(vm, vm.vcpus[cpu]) if command["op"] in OF_EVENTS else None
-        step = self.step = Step(self.index, command, vm, Kept.of(vm), events)
+        step = Step(self.index, command, vm, Kept.of(vm), events)
         session.host.last = None
         step.answer = session.execute(command)
         step.request = session.host.last
