@@ -127,6 +127,15 @@ def test_a_link_that_is_none_is_one_line(tab: Any, address: str, fragment: str) 
     assert "\n" not in told
 
 
+def test_a_number_that_is_an_exit_is_named(tab: Any, address: str) -> None:
+    said = "As the code of an exit: SNP_PAGE_STATE_CHANGE, make pages private or shared."
+    tab.goto(address)
+    paste(tab, "0x80000010")
+    assert said in tab.inner_text("#result")
+    paste(tab, "0x80000009")
+    assert "As the code of an exit" not in tab.inner_text("#result")
+
+
 def test_a_dump_of_a_log_is_guessed_by_its_beginning(tab: Any, address: str) -> None:
     tab.goto(address)
     paste(tab, (CORPUS / "cases" / "vmsa-dmesg-hexdump.txt").read_text(encoding="utf-8"))

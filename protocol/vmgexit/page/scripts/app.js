@@ -189,6 +189,7 @@ function headOf(value, guesses) {
   return [
     element("h2", {}, key), element("p", {}, of.title.split(". ")[0]), element("p", { class: "faint" }, facts.filter(Boolean).join("; ")),
     guesses.length ? element("p", { class: "guesses" }, `Guessed: ${guesses[0].reason}. `, others.length ? "It may also be " : "", others) : "",
+    guesses.length && exitText(data) ? element("p", {}, exitText(data)) : "",
   ].filter(Boolean);
 }
 

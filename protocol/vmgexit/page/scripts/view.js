@@ -215,6 +215,12 @@ const isValid = (value, name) => {
   return Boolean((reach(value, "valid_bitmap") >> BigInt(part.at >> 3)) & 1n);
 };
 
+/** What a number is as the code of an exit; "" where it is none. */
+function exitText(data) {
+  const row = data.length > 8 ? null : DATA.exits[String(numberOf(data))];
+  return row ? `As the code of an exit: ${row.name}, ${row.meaning}.` : "";
+}
+
 /** What the exit of a GHCB page means: [heading, list of lines]. */
 function exitOf(value) {
   const code = reach(value, "sw_exit_code");
