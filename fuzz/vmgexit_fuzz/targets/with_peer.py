@@ -28,7 +28,7 @@ ANSWERS_IN_A_HANG = 8
 NOWHERE = "at no certain command"
 """How the cause of a finding ends that has no place."""
 
-_SETTLING_SECONDS = 0.2  # in which a peer has done what it does after an answer
+_SETTLING_SECONDS = 0.1  # in which a peer has done what it does after an answer
 _LATE_SECONDS = 0.001  # the same, of what was written long ago
 _MORE_TRIES = 2  # that have to fail at the same command
 
