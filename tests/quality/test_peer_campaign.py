@@ -150,6 +150,15 @@ def test_a_planted_bug_is_found_over_the_pipe(tmp_path: Path) -> None:
 
 
 @needs_atheris
+def test_a_peer_that_follows_another_profile_is_told(tmp_path: Path) -> None:
+    """And held against the reference, unless the command says otherwise."""
+    words = ("fuzz", "run", "peer", "--peer", shlex.join([*PYTHON_PEER, "--profile", "coconut"]))
+    told = "the peer says that it follows --profile coconut; it is held against reference\n"
+    assert vmgexit(tmp_path, *words, "--runs", "1").stderr == told
+    assert vmgexit(tmp_path, *words, "--runs", "1", "--profile", "coconut").stderr == ""
+
+
+@needs_atheris
 def test_the_peers_own_coverage_guides_too(tmp_path: Path) -> None:
     covered = []
     for options in ([], ["--hits"]):

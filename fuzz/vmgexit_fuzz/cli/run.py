@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +98,10 @@ def _kinds(text: str) -> list[str]:
 
 def _run(arguments: argparse.Namespace) -> int:
     row, under = find(arguments.target), conditions(arguments)
-    opened(row, replace(under, plant=""))  # an error is told here, not by the child
+    target = opened(row, replace(under, plant=""))  # an error is told here, not by the child
+    if arguments.profile is None and target.follows not in ("", under.profile):
+        hint = f"the peer says that it follows --profile {target.follows}"
+        print(f"{hint}; it is held against {under.profile}", file=sys.stderr)
     if not arguments.cluster:
         _engine()
     home = arguments.dir or usual_folder(row, under)

@@ -226,6 +226,11 @@ class Target:
     def close(self) -> None:
         """End what was started."""
 
+    @property
+    def follows(self) -> str:
+        """The profile that a peer says it means to follow, once it was started; empty where it says none."""
+        return ""
+
 
 def _shown(show: Callable[[bytes], str], data: bytes) -> str:
     """An input for a person. What is broken may be what shows it: then its bytes."""

@@ -252,6 +252,10 @@ class WithPeer(Target):
         if self.peer is not None:
             self.peer.close()
 
+    @property
+    def follows(self) -> str:
+        return self.peer.hello.profile if self.peer is not None else ""
+
 
 class _Uncertain(Exception):
     """A peer did wrong, but not so again; the failure that was one of the two, if any was."""
