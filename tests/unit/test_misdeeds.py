@@ -71,12 +71,12 @@ def now_and_then(peer: Misbehaves, command: Command) -> bool:
 
 
 def causes(peer: Misbehaves) -> set[str]:
-    """What a hundred inputs find."""
+    """What forty inputs find."""
     target = find("peer").open(Conditions())
     assert isinstance(target, PeerTarget)
     target.answering = lambda: peer  # type: ignore[assignment, return-value]
     made, pick, found = stock(), random.Random(15), set[str]()
-    for _ in range(100):
+    for _ in range(40):
         try:
             target.run(made.program(pick))
         except Finding as finding:
