@@ -228,7 +228,7 @@ class Target:
 
     @property
     def follows(self) -> str:
-        """The profile that a peer says it means to follow, once it was started; empty where it says none."""
+        """The profile that a peer says it means to follow, once it was started; empty without one."""
         return ""
 
 
