@@ -309,7 +309,7 @@ BURSTS: dict[Burst, int] = {
     _nest: 3,
     _register: 3,
     _cut_short: 3,
-    _step_by_step: 4,
+    _step_by_step: 7,
     _remap: 2,
     _new_vcpu: 1,
     _unruly: 2,
