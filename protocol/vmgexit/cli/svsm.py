@@ -81,10 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, session: Session) -> int:
     not_understood = 0
-    if arguments.save:
-        session.save(
-            arguments.save
-        )  # a file that cannot be written is told before anything is typed
+    if arguments.save:  # a file that cannot be written is told before anything is typed
+        session.save(arguments.save)
     try:
         if arguments.file == "-" and sys.stdin is not None and sys.stdin.isatty():
             _each(session, _typed_lines(), "")
