@@ -148,4 +148,10 @@ static inline bool vmgexit_can_run(uint64_t vmsa)
            vmgexit_content_of(page)->vmsa.efer & VMGEXIT_EFER_SVME;
 }
 
+/* A vCPU is in a guest that VMRUN can run. */
+static inline bool vmgexit_has_guest(const struct vmgexit_place *place)
+{
+    return place->in_guest && !place->has_lost_vmsa && vmgexit_can_run(place->mapped.vmsa);
+}
+
 #endif /* VMGEXIT_HOST_PAGES_H */

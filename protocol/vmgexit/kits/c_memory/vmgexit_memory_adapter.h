@@ -208,7 +208,7 @@ static inline void vmgexit_do_registry(void)
 static inline void vmgexit_do_run(const struct vmgexit_vcpu *cpu, bool on)
 {
     struct vmgexit_place *place = vmgexit_place_of(cpu);
-    const bool can = place->in_guest && !place->has_lost_vmsa && vmgexit_can_run(place->mapped.vmsa);
+    const bool can = vmgexit_has_guest(place);
 
     if (!on || can)
         place->executes = on;
@@ -282,7 +282,7 @@ static inline void vmgexit_do_interrupts(const struct vmgexit_svsm *svsm, const 
 {
     struct vmgexit_vcpu *cpu = &vmgexit_vm.vcpus[vmgexit_cpu_of(command)];
     const struct vmgexit_place *place = vmgexit_place_of(cpu);
-    const bool is_guest = place->in_guest && !place->has_lost_vmsa && vmgexit_can_run(place->mapped.vmsa);
+    const bool is_guest = vmgexit_has_guest(place);
 
     switch (command->operation) {
     case VMGEXIT_OP_ENTER:

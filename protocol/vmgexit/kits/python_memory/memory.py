@@ -262,3 +262,7 @@ class Memory:
         entry = self.pages.behind(vmsa).rmp
         is_vmsa = entry.is_of(vmsa) and entry.validated and entry.vmsa and not entry.huge
         return is_vmsa and self.get(vmsa, Vmsa.EFER) & EFER_SVME != 0
+
+    def has_guest(self, place: Place) -> bool:
+        """A vCPU is in a guest that VMRUN can run."""
+        return place.in_guest and not place.has_lost_vmsa and self.can_run(place.mapped.vmsa)

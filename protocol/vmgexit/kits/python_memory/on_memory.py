@@ -121,8 +121,7 @@ class _OnMemory(Adapter):
             answer: Answer = getattr(self, f"_do_{operation}")(self.memory, command)
             return answer
         cpu, place = self.vm.vcpus[command["cpu"]], self.memory.places[command["cpu"]]
-        is_there = place.in_guest and not place.has_lost_vmsa
-        if not (is_there and self.memory.can_run(place.mapped.vmsa)):
+        if not self.memory.has_guest(place):
             return {"ran": False} if operation in OF_A_GUEST else super().carry_out(command)
         load_guest(self.memory, cpu)
         answer = super().carry_out(command)
@@ -259,8 +258,7 @@ class _OnMemory(Adapter):
 
     def _do_run(self, memory: Memory, command: Command) -> Answer:
         place, on = memory.places[command["cpu"]], command["on"]
-        is_there = place.in_guest and not place.has_lost_vmsa
-        can = not on or (is_there and memory.can_run(place.mapped.vmsa))
+        can = not on or memory.has_guest(place)
         if can:
             place.executes = on
         return {"ok": can}

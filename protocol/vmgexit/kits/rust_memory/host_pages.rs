@@ -153,4 +153,11 @@ impl Memory<'_> {
             && !entry.huge
             && self.word(vmsa + EFER) & EFER_SVME != 0
     }
+
+    /// A vCPU is in a guest that VMRUN can run.
+    pub fn has_guest(&mut self, cpu: usize) -> bool {
+        let place = self.places[cpu];
+        let vmsa = place.mapped.vmsa.filter(|_| place.in_guest && !place.has_lost_vmsa);
+        vmsa.is_some_and(|vmsa| self.can_run(vmsa))
+    }
 }

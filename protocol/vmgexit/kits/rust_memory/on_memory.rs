@@ -92,9 +92,7 @@ fn interrupts<S: Svsm + OnMemory>(
         return Ok(true);
     }
     let cpu = command.cpu() as usize;
-    let place = memory.places[cpu];
-    let vmsa = place.mapped.vmsa.filter(|_| place.in_guest && !place.has_lost_vmsa);
-    let is_guest = vmsa.is_some_and(|vmsa| memory.can_run(vmsa));
+    let is_guest = memory.has_guest(cpu);
     let needs_guest = matches!(
         command,
         Of::Enter { .. } | Of::GuestTake { .. } | Of::Guest { .. } | Of::GuestLazyEoi { .. } | Of::Intercept { .. }
@@ -192,9 +190,7 @@ fn carry_out<S: Svsm + OnMemory>(
         Command::CallingArea { cpu } => calling_area(memory, cpu as usize, answer),
         Command::Registry {} => registry(svsm.registry().unwrap_or(&[]), answer),
         Command::Run { cpu, on, .. } => {
-            let place = memory.places[cpu as usize];
-            let vmsa = place.mapped.vmsa.filter(|_| place.in_guest && !place.has_lost_vmsa);
-            let can = !on || vmsa.is_some_and(|vmsa| memory.can_run(vmsa));
+            let can = !on || memory.has_guest(cpu as usize);
             if can {
                 memory.places[cpu as usize].executes = on;
             }
