@@ -20,6 +20,15 @@ static inline void vmgexit_add_event(struct vmgexit_events *events, uint64_t eve
     events->all[events->count++] = event;
 }
 
+/* Take what EVENTINJ holds: an event, or none. */
+static inline struct vmgexit_events vmgexit_take_injected(struct vmgexit_vcpu *vcpu)
+{
+    const struct vmgexit_events events = { .all = { vcpu->event_inj }, .count = vcpu->event_inj != 0 };
+
+    vcpu->event_inj = 0;
+    return events;
+}
+
 /* --- what waits ---------------------------------------------------------------------------------- */
 
 static inline void vmgexit_add_vector(struct vmgexit_vectors *set, unsigned vector)
@@ -111,10 +120,9 @@ static inline struct vmgexit_events vmgexit_events_of(struct vmgexit_pending pen
  */
 static inline struct vmgexit_events vmgexit_take(const struct vmgexit_vm *vm, struct vmgexit_vcpu *vcpu, const uint64_t *tpr)
 {
-    struct vmgexit_events events = { .all = { vcpu->event_inj }, .count = vcpu->event_inj != 0 };
+    struct vmgexit_events events = vmgexit_take_injected(vcpu);
     struct vmgexit_pending pending, stays = { .vector = 0 };
 
-    vcpu->event_inj = 0;
     if (!vmgexit_is_restricted(vm))
         return events;
     if (!vmgexit_load_pending(vcpu, &pending))

@@ -111,10 +111,9 @@ static void enter(const struct vmgexit_vm *vm, uint32_t cpu)
 static struct vmgexit_events cancel(const struct vmgexit_vm *vm, uint32_t cpu)
 {
     struct vmgexit_vcpu *vcpu = &vmgexit_vcpus[cpu];
-    struct vmgexit_events events = { .all = { vcpu->event_inj }, .count = vcpu->event_inj != 0 };
+    struct vmgexit_events events = vmgexit_take_injected(vcpu);
     struct vmgexit_pending pending = { .vector = 0 };
 
-    vcpu->event_inj = 0;
     if (events.count && vmgexit_is_restricted(vm)) {
         vmgexit_load_pending(vcpu, &pending);
         events = vmgexit_events_of(pending);
