@@ -20,6 +20,9 @@ pub const CERTIFICATE_HEADER: usize = 24;
 pub const TOO_SHORT: u64 = 1 << 32;
 pub const BUSY: u64 = 2 << 32;
 
+/// The certificates that the host of a fresh VM has.
+const CERTIFICATES: Certificates = Certificates { pages: 1, fill: 0xce, header: true };
+
 /// What is prepared for a guest request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prepared {
@@ -102,14 +105,13 @@ pub struct Psp<'a> {
 impl<'a> Psp<'a> {
     /// `prepared` has MOST_PREPARED answers.
     pub fn new(prepared: &'a mut [Prepared]) -> Self {
-        let certificates = Certificates { pages: 1, fill: 0xce, header: true };
         let response = Response { number: 0, status: 0, is_authentic: false, fits: false, report: [0; REPORT_SIZE] };
-        Psp { prepared, count: 0, next: 0, certificates, response }
+        Psp { prepared, count: 0, next: 0, certificates: CERTIFICATES, response }
     }
 
     /// As a fresh VM has it.
     pub fn restart(&mut self) {
-        self.prepare(core::iter::empty(), Some(Certificates { pages: 1, fill: 0xce, header: true }));
+        self.prepare(core::iter::empty(), Some(CERTIFICATES));
         self.response.number = 0;
     }
 
