@@ -10,9 +10,9 @@ import pytest
 
 from tests.conformance.test_interrupts_on_memory import NAMES, on_memory, scenario
 from tests.peers.made import FILLED_IN, built, project
+from tests.peers.opened import opener
 from vmgexit.cli import main
 from vmgexit.machine import program
-from vmgexit_fuzz.targets import Conditions, find
 from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("cc")]
@@ -38,11 +38,8 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def target(adapter: Path) -> Iterator[SvsmPeer]:
-    target = find("svsm-peer").open(Conditions(peer=str(adapter), profile=LACKS))
-    assert isinstance(target, SvsmPeer)
-    target.start()
-    yield target
-    target.close()
+    for opened in opener("svsm-peer", SvsmPeer):
+        yield opened(str(adapter), profile=LACKS)
 
 
 def test_it_keeps_every_rule(adapter: Path, capsys: pytest.CaptureFixture[str]) -> None:

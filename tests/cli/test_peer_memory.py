@@ -22,11 +22,12 @@ from tests.peers.made import (
     once,
     project,
 )
+from tests.peers.opened import opener
 from vmgexit.cli import main
 from vmgexit.descriptions import Command
 from vmgexit.machine import program
 from vmgexit.machine.commands import call
-from vmgexit_fuzz.targets import Conditions, Finding, find
+from vmgexit_fuzz.targets import Finding
 from vmgexit_fuzz.targets.svsm_peer import SvsmPeer
 
 pytestmark = pytest.mark.slow
@@ -48,19 +49,7 @@ def of(language: str, folder: Path) -> Path:
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
-    """Opens the target with an adapter, which ends with the test."""
-    targets: list[SvsmPeer] = []
-
-    def opened(adapter: Path, profile: str) -> SvsmPeer:
-        target = find("svsm-peer").open(Conditions(peer=str(adapter), profile=profile))
-        assert isinstance(target, SvsmPeer)
-        targets.append(target)
-        target.start()
-        return target
-
-    yield opened
-    for target in targets:
-        target.close()
+    yield from opener("svsm-peer", SvsmPeer)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -79,7 +68,7 @@ def test_a_new_adapter_passes_the_check(
 def test_it_answers_as_our_machine_with_two_quirks(
     language: str, made: Made, opened: Opened
 ) -> None:
-    target = opened(made(language), ",".join(LACKS))
+    target = opened(str(made(language)), profile=",".join(LACKS))
     for seed in range(60):
         target.run(target.make(random.Random(seed)))
 
@@ -102,7 +91,7 @@ def test_what_it_does_otherwise_is_named(
 ) -> None:
     commands = quirk_scenario(name)
     with pytest.raises(Finding) as caught:
-        opened(made(language), "reference").run(program.write(commands))
+        opened(str(made(language))).run(program.write(commands))
     assert caught.value.cause == name
 
 
@@ -144,7 +133,7 @@ def test_seven_bugs_are_no_more_findings(tmp_path: Path, opened: Opened) -> None
         assert text.count(right) == 1
         text = text.replace(right, wrong)
     source.write_text(text)
-    target, found = opened(built(folder, CFLAGS="-O0"), ",".join(LACKS)), set[str]()
+    target, found = opened(str(built(folder, CFLAGS="-O0")), profile=",".join(LACKS)), set[str]()
     for seed in range(120):
         try:
             target.run(target.make(random.Random(seed)))
@@ -169,7 +158,7 @@ def test_a_bug_of_attestation_is_named(name: str, tmp_path: Path, opened: Opened
     source = folder / "attestation.c"
     assert source.read_text().count(right) == 1
     source.write_text(source.read_text().replace(right, wrong))
-    target = opened(built(folder, CFLAGS="-O0"), ",".join(LACKS))
+    target = opened(str(built(folder, CFLAGS="-O0")), profile=",".join(LACKS))
     with pytest.raises(Finding) as caught:
         target.run(program.write(quirk_scenario(name)))
     assert caught.value.cause == name
@@ -333,6 +322,6 @@ def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
 def test_sanitizers_find_nothing(tmp_path: Path, opened: Opened) -> None:
     adapter = built(of("c", tmp_path / "project"), CFLAGS=SANITIZED)
     answers(adapter, [json.dumps(one).encode() for one in (INIT, *STRANGE)] + list(BEYOND))
-    target = opened(adapter, ",".join(LACKS))
+    target = opened(str(adapter), profile=",".join(LACKS))
     for seed in range(1000):
         target.run(target.make(random.Random(seed)))

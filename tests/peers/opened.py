@@ -12,14 +12,16 @@ T = TypeVar("T", bound=Target)
 
 
 def opener(name: str, cls: type[T]) -> Iterator[Callable[..., T]]:
-    """What a fixture gives: opens the target with a peer, whose process ends with the test."""
+    """What a fixture gives: opens and starts the target with a peer, whose process ends with the test."""
     targets: list[T] = []
 
-    def opened(*words: str, profile: str = "reference") -> T:
+    def opened(*words: str, profile: str = "reference", started: bool = True) -> T:
         conditions = Conditions(profile=profile, peer=shlex.join(words), hang_seconds=40)
         target = find(name).open(conditions)
         assert isinstance(target, cls)
         targets.append(target)
+        if started:
+            target.start()
         return target
 
     yield opened

@@ -89,7 +89,7 @@ def test_the_profile_is_what_the_peer_is_compared_with(opened: Open) -> None:
 
 
 def test_a_peer_that_has_gone_for_good_is_a_finding(opened: Open, tmp_path: Path) -> None:
-    peer = opened(str(tmp_path / "gone"))
+    peer = opened(str(tmp_path / "gone"), started=False)
     with pytest.raises(Finding, match="cannot be started: No such file or directory") as caught:
         peer.run(program.write([INIT]))
     assert caught.value.cause == "start at init"

@@ -2,7 +2,6 @@
 is found and named."""
 
 import random
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import PYTHON_HOST, PYTHON_PEER, quirk_scenario
+from tests.peers.opened import opener
 from vmgexit.compare.causes import first
 from vmgexit.errors import UsageError
 from vmgexit.machine import program
@@ -48,20 +48,7 @@ Open = Callable[..., SvsmPeer]
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens the target with a peer; its process ends with the test."""
-    targets: list[SvsmPeer] = []
-
-    def opened(*words: str, started: bool = True) -> SvsmPeer:
-        target = ROW.open(Conditions(peer=shlex.join(words), hang_seconds=40))
-        assert isinstance(target, SvsmPeer)
-        targets.append(target)
-        if started:
-            target.start()
-        return target
-
-    yield opened
-    for target in targets:
-        target.close()
+    yield from opener("svsm-peer", SvsmPeer)
 
 
 @pytest.fixture
