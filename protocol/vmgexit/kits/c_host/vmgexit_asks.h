@@ -14,7 +14,6 @@
 #include "vmgexit_stops.h"
 #include "vmgexit_vcpus.h"
 
-#define VMGEXIT_PAGE 4096
 #define VMGEXIT_MOST_PAGES 1024 /* of guest memory that are not zero */
 #define VMGEXIT_MOST_LEAVES 64
 #define VMGEXIT_MOST_VCPUS 4096

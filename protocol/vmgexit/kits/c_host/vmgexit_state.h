@@ -4,6 +4,7 @@
 
 #include "vmgexit_json.h"
 
+#define VMGEXIT_PAGE 4096
 #define VMGEXIT_MOST_RUNS 1024
 
 /* --- page states --------------------------------------------------------------------------------- */
@@ -56,7 +57,7 @@ static inline void vmgexit_put_page_states(struct vmgexit_answer *answer, const 
     for (size_t i = 0; i < states->count; i++) {
         const struct vmgexit_frames *run = &states->runs[i];
         vmgexit_open(answer, '[');
-        vmgexit_put_number(answer, run->first * 4096);
+        vmgexit_put_number(answer, run->first * VMGEXIT_PAGE);
         vmgexit_put_number(answer, run->end - run->first);
         vmgexit_put_text(answer, run->is_private ? "private" : "shared");
         vmgexit_close(answer, ']');
