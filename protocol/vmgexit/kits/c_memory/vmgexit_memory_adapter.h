@@ -310,7 +310,6 @@ static inline void vmgexit_carry_out_on_memory(const struct vmgexit_svsm *svsm, 
     struct vmgexit_vcpu *cpu = &vmgexit_vm.vcpus[0];
 
     vmgexit_memory.done_count = 0;
-
     switch (command->operation) {
     case VMGEXIT_OP_INIT:
         vmgexit_init_on_memory(&command->as.init);

@@ -69,9 +69,7 @@ class Vm:
         self.asked = Asked()
         self.page = Page(PAGE)  # that a guest exits with; it is a part of guest memory
         self.page_at = 0  # 0: an exit without a page
-        self.meanwhile: list[
-            tuple[int, bytes]
-        ] = []  # what another vCPU writes to it: places and bytes
+        self.meanwhile: list[tuple[int, bytes]] = []  # places and bytes that another vCPU writes
         self.cpu = 0
         self.vcpus = [Vcpu(setup.registered) for _ in range(setup.vcpus)]
         self.has_ended = False

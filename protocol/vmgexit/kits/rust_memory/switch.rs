@@ -1,8 +1,8 @@
 //! From the guest to the SVSM and back, where the state of a guest is a page: its VMSA.
 
 use crate::kit::adapter::{take_up, Registers, Stop, Svsm};
-use crate::kit::layouts::EventInj;
 use crate::kit::host_pages::WRITE;
+use crate::kit::layouts::EventInj;
 use crate::kit::memory::{Home, Memory, EFER, EFER_SVME, EXIT_CODE, R8, RAX, RCX, RDX};
 use crate::kit::on_memory::OnMemory;
 use crate::kit::vm::{Vm, GUEST_VMPL};
