@@ -325,14 +325,6 @@ def test_a_host_that_has_less(tmp_path: Path) -> None:
     assert [list(one) for one in found] == [["ok"], ["panic"]]
 
 
-@pytest.mark.long
-def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
-    folder = project("python", tmp_path / "project", filled_in=False, surface="host")
-    words = ["-m", "mypy", "--strict", "--explicit-package-bases", "main.py"]
-    run = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout
-
-
 STRANGE = [
     b'{"op": "vmgexit", "gpa": 0}',
     b'{"op": "init"}',

@@ -4,7 +4,6 @@ whatever they are asked."""
 import json
 import random
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -307,14 +306,6 @@ def test_no_compiler_warns(tmp_path: Path) -> None:
     folder = of("c", tmp_path / "project")
     for compiler in ("gcc", "clang"):
         built(folder, CC=compiler, CFLAGS=NO_WARNING)
-
-
-@pytest.mark.long
-def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
-    words = ["-m", "mypy", "--strict", "--explicit-package-bases", "main.py"]
-    folder = of("python", tmp_path / "project")
-    run = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.needs("cc")

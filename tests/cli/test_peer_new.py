@@ -24,6 +24,7 @@ from tests.peers.made import (
 )
 from tests.peers.shows import REFUSED, SHOWS
 from vmgexit.cli import main
+from vmgexit.kits.project import SURFACES
 from vmgexit.machine.commands import call
 from vmgexit.machine.scenario import sequences, to_lines
 from vmgexit.read.streams import lines
@@ -208,8 +209,9 @@ def test_sanitizers_find_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.long
-def test_types_of_the_kit_in_python(tmp_path: Path) -> None:
-    folder = project("python", tmp_path / "project", filled_in=False)
+@pytest.mark.parametrize("surface", SURFACES)
+def test_types_of_the_kit_in_python(surface: str, tmp_path: Path) -> None:
+    folder = project("python", tmp_path / "project", filled_in=False, surface=surface)
     words = ["-m", "mypy", "--strict", "--explicit-package-bases", "main.py"]
     run = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
