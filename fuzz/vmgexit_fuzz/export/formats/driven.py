@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vmgexit.compare.peer import STOPS
 from vmgexit.descriptions import U64
 from vmgexit.kits.project import files
 
@@ -68,5 +69,5 @@ def steps(case: Case) -> Iterator[tuple[dict[str, Any], dict[str, Any], str]]:
     is left out: the kits read no escapes."""
     kind = case.kind
     for command, answer in case.steps:
-        stop = next((one for one in ("panic", "terminated") if one in answer), None)
+        stop = next((one for one in STOPS if one in answer), None)
         yield command, {stop: ""} if stop else answer, remark(command, kind)
